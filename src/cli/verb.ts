@@ -1,0 +1,39 @@
+/**
+ * What a verb of the command line is. A verb file exports one `Verb`; `verbs.ts` lists them, in the order of `--help`.
+ * A verb declares its arguments on a commander `Command`, and its `run` gets an `Invocation`: where to print, how to
+ * report, and the engine. Results go to stdout, everything else to stderr.
+ */
+import type { Command } from "commander";
+import type { Engine } from "../engine/engine.ts";
+import type { Reporter } from "../reporter.ts";
+
+export interface Invocation {
+  /** `--json`: stdout carries one JSON document, or one event a line on long verbs, and nothing else. */
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly reporter: Reporter;
+  /** Aborted by the first Ctrl-C: finish the unit in hand, then `throwIfInterrupted`. */
+  readonly signal: AbortSignal;
+  /** Prints a result for people on stdout; silent under `--json`. */
+  print(text: string): void;
+  /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */
+  document(value: unknown): void;
+  /** The embedded engine, started on first use and disposed of when the verb ends. */
+  engine(): Promise<Engine>;
+}
+
+export interface Verb {
+  readonly name: string;
+  /** One line for `--help`. */
+  readonly summary: string;
+  /** Long verbs print one event a line under `--json`; short ones a single document. */
+  readonly long?: boolean;
+  /** Declares arguments and options. `--json` and `--quiet` are added for every verb. */
+  declare(command: Command): void;
+  /** `options` are commander's, camelCased. Returns an exit code where it is neither 0 nor that of an error. */
+  run(
+    invocation: Invocation,
+    positional: readonly string[],
+    options: Record<string, unknown>,
+  ): Promise<number | undefined>;
+}

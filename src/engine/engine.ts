@@ -1,0 +1,125 @@
+/**
+ * The one interface that every engine implements: the embedded one on ONNX Runtime (`onnx/`), the cluster engine on
+ * PyTorch and remote endpoints. A stage sees nothing of an engine but this file, and the same numeric test suite runs
+ * against each. Weights never cross it: models come from folders and go to folders.
+ */
+
+/** One tokenised conversation and the labels in it whose distributions are wanted. */
+export interface Sequence {
+  /** Token ids of the whole rendering, prompt included. */
+  readonly ids: Int32Array;
+  /** Indices into `ids` of the labels, ascending, each at least 1. The row of a label is the softmax *before* it. */
+  readonly positions: Int32Array;
+}
+
+/** Distributions of all rows of a batch, in the order of its sequences and their positions. R rows, K kept. */
+export interface RowBatch {
+  /** [R] log-probability of each label, nats. */
+  readonly labelLogp: Float32Array;
+  /** [R, K] most probable ids, descending; ties: lower id first. */
+  readonly topId: Int32Array;
+  /** [R, K] log-probabilities under the full softmax, nats. */
+  readonly topLogp: Float32Array;
+}
+
+/** A sequence to train on: for each row the label's weight and a sparse target of width W. */
+export interface TrainSequence extends Sequence {
+  /** [rows, W] target ids; unused places have id 0 and probability 0. W is the same in a whole step. */
+  readonly targetId: Int32Array;
+  /** [rows, W] target probabilities q, used as they are (they need not sum to one). */
+  readonly targetProbability: Float32Array;
+  /**
+   * [rows] the mass t of the tail bucket, or null where the loss has none: adds `-t * log(1 - sum_k p(k))`, k over
+   * the ids with positive target probability; the complement from its own log-sum-exp, floored at 1e-7.
+   */
+  readonly tailProbability: Float32Array | null;
+}
+
+/** One optimiser step over a whole batch; the engine cuts it into micro-batches of any shape it likes. */
+export interface TrainStep {
+  readonly sequences: readonly TrainSequence[];
+  /** Weight of the label term; the sparse target and its tail have 1 - lambda. */
+  readonly lambda: number;
+  readonly learningRate: number;
+}
+
+/** Means over the rows of the whole step, before the update. */
+export interface StepResult {
+  readonly rows: number;
+  /** Mean of -log p(label), nats. */
+  readonly labelLoss: number;
+  /** Mean of -sum_k q_k log p(k), tail included, nats; rows without a target count as 0. */
+  readonly fusionLoss: number;
+  /** Global L2 norm of the gradient of `lambda * labelLoss + (1 - lambda) * fusionLoss`, before clipping. */
+  readonly gradientNorm: number;
+}
+
+export interface OptimiserOptions {
+  /** Decoupled decay, on tensors of two or more dimensions only. */
+  readonly weightDecay: number;
+  /** Largest global gradient norm; 1.0 in the papers. */
+  readonly clipNorm: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+export const ADAMW: OptimiserOptions = { weightDecay: 0, clipNorm: 1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+
+/** Weight dtype of a written model. */
+export type WeightDtype = "float32" | "float16" | "bfloat16";
+
+export interface Trainer {
+  step(step: TrainStep): Promise<StepResult>;
+  /** Writes weights, moments and step count to one file, atomically. */
+  saveCheckpoint(path: string): Promise<void>;
+  /** Restores what `saveCheckpoint` wrote: training goes on bit for bit as if it had not stopped. */
+  loadCheckpoint(path: string): Promise<void>;
+  /** Writes the weights as `model.safetensors` (and index, where sharded) into an existing folder, atomically. */
+  saveWeights(folder: string, dtype: WeightDtype): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface GenerateOptions {
+  readonly maxTokens: number;
+  /** Generation ends with any of these ids, which is not part of the answer. */
+  readonly stopIds: readonly number[];
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Nucleus: the smallest set of most probable tokens whose mass reaches this; 1 keeps all. */
+  readonly topP: number;
+  /** Keep this many most probable tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Text that seeds the sampling of each prompt (with the prompt's index). */
+  readonly seed: string;
+  /** Ids that must never be drawn (a padded head's ids without a token). */
+  readonly bannedFrom?: number;
+}
+
+export interface EngineModel {
+  readonly folder: string;
+  /** Width of the head: logits per row. */
+  readonly vocabulary: number;
+  readonly parameters: number;
+  /** Distributions of every label of every sequence. */
+  rows(sequences: readonly Sequence[], topK: number): Promise<RowBatch>;
+  /** Logits [T, vocabulary] of one sequence; for tests and inspection. */
+  logits(ids: Int32Array): Promise<Float32Array>;
+  /** One answer a prompt. `onToken` hears each token as it comes. */
+  generate(
+    prompts: readonly Int32Array[],
+    options: GenerateOptions,
+    onToken?: (prompt: number, id: number) => void,
+  ): Promise<Int32Array[]>;
+  dispose(): Promise<void>;
+}
+
+export interface Engine {
+  /** "onnx" or "torch". */
+  readonly kind: string;
+  /** Opens a Hugging Face model folder for inference. */
+  open(folder: string): Promise<EngineModel>;
+  /** Opens a folder's weights for training: float32 master weights, AdamW. */
+  train(folder: string, options: OptimiserOptions): Promise<Trainer>;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,84 @@
+/**
+ * The one error class of the project, and the exit code each kind of failure ends with (FORMATS: 0 done, 1 failed,
+ * 2 the command line, recipe or an input file is wrong, 3 an evaluation gate was not met, 130 interrupted).
+ *
+ * A message reads: where: what was expected, what was found; what to do next. One sentence.
+ */
+export type ErrorCode = "input" | "failed" | "gate" | "interrupted" | "internal";
+
+const EXIT_CODES: Readonly<Record<ErrorCode, number>> = { input: 2, failed: 1, gate: 3, interrupted: 130, internal: 1 };
+
+/** An error whose message is meant for the user: printed without a stack, ending the process with `exitCode`. */
+export class FusechatError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "FusechatError";
+    this.code = code;
+  }
+
+  get exitCode(): number {
+    return EXIT_CODES[this.code];
+  }
+}
+
+/** A wrong command line, recipe or input file (exit code 2). `where` names the file and the place in it. */
+export function inputError(where: string, problem: string, cause?: unknown): FusechatError {
+  return new FusechatError("input", `${where}: ${problem}`, cause);
+}
+
+/** Something that went wrong while working, such as a full disk (exit code 1). */
+export function failure(where: string, problem: string, cause?: unknown): FusechatError {
+  return new FusechatError("failed", `${where}: ${problem}`, cause);
+}
+
+/** A broken invariant of this program: never the user's fault. */
+export function internalError(problem: string): FusechatError {
+  return new FusechatError("internal", `internal: ${problem}; please report this`);
+}
+
+/** Several errors found in one pass (a recipe, a data file), told together. */
+export function inputErrors(messages: readonly string[]): FusechatError {
+  return new FusechatError("input", messages.join("\n"));
+}
+
+/** Throws the error that Ctrl-C stands for. Call it between units of work, never inside one. */
+export function throwIfInterrupted(signal: AbortSignal | undefined, where: string): void {
+  if (signal?.aborted) {
+    throw new FusechatError("interrupted", `${where}: interrupted; run the same command again to continue`);
+  }
+}
+
+/** The candidate nearest to a misspelt word, or undefined where none is near (more than a third of it differs). */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(Math.max(word.length, 3) / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** `; did you mean "x"?`, or nothing. */
+export function suggestion(word: string, candidates: readonly string[]): string {
+  const best = nearest(word, candidates);
+  return best === undefined ? "" : `; did you mean "${best}"?`;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, previous[j]! + 1, current[j - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length]!;
+}

@@ -1,0 +1,33 @@
+/**
+ * What the rest of the program needs of a tokenizer. Everything speaks of UTF-8 bytes: two tokenizers have nothing
+ * else in common.
+ */
+
+/** A text and its tokens. The spans tile the text: each token starts where the one before ends. */
+export interface Encoding {
+  readonly ids: Int32Array;
+  /** [tokens] UTF-8 byte offsets into the text, of what the token stands for in it. */
+  readonly byteStart: Int32Array;
+  readonly byteEnd: Int32Array;
+}
+
+export interface Tokenizer {
+  /** Largest id + 1. A model's head may be wider (padding). */
+  readonly size: number;
+  /** SHA-256 of `tokenizer.json`, lower-case hex. */
+  readonly sha256: string;
+  /** No special tokens are added; added tokens that stand in the text are recognised. */
+  encode(text: string): Promise<Encoding>;
+  encodeBatch(texts: readonly string[]): Promise<Encoding[]>;
+  /** A token's own bytes, or null for a special token and for an id that has no token. An added token that is not special is text. */
+  tokenBytes(id: number): Uint8Array | null;
+  /** The token as the file spells it, or null where the id has none. */
+  tokenText(id: number): string | null;
+  isSpecial(id: number): boolean;
+  /** Among tokens with equal bytes the preferred one is an ordinary piece (0), a `<0xNN>` byte piece (1), an added token (2). */
+  tokenRank(id: number): number;
+  /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). */
+  firstTokenOf(bytes: Uint8Array): Promise<number>;
+  /** The text of these tokens; special tokens are left out; bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: ArrayLike<number>): string;
+}
