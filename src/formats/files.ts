@@ -1,0 +1,285 @@
+/**
+ * Reading and writing of files with nothing half-done: what is written goes to `<path>.<pid>.tmp`, is flushed to the
+ * disk and renamed, and the folder is flushed too, so that a kill or a power cut at any moment leaves either the old
+ * file or the whole new one. Errors of the operating system become one sentence that names the file.
+ */
+import { createHash } from "node:crypto";
+import { access, copyFile, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { FusechatError, failure, inputError, internalError } from "../errors.ts";
+
+/** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
+const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
+  ENOENT: { input: true, problem: "no such file or folder" },
+  ENOTDIR: { input: true, problem: "a part of this path is a file, not a folder" },
+  EISDIR: { input: true, problem: "expected a file, found a folder" },
+  EACCES: { input: true, problem: "permission denied" },
+  EPERM: { input: true, problem: "permission denied" },
+  EROFS: { input: true, problem: "the file system is read-only" },
+  ENAMETOOLONG: { input: true, problem: "the name is too long for this file system" },
+  ENOSPC: { input: false, problem: "the disk is full; free some space and run the same command again" },
+  EDQUOT: { input: false, problem: "the disk quota is used up; free some space and run the same command again" },
+  EFBIG: { input: false, problem: "the file would exceed the size limit of this process or file system" },
+  EMFILE: { input: false, problem: "too many open files" },
+  EIO: { input: false, problem: "the disk could not be read or written" },
+};
+
+/** Pieces in which whole files are hashed: large enough for the disk, small enough not to count in memory. */
+const HASH_CHUNK_BYTES = 1 << 22;
+
+/** The sentence for an error that reading or writing `path` threw. Errors that are ours already pass unchanged. */
+export function fileError(path: string, error: unknown): FusechatError {
+  if (error instanceof FusechatError) return error;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const known = SYSTEM_ERRORS[code];
+  if (known !== undefined) return (known.input ? inputError : failure)(path, known.problem, error);
+  return failure(path, error instanceof Error ? error.message : String(error), error);
+}
+
+/** True where a file or folder of this name can be seen. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A whole text file. Bytes that are not UTF-8 are refused with their offset; a byte order mark is dropped. */
+export async function readText(path: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw inputError(path, `expected UTF-8 text, found other bytes at offset ${firstInvalidUtf8(bytes)}`, error);
+  }
+}
+
+/** A whole JSON file; what is wrong with it is told with line and column. */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw inputError(`${path}${jsonPlace(text, message)}`, `expected JSON, found ${jsonProblem(message)}`, error);
+  }
+}
+
+/** Two-space JSON and a newline, atomically. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Writes a whole file or nothing. */
+export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+  const file = await openAtomic(path);
+  try {
+    await file.write(typeof data === "string" ? Buffer.from(data, "utf8") : data);
+    await file.commit();
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+}
+
+/** Copies a file or nothing: the copy appears under its name only once it is whole and flushed. */
+export async function copyFileAtomic(from: string, to: string): Promise<void> {
+  const temporary = temporaryName(to);
+  try {
+    await copyFile(from, temporary);
+    const handle = await open(temporary, "r+");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, to);
+    await syncFolder(dirname(to));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw fileError(errorPath(error) === from ? from : to, error);
+  }
+}
+
+/** A file that appears under its name only at `commit`. Every one must end with `commit` or `abort`. */
+export interface AtomicFile {
+  readonly path: string;
+  /** Appends at the end of what `write` has written so far. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Writes at a byte position of the file, and does not move the place where `write` appends. */
+  writeAt(chunk: Uint8Array, position: number): Promise<void>;
+  /** Flushes, renames and flushes the folder. */
+  commit(): Promise<void>;
+  /** Leaves nothing behind; harmless after `commit` or a second time. */
+  abort(): Promise<void>;
+}
+
+/** Opens `<path>.<pid>.tmp` for writing, in a folder that is made where it is missing. */
+export async function openAtomic(path: string): Promise<AtomicFile> {
+  const temporary = temporaryName(path);
+  let handle: FileHandle | undefined;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    handle = await open(temporary, "w");
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  let end = 0;
+  const opened = (): FileHandle => {
+    if (handle === undefined) throw internalError(`${path} was written after it was closed`);
+    return handle;
+  };
+  const abort = async (): Promise<void> => {
+    if (handle === undefined) return;
+    const closing = handle;
+    handle = undefined;
+    await closing.close().catch(() => {});
+    await rm(temporary, { force: true });
+  };
+  const orAbort = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      await abort();
+      throw fileError(path, error);
+    }
+  };
+  return {
+    path,
+    write: (chunk) =>
+      orAbort(async () => {
+        const position = end;
+        end += chunk.byteLength;
+        await writeFully(opened(), chunk, position);
+      }),
+    writeAt: (chunk, position) => orAbort(() => writeFully(opened(), chunk, position)),
+    commit: () =>
+      orAbort(async () => {
+        await opened().sync();
+        await opened().close();
+        handle = undefined;
+        try {
+          await rename(temporary, path);
+        } catch (error) {
+          await rm(temporary, { force: true });
+          throw error;
+        }
+        await syncFolder(dirname(path));
+      }),
+    abort,
+  };
+}
+
+/** Reads `bytes.byteLength` bytes at a position. Ends early only where the file does; returns how many were read. */
+export async function readFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    // A single read call is limited to 2^31 - 1 bytes.
+    const length = Math.min(bytes.byteLength - done, 1 << 30);
+    const { bytesRead } = await handle.read(bytes, done, length, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+/** Lower-case hex SHA-256 of a file's bytes, read piece by piece. */
+export async function sha256OfFile(path: string): Promise<string> {
+  return sha256OfFiles([path]);
+}
+
+/** Lower-case hex SHA-256 of the bytes of several files, one after the other. */
+export async function sha256OfFiles(paths: readonly string[]): Promise<string> {
+  const hash = createHash("sha256");
+  const chunk = new Uint8Array(HASH_CHUNK_BYTES);
+  for (const path of paths) {
+    try {
+      const handle = await open(path, "r");
+      try {
+        let position = 0;
+        for (;;) {
+          const count = await readFully(handle, chunk, position);
+          if (count === 0) break;
+          hash.update(chunk.subarray(0, count));
+          position += count;
+        }
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw fileError(path, error);
+    }
+  }
+  return hash.digest("hex");
+}
+
+/** The folder's own entry survives a power cut only when it is flushed too; not every system can open a folder. */
+async function syncFolder(folder: string): Promise<void> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(folder, "r");
+    await handle.sync();
+  } catch {
+    // Windows refuses to open folders; there the rename itself is all that can be had.
+  } finally {
+    await handle?.close();
+  }
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const length = Math.min(bytes.byteLength - done, 1 << 30);
+    const { bytesWritten } = await handle.write(bytes, done, length, position + done);
+    done += bytesWritten;
+  }
+}
+
+function temporaryName(path: string): string {
+  return `${resolve(path)}.${process.pid}.tmp`;
+}
+
+function errorPath(error: unknown): string | undefined {
+  return error instanceof Error && "path" in error ? String(error.path) : undefined;
+}
+
+/** Offset of the first byte that begins no valid UTF-8 character. */
+function firstInvalidUtf8(bytes: Uint8Array): number {
+  let valid = 0;
+  let invalid = bytes.byteLength;
+  // A prefix is good where it decodes as the beginning of a stream: halve the range until one byte is left.
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >>> 1;
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, middle), { stream: true });
+      valid = middle;
+    } catch {
+      invalid = middle;
+    }
+  }
+  return valid;
+}
+
+/** `:line:column` of the position that V8's message names, or nothing. */
+function jsonPlace(text: string, message: string): string {
+  const position = /at position (\d+)/.exec(message)?.[1];
+  const offset =
+    position === undefined ? (message.includes("end of JSON") ? text.length : undefined) : Number(position);
+  if (offset === undefined) return "";
+  const before = text.slice(0, offset);
+  const line = before.split("\n").length;
+  return `:${line}:${offset - before.lastIndexOf("\n")}`;
+}
+
+function jsonProblem(message: string): string {
+  if (message.includes("end of JSON")) return "the end of the file";
+  const token = /token '?(.)'?/su.exec(message)?.[1];
+  return token === undefined ? message : `an unexpected ${JSON.stringify(token)}`;
+}

@@ -1,0 +1,224 @@
+/**
+ * Reading and writing of safetensors files: whole small ones (shards of distributions, golden data), single tensors by
+ * positioned reads, and large ones as a stream. Numbers are little-endian, as on every machine Node runs on today.
+ */
+import { open } from "node:fs/promises";
+import { inputError, internalError } from "../errors.ts";
+import { type AtomicFile, fileError, openAtomic, readFully } from "./files.ts";
+import {
+  DTYPE_BYTES,
+  type Dtype,
+  MAX_HEADER_BYTES,
+  readSafetensorsHeader,
+  type TensorInfo,
+} from "./safetensors-header.ts";
+
+export {
+  DTYPE_BYTES,
+  type Dtype,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  type TensorInfo,
+} from "./safetensors-header.ts";
+
+/** The array a dtype is held in; F16 and BF16 as bit patterns (`float.ts` widens them), BOOL as bytes. */
+export type TensorData =
+  | Float64Array
+  | Float32Array
+  | Uint16Array
+  | BigInt64Array
+  | Int32Array
+  | Int16Array
+  | Int8Array
+  | BigUint64Array
+  | Uint32Array
+  | Uint8Array;
+
+export interface Tensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+/** One tensor's bytes, in a buffer of their own. */
+export async function readTensorBytes(info: TensorInfo): Promise<Uint8Array> {
+  const bytes = new Uint8Array(info.byteLength);
+  try {
+    const handle = await open(info.file, "r");
+    try {
+      const count = await readFully(handle, bytes, info.offset);
+      if (count < bytes.byteLength) {
+        const where = `${info.file}: ${JSON.stringify(info.name)}`;
+        throw inputError(where, `the file ends at byte ${info.offset + count}; it was cut after it was opened`);
+      }
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw fileError(info.file, error);
+  }
+  return bytes;
+}
+
+/** One tensor as the array of its dtype. */
+export async function readTensor(info: TensorInfo): Promise<Tensor> {
+  return { dtype: info.dtype, shape: info.shape, data: asArray(info.dtype, await readTensorBytes(info)) };
+}
+
+/** A whole file. Meant for files that fit in memory; use the header and `readTensorBytes` for models. */
+export async function readSafetensors(
+  path: string,
+): Promise<{ tensors: ReadonlyMap<string, Tensor>; metadata: Readonly<Record<string, string>> }> {
+  const header = await readSafetensorsHeader(path);
+  const tensors = new Map<string, Tensor>();
+  for (const info of header.tensors.values()) tensors.set(info.name, await readTensor(info));
+  return { tensors, metadata: header.metadata };
+}
+
+/** Name, dtype and shape of a tensor that will be written. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+}
+
+/** Takes the bytes of the announced tensors one after the other, in pieces of any size. */
+export interface SafetensorsWriter {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Flushes and renames; throws where bytes are missing. */
+  commit(): Promise<void>;
+  /** Leaves nothing behind. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Opens a file whose header is known before its data, so that memory holds one chunk only. The header lists tensors in
+ * the given order; the data of wider dtypes comes first, so that every tensor is aligned to its element.
+ */
+export async function openSafetensorsWriter(
+  path: string,
+  entries: readonly TensorEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<SafetensorsWriter> {
+  const { header, places } = layOut(entries, metadata);
+  const file: AtomicFile = await openAtomic(path);
+  await file.write(header);
+  let entry = 0;
+  let within = 0;
+  const skipFull = (): void => {
+    while (entry < places.length && within === places[entry]!.byteLength) {
+      entry++;
+      within = 0;
+    }
+  };
+  return {
+    write: async (chunk) => {
+      let done = 0;
+      while (done < chunk.byteLength) {
+        skipFull();
+        const place = places[entry];
+        if (place === undefined) {
+          await file.abort();
+          throw internalError(`${path} was given more bytes than its tensors have`);
+        }
+        const count = Math.min(chunk.byteLength - done, place.byteLength - within);
+        await file.writeAt(chunk.subarray(done, done + count), header.byteLength + place.begin + within);
+        done += count;
+        within += count;
+      }
+    },
+    commit: async () => {
+      skipFull();
+      if (entry < places.length) {
+        await file.abort();
+        throw internalError(`${path} lacks bytes of ${JSON.stringify(entries[entry]!.name)}`);
+      }
+      await file.commit();
+    },
+    abort: () => file.abort(),
+  };
+}
+
+/** Writes a whole file or nothing; tensors are listed in the given order. The same tensors give the same bytes. */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor> | Iterable<readonly [string, Tensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const list = [...tensors];
+  const entries = list.map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
+  const writer = await openSafetensorsWriter(path, entries, metadata);
+  try {
+    for (const [, { data }] of list) {
+      await writer.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    await writer.commit();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** Header bytes, padded with spaces to a multiple of 8, and the places of the entries in the data. */
+function layOut(
+  entries: readonly TensorEntry[],
+  metadata: Readonly<Record<string, string>>,
+): { header: Uint8Array; places: { begin: number; byteLength: number }[] } {
+  const places = entries.map(({ dtype, shape }) => ({
+    begin: 0,
+    byteLength: shape.reduce((product, extent) => product * extent, DTYPE_BYTES[dtype]),
+  }));
+  const order = entries.map((_, index) => index);
+  order.sort((a, b) => DTYPE_BYTES[entries[b]!.dtype] - DTYPE_BYTES[entries[a]!.dtype] || a - b);
+  let end = 0;
+  for (const index of order) {
+    places[index]!.begin = end;
+    end += places[index]!.byteLength;
+  }
+  const seen = new Set<string>();
+  const members: string[] = [];
+  if (Object.keys(metadata).length > 0) members.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  entries.forEach(({ name, dtype, shape }, index) => {
+    if (seen.has(name) || name === "__metadata__") throw internalError(`the tensor name ${name} cannot be written`);
+    seen.add(name);
+    const { begin, byteLength } = places[index]!;
+    const value = { dtype, shape, data_offsets: [begin, begin + byteLength] };
+    members.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  });
+  const json = Buffer.from(`{${members.join(",")}}`, "utf8");
+  const padded = Math.ceil(json.byteLength / 8) * 8;
+  if (padded > MAX_HEADER_BYTES) throw internalError(`a header of ${padded} bytes is too large for safetensors`);
+  const header = new Uint8Array(8 + padded).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded), true);
+  header.set(json, 8);
+  return { header, places };
+}
+
+function asArray(dtype: Dtype, bytes: Uint8Array): TensorData {
+  const buffer = bytes.buffer;
+  switch (dtype) {
+    case "F64":
+      return new Float64Array(buffer);
+    case "F32":
+      return new Float32Array(buffer);
+    case "F16":
+    case "BF16":
+    case "U16":
+      return new Uint16Array(buffer);
+    case "I64":
+      return new BigInt64Array(buffer);
+    case "I32":
+      return new Int32Array(buffer);
+    case "I16":
+      return new Int16Array(buffer);
+    case "I8":
+      return new Int8Array(buffer);
+    case "U64":
+      return new BigUint64Array(buffer);
+    case "U32":
+      return new Uint32Array(buffer);
+    case "U8":
+    case "BOOL":
+      return bytes;
+  }
+}
