@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/**
+ * The `fusechat` command: checks the Node version, turns Ctrl-C into an abort signal, runs the command line and ends
+ * the process with its exit code. Everything that can be tested without a process is in `program.ts`.
+ */
+import { oldNodeMessage } from "./node-version.ts";
+
+const complaint = oldNodeMessage(process.versions.node);
+if (complaint !== undefined) {
+  process.stderr.write(`${complaint}\n`);
+  process.exit(2);
+}
+
+// Only now, because an older Node may not even load what the verbs import.
+const { runCommandLine } = await import("./program.ts");
+const { VERBS } = await import("./verbs.ts");
+const { listenForInterrupts } = await import("./interrupt.ts");
+const { processStreams } = await import("./streams.ts");
+
+const streams = processStreams();
+const signal = listenForInterrupts((line) => streams.stderr.write(`${line}\n`));
+const exitCode = await runCommandLine(process.argv.slice(2), streams, signal, VERBS);
+await streams.flush();
+process.exit(exitCode);
