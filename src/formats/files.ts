@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { access, copyFile, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { FusechatError, failure, inputError, internalError } from "../errors.ts";
+import { jsonErrorPosition } from "./json-text.ts";
 
 /** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
 const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
@@ -67,8 +68,12 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw inputError(`${path}${jsonPlace(text, message)}`, `expected JSON, found ${jsonProblem(message)}`, error);
+    const position = jsonErrorPosition(text);
+    const before = text.slice(0, position);
+    const line = before.split("\n").length;
+    const column = position - before.lastIndexOf("\n");
+    const found = position < text.length ? JSON.stringify(text[position]) : "the end of the file";
+    throw inputError(`${path}:${line}:${column}`, `expected JSON, found ${found}`, error);
   }
 }
 
@@ -250,7 +255,7 @@ function errorPath(error: unknown): string | undefined {
   return error instanceof Error && "path" in error ? String(error.path) : undefined;
 }
 
-/** Offset of the first byte that begins no valid UTF-8 character. */
+/** Offset of the byte at which decoding as UTF-8 fails. */
 function firstInvalidUtf8(bytes: Uint8Array): number {
   let valid = 0;
   let invalid = bytes.byteLength;
@@ -265,21 +270,4 @@ function firstInvalidUtf8(bytes: Uint8Array): number {
     }
   }
   return valid;
-}
-
-/** `:line:column` of the position that V8's message names, or nothing. */
-function jsonPlace(text: string, message: string): string {
-  const position = /at position (\d+)/.exec(message)?.[1];
-  const offset =
-    position === undefined ? (message.includes("end of JSON") ? text.length : undefined) : Number(position);
-  if (offset === undefined) return "";
-  const before = text.slice(0, offset);
-  const line = before.split("\n").length;
-  return `:${line}:${offset - before.lastIndexOf("\n")}`;
-}
-
-function jsonProblem(message: string): string {
-  if (message.includes("end of JSON")) return "the end of the file";
-  const token = /token '?(.)'?/su.exec(message)?.[1];
-  return token === undefined ? message : `an unexpected ${JSON.stringify(token)}`;
 }

@@ -7,7 +7,7 @@
 import { open } from "node:fs/promises";
 import { type FusechatError, inputError } from "../errors.ts";
 import { fileError, readFully } from "./files.ts";
-import { duplicateKey } from "./json-keys.ts";
+import { duplicateKey } from "./json-text.ts";
 
 export type Dtype =
   | "F64"
