@@ -1,0 +1,113 @@
+/** `fusechat fuse`: trains one target on a pivot and one aligned source, or fine-tunes plainly without a source. */
+import { type Command, Option } from "commander";
+import { readConversations } from "../data/read.ts";
+import type { WeightDtype } from "../engine/engine.ts";
+import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
+import { fuseTarget } from "../fuse/fuse.ts";
+import {
+  FUSION_DEFAULTS,
+  LEVELS,
+  type Level,
+  TAILS,
+  type Tail,
+  TRAINING_DEFAULTS,
+  UNSHARED,
+  type Unshared,
+  WEIGHT_DTYPES,
+} from "../fuse/options.ts";
+import { integer, number } from "./option-values.ts";
+import type { Verb } from "./verb.ts";
+
+/** What the flags of `declare` parse to, their defaults filled in. */
+interface Options {
+  model: string;
+  data: string;
+  pivot: string;
+  aligned?: string;
+  source?: string;
+  out: string;
+  function: string;
+  level: Level;
+  lambda: number;
+  tail: Tail;
+  unshared: Unshared;
+  lr: number;
+  epochs: number;
+  batch: number;
+  warmupRatio: number;
+  weightDecay: number;
+  seed: number;
+  shuffle: boolean;
+  dtype: WeightDtype;
+  checkpointSteps?: number;
+}
+
+export const fuseVerb: Verb = {
+  name: "fuse",
+  summary: "train a target: the pivot, fused with one aligned source (or plainly fine-tuned)",
+  long: true,
+  declare: (command: Command) => {
+    const names = FUSION_FUNCTIONS.map((candidate) => candidate.name);
+    command
+      .requiredOption("--model <folder>", "the pivot's model folder")
+      .requiredOption("--data <file>", "the conversations that the shards speak of")
+      .requiredOption("--pivot <folder>", "the pivot's distributions")
+      .option("--aligned <folder>", "the source's distributions, aligned to the pivot; without them: plain fine-tuning")
+      .option("--source <folder>", "the source's own distributions, for --level row")
+      .requiredOption("--out <folder>", "the target's model folder")
+      .addOption(new Option("--function <name>", "fusion function").choices(names).default(FUSION_DEFAULTS.function))
+      .addOption(
+        new Option("--level <level>", "what the function judges").choices(LEVELS).default(FUSION_DEFAULTS.level),
+      )
+      .option("--lambda <weight>", "weight of the label loss", number({ min: 0, max: 1 }), FUSION_DEFAULTS.lambda)
+      .addOption(
+        new Option("--tail <rule>", "mass outside the stored top-K").choices(TAILS).default(FUSION_DEFAULTS.tail),
+      )
+      .addOption(
+        new Option("--unshared <rule>", "target of rows where the chosen source has none")
+          .choices(UNSHARED)
+          .default(FUSION_DEFAULTS.unshared),
+      )
+      .option("--lr <rate>", "peak learning rate", number({ min: 0 }), TRAINING_DEFAULTS.lr)
+      .option("--epochs <n>", "passes over the data", integer({ min: 1 }), TRAINING_DEFAULTS.epochs)
+      .option("--batch <n>", "conversations an optimiser step", integer({ min: 1 }), TRAINING_DEFAULTS.batch)
+      .option(
+        "--warmup-ratio <share>",
+        "share of the steps in which the rate rises",
+        number({ min: 0, max: 1 }),
+        TRAINING_DEFAULTS.warmupRatio,
+      )
+      .option("--weight-decay <decay>", "decoupled, on matrices", number({ min: 0 }), TRAINING_DEFAULTS.weightDecay)
+      .option("--seed <n>", "of the order of the conversations", integer({ min: 0 }), TRAINING_DEFAULTS.seed)
+      .option("--no-shuffle", "keep the order of the data in every epoch")
+      .addOption(
+        new Option("--dtype <dtype>", "of the written weights").choices(WEIGHT_DTYPES).default(TRAINING_DEFAULTS.dtype),
+      )
+      .option(
+        "--checkpoint-steps <n>",
+        "steps between checkpoints (default: a tenth, at least 10)",
+        integer({ min: 1 }),
+      );
+  },
+  run: async (invocation, _positional, options) => {
+    const { data, ...settings } = options as unknown as Options;
+    const summary = await fuseTarget(
+      { ...settings, conversations: await readConversations(data) },
+      { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal },
+    );
+    const { coverage } = summary;
+    invocation.print(
+      summary.skipped
+        ? `${summary.out}: already finished with these settings and inputs`
+        : `${summary.out}: ${summary.steps} steps, loss ${summary.firstLoss.toFixed(4)} → ${summary.lastLoss.toFixed(4)} nats per row`,
+    );
+    if (summary.source !== null) {
+      invocation.print(
+        `${summary.source} chosen in ${coverage.source_conversations} of ${coverage.conversations} conversations: ` +
+          `${coverage.source_rows} of ${coverage.rows} rows have its distribution, ${coverage.unshared_rows} had none to give`,
+      );
+    }
+    invocation.document(summary);
+    return undefined;
+  },
+};

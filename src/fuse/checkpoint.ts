@@ -1,0 +1,103 @@
+/**
+ * An unfinished target is its folder with `.checkpoint/` in it:
+ *
+ *     .checkpoint/fuse.json            what is being made (record.ts); written first
+ *     .checkpoint/step-000020.state    weights, moments and step count, by the engine
+ *     .checkpoint/checkpoint.json      {"step": 20}: names the state that counts; written last
+ *
+ * Schedule and data order are functions of the step (schedule.ts, shuffle.ts), so the step is all the rest there is to
+ * keep. A kill between two writes leaves the former checkpoint in force. `fuse.json` in the folder itself, written
+ * after everything else, is what says that the target is finished.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Trainer } from "../engine/engine.ts";
+import { inputError } from "../errors.ts";
+import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { checkSameTarget, RECORD_FILE, readRecord, type TargetRecord } from "./record.ts";
+
+export const CHECKPOINT_FOLDER = ".checkpoint";
+const POINTER_FILE = "checkpoint.json";
+/** What a killed process leaves of a file it was writing (formats/files.ts). */
+const TEMPORARY = /\.\d+\.tmp$/;
+
+/**
+ * What a target's folder holds. `finished` is the record of a finished target, `step` the step count of the last
+ * checkpoint (0 without one). Throws where the folder holds another target, or files that are none of ours.
+ */
+export async function examineFolder(
+  out: string,
+  asked: TargetRecord,
+): Promise<{ finished: (TargetRecord & Record<string, unknown>) | null; step: number }> {
+  const finished = await readRecord(join(out, RECORD_FILE));
+  if (finished !== null) {
+    checkSameTarget(out, finished, asked);
+    return { finished, step: 0 };
+  }
+  const begun = await readRecord(join(out, CHECKPOINT_FOLDER, RECORD_FILE));
+  if (begun !== null) {
+    checkSameTarget(out, begun, asked);
+    return { finished: null, step: await readStep(out) };
+  }
+  const others = (await list(out)).filter((name) => name !== CHECKPOINT_FOLDER && !TEMPORARY.test(name));
+  if (others.length > 0) {
+    throw inputError(out, `exists and holds ${others[0]}, but no target of this program; choose another folder`);
+  }
+  return { finished: null, step: 0 };
+}
+
+/** Marks the folder as an unfinished target, and removes what a killed process left half-written in it. */
+export async function beginTarget(out: string, record: TargetRecord, step: number): Promise<void> {
+  const folder = join(out, CHECKPOINT_FOLDER);
+  if (step === 0) await writeJson(join(folder, RECORD_FILE), record);
+  await removeMatching(out, (name) => TEMPORARY.test(name));
+  await removeMatching(folder, (name) => TEMPORARY.test(name) || (isState(name) && name !== stateFile(step)));
+}
+
+export async function saveCheckpoint(out: string, trainer: Trainer, step: number): Promise<void> {
+  const folder = join(out, CHECKPOINT_FOLDER);
+  await trainer.saveCheckpoint(join(folder, stateFile(step)));
+  await writeJson(join(folder, POINTER_FILE), { step });
+  await removeMatching(folder, (name) => isState(name) && name !== stateFile(step));
+}
+
+export async function loadCheckpoint(out: string, trainer: Trainer, step: number): Promise<void> {
+  await trainer.loadCheckpoint(join(out, CHECKPOINT_FOLDER, stateFile(step)));
+}
+
+/** The target is finished, or was given up: what only served to continue it goes. */
+export async function removeCheckpoints(out: string): Promise<void> {
+  await rm(join(out, CHECKPOINT_FOLDER), { recursive: true, force: true });
+}
+
+async function readStep(out: string): Promise<number> {
+  const path = join(out, CHECKPOINT_FOLDER, POINTER_FILE);
+  if (!(await exists(path))) return 0;
+  const value = await readJson(path);
+  const step = typeof value === "object" && value !== null && "step" in value ? value.step : undefined;
+  if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 1) {
+    throw inputError(path, `expected {"step": n}, found ${JSON.stringify(value)}; remove ${out} to start anew`);
+  }
+  return step;
+}
+
+function stateFile(step: number): string {
+  return `step-${String(step).padStart(6, "0")}.state`;
+}
+
+function isState(name: string): boolean {
+  return name.startsWith("step-");
+}
+
+async function list(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (!(await exists(folder))) return [];
+    throw fileError(folder, error);
+  }
+}
+
+async function removeMatching(folder: string, matches: (name: string) => boolean): Promise<void> {
+  for (const name of await list(folder)) if (matches(name)) await rm(join(folder, name), { force: true });
+}

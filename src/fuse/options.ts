@@ -1,0 +1,126 @@
+/** What a fusion is told, its defaults (FuseChat, section 4.1, where the paper states them), and what is refused. */
+
+import type { Conversation } from "../data/conversation.ts";
+import type { WeightDtype } from "../engine/engine.ts";
+import { inputError, suggestion } from "../errors.ts";
+import { fusionFunction } from "./functions/index.ts";
+
+export const LEVELS = ["conversation", "row"] as const;
+export const TAILS = ["renormalise", "drop", "bucket"] as const;
+export const UNSHARED = ["label", "pivot", "skip"] as const;
+export const WEIGHT_DTYPES: readonly WeightDtype[] = ["float32", "float16", "bfloat16"];
+
+/** Whether the fusion function judges a whole conversation or every row by itself. */
+export type Level = (typeof LEVELS)[number];
+/** What becomes of the probability outside the stored top-K. */
+export type Tail = (typeof TAILS)[number];
+/** The target of a row where the source is chosen but has nothing to say. */
+export type Unshared = (typeof UNSHARED)[number];
+
+/** How the target distributions are made; without sources there are none, and none of this counts. */
+export interface FusionSettings {
+  /** Name of a fusion function. */
+  readonly function: string;
+  readonly level: Level;
+  /** Weight of the label term, 0 to 1; the fusion term has the rest. */
+  readonly lambda: number;
+  readonly tail: Tail;
+  readonly unshared: Unshared;
+}
+
+export interface TrainingSettings {
+  /** Peak learning rate. */
+  readonly lr: number;
+  readonly epochs: number;
+  /** Conversations an optimiser step. */
+  readonly batch: number;
+  /** Share of all steps in which the learning rate rises. */
+  readonly warmupRatio: number;
+  /** Decoupled weight decay, on tensors of two or more dimensions. */
+  readonly weightDecay: number;
+  readonly seed: number;
+  readonly shuffle: boolean;
+  /**
+   * Of the written weights; training itself is in float32. At the default learning rate a step moves a weight by up to
+   * 5e-6, less than half a bfloat16 step for every |w| above 0.002: rounding would undo most of a short training.
+   */
+  readonly dtype: WeightDtype;
+}
+
+export interface FuseOptions extends FusionSettings, TrainingSettings {
+  /** The pivot's model folder. */
+  readonly model: string;
+  /** The prepared data that the shards speak of, whole and in order. */
+  readonly conversations: readonly Conversation[];
+  /** Folder of the pivot's distributions. */
+  readonly pivot: string;
+  /** Folder of aligned shards. Without it the target is plainly fine-tuned on the labels. */
+  readonly aligned?: string;
+  /** Folder of the source's distributions; needed at `level: row` alone. */
+  readonly source?: string;
+  /** The target's folder. */
+  readonly out: string;
+  /** Optimiser steps between checkpoints; the default follows from the number of steps. Does not change the result. */
+  readonly checkpointSteps?: number;
+}
+
+export const FUSION_DEFAULTS: FusionSettings = {
+  function: "min-ce",
+  level: "conversation",
+  lambda: 0.9,
+  tail: "renormalise",
+  unshared: "label",
+};
+
+export const TRAINING_DEFAULTS: TrainingSettings = {
+  lr: 5e-6,
+  epochs: 3,
+  batch: 128,
+  warmupRatio: 0.03,
+  weightDecay: 0,
+  seed: 0,
+  shuffle: true,
+  dtype: "float32",
+};
+
+/** Throws one input error for the first option that makes no sense. */
+export function checkOptions(options: FuseOptions): void {
+  fusionFunction(options.function);
+  checkWord("level", options.level, LEVELS);
+  checkWord("tail", options.tail, TAILS);
+  checkWord("unshared", options.unshared, UNSHARED);
+  checkWord("dtype", options.dtype, WEIGHT_DTYPES);
+  checkNumber("lambda", options.lambda, 0, 1);
+  checkNumber("lr", options.lr, 0, Number.MAX_VALUE);
+  checkNumber("warmup-ratio", options.warmupRatio, 0, 1);
+  checkNumber("weight-decay", options.weightDecay, 0, Number.MAX_VALUE);
+  checkWhole("epochs", options.epochs, 1);
+  checkWhole("batch", options.batch, 1);
+  checkWhole("seed", options.seed, 0);
+  if (options.checkpointSteps !== undefined) checkWhole("checkpoint-steps", options.checkpointSteps, 1);
+  if (options.conversations.length === 0) {
+    throw inputError("fuse", "the data set is empty; expected at least one conversation");
+  }
+  if (options.level === "row" && options.aligned !== undefined && options.source === undefined) {
+    throw inputError(
+      "fuse",
+      'level "row" compares label by label and needs the source\'s own shards; add --source DIR',
+    );
+  }
+}
+
+function checkWord(name: string, value: string, known: readonly string[]): void {
+  if (known.includes(value)) return;
+  throw inputError("fuse", `${name}: expected one of ${known.join(", ")}, found "${value}"${suggestion(value, known)}`);
+}
+
+function checkNumber(name: string, value: number, low: number, high: number): void {
+  if (value >= low && value <= high) return;
+  const range = high === Number.MAX_VALUE ? `a number of at least ${low}` : `a number from ${low} to ${high}`;
+  throw inputError("fuse", `${name}: expected ${range}, found ${value}`);
+}
+
+function checkWhole(name: string, value: number, low: number): void {
+  if (Number.isSafeInteger(value) && value >= low) return;
+  throw inputError("fuse", `${name}: expected a whole number of at least ${low}, found ${value}`);
+}

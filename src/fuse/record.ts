@@ -1,0 +1,110 @@
+/**
+ * What a target was made from: settings and the hashes of all inputs, kept as `fuse.json` in the finished folder and
+ * as `.checkpoint/fuse.json` in an unfinished one. Paths are left out, so that the same inputs elsewhere give the same
+ * bytes and a moved folder is recognised.
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { inputError } from "../errors.ts";
+import { exists, readJson, sha256OfFile } from "../formats/files.ts";
+import type { FuseOptions } from "./options.ts";
+import type { Pair } from "./pair.ts";
+
+export const RECORD_FILE = "fuse.json";
+export const RECORD_FORMAT = "fusechat-target-1";
+
+export type Value = string | number | boolean | null;
+
+export interface TargetRecord {
+  readonly format: typeof RECORD_FORMAT;
+  readonly pivot: string;
+  /** Null for plain fine-tuning. */
+  readonly source: string | null;
+  readonly settings: Readonly<Record<string, Value>>;
+  /** SHA-256 of every input, by name. */
+  readonly inputs: Readonly<Record<string, string>>;
+}
+
+/** The record of these options. Settings that have no part in plain fine-tuning are left out of it. */
+export async function describeTarget(options: FuseOptions, pair: Pair): Promise<TargetRecord> {
+  const fusion =
+    pair.sourceName === null
+      ? {}
+      : {
+          function: options.function,
+          level: options.level,
+          lambda: options.lambda,
+          tail: options.tail,
+          unshared: options.unshared,
+        };
+  const conversations = options.conversations.map((conversation) => conversation.id).join("\n");
+  return {
+    format: RECORD_FORMAT,
+    pivot: pair.metadata.model,
+    source: pair.sourceName,
+    settings: {
+      ...fusion,
+      lr: options.lr,
+      epochs: options.epochs,
+      batch: options.batch,
+      warmup_ratio: options.warmupRatio,
+      weight_decay: options.weightDecay,
+      seed: options.seed,
+      shuffle: options.shuffle,
+      dtype: options.dtype,
+      max_length: pair.metadata.maxLength,
+    },
+    inputs: {
+      weights: pair.metadata.weightsSha256,
+      config: await sha256OfFile(join(options.model, "config.json")),
+      tokenizer: pair.metadata.tokenizerSha256,
+      conversations: createHash("sha256").update(conversations, "utf8").digest("hex"),
+      ...pair.hashes,
+    },
+  };
+}
+
+/** Reads a record if the file is there. Fields beyond those of `TargetRecord` are kept. */
+export async function readRecord(path: string): Promise<(TargetRecord & Record<string, unknown>) | null> {
+  if (!(await exists(path))) return null;
+  const value = await readJson(path);
+  if (typeof value === "object" && value !== null && "format" in value && value.format === RECORD_FORMAT) {
+    const record = value as TargetRecord & Record<string, unknown>;
+    if (isRecord(record.settings) && isRecord(record.inputs)) return record;
+  }
+  throw inputError(path, `expected the record of a target ("format": "${RECORD_FORMAT}"), found something else`);
+}
+
+/** Throws for the first key in which what the folder holds differs from what is asked for now. */
+export function checkSameTarget(out: string, held: TargetRecord, asked: TargetRecord): void {
+  const before = flatten(held);
+  const now = flatten(asked);
+  for (const key of new Set([...now.keys(), ...before.keys()])) {
+    if (before.get(key) === now.get(key)) continue;
+    throw inputError(
+      out,
+      `holds a target with ${key} ${show(before.get(key))}, but now it is ${show(now.get(key))}; ` +
+        "choose another folder, or remove this one to start anew",
+    );
+  }
+}
+
+/** Inputs first: where another model is asked for, its name says more than a setting that follows from it. */
+function flatten(record: TargetRecord): Map<string, Value> {
+  const values = new Map<string, Value>([
+    ["pivot", record.pivot],
+    ["source", record.source],
+  ]);
+  for (const [key, value] of Object.entries(record.settings)) values.set(key, value);
+  for (const [key, value] of Object.entries(record.inputs)) values.set(`input ${key}`, value);
+  return values;
+}
+
+function show(value: Value | undefined): string {
+  if (value === undefined || value === null) return "none";
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? `${value.slice(0, 12)}…` : String(value);
+}
+
+function isRecord(value: unknown): value is Record<string, Value> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,125 @@
+/**
+ * The tokens to train on. Shards hold responses only, so the conversations are rendered and tokenised again with the
+ * pivot's own template; every label and span must then be what the shards say, or they speak of something else.
+ */
+import type { TokenisedConversation } from "../data/conversation.ts";
+import { openConversationTokeniser } from "../data/tokenise.ts";
+import { inputError } from "../errors.ts";
+import type { FuseOptions } from "./options.ts";
+import type { Pair, PairConversation } from "./pair.ts";
+
+/** Conversations rendered at a time: enough to keep the tokenizer's threads busy, little enough for memory. */
+const CHUNK = 256;
+
+/** A conversation of the pair with its tokens. */
+export interface Rendered {
+  readonly pair: PairConversation;
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+}
+
+export interface Rendering {
+  /** In the order of the pair. */
+  readonly conversations: readonly Rendered[];
+  /** [vocabulary] 1 where the id has a token. */
+  readonly hasToken: Uint8Array;
+  readonly tokenizerSha256: string;
+}
+
+/** Renders the whole data set with the pivot's model folder. Throws where data, model and shards do not belong together. */
+export async function renderPair(
+  options: Pick<FuseOptions, "model" | "pivot" | "conversations">,
+  pair: Pair,
+): Promise<Rendering> {
+  const { metadata } = pair;
+  const wanted = new Map(pair.conversations.map((found) => [found.conversation, found]));
+  const tokeniser = await openConversationTokeniser(options.model, { maxLength: metadata.maxLength });
+  try {
+    const { tokenizer } = tokeniser;
+    if (tokenizer.sha256 !== metadata.tokenizerSha256) {
+      throw inputError(
+        options.pivot,
+        `was collected with another tokenizer (tokenizer.json ${short(metadata.tokenizerSha256)}) than that of ${options.model} (${short(tokenizer.sha256)})`,
+      );
+    }
+    const rendered = new Map<number, Rendered>();
+    for (let first = 0; first < options.conversations.length; first += CHUNK) {
+      const chunk = options.conversations.slice(first, first + CHUNK);
+      for (const found of await tokeniser.tokenise(chunk, first)) {
+        const expected = wanted.get(found.conversation);
+        if ("refused" in found) {
+          if (expected !== undefined) throw mismatch(options, found.conversation, `is refused now: ${found.refused}`);
+          continue;
+        }
+        if (expected === undefined) {
+          if (found.rows.position.length === 0) continue;
+          throw mismatch(options, found.conversation, "is missing from the shards");
+        }
+        checkRows(options, expected, found);
+        rendered.set(found.conversation, { pair: expected, ids: found.ids, positions: found.rows.position });
+      }
+    }
+    const hasToken = new Uint8Array(metadata.vocabulary);
+    for (let id = 0; id < hasToken.length; id++) hasToken[id] = tokenizer.tokenText(id) === null ? 0 : 1;
+    const conversations = pair.conversations.map((found) => {
+      const here = rendered.get(found.conversation);
+      if (here !== undefined) return here;
+      throw mismatch(options, found.conversation, `is not in the data, which has ${options.conversations.length}`);
+    });
+    return { conversations, hasToken, tokenizerSha256: tokenizer.sha256 };
+  } finally {
+    await tokeniser.dispose();
+  }
+}
+
+/** All of a conversation's rows must be those of the shard: count, labels and spans. */
+function checkRows(
+  options: Pick<FuseOptions, "model" | "pivot">,
+  expected: PairConversation,
+  found: TokenisedConversation,
+): void {
+  const { shard, first, rows } = expected.pivot;
+  const { position, turn, byteStart, byteEnd, lead } = found.rows;
+  if (position.length !== rows) {
+    throw mismatch(
+      options,
+      found.conversation,
+      `has ${rows} rows in the shards and ${position.length} as rendered now`,
+    );
+  }
+  for (let r = 0; r < rows; r++) {
+    const row = first + r;
+    const token = found.ids[position[r]!]!;
+    if (shard.token[row] !== token) {
+      throw mismatch(
+        options,
+        found.conversation,
+        `row ${r}: the shards have token ${shard.token[row]}, the rendering has ${token}`,
+      );
+    }
+    if (
+      shard.turn[row] !== turn[r] ||
+      shard.byteStart[row] !== byteStart[r] ||
+      shard.byteEnd[row] !== byteEnd[r] ||
+      shard.lead[row] !== lead[r]
+    ) {
+      throw mismatch(
+        options,
+        found.conversation,
+        `row ${r}: the shards have bytes ${shard.byteStart[row]}-${shard.byteEnd[row]} of turn ${shard.turn[row]}, ` +
+          `the rendering has ${byteStart[r]}-${byteEnd[r]} of turn ${turn[r]}`,
+      );
+    }
+  }
+}
+
+function mismatch(options: Pick<FuseOptions, "model" | "pivot">, conversation: number, problem: string): Error {
+  return inputError(
+    options.pivot,
+    `conversation ${conversation} ${problem}; the shards come from another data set, or from another tokenizer or template than that of ${options.model}`,
+  );
+}
+
+function short(hash: string): string {
+  return hash.slice(0, 12);
+}

@@ -1,0 +1,94 @@
+/**
+ * A finished target: a complete Hugging Face folder that any program for the pivot's architecture can open, with the
+ * training log, a model card and, written last of all, the record of what it was made from.
+ */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic, writeJson } from "../formats/files.ts";
+import { copyModelFiles } from "../models/folder.ts";
+import { LOG_FILE, type LogLine, TIMING_FILE } from "./journal.ts";
+import { RECORD_FILE, type TargetRecord } from "./record.ts";
+
+/** What the targets were made of: conversations and rows, and how many of each are the source's. */
+export interface Coverage {
+  readonly conversations: number;
+  readonly rows: number;
+  /** Conversations in which the source is chosen for at least one row. */
+  readonly source_conversations: number;
+  readonly source_rows: number;
+  /** Rows for which the source is chosen but has nothing to say. */
+  readonly unshared_rows: number;
+}
+
+export interface TargetFigures {
+  readonly steps: number;
+  readonly coverage: Coverage;
+  readonly first: LogLine;
+  readonly last: LogLine;
+}
+
+/** Completes the folder around the weights and the log, which lie in it already. */
+export async function completeTarget(
+  model: string,
+  out: string,
+  record: TargetRecord,
+  figures: TargetFigures,
+): Promise<void> {
+  await copyModelFiles(model, out, { torch_dtype: String(record.settings.dtype) });
+  await writeFileAtomic(join(out, "README.md"), modelCard(record, figures));
+  await writeJson(join(out, RECORD_FILE), { ...record, figures });
+}
+
+/** Takes back what a training that is given up has written. */
+export async function clearTarget(out: string): Promise<void> {
+  for (const name of [LOG_FILE, TIMING_FILE]) await rm(join(out, name), { force: true });
+}
+
+/** The model card: what the model is, what it was made from, and how the training went. */
+export function modelCard(record: TargetRecord, figures: TargetFigures): string {
+  const { coverage, first, last } = figures;
+  const title = record.source === null ? `${record.pivot}, fine-tuned` : `${record.pivot} × ${record.source}`;
+  const about =
+    record.source === null
+      ? `${record.pivot}, fine-tuned on the labels of ${coverage.conversations} conversations (no source took part).`
+      : `A target of pairwise fusion: it starts from the pivot ${record.pivot} and was trained on the labels of ` +
+        `${coverage.conversations} conversations and on the distributions of the pivot and of ${record.source} ` +
+        "(FuseChat, https://arxiv.org/abs/2408.07990).";
+  const share =
+    record.source === null
+      ? []
+      : [
+          `The source was chosen in ${coverage.source_conversations} of ${coverage.conversations} conversations and gives ` +
+            `the target of ${coverage.source_rows} of ${coverage.rows} rows; in ${coverage.unshared_rows} rows it was chosen but had nothing to say.`,
+          "",
+        ];
+  return [
+    "---",
+    "library_name: transformers",
+    `base_model: ${JSON.stringify(record.pivot)}`,
+    "tags: [fusechat]",
+    "---",
+    "",
+    `# ${title}`,
+    "",
+    about,
+    "",
+    ...share,
+    "| setting | value |",
+    "|---|---|",
+    ...Object.entries(record.settings).map(([key, value]) => `| ${key} | ${value} |`),
+    "",
+    `Means over the rows of a step, nats, over ${figures.steps} steps:`,
+    "",
+    "| | first step | last step |",
+    "|---|---|---|",
+    ...(["loss", "label_loss", "fusion_loss"] as const).map(
+      (key) => `| ${key} | ${first[key].toFixed(4)} | ${last[key].toFixed(4)} |`,
+    ),
+    "",
+    "| input | SHA-256 |",
+    "|---|---|",
+    ...Object.entries(record.inputs).map(([key, value]) => `| ${key} | ${value} |`),
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,134 @@
+/**
+ * The optimiser steps of one target: batch by batch through the engine, a log line each, checkpoints at steps that
+ * follow from the step count alone. Loss = lambda * label + (1 - lambda) * fusion, means over the rows of a whole step
+ * (FuseChat, section 3.2); without a source the loss is the label loss.
+ */
+import type { StageContext } from "../engine/context.ts";
+import { ADAMW, type StepResult, type Trainer, type TrainSequence, type TrainStep } from "../engine/engine.ts";
+import { failure, internalError, throwIfInterrupted } from "../errors.ts";
+import { loadCheckpoint, removeCheckpoints, saveCheckpoint } from "./checkpoint.ts";
+import { type LogLine, openJournal } from "./journal.ts";
+import type { FuseOptions } from "./options.ts";
+import type { Rendered } from "./rendering.ts";
+import { checkpointInterval, learningRate } from "./schedule.ts";
+import { batches } from "./shuffle.ts";
+import { clearTarget } from "./target-folder.ts";
+import { buildTargets, type TargetRules } from "./targets.ts";
+
+export interface TrainingPlan {
+  readonly stage: string;
+  readonly options: FuseOptions;
+  readonly conversations: readonly Rendered[];
+  readonly rules: TargetRules;
+  /** 1 without a source. */
+  readonly lambda: number;
+  /** T, all optimiser steps. */
+  readonly total: number;
+  /** Steps that the last checkpoint has done; 0 without one. */
+  readonly done: number;
+}
+
+/**
+ * Trains to the end and writes the weights into the target's folder. Returns all log lines, those before an
+ * interruption included. A loss that is no longer a number leaves nothing behind: going on from a checkpoint would end
+ * the same way.
+ */
+export async function train(plan: TrainingPlan, context: StageContext): Promise<LogLine[]> {
+  const { options } = plan;
+  const trainer = await context.engine.train(options.model, { ...ADAMW, weightDecay: options.weightDecay });
+  try {
+    if (plan.done > 0) await loadCheckpoint(options.out, trainer, plan.done);
+    const { journal, kept } = await openJournal(options.out, plan.done);
+    const lines = [...kept];
+    try {
+      const interval = options.checkpointSteps ?? checkpointInterval(plan.total);
+      const batchOf = batches(plan.conversations.length, options.batch, options.seed, options.shuffle);
+      for (let step = plan.done; step < plan.total; step++) {
+        const started = performance.now();
+        const line = await trainStep(plan, trainer, step, batchOf(step));
+        await journal.append(line, (performance.now() - started) / 1000);
+        lines.push(line);
+        const done = step + 1;
+        context.reporter.report({
+          type: "progress",
+          stage: plan.stage,
+          done,
+          total: plan.total,
+          unit: "steps",
+          loss: line.loss,
+        });
+        // Ctrl-C keeps the step in hand, too: where a checkpoint is taken never shows in the result.
+        const interrupted = context.signal?.aborted === true;
+        if (done < plan.total && (done % interval === 0 || interrupted)) {
+          await journal.sync();
+          await saveCheckpoint(options.out, trainer, done);
+        }
+        if (done < plan.total) throwIfInterrupted(context.signal, plan.stage);
+      }
+      await journal.sync();
+    } finally {
+      await journal.close();
+    }
+    await trainer.saveWeights(options.out, options.dtype);
+    return lines;
+  } finally {
+    await trainer.dispose();
+  }
+}
+
+async function trainStep(
+  plan: TrainingPlan,
+  trainer: Trainer,
+  step: number,
+  batch: readonly number[],
+): Promise<LogLine> {
+  const { options, lambda } = plan;
+  const rate = learningRate(options.lr, step, plan.total, options.warmupRatio);
+  const sequences: TrainSequence[] = [];
+  let rows = 0;
+  for (const index of batch) {
+    const conversation = plan.conversations[index]!;
+    // A conversation cut before its first response has nothing to learn from.
+    if (conversation.positions.length === 0) continue;
+    rows += conversation.positions.length;
+    sequences.push(trainSequence(conversation, plan.rules));
+  }
+  const result = await runStep(trainer, { sequences, lambda, learningRate: rate });
+  if (result.rows !== rows) throw internalError(`the engine trained on ${result.rows} rows where ${rows} were given`);
+  const loss = lambda * result.labelLoss + (1 - lambda) * (lambda === 1 ? 0 : result.fusionLoss);
+  if (!Number.isFinite(loss) || !Number.isFinite(result.gradientNorm)) {
+    await clearTarget(options.out);
+    await removeCheckpoints(options.out);
+    throw failure(
+      options.out,
+      `training diverged at step ${step} of ${plan.total}: loss ${loss}, gradient norm ${result.gradientNorm}; ` +
+        `nothing was kept; lower the learning rate (${options.lr}) or look for broken weights`,
+    );
+  }
+  return {
+    step,
+    loss,
+    label_loss: result.labelLoss,
+    fusion_loss: result.fusionLoss,
+    lr: rate,
+    grad_norm: result.gradientNorm,
+    rows,
+  };
+}
+
+/** A batch without a single row moves nothing, and does not count as a step of the optimiser either. */
+async function runStep(trainer: Trainer, step: TrainStep): Promise<StepResult> {
+  if (step.sequences.length === 0) return { rows: 0, labelLoss: 0, fusionLoss: 0, gradientNorm: 0 };
+  return trainer.step(step);
+}
+
+function trainSequence({ pair, ids, positions }: Rendered, rules: TargetRules): TrainSequence {
+  const targets = buildTargets(pair, rules);
+  return {
+    ids,
+    positions,
+    targetId: targets.id,
+    targetProbability: targets.probability,
+    tailProbability: targets.tail,
+  };
+}
