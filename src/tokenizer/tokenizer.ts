@@ -9,6 +9,8 @@ export interface Encoding {
   /** [tokens] UTF-8 byte offsets into the text, of what the token stands for in it. */
   readonly byteStart: Int32Array;
   readonly byteEnd: Int32Array;
+  /** [tokens] how many of the token's own first bytes stand for nothing in the text: 1 for a dummy prefix, else 0. */
+  readonly lead: Uint8Array;
 }
 
 export interface Tokenizer {
@@ -26,7 +28,7 @@ export interface Tokenizer {
   isSpecial(id: number): boolean;
   /** Among tokens with equal bytes the preferred one is an ordinary piece (0), a `<0xNN>` byte piece (1), an added token (2). */
   tokenRank(id: number): number;
-  /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). */
+  /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). -1 for no bytes. */
   firstTokenOf(bytes: Uint8Array): Promise<number>;
   /** The text of these tokens; special tokens are left out; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>): string;

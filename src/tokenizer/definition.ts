@@ -1,0 +1,207 @@
+/**
+ * What a Hugging Face `tokenizer.json` says, as far as byte spans depend on it. Two families are understood:
+ * byte-level BPE (every byte has a letter of the GPT-2 alphabet, perhaps after NFC) and SentencePiece-like BPE
+ * (`▁` for a space, `<0xNN>` for a byte without a piece, perhaps with a dummy prefix). Whatever else changes the text
+ * on its way to the tokens is refused by name, because then the span of a token could only be guessed.
+ */
+import { z } from "zod";
+import { inputError } from "../errors.ts";
+
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly singleWord: boolean;
+  /** Takes the white space before it, after it. */
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  /** Recognised in the normalised text instead of the text as it stands. */
+  readonly normalized: boolean;
+  readonly special: boolean;
+}
+
+/**
+ * Where a dummy prefix `▁` is put: nowhere; before every stretch of text between added tokens that are not
+ * normalised (`Prepend` of the normaliser); or, by a `Metaspace` pre-tokenizer, before every stretch between added
+ * tokens, or only at the very start, and only where the stretch does not begin with a space anyway.
+ */
+export type DummyPrefix = "none" | "segment" | "metaspace-always" | "metaspace-first";
+
+export interface TokenizerDefinition {
+  readonly family: "byte-level" | "sentencepiece";
+  readonly dummyPrefix: DummyPrefix;
+  /** The text is brought to Unicode normal form C first. */
+  readonly nfc: boolean;
+  /** Pieces `<0xNN>` are bytes. */
+  readonly byteFallback: boolean;
+  /** Piece and id, in file order, added tokens included where the vocabulary lists them. */
+  readonly vocabulary: readonly (readonly [string, number])[];
+  readonly addedTokens: readonly AddedToken[];
+}
+
+/** Ids beyond this are taken for a broken file: the largest vocabularies in use have some 260,000 tokens. */
+const LARGEST_ID = 1 << 22;
+
+const id = z.number().int().min(0).max(LARGEST_ID);
+
+const addedToken = z.object({
+  id,
+  content: z.string().min(1),
+  single_word: z.boolean().default(false),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+  normalized: z.boolean().default(false),
+  special: z.boolean().default(false),
+});
+
+/** A normaliser, pre-tokenizer or model: something with a type whose other fields depend on it. */
+const component = z.looseObject({ type: z.string() });
+
+const tokenizerFile = z.looseObject({
+  added_tokens: z.array(addedToken).nullish(),
+  normalizer: component.nullish(),
+  pre_tokenizer: component.nullish(),
+  model: component,
+});
+
+type Component = z.infer<typeof component>;
+
+/** Reads the parsed file, or says what in it is broken or not understood. `path` is for messages only. */
+export function readDefinition(file: unknown, path: string): TokenizerDefinition {
+  const parsed = tokenizerFile.safeParse(file);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw inputError(
+      path,
+      `not a tokenizer: ${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`,
+    );
+  }
+  const { model } = parsed.data;
+  if (model.type !== "BPE") {
+    throw unsupported(path, `a ${model.type} model`, "only BPE models say which bytes a token stands for");
+  }
+  for (const field of ["continuing_subword_prefix", "end_of_word_suffix"]) {
+    if (typeof model[field] === "string" && model[field] !== "") throw unsupported(path, `a model with ${field}`);
+  }
+  if (typeof model.dropout === "number" && model.dropout > 0) {
+    throw unsupported(path, "a model with dropout", "the same text would have other tokens each time");
+  }
+  const normalisers = flatten(parsed.data.normalizer, "normalizers", path);
+  const preTokenizers = flatten(parsed.data.pre_tokenizer, "pretokenizers", path);
+  const byteLevel = preTokenizers.some((step) => step.type === "ByteLevel");
+  checkPreTokenizers(preTokenizers, byteLevel, path);
+  const shared = {
+    vocabulary: readVocabulary(model.vocab, path),
+    addedTokens: (parsed.data.added_tokens ?? []).map(toAddedToken),
+  };
+  if (byteLevel) {
+    const other = normalisers.find((step) => step.type !== "NFC");
+    if (other !== undefined) throw unsupported(path, `the normaliser ${other.type} before a byte-level model`);
+    return { family: "byte-level", dummyPrefix: "none", nfc: normalisers.length > 0, byteFallback: false, ...shared };
+  }
+  if (model.byte_fallback !== true) {
+    throw unsupported(path, "a BPE model without byte fallback", "characters that it does not know have no bytes");
+  }
+  const dummyPrefix = sentencePiecePrefix(normalisers, preTokenizers, path);
+  return { family: "sentencepiece", dummyPrefix, nfc: false, byteFallback: true, ...shared };
+}
+
+/**
+ * The added tokens that `tokenizer_config.json` lists and `tokenizer.json` lacks: transformers adds them on loading,
+ * so a file without them would read its own template's markers as text.
+ */
+export function missingAddedTokens(config: unknown, known: readonly AddedToken[]): AddedToken[] {
+  const parsed = z
+    .looseObject({ added_tokens_decoder: z.record(z.string(), addedToken.omit({ id: true })) })
+    .safeParse(config);
+  if (!parsed.success) return [];
+  const contents = new Set(known.map((token) => token.content));
+  return Object.entries(parsed.data.added_tokens_decoder)
+    .map(([key, token]) => toAddedToken({ ...token, id: Number(key) }))
+    .filter((token) => Number.isInteger(token.id) && !contents.has(token.content))
+    .sort((a, b) => a.id - b.id);
+}
+
+/** An added token in the form of `tokenizer.json`. */
+export function addedTokenEntry(token: AddedToken): Record<string, unknown> {
+  const { singleWord, ...rest } = token;
+  return { ...rest, single_word: singleWord };
+}
+
+function toAddedToken({ single_word, ...rest }: z.infer<typeof addedToken>): AddedToken {
+  return { ...rest, singleWord: single_word };
+}
+
+function unsupported(path: string, what: string, why = "it changes the text in a way that byte spans cannot follow") {
+  return inputError(path, `${what} is not supported: ${why}`);
+}
+
+function flatten(step: Component | null | undefined, key: string, path: string): Component[] {
+  if (step === null || step === undefined) return [];
+  if (step.type !== "Sequence") return [step];
+  const inner = z.array(component).safeParse(step[key]);
+  if (!inner.success) throw inputError(path, `not a tokenizer: expected a list of steps in ${key}`);
+  return inner.data.flatMap((one) => flatten(one, key, path));
+}
+
+function checkPreTokenizers(steps: readonly Component[], byteLevel: boolean, path: string): void {
+  for (const step of steps) {
+    const removes = step.behavior === "Removed";
+    const splits = byteLevel && ["Split", "Digits", "Punctuation"].includes(step.type) && !removes;
+    const bytes = step.type === "ByteLevel" && step.add_prefix_space !== true;
+    const metaspace = !byteLevel && step.type === "Metaspace" && steps.length === 1;
+    if (!splits && !bytes && !metaspace) {
+      const with_ = removes ? " that removes text" : step.add_prefix_space === true ? " with add_prefix_space" : "";
+      throw unsupported(path, `the pre-tokenizer ${step.type}${with_}`);
+    }
+  }
+}
+
+function sentencePiecePrefix(
+  normalisers: readonly Component[],
+  preTokenizers: readonly Component[],
+  path: string,
+): DummyPrefix {
+  let dummyPrefix: DummyPrefix = "none";
+  let replaces = false;
+  for (const step of normalisers) {
+    if (step.type === "Prepend" && step.prepend === "▁" && !replaces) dummyPrefix = "segment";
+    else if (step.type === "Replace" && step.content === "▁" && isSpacePattern(step.pattern)) replaces = true;
+    else throw unsupported(path, `the normaliser ${step.type} ${JSON.stringify(step.pattern ?? step.prepend ?? "")}`);
+  }
+  const metaspace = preTokenizers[0];
+  if (metaspace !== undefined) {
+    if (metaspace.replacement !== "▁") throw unsupported(path, "a Metaspace pre-tokenizer with another sign than ▁");
+    if (dummyPrefix !== "none") throw unsupported(path, "a dummy prefix put twice");
+    const scheme = metaspace.prepend_scheme ?? (metaspace.add_prefix_space === false ? "never" : "always");
+    if (scheme === "always") dummyPrefix = "metaspace-always";
+    else if (scheme === "first") dummyPrefix = "metaspace-first";
+    else if (scheme !== "never") throw unsupported(path, `the Metaspace prefix scheme ${JSON.stringify(scheme)}`);
+  } else if (!replaces) {
+    throw unsupported(path, "a BPE model that neither works on bytes nor writes spaces as ▁");
+  }
+  return dummyPrefix;
+}
+
+function isSpacePattern(pattern: unknown): boolean {
+  return typeof pattern === "object" && pattern !== null && "String" in pattern && pattern.String === " ";
+}
+
+/** Checked by hand: a schema library takes seconds on 256,000 entries. */
+function readVocabulary(vocab: unknown, path: string): (readonly [string, number])[] {
+  if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) {
+    throw inputError(path, "not a tokenizer: expected model.vocab to map pieces to ids");
+  }
+  const entries: [string, number][] = Object.entries(vocab);
+  const taken = new Uint8Array(LARGEST_ID + 1);
+  for (const [piece, id] of entries) {
+    if (!Number.isInteger(id) || id < 0 || id > LARGEST_ID) {
+      throw inputError(
+        path,
+        `expected ids of 0 to ${LARGEST_ID}, found ${JSON.stringify(id)} for ${JSON.stringify(piece)}`,
+      );
+    }
+    if (taken[id] === 1) throw inputError(path, `the id ${id} of ${JSON.stringify(piece)} is given to two pieces`);
+    taken[id] = 1;
+  }
+  return entries;
+}

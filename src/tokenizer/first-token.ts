@@ -1,0 +1,122 @@
+/**
+ * The first token of given bytes in running text: the encoding without dummy prefix and without recognising added
+ * tokens. Bytes that are not UTF-8 cannot be encoded as a text: their longest valid beginning is; where there is none,
+ * a SentencePiece tokenizer has the `<0xNN>` piece of the first byte, and a byte-level one runs its merges on them.
+ */
+import { Tokenizer as Library } from "tokenizers";
+import { inputError } from "../errors.ts";
+import { readJson } from "../formats/files.ts";
+import type { TokenizerDefinition } from "./definition.ts";
+import { lettersOfBytes } from "./token-bytes.ts";
+
+export interface FirstToken {
+  of(bytes: Uint8Array): Promise<number>;
+}
+
+/** Texts that are waiting for one call of the library: its threads are worth their start only for many at once. */
+interface Waiting {
+  readonly text: string;
+  resolve(id: number): void;
+  reject(error: unknown): void;
+}
+
+/** Reads `tokenizer.json` again, without its added tokens; only where first tokens are asked for. */
+export async function openFirstToken(path: string, definition: TokenizerDefinition): Promise<FirstToken> {
+  const file = (await readJson(path)) as { model: Record<string, unknown> } & Record<string, unknown>;
+  const library = plainLibrary(file, definition);
+  const ids = new Map(definition.vocabulary);
+  const merge = definition.family === "byte-level" ? mergerOf(file.model, ids, path) : undefined;
+  let waiting: Waiting[] = [];
+  const flush = async (): Promise<void> => {
+    const batch = waiting;
+    waiting = [];
+    try {
+      const encodings = await library.encodeBatch(
+        batch.map((one) => one.text),
+        { addSpecialTokens: false },
+      );
+      for (const [index, one] of batch.entries()) one.resolve(encodings[index]?.getIds()[0] ?? -1);
+    } catch (error) {
+      for (const one of batch) one.reject(error);
+    }
+  };
+  return {
+    of: async (bytes) => {
+      if (bytes.length === 0) return -1;
+      const text = longestValidBeginning(bytes);
+      if (text === "") return merge?.(bytes) ?? ids.get(bytePiece(bytes[0]!)) ?? -1;
+      return new Promise<number>((resolve, reject) => {
+        waiting.push({ text, resolve, reject });
+        if (waiting.length === 1) setImmediate(() => void flush());
+      });
+    },
+  };
+}
+
+/** Everything that can be decoded before the first byte that cannot. */
+export function longestValidBeginning(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    // A valid beginning ends at most three bytes into the character that is cut or broken.
+    for (let length = bytes.length - 1; length > 0; length--) {
+      try {
+        return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(0, length));
+      } catch {}
+    }
+    return "";
+  }
+}
+
+function bytePiece(byte: number): string {
+  return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+}
+
+function plainLibrary(file: Record<string, unknown>, definition: TokenizerDefinition): Library {
+  const plain: Record<string, unknown> = {
+    ...file,
+    added_tokens: [],
+    post_processor: null,
+    truncation: null,
+    padding: null,
+  };
+  if (definition.dummyPrefix === "segment") {
+    plain.normalizer = { type: "Replace", pattern: { String: " " }, content: "▁" };
+  } else if (definition.dummyPrefix !== "none") {
+    plain.pre_tokenizer = { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false };
+  }
+  return Library.fromString(JSON.stringify(plain));
+}
+
+/** The first token after all byte-pair merges of `bytes`, none split off before. */
+function mergerOf(
+  model: Record<string, unknown>,
+  ids: ReadonlyMap<string, number>,
+  path: string,
+): (bytes: Uint8Array) => number {
+  if (!Array.isArray(model.merges)) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
+  const ranks = new Map<string, number>();
+  // Files write a merge as "left right" or as ["left", "right"].
+  for (const merge of model.merges) ranks.set(Array.isArray(merge) ? merge.join(" ") : String(merge), ranks.size);
+  return (bytes) => {
+    const letters = lettersOfBytes(bytes);
+    if (model.ignore_merges === true) {
+      const whole = ids.get(letters);
+      if (whole !== undefined) return whole;
+    }
+    const parts = [...letters];
+    for (;;) {
+      let best = -1;
+      let bestRank = Number.POSITIVE_INFINITY;
+      for (let i = 0; i + 1 < parts.length; i++) {
+        const rank = ranks.get(`${parts[i]} ${parts[i + 1]}`) ?? Number.POSITIVE_INFINITY;
+        if (rank < bestRank) {
+          best = i;
+          bestRank = rank;
+        }
+      }
+      if (best < 0) return ids.get(parts[0]!) ?? -1;
+      parts.splice(best, 2, parts[best]! + parts[best + 1]!);
+    }
+  };
+}

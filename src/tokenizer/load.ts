@@ -1,0 +1,181 @@
+/**
+ * Opens the tokenizer of a folder: the Hugging Face library for the ids, our own walk through the text for byte
+ * spans (the library's offsets are characters, which say nothing about tokens that spell part of one).
+ */
+import { join } from "node:path";
+import { Tokenizer as Library } from "tokenizers";
+import { inputError, internalError } from "../errors.ts";
+import { exists, readJson, readText, sha256OfFile } from "../formats/files.ts";
+import {
+  type AddedToken,
+  addedTokenEntry,
+  missingAddedTokens,
+  readDefinition,
+  type TokenizerDefinition,
+} from "./definition.ts";
+import { type FirstToken, openFirstToken } from "./first-token.ts";
+import { nfc, normaliseStretches } from "./nfc-clusters.ts";
+import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
+import { RANK_NONE, tokenBytesOf } from "./token-bytes.ts";
+import type { Encoding, Tokenizer } from "./tokenizer.ts";
+
+/** An Encoding of the library holds strings and words besides the ids: at most this much text is encoded at once. */
+const BATCH_CHARACTERS = 1 << 19;
+const BATCH_TEXTS = 256;
+
+/** Lone halves of surrogate pairs: the library would turn them into U+FFFD without a word. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Reads `tokenizer.json` (and the added tokens of `tokenizer_config.json`); refuses what byte spans cannot follow. */
+export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+  const path = join(folder, "tokenizer.json");
+  const file = await readJson(path);
+  const configPath = join(folder, "tokenizer_config.json");
+  const config = (await exists(configPath)) ? await readJson(configPath) : {};
+  const written = readDefinition(file, path);
+  const missing = missingAddedTokens(config, written.addedTokens);
+  const definition = { ...written, addedTokens: [...written.addedTokens, ...missing] };
+  const text =
+    missing.length === 0
+      ? await readText(path)
+      : JSON.stringify({ ...(file as object), added_tokens: definition.addedTokens.map(addedTokenEntry) });
+  const library = openLibrary(text, definition.addedTokens, path);
+  return createTokenizer(library, definition, path, await sha256OfFile(path));
+}
+
+function openLibrary(text: string, added: readonly AddedToken[], path: string): Library {
+  let library: Library;
+  try {
+    library = Library.fromString(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw inputError(path, `the tokenizer library cannot read it: ${reason}`, error);
+  }
+  library.disableTruncation();
+  library.disablePadding();
+  for (const token of added) {
+    const id = library.tokenToId(token.content);
+    if (id !== token.id) {
+      const content = JSON.stringify(token.content);
+      throw inputError(
+        path,
+        `the added token ${content} has the id ${token.id}, but its place in the file makes it ${id}`,
+      );
+    }
+  }
+  return library;
+}
+
+function createTokenizer(library: Library, definition: TokenizerDefinition, path: string, sha256: string): Tokenizer {
+  const size = 1 + largestId(definition);
+  const tokens = tokenBytesOf(definition, size);
+  const special = new Set(definition.addedTokens.filter((token) => token.special).map((token) => token.id));
+  const added = new Map(definition.addedTokens.map((token) => [token.id, spellingOf(token, library)]));
+  const spaceMarks = definition.family === "sentencepiece";
+  const walk: Walk = { tokens, added, dummyPrefix: definition.dummyPrefix, spaceMarks };
+  let first: Promise<FirstToken> | undefined;
+
+  const spans = (text: string, ids: Int32Array): Encoding => {
+    try {
+      const changes = definition.nfc && nfc(text) !== text;
+      return changes ? walkNormalised(text, ids, walk) : walkSpans(Buffer.from(text, "utf8"), ids, walk);
+    } catch (error) {
+      if (!(error instanceof SpanMismatch)) throw error;
+      const id = ids[error.token];
+      const token =
+        id === undefined ? "the last token" : `token ${error.token} (${JSON.stringify(library.idToToken(id))})`;
+      throw inputError(path, `${token} does not spell the text at byte ${error.byte}; its byte spans are unknown`);
+    }
+  };
+  const encodeBatch = async (texts: readonly string[]): Promise<Encoding[]> => {
+    for (const text of texts) {
+      if (LONE_SURROGATE.test(text))
+        throw inputError(path, "a text has half of a surrogate pair, which is no character");
+    }
+    const encodings: Encoding[] = [];
+    while (encodings.length < texts.length) {
+      const batch = nextBatch(texts, encodings.length);
+      const answers = await library.encodeBatch(batch, { addSpecialTokens: false });
+      for (const [index, answer] of answers.entries()) {
+        encodings.push(spans(batch[index]!, Int32Array.from(answer.getIds())));
+      }
+    }
+    return encodings;
+  };
+  const ownBytes = (id: number): Uint8Array | null => {
+    if ((tokens.rank[id] ?? RANK_NONE) === RANK_NONE || special.has(id)) return null;
+    return tokens.bytes.subarray(tokens.start[id], tokens.start[id + 1]);
+  };
+  return {
+    size,
+    sha256,
+    encode: async (text) => {
+      const encoding = (await encodeBatch([text]))[0];
+      if (encoding === undefined) throw internalError("the tokenizer library gave no encoding");
+      return encoding;
+    },
+    encodeBatch,
+    tokenBytes: ownBytes,
+    tokenText: (id) => (Number.isInteger(id) && id >= 0 && id < size ? library.idToToken(id) : null),
+    isSpecial: (id) => special.has(id),
+    tokenRank: (id) => tokens.rank[id] ?? RANK_NONE,
+    firstTokenOf: async (bytes) => {
+      first ??= openFirstToken(path, definition);
+      return (await first).of(bytes);
+    },
+    decode: (ids) => {
+      const parts: Uint8Array[] = [];
+      for (let i = 0; i < ids.length; i++) parts.push(ownBytes(ids[i]!) ?? new Uint8Array(0));
+      return Buffer.concat(parts).toString("utf8");
+    },
+  };
+}
+
+function largestId(definition: TokenizerDefinition): number {
+  let largest = -1;
+  for (const [, id] of definition.vocabulary) largest = Math.max(largest, id);
+  for (const token of definition.addedTokens) largest = Math.max(largest, token.id);
+  return largest;
+}
+
+/** A normalised added token is looked for as the normaliser leaves it: `</s>` of Llama 2 as `▁</s>`. */
+function spellingOf(token: AddedToken, library: Library): AddedSpelling {
+  const normaliser = token.normalized ? library.getNormalizer() : null;
+  const text = normaliser === null ? token.content : normaliser.normalizeString(token.content);
+  return { token, bytes: Buffer.from(text.replaceAll("▁", " "), "utf8") };
+}
+
+function nextBatch(texts: readonly string[], first: number): string[] {
+  const batch: string[] = [];
+  let characters = 0;
+  for (let i = first; i < texts.length && batch.length < BATCH_TEXTS; i++) {
+    const text = texts[i]!;
+    if (batch.length > 0 && characters + text.length > BATCH_CHARACTERS) break;
+    characters += text.length;
+    batch.push(text);
+  }
+  return batch;
+}
+
+/** NFC works on the stretches between added tokens: they are found first, in the order in which the ids name them. */
+function walkNormalised(text: string, ids: Int32Array, walk: Walk): Encoding {
+  const stretches: { text: string; verbatim: boolean }[] = [];
+  let position = 0;
+  for (const [index, id] of ids.entries()) {
+    const token = walk.added.get(id)?.token;
+    if (token === undefined || token.normalized) continue;
+    const found = text.indexOf(token.content, position);
+    if (found < 0) throw new SpanMismatch(index, Buffer.byteLength(text.slice(0, position), "utf8"));
+    stretches.push({ text: text.slice(position, found), verbatim: false });
+    stretches.push({ text: token.content, verbatim: true });
+    position = found + token.content.length;
+  }
+  stretches.push({ text: text.slice(position), verbatim: false });
+  const normalised = normaliseStretches(stretches);
+  const encoding = walkSpans(normalised.bytes, ids, walk);
+  return {
+    ...encoding,
+    byteStart: encoding.byteStart.map((offset) => normalised.origin[offset]!),
+    byteEnd: encoding.byteEnd.map((offset) => normalised.origin[offset]!),
+  };
+}

@@ -1,0 +1,75 @@
+/** The roles of special tokens, gathered from the files of a model folder: where a text begins, where an answer ends. */
+import { join } from "node:path";
+import { z } from "zod";
+import { inputError } from "../errors.ts";
+import { exists, readJson } from "../formats/files.ts";
+
+export interface SpecialTokens {
+  readonly bos: number | null;
+  readonly eos: number | null;
+  /** Ids at which generation ends: the eos of every file that names one, tokenizer first. */
+  readonly stopIds: readonly number[];
+}
+
+const ids = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]).nullish();
+const token = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish();
+
+const generationFile = z.looseObject({ bos_token_id: ids, eos_token_id: ids });
+const tokenizerConfigFile = z.looseObject({
+  bos_token: token,
+  eos_token: token,
+  added_tokens_decoder: z.record(z.string(), z.looseObject({ content: z.string() })).nullish(),
+});
+const tokenizerFile = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.number(), content: z.string() })).nullish(),
+  model: z.looseObject({ vocab: z.unknown() }).nullish(),
+});
+
+/** Reads tokenizer_config.json, generation_config.json and config.json, each where it exists. */
+export async function readSpecialTokens(folder: string): Promise<SpecialTokens> {
+  const tokenizer = await readOptional(join(folder, "tokenizer_config.json"), tokenizerConfigFile);
+  const generation = await readOptional(join(folder, "generation_config.json"), generationFile);
+  const config = await readOptional(join(folder, "config.json"), generationFile);
+  const bosToken = await idOf(folder, contentOf(tokenizer?.bos_token), tokenizer?.added_tokens_decoder);
+  const eosToken = await idOf(folder, contentOf(tokenizer?.eos_token), tokenizer?.added_tokens_decoder);
+  const bos = [...bosToken, ...list(generation?.bos_token_id), ...list(config?.bos_token_id)];
+  const eos = [...eosToken, ...list(generation?.eos_token_id), ...list(config?.eos_token_id)];
+  return { bos: bos[0] ?? null, eos: eos[0] ?? null, stopIds: [...new Set(eos)] };
+}
+
+/** The text of a token that a file gives as a string or as an object. */
+export function contentOf(value: string | { readonly content: string } | null | undefined): string | undefined {
+  return typeof value === "string" ? value : value?.content;
+}
+
+async function readOptional<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  if (!(await exists(path))) return undefined;
+  const parsed = schema.safeParse(await readJson(path));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw inputError(path, `${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
+}
+
+function list(value: z.infer<typeof ids>): readonly number[] {
+  return value === null || value === undefined ? [] : Array.isArray(value) ? value : [value];
+}
+
+async function idOf(
+  folder: string,
+  content: string | undefined,
+  decoder: Readonly<Record<string, { readonly content: string }>> | null | undefined,
+): Promise<number[]> {
+  if (content === undefined) return [];
+  const listed = Object.entries(decoder ?? {}).find(([, entry]) => entry.content === content);
+  if (listed !== undefined) return [Number(listed[0])];
+  const path = join(folder, "tokenizer.json");
+  if (!(await exists(path))) return [];
+  const file = tokenizerFile.safeParse(await readJson(path));
+  if (!file.success) throw inputError(path, "not a tokenizer: expected added_tokens and model");
+  const added = file.data.added_tokens?.find((entry) => entry.content === content);
+  if (added !== undefined) return [added.id];
+  const vocab = file.data.model?.vocab;
+  if (typeof vocab !== "object" || vocab === null || !Object.hasOwn(vocab, content)) return [];
+  const id: unknown = (vocab as Record<string, unknown>)[content];
+  return typeof id === "number" ? [id] : [];
+}
