@@ -1,0 +1,202 @@
+/**
+ * Held-out loss in nats per byte of unseen responses, over all conversations and per skill. Per byte, because models
+ * with different tokenizers then compare; FORMATS ("From conversation to rows") says which bytes count. Where the data
+ * knows the distribution its answers were drawn from, also the distance above that floor, which no model can go below
+ * on average: 0 is a perfect model, whatever the skill's own entropy.
+ */
+import { basename, resolve } from "node:path";
+import type { Conversation, TokenisedConversation } from "../../data/conversation.ts";
+import { openConversationTokeniser } from "../../data/tokenise.ts";
+import type { StageContext } from "../../engine/context.ts";
+import type { EngineModel } from "../../engine/engine.ts";
+import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import { bootstrapRatio } from "../statistics.ts";
+import type { Benchmark, BenchmarkOptions, BenchmarkResult, Difference, Metric } from "./benchmark.ts";
+import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
+
+/** Conversations between two looks at the clock of the user: engine calls of some seconds at most. */
+const CHUNK = 64;
+
+export interface HeldOutConversation {
+  readonly id: string;
+  readonly nats: number;
+  readonly bytes: number;
+  readonly rows: number;
+  readonly skill?: string;
+  /** Only where the whole conversation was read: the floor speaks of all its answers. */
+  readonly floor_nats?: number;
+}
+
+export interface HeldOutResult extends BenchmarkResult {
+  readonly benchmark: "held-out";
+  readonly rows: number;
+  readonly bytes: number;
+  readonly conversations: number;
+  /** Conversations that the model's template refuses; they count nowhere. */
+  readonly refused: number;
+  readonly per_conversation: readonly HeldOutConversation[];
+  /** `metrics` are this model's figures minus the other's, on what both could read; `figures` are the other's own. */
+  readonly against?: {
+    readonly model: string;
+    readonly conversations: number;
+    readonly figures: Readonly<Record<string, Metric>>;
+    readonly metrics: Readonly<Record<string, Difference>>;
+  };
+}
+
+export const heldOut: Benchmark = {
+  name: "held-out",
+  summary: "nats per byte of unseen responses, per skill, and above the floor where it is known",
+  source: "this project (FORMATS, nats_per_byte)",
+  evaluate: evaluateHeldOut,
+  describe: (result) => describeHeldOut(result as HeldOutResult),
+};
+
+export async function evaluateHeldOut(options: BenchmarkOptions, context: StageContext): Promise<HeldOutResult> {
+  if (options.conversations.length === 0) {
+    throw inputError("evaluate held-out", "the data set is empty; expected at least one conversation");
+  }
+  const result = await evaluateModel(options.model, options.name, options, context);
+  if (options.against === undefined) return result;
+  const other = await evaluateModel(options.against, options.againstName, options, context);
+  const { against: model, conversations, metrics } = compareHeldOut(result, other);
+  return { ...result, against: { model, conversations, figures: other.metrics, metrics } };
+}
+
+async function evaluateModel(
+  folder: string,
+  givenName: string | undefined,
+  options: BenchmarkOptions,
+  context: StageContext,
+): Promise<HeldOutResult> {
+  const name = givenName ?? basename(resolve(folder));
+  const stage = `held-out ${name}`;
+  const total = options.conversations.length;
+  const tokeniser = await openConversationTokeniser(folder, { maxLength: options.maxLength });
+  try {
+    const model = await context.engine.open(folder);
+    try {
+      context.reporter.report({ type: "start", stage, total, unit: "conversations" });
+      const read: HeldOutConversation[] = [];
+      const refusals: string[] = [];
+      for (let first = 0; first < total; first += CHUNK) {
+        throwIfInterrupted(context.signal, stage);
+        const chunk = options.conversations.slice(first, first + CHUNK);
+        const tokenised: TokenisedConversation[] = [];
+        for (const found of await tokeniser.tokenise(chunk, first)) {
+          if ("refused" in found) refusals.push(found.refused);
+          else tokenised.push(found);
+        }
+        const nats = await conversationNats(model, tokenised);
+        for (const [index, found] of tokenised.entries()) {
+          read.push(entry(found, options.conversations[found.conversation]!, nats[index]!));
+        }
+        const done = Math.min(first + CHUNK, total);
+        context.reporter.report({ type: "progress", stage, done, total, unit: "conversations" });
+      }
+      const result = heldOutResult(name, read, refusals.length);
+      if (result.bytes === 0) throw nothingRead(folder, options.maxLength, refusals);
+      if (refusals.length > 0) {
+        const message = `the template refuses ${refusals.length} of ${total} conversations (${refusals[0]}); they are left out`;
+        context.reporter.report({ type: "warning", stage, message });
+      }
+      const { value, low, high } = result.metrics.nats_per_byte!;
+      const summary = `${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}] ${UNIT}`;
+      context.reporter.report({ type: "end", stage, summary, figures: { ...result.metrics } });
+      return result;
+    } finally {
+      await model.dispose();
+    }
+  } finally {
+    await tokeniser.dispose();
+  }
+}
+
+/** Sum of -log p(label) of each conversation, nats; 0 where a conversation has no rows. */
+async function conversationNats(model: EngineModel, tokenised: readonly TokenisedConversation[]): Promise<number[]> {
+  const withRows = tokenised.filter(({ rows }) => rows.position.length > 0);
+  const sequences = withRows.map(({ ids, rows }) => ({ ids, positions: rows.position }));
+  const labelLogp = sequences.length === 0 ? new Float32Array() : (await model.rows(sequences, 1)).labelLogp;
+  let row = 0;
+  return tokenised.map(({ conversation, rows }) => {
+    let nats = 0;
+    for (let r = 0; r < rows.position.length; r++) nats -= labelLogp[row++]!;
+    if (Number.isFinite(nats)) return nats;
+    throw failure(model.folder, `gives conversation ${conversation} ${nats} nats; its weights are broken or overflow`);
+  });
+}
+
+function entry(found: TokenisedConversation, conversation: Conversation, nats: number): HeldOutConversation {
+  const { skill, floorNats } = conversation;
+  return {
+    id: found.id,
+    nats,
+    bytes: found.bytes,
+    rows: found.rows.position.length,
+    ...(skill === undefined ? {} : { skill }),
+    ...(floorNats === undefined || isCut(found, conversation) ? {} : { floor_nats: floorNats }),
+  };
+}
+
+/** True where `max_length` has taken answers away: their nats are then missing, but not from the floor. */
+function isCut(found: TokenisedConversation, conversation: Conversation): boolean {
+  let bytes = 0;
+  for (const { role, content } of conversation.turns) {
+    if (role === "assistant") bytes += Buffer.byteLength(content, "utf8");
+  }
+  return found.bytes < bytes;
+}
+
+/** The result document of these conversations. */
+export function heldOutResult(name: string, read: readonly HeldOutConversation[], refused: number): HeldOutResult {
+  const metrics: Record<string, Metric> = {};
+  for (const measure of heldOutMeasures(read)) {
+    const terms = read.map(measure.term).filter((term) => term !== null);
+    if (terms.length === 0) continue;
+    const interval = bootstrapRatio(terms, `held-out/${measure.name}`);
+    metrics[measure.name] = { ...interval, unit: UNIT, conversations: terms.length };
+  }
+  return {
+    benchmark: "held-out",
+    model: name,
+    metrics,
+    rows: sum(read, "rows"),
+    bytes: sum(read, "bytes"),
+    conversations: read.length,
+    refused,
+    per_conversation: read,
+  };
+}
+
+function sum(read: readonly HeldOutConversation[], key: "rows" | "bytes"): number {
+  return read.reduce((total, conversation) => total + conversation[key], 0);
+}
+
+function nothingRead(folder: string, maxLength: number, refusals: readonly string[]): Error {
+  if (refusals.length > 0) return inputError(folder, `the template refuses every conversation: ${refusals[0]}`);
+  return inputError(folder, `with max_length ${maxLength} every conversation is cut before its first response`);
+}
+
+function describeHeldOut(result: HeldOutResult): string[] {
+  const { against } = result;
+  const lines = [
+    `${result.model}: ${result.conversations} conversations, ${result.rows} rows, ${result.bytes} bytes` +
+      (result.refused > 0 ? `; ${result.refused} refused by the template` : ""),
+  ];
+  const width = Math.max(...Object.keys(result.metrics).map((name) => name.length));
+  for (const [name, { value, low, high, unit }] of Object.entries(result.metrics)) {
+    lines.push(`  ${name.padEnd(width)}  ${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}] ${unit}`);
+  }
+  if (against === undefined) return lines;
+  lines.push(`minus ${against.model}, on the ${against.conversations} conversations both can read:`);
+  for (const [name, { value, low, high, p, verdict }] of Object.entries(against.metrics)) {
+    lines.push(
+      `  ${name.padEnd(width)}  ${signed(value)} [${signed(low)}, ${signed(high)}] p ${p.toFixed(4)}  ${verdict}`,
+    );
+  }
+  return lines;
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? "" : "+"}${value.toFixed(4)}`;
+}
