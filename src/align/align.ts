@@ -1,0 +1,164 @@
+/**
+ * The alignment stage: the source's distributions brought to the pivot's rows and vocabulary. Two walks over the
+ * shards: the first aligns rows and counts (survey.ts), then the vocabulary map is built, and the second transfers and
+ * writes one aligned shard for each of the pivot's. `alignment.json` comes last and tells what was shared and lost.
+ */
+import { join } from "node:path";
+import { checkSettings, listShards, readSettings, writeSettings } from "../distributions/folder.ts";
+import { readDistributionsShard } from "../distributions/shard-file.ts";
+import type { StageContext } from "../engine/context.ts";
+import { inputError, throwIfInterrupted } from "../errors.ts";
+import { sha256OfFiles, writeJson } from "../formats/files.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { openTokenizer } from "./open-tokenizer.ts";
+import type { FolderPair } from "./paired-folders.ts";
+import { type AlignmentSummary, summarise } from "./report.ts";
+import { findSequence } from "./sequences/index.ts";
+import type { SparseMap } from "./sparse-map.ts";
+import { findStrategy, STRATEGIES } from "./strategies/index.ts";
+import type { StrategyInput } from "./strategies/strategy.ts";
+import { type Survey, surveyFolders } from "./survey.ts";
+import { readVocabulary } from "./vocabulary.ts";
+import { buildVocabularyMap, type PlacedMass, placedMass } from "./vocabulary-map.ts";
+import { writeAlignedFolder } from "./write-folder.ts";
+
+export const ALIGNMENT_FILE = "alignment.json";
+
+export interface AlignOptions {
+  /** Folders of shards. */
+  readonly pivot: string;
+  readonly source: string;
+  readonly out: string;
+  /** Name of a vocabulary strategy. */
+  readonly vocabulary: string;
+  /** Name of a sequence alignment. */
+  readonly sequence: string;
+  /** Entries kept a row; default twice the source's top_k. */
+  readonly width?: number;
+  /** Model folders, where no tokenizers lie beside the shards. */
+  readonly pivotModel?: string;
+  readonly sourceModel?: string;
+}
+
+/** Widest row of an aligned shard; beyond that a row is no longer sparse. */
+const LARGEST_WIDTH = 65_535;
+
+/** Aligns a source to a pivot and writes `out`. The same inputs give the same bytes. */
+export async function alignDistributions(
+  options: AlignOptions,
+  context: Omit<StageContext, "engine">,
+): Promise<AlignmentSummary> {
+  const sequence = findSequence(options.sequence);
+  const strategy = findStrategy(options.vocabulary);
+  const pivotShards = await listShards(options.pivot);
+  const sourceShards = await listShards(options.source);
+  await checkSameData(options);
+  const { metadata: pivot } = await readDistributionsShard(pivotShards[0]!);
+  const { metadata: source } = await readDistributionsShard(sourceShards[0]!);
+  const width = options.width ?? 2 * source.topK;
+  if (!Number.isSafeInteger(width) || width < 1 || width > LARGEST_WIDTH) {
+    throw inputError("align", `expected a width of 1 to ${LARGEST_WIDTH}, found ${width}`);
+  }
+  const settings = {
+    pivot: pivot.model,
+    source: source.model,
+    sequence: sequence.name,
+    vocabulary: strategy.name,
+    width,
+    pivot_sha256: await sha256OfFiles(pivotShards),
+    source_sha256: await sha256OfFiles(sourceShards),
+  };
+  await checkSettings(options.out, settings);
+  const pivotTokenizer = await openTokenizer(options.pivot, pivot, options.pivotModel, "--pivot-model");
+  const sourceTokenizer = await openTokenizer(options.source, source, options.sourceModel, "--source-model");
+  const pair: FolderPair = {
+    pivot: options.pivot,
+    source: options.source,
+    pivotVocabulary: readVocabulary(pivotTokenizer, pivot.vocabulary),
+    sourceVocabulary: readVocabulary(sourceTokenizer, source.vocabulary),
+  };
+
+  const stage = `align ${source.model}`;
+  const total = 2 * pivotShards.length;
+  let done = 0;
+  const onShard = (): void => {
+    done++;
+    context.reporter.report({ type: "progress", stage, done, total, unit: "shards" });
+    throwIfInterrupted(context.signal, stage);
+  };
+  context.reporter.report({ type: "start", stage, total, unit: "shards" });
+  const survey = await surveyFolders(pair, sequence, onShard);
+  const { map, placed } = await buildMaps(strategy.name, pair, pivotTokenizer, survey);
+
+  await writeSettings(options.out, settings);
+  const written = await writeAlignedFolder(
+    { ...pair, out: options.out, sequence, metadata: { ...settings, vocabulary: strategy.name }, map, width, survey },
+    { pivot: pivotTokenizer, source: sourceTokenizer },
+    onShard,
+  );
+  const summary = summarise(settings, source.topK, survey, placed, written);
+  await writeJson(join(options.out, ALIGNMENT_FILE), summary);
+  context.reporter.report({ type: "end", stage, summary: summaryLine(summary), figures: { ...summary, examples: [] } });
+  return summary;
+}
+
+/** The chosen strategy's map, and what every strategy does with the same mass. */
+async function buildMaps(
+  chosen: string,
+  pair: FolderPair,
+  pivotTokenizer: Tokenizer,
+  survey: Survey,
+): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass> }> {
+  const { pivotVocabulary, sourceVocabulary } = pair;
+  const first = new Map<string, Promise<number>>();
+  const input: StrategyInput = {
+    pivot: pivotVocabulary,
+    counts: survey.counts,
+    // Strategies ask for the same texts.
+    firstPivotToken: (bytes) => {
+      const key = Buffer.from(bytes).toString("latin1");
+      let id = first.get(key);
+      if (id === undefined) {
+        id = pivotTokenizer.firstTokenOf(bytes).then((found) => (found < pivotVocabulary.size ? found : -1));
+        first.set(key, id);
+      }
+      return id;
+    },
+  };
+  const placed = new Map<string, PlacedMass>();
+  let map: SparseMap | undefined;
+  for (const strategy of STRATEGIES) {
+    if (strategy.name !== chosen && strategy.costly) continue;
+    const built = await buildVocabularyMap(
+      strategy,
+      input,
+      sourceVocabulary,
+      survey,
+      survey.swaps.texts,
+      (id) => survey.tokenMass[id]! > 0,
+    );
+    placed.set(strategy.name, placedMass(built, survey));
+    if (strategy.name === chosen) map = built;
+  }
+  return { map: map!, placed };
+}
+
+/** Folders that tell what data they were made from must tell the same; others are compared by their rows. */
+async function checkSameData(options: AlignOptions): Promise<void> {
+  const pivot = await readSettings(options.pivot);
+  const source = await readSettings(options.source);
+  const key = "conversations_sha256";
+  if (pivot?.[key] === undefined || source?.[key] === undefined || pivot[key] === source[key]) return;
+  throw inputError(
+    options.source,
+    `was made from other conversations than ${options.pivot}; both must come from the same data`,
+  );
+}
+
+function summaryLine(summary: AlignmentSummary): string {
+  const percent = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(1)} %`;
+  return (
+    `${percent(summary.shared_rows, summary.rows)} of ${summary.rows} rows shared, ` +
+    `${percent(summary.mass_kept, summary.mass_stored)} of the stored mass has a place (${summary.vocabulary})`
+  );
+}

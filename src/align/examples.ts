@@ -1,0 +1,81 @@
+/**
+ * Worked examples for people: shared rows with both label tokens, the source's most probable tokens and what became of
+ * them in the pivot's vocabulary. They lie evenly over the shared rows of the whole corpus.
+ */
+import { halfToNumber } from "../formats/float.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Side } from "./paired-folders.ts";
+
+export interface TokenMass {
+  readonly token: number;
+  readonly text: string;
+  readonly probability: number;
+}
+
+export interface WorkedExample {
+  readonly conversation: number;
+  readonly turn: number;
+  readonly byte_start: number;
+  /** The label tokens of the two models. */
+  readonly pivot: { readonly token: number; readonly text: string };
+  readonly source: { readonly token: number; readonly text: string };
+  /** The source's distribution as stored, and as mapped. */
+  readonly stored: readonly TokenMass[];
+  readonly mapped: readonly TokenMass[];
+}
+
+/** Numbers of the shared rows (counted over the corpus) that become examples: at most `count`, evenly spread. */
+export function exampleRows(sharedRows: number, count: number): readonly number[] {
+  const taken = Math.min(sharedRows, count);
+  return Array.from({ length: taken }, (_, i) => Math.floor(((i + 0.5) * sharedRows) / taken));
+}
+
+/** A token as people read it: special tokens by their name, bytes that are no UTF-8 as `<0xNN>`. */
+export function tokenName(tokenizer: Tokenizer, id: number): string {
+  const bytes = tokenizer.tokenBytes(id);
+  if (bytes === null) return tokenizer.tokenText(id) ?? `<no token ${id}>`;
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return Array.from(bytes, (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`).join("");
+  }
+}
+
+/** The places `at .. at+width-1` that hold mass. */
+export function tokenMasses(
+  tokenizer: Tokenizer,
+  ids: Uint16Array | Uint32Array,
+  logp: Uint16Array,
+  at: number,
+  width: number,
+): TokenMass[] {
+  const result: TokenMass[] = [];
+  for (let k = at; k < at + width; k++) {
+    const probability = Math.exp(halfToNumber(logp[k]!));
+    if (probability === 0) break;
+    result.push({ token: ids[k]!, text: tokenName(tokenizer, ids[k]!), probability: Number(probability.toFixed(6)) });
+  }
+  return result;
+}
+
+export function workedExample(
+  pivot: { readonly side: Side; readonly row: number; readonly tokenizer: Tokenizer; readonly conversation: number },
+  source: { readonly side: Side; readonly row: number; readonly tokenizer: Tokenizer },
+  mapped: readonly TokenMass[],
+): WorkedExample {
+  const label = ({ side, row, tokenizer }: typeof source) => {
+    const token = side.shard.token[row]!;
+    return { token, text: tokenName(tokenizer, token) };
+  };
+  const { shard } = source.side;
+  const { topK } = shard.metadata;
+  return {
+    conversation: pivot.conversation,
+    turn: pivot.side.shard.turn[pivot.row]!,
+    byte_start: pivot.side.shard.byteStart[pivot.row]!,
+    pivot: label(pivot),
+    source: label(source),
+    stored: tokenMasses(source.tokenizer, shard.topId, shard.topLogp, source.row * topK, topK),
+    mapped,
+  };
+}

@@ -1,0 +1,97 @@
+/**
+ * Rows whose two label tokens begin with different leads (bytes before the response: a space, a dummy prefix). There
+ * the source's lead is taken off every token of its distribution and the pivot's put on: what the source says after
+ * `\n` the pivot says after `:`. Such rows are few (the first of a response), so the texts that arise are collected
+ * one by one and placed by the strategy like any token.
+ */
+
+import { tensorPlace } from "../distributions/shard-columns.ts";
+import { inputError } from "../errors.ts";
+import type { Side } from "./paired-folders.ts";
+import type { TokenText } from "./strategies/strategy.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+export interface LeadSwap {
+  /** Index of the text that a source token becomes, or -1 where it does not begin with the lead or nothing is left. */
+  textOf(id: number): number;
+}
+
+export interface LeadSwaps {
+  /** All texts so far; `source` is the source token that spells them, where there is one. */
+  readonly texts: readonly TokenText[];
+  /** The swap of two rows, or null where their leads are the same. */
+  between(pivot: Side, row: number, source: Side, sourceRow: number): LeadSwap | null;
+}
+
+export function createLeadSwaps(pivot: Vocabulary, source: Vocabulary): LeadSwaps {
+  const texts: TokenText[] = [];
+  const indexOfText = new Map<string, number>();
+  const swaps = new Map<string, LeadSwap>();
+
+  const indexOf = (bytes: Uint8Array): number => {
+    const key = hex(bytes);
+    let index = indexOfText.get(key);
+    if (index === undefined) {
+      index = texts.length;
+      indexOfText.set(key, index);
+      texts.push({ bytes, source: source.find(bytes) });
+    }
+    return index;
+  };
+  const createSwap = (pivotLead: Uint8Array, sourceLead: Uint8Array): LeadSwap => {
+    const known = new Map<number, number>();
+    return {
+      textOf: (id) => {
+        let index = known.get(id);
+        if (index === undefined) {
+          const bytes = source.bytes(id);
+          const begins = bytes.length > 0 && sourceLead.every((byte, i) => bytes[i] === byte);
+          const rest = bytes.subarray(sourceLead.length);
+          index = begins && pivotLead.length + rest.length > 0 ? indexOf(concatenate(pivotLead, rest)) : -1;
+          known.set(id, index);
+        }
+        return index;
+      },
+    };
+  };
+  return {
+    texts,
+    between: (pivotSide, row, sourceSide, sourceRow) => {
+      if (pivotSide.shard.lead[row] === 0 && sourceSide.shard.lead[sourceRow] === 0) return null;
+      const pivotLead = leadOf(pivotSide, row, pivot);
+      const sourceLead = leadOf(sourceSide, sourceRow, source);
+      const key = `${hex(pivotLead)} ${hex(sourceLead)}`;
+      if (hex(pivotLead) === hex(sourceLead)) return null;
+      let swap = swaps.get(key);
+      if (swap === undefined) {
+        swap = createSwap(pivotLead, sourceLead);
+        swaps.set(key, swap);
+      }
+      return swap;
+    },
+  };
+}
+
+/** The bytes of a row's label token that lie before its span. */
+function leadOf({ path, shard }: Side, row: number, vocabulary: Vocabulary): Uint8Array {
+  const length = shard.lead[row]!;
+  const bytes = vocabulary.bytes(shard.token[row]!);
+  if (length > bytes.length) {
+    throw inputError(
+      tensorPlace(path, "lead"),
+      `row ${row} has a lead of ${length} bytes, its token ${shard.token[row]} has ${bytes.length}`,
+    );
+  }
+  return bytes.subarray(0, length);
+}
+
+function concatenate(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const result = new Uint8Array(a.length + b.length);
+  result.set(a);
+  result.set(b, a.length);
+  return result;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}

@@ -1,0 +1,88 @@
+/** `alignment.json`: what an alignment shared, kept and lost, for every strategy, and worked examples. */
+import type { WorkedExample } from "./examples.ts";
+import type { Survey } from "./survey.ts";
+import type { PlacedMass } from "./vocabulary-map.ts";
+import type { WrittenAlignment } from "./write-folder.ts";
+
+/** What a strategy does with the stored mass; masses are means over the shared rows. */
+export interface StrategyFigures {
+  /** Source tokens that occur in shared rows, and how many of them have a place. */
+  readonly tokens: number;
+  readonly placed_tokens: number;
+  readonly mass_kept: number;
+  readonly mass_lost: number;
+}
+
+export interface AlignmentSummary {
+  readonly pivot: string;
+  readonly source: string;
+  readonly sequence: string;
+  readonly vocabulary: string;
+  readonly top_k: number;
+  readonly width: number;
+  readonly conversations: number;
+  /** Conversations that the source has too. */
+  readonly shared_conversations: number;
+  /** Conversations that the source predicts in fewer nats per byte. */
+  readonly source_better_conversations: number;
+  readonly pivot_nats_per_byte: number;
+  /** Over the conversations it has; null where they have no bytes. */
+  readonly source_nats_per_byte: number | null;
+  readonly rows: number;
+  readonly shared_rows: number;
+  readonly unshared_rows: number;
+  readonly shared_rows_with_different_leads: number;
+  readonly shared_rows_without_mass: number;
+  /** Means over the shared rows: the source's top-K, what of it has a place, what has none, what the width cut off. */
+  readonly mass_stored: number;
+  readonly mass_kept: number;
+  readonly mass_lost: number;
+  readonly mass_cut: number;
+  readonly strategies: Readonly<Record<string, StrategyFigures>>;
+  readonly examples: readonly WorkedExample[];
+}
+
+export function summarise(
+  settings: Pick<AlignmentSummary, "pivot" | "source" | "sequence" | "vocabulary" | "width">,
+  topK: number,
+  survey: Survey,
+  placed: ReadonlyMap<string, PlacedMass>,
+  written: WrittenAlignment,
+): AlignmentSummary {
+  const { totals } = written;
+  const mean = (sum: number): number => sum / Math.max(1, survey.sharedRows);
+  const strategies: Record<string, StrategyFigures> = {};
+  for (const [name, { tokens, placedTokens, mass }] of placed) {
+    strategies[name] = {
+      tokens,
+      placed_tokens: placedTokens,
+      mass_kept: mean(mass),
+      mass_lost: mean(survey.storedMass - mass),
+    };
+  }
+  const { pivot, source, sequence, vocabulary, width } = settings;
+  return {
+    pivot,
+    source,
+    sequence,
+    vocabulary,
+    top_k: topK,
+    width,
+    conversations: survey.conversations,
+    shared_conversations: survey.sharedConversations,
+    source_better_conversations: written.sourceBetter,
+    pivot_nats_per_byte: written.pivotNats / Math.max(1, written.pivotBytes),
+    source_nats_per_byte: written.sourceBytes === 0 ? null : written.sourceNats / written.sourceBytes,
+    rows: survey.rows,
+    shared_rows: survey.sharedRows,
+    unshared_rows: survey.rows - survey.sharedRows,
+    shared_rows_with_different_leads: survey.differentLeads,
+    shared_rows_without_mass: totals.emptyRows,
+    mass_stored: mean(totals.stored),
+    mass_kept: mean(totals.placed),
+    mass_lost: mean(totals.stored - totals.placed),
+    mass_cut: mean(totals.cut),
+    strategies,
+    examples: written.examples,
+  };
+}

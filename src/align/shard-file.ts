@@ -1,0 +1,95 @@
+/**
+ * Aligned shards on disk (FORMATS, "aligned/<source>"): the pivot's rows, each with the source's distribution in the
+ * pivot's vocabulary. Reading checks everything that training relies on.
+ */
+import {
+  checkTop,
+  column,
+  conversationColumn,
+  extentOf,
+  metadataText,
+  nonNegative,
+  readShardColumns,
+  rowStartColumn,
+  tensorPlace,
+} from "../distributions/shard-columns.ts";
+import { inputError } from "../errors.ts";
+import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
+import type { AlignedShard } from "./shard.ts";
+
+const FORMAT = "fusechat-aligned-1";
+const MINUS_INFINITY = 0xfc00;
+
+/** Reads and checks a shard; ids must lie below `vocabulary`, the width of the pivot's head, where it is given. */
+export async function readAlignedShard(path: string, vocabulary: number = Infinity): Promise<AlignedShard> {
+  const columns = await readShardColumns(path, FORMAT);
+  const conversation = conversationColumn(columns);
+  const conversations = conversation.length;
+  const rows = extentOf(columns, "source_row", 0);
+  const width = extentOf(columns, "top_id", 1);
+  const count = (name: string): Int32Array =>
+    nonNegative(columns, name, column(columns, name, ["I32"], [conversations]));
+  const nats = (name: string): Float32Array =>
+    nonNegative(columns, name, column(columns, name, ["F32"], [conversations]));
+  const shard: AlignedShard = {
+    metadata: {
+      pivot: metadataText(columns, "pivot"),
+      source: metadataText(columns, "source"),
+      sequence: metadataText(columns, "sequence"),
+      vocabulary: metadataText(columns, "vocabulary"),
+    },
+    conversation,
+    rowStart: rowStartColumn(columns, conversations, rows),
+    sourceRow: column(columns, "source_row", ["I32"], [rows]),
+    topId: column(columns, "top_id", ["U16", "U32"], [rows, width]),
+    topLogp: column(columns, "top_logp", ["F16"], [rows, width]),
+    pivotNats: nats("pivot_nats"),
+    sourceNats: nats("source_nats"),
+    pivotBytes: count("pivot_bytes"),
+    sourceBytes: count("source_bytes"),
+  };
+  if (width === 0) throw inputError(tensorPlace(path, "top_id"), "has no columns");
+  checkSourceRows(path, shard, width);
+  checkTop(path, shard.topId, shard.topLogp, width, vocabulary);
+  return shard;
+}
+
+/** Writes a shard atomically; the same shard gives the same bytes. */
+export async function writeAlignedShard(path: string, shard: AlignedShard): Promise<void> {
+  const conversations = [shard.conversation.length];
+  const rows = shard.sourceRow.length;
+  const width = rows === 0 ? 1 : shard.topId.length / rows;
+  const idDtype = shard.topId instanceof Uint32Array ? "U32" : "U16";
+  const tensors: [string, Tensor][] = [
+    ["conversation", { dtype: "I32", shape: conversations, data: shard.conversation }],
+    ["row_start", { dtype: "I64", shape: [shard.rowStart.length], data: BigInt64Array.from(shard.rowStart, BigInt) }],
+    ["source_row", { dtype: "I32", shape: [rows], data: shard.sourceRow }],
+    ["top_id", { dtype: idDtype, shape: [rows, width], data: shard.topId }],
+    ["top_logp", { dtype: "F16", shape: [rows, width], data: shard.topLogp }],
+    ["pivot_nats", { dtype: "F32", shape: conversations, data: shard.pivotNats }],
+    ["source_nats", { dtype: "F32", shape: conversations, data: shard.sourceNats }],
+    ["pivot_bytes", { dtype: "I32", shape: conversations, data: shard.pivotBytes }],
+    ["source_bytes", { dtype: "I32", shape: conversations, data: shard.sourceBytes }],
+  ];
+  const { pivot, source, sequence, vocabulary } = shard.metadata;
+  await writeSafetensors(path, tensors, { format: FORMAT, pivot, source, sequence, vocabulary });
+}
+
+/** Unused places have id 0, and a row without a source row has no other. */
+function checkSourceRows(path: string, shard: AlignedShard, width: number): void {
+  const { sourceRow, topId, topLogp } = shard;
+  for (let row = 0; row < sourceRow.length; row++) {
+    if (sourceRow[row]! < -1) {
+      throw inputError(tensorPlace(path, "source_row"), `expected at least -1, row ${row} has ${sourceRow[row]}`);
+    }
+    if (sourceRow[row] === -1 && topLogp[row * width] !== MINUS_INFINITY) {
+      throw inputError(tensorPlace(path, "top_logp"), `row ${row} has a distribution, but no row of the source`);
+    }
+  }
+  for (let i = 0; i < topId.length; i++) {
+    if (topLogp[i] === MINUS_INFINITY && topId[i] !== 0) {
+      const where = tensorPlace(path, "top_id");
+      throw inputError(where, `expected 0 in unused places, row ${Math.floor(i / width)} has ${topId[i]}`);
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * A folder of shards. `settings.json` is written before the first shard and says what the folder is for, a closing
+ * file (`manifest.json`, or `alignment.json` of an aligned folder) after the last: the first without the second means
+ * that the work was interrupted. Folders that other programs write may lack both.
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { inputError } from "../errors.ts";
+import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+
+export const SETTINGS_FILE = "settings.json";
+export const MANIFEST_FILE = "manifest.json";
+/** The files that close a folder; either will do. */
+const CLOSING_FILES = [MANIFEST_FILE, "alignment.json"];
+
+/** What a folder was made from and how: flat, so that a difference has a key. */
+export type Settings = Readonly<Record<string, string | number>>;
+
+export function shardName(index: number): string {
+  return `shard-${String(index).padStart(5, "0")}.safetensors`;
+}
+
+/** Paths of the shards of a finished folder, in order. Refuses a folder without shards, with a gap, or unfinished. */
+export async function listShards(folder: string): Promise<string[]> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  if (names.includes(SETTINGS_FILE) && !CLOSING_FILES.some((name) => names.includes(name))) {
+    throw inputError(folder, "its shards are unfinished; run the command that writes them again, it continues there");
+  }
+  const count = names.filter((name) => /^shard-\d{5,}\.safetensors$/.test(name)).length;
+  if (count === 0) throw inputError(folder, `expected shards (${shardName(0)} and so on), found none`);
+  const present = new Set(names);
+  return Array.from({ length: count }, (_, index) => {
+    const name = shardName(index);
+    if (!present.has(name)) throw inputError(folder, `${name} is missing, though the folder has ${count} shards`);
+    return join(folder, name);
+  });
+}
+
+/** The settings of a folder, or undefined where it has none. */
+export async function readSettings(folder: string): Promise<Settings | undefined> {
+  const path = join(folder, SETTINGS_FILE);
+  if (!(await exists(path))) return undefined;
+  const value = await readJson(path);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw inputError(path, "expected an object of settings");
+  }
+  return value as Settings;
+}
+
+/** Refuses a folder that was begun with other settings, naming the first that differs, or that holds foreign shards. */
+export async function checkSettings(folder: string, settings: Settings): Promise<void> {
+  const found = await readSettings(folder);
+  if (found === undefined) {
+    if (await exists(join(folder, shardName(0)))) {
+      throw inputError(folder, `holds shards but no ${SETTINGS_FILE}; give another folder`);
+    }
+    return;
+  }
+  for (const key of new Set([...Object.keys(settings), ...Object.keys(found)])) {
+    if (found[key] === settings[key]) continue;
+    throw inputError(
+      folder,
+      `belongs to other settings: "${key}" is ${JSON.stringify(found[key])} there and ${JSON.stringify(settings[key])} here; give another folder or remove this one`,
+    );
+  }
+}
+
+/** Marks the folder as begun with these settings; call `checkSettings` first. */
+export async function writeSettings(folder: string, settings: Settings): Promise<void> {
+  await writeJson(join(folder, SETTINGS_FILE), settings);
+}

@@ -1,0 +1,145 @@
+/**
+ * Shards of distributions on disk (FORMATS, "distributions/<model>"): one safetensors file of plain columns, so that
+ * any program can read it. Reading checks everything that a later stage relies on.
+ */
+import { inputError } from "../errors.ts";
+import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
+import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
+import {
+  checkTop,
+  column,
+  conversationColumn,
+  extentOf,
+  metadataCount,
+  metadataText,
+  nonNegative,
+  readShardColumns,
+  rowStartColumn,
+  type ShardColumns,
+  tensorPlace,
+} from "./shard-columns.ts";
+
+export { listShards } from "./folder.ts";
+
+const FORMAT = "fusechat-distributions-1";
+
+/** Token ids above this need U32. */
+const WIDEST_U16_VOCABULARY = 65_536;
+
+/** The array for `length` token ids of a vocabulary: two bytes each where they suffice. */
+export function tokenIds(vocabulary: number, length: number): Uint16Array | Uint32Array {
+  return vocabulary > WIDEST_U16_VOCABULARY ? new Uint32Array(length) : new Uint16Array(length);
+}
+
+/** Reads and checks a shard; errors name the file and the tensor. */
+export async function readDistributionsShard(path: string): Promise<DistributionsShard> {
+  const columns = await readShardColumns(path, FORMAT);
+  const metadata = readMetadata(columns);
+  const { vocabulary, topK } = metadata;
+  const conversation = conversationColumn(columns);
+  const conversations = conversation.length;
+  const rows = extentOf(columns, "token", 0);
+  const idDtype = vocabulary > WIDEST_U16_VOCABULARY ? "U32" : "U16";
+  const shard: DistributionsShard = {
+    metadata,
+    conversation,
+    bytes: nonNegative(columns, "bytes", column(columns, "bytes", ["I32"], [conversations])),
+    rowStart: rowStartColumn(columns, conversations, rows),
+    turn: column(columns, "turn", ["U16"], [rows]),
+    byteStart: nonNegative(columns, "byte_start", column(columns, "byte_start", ["I32"], [rows])),
+    byteEnd: column(columns, "byte_end", ["I32"], [rows]),
+    lead: column(columns, "lead", ["U8"], [rows]),
+    token: column(columns, "token", [idDtype], [rows]),
+    labelLogp: column(columns, "label_logp", ["F32"], [rows]),
+    topId: column(columns, "top_id", [idDtype], [rows, topK]),
+    topLogp: column(columns, "top_logp", ["F16"], [rows, topK]),
+  };
+  checkSpans(path, shard);
+  checkLabels(path, shard);
+  checkTop(path, shard.topId, shard.topLogp, topK, vocabulary);
+  return shard;
+}
+
+/** Writes a shard atomically; the same shard gives the same bytes. */
+export async function writeDistributionsShard(path: string, shard: DistributionsShard): Promise<void> {
+  const { metadata } = shard;
+  const conversations = shard.conversation.length;
+  const rows = shard.token.length;
+  const idDtype = shard.topId instanceof Uint32Array ? "U32" : "U16";
+  const tensors: [string, Tensor][] = [
+    ["conversation", { dtype: "I32", shape: [conversations], data: shard.conversation }],
+    ["bytes", { dtype: "I32", shape: [conversations], data: shard.bytes }],
+    ["row_start", { dtype: "I64", shape: [conversations + 1], data: BigInt64Array.from(shard.rowStart, BigInt) }],
+    ["turn", { dtype: "U16", shape: [rows], data: shard.turn }],
+    ["byte_start", { dtype: "I32", shape: [rows], data: shard.byteStart }],
+    ["byte_end", { dtype: "I32", shape: [rows], data: shard.byteEnd }],
+    ["lead", { dtype: "U8", shape: [rows], data: shard.lead }],
+    ["token", { dtype: idDtype, shape: [rows], data: shard.token }],
+    ["label_logp", { dtype: "F32", shape: [rows], data: shard.labelLogp }],
+    ["top_id", { dtype: idDtype, shape: [rows, metadata.topK], data: shard.topId }],
+    ["top_logp", { dtype: "F16", shape: [rows, metadata.topK], data: shard.topLogp }],
+  ];
+  await writeSafetensors(path, tensors, {
+    format: FORMAT,
+    model: metadata.model,
+    weights_sha256: metadata.weightsSha256,
+    tokenizer_sha256: metadata.tokenizerSha256,
+    template: metadata.template,
+    top_k: String(metadata.topK),
+    vocabulary: String(metadata.vocabulary),
+    max_length: String(metadata.maxLength),
+  });
+}
+
+function readMetadata(columns: ShardColumns): DistributionsMetadata {
+  const template = metadataText(columns, "template");
+  if (template !== "native" && template !== "pivot") {
+    throw inputError(columns.path, `expected "native" or "pivot" as metadata "template", found "${template}"`);
+  }
+  return {
+    model: metadataText(columns, "model"),
+    weightsSha256: metadataText(columns, "weights_sha256"),
+    tokenizerSha256: metadataText(columns, "tokenizer_sha256"),
+    template,
+    topK: metadataCount(columns, "top_k"),
+    vocabulary: metadataCount(columns, "vocabulary"),
+    maxLength: metadataCount(columns, "max_length"),
+  };
+}
+
+/** Spans run forwards, and within a conversation turns and starts never descend: alignment walks them once. */
+function checkSpans(path: string, shard: DistributionsShard): void {
+  const { rowStart, turn, byteStart, byteEnd } = shard;
+  for (let n = 0; n < shard.conversation.length; n++) {
+    for (let row = rowStart[n]!; row < rowStart[n + 1]!; row++) {
+      if (byteEnd[row]! < byteStart[row]!) {
+        const where = tensorPlace(path, "byte_end");
+        throw inputError(where, `row ${row} ends at byte ${byteEnd[row]}, before its start at ${byteStart[row]}`);
+      }
+      if (row === rowStart[n]) continue;
+      if (turn[row]! < turn[row - 1]!) {
+        throw inputError(tensorPlace(path, "turn"), `descends from ${turn[row - 1]} to ${turn[row]} at row ${row}`);
+      }
+      if (turn[row] === turn[row - 1] && byteStart[row]! < byteStart[row - 1]!) {
+        const where = tensorPlace(path, "byte_start");
+        throw inputError(where, `descends from ${byteStart[row - 1]} to ${byteStart[row]} at row ${row}`);
+      }
+    }
+  }
+}
+
+function checkLabels(path: string, shard: DistributionsShard): void {
+  const { token, labelLogp } = shard;
+  const { vocabulary } = shard.metadata;
+  for (let row = 0; row < token.length; row++) {
+    if (token[row]! >= vocabulary) {
+      const where = tensorPlace(path, "token");
+      throw inputError(where, `row ${row} has id ${token[row]}, the vocabulary ends at ${vocabulary - 1}`);
+    }
+    const logp = labelLogp[row]!;
+    if (!(logp <= 0 && logp > -Infinity)) {
+      const where = tensorPlace(path, "label_logp");
+      throw inputError(where, `expected finite log-probabilities of at most 0, row ${row} has ${logp}`);
+    }
+  }
+}
