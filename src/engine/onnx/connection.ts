@@ -1,0 +1,68 @@
+/** The main thread's end of the engine's worker: calls out, answers back, and every error as the one it was. */
+import { Worker } from "node:worker_threads";
+import { FusechatError, failure, internalError } from "../../errors.ts";
+import type { CallName, Calls, Reply } from "./messages.ts";
+
+export interface Connection {
+  /** `transfer` lists buffers that move to the worker; they are empty here afterwards. */
+  call<Name extends CallName>(
+    name: Name,
+    input: Calls[Name]["input"],
+    transfer?: readonly ArrayBuffer[],
+    onToken?: (prompt: number, id: number) => void,
+  ): Promise<Calls[Name]["output"]>;
+  /** Ends the thread; calls under way are refused. */
+  dispose(): Promise<void>;
+}
+
+interface Pending {
+  readonly resolve: (output: Calls[CallName]["output"]) => void;
+  readonly reject: (error: Error) => void;
+  readonly onToken: ((prompt: number, id: number) => void) | undefined;
+}
+
+/** Starts the thread. It keeps the process alive only while it has something to do. */
+export function connect(): Connection {
+  const worker = new Worker(new URL("./worker.js", import.meta.url));
+  worker.unref();
+  const pending = new Map<number, Pending>();
+  let lastId = 0;
+  let ended: Error | undefined;
+
+  const settle = (id: number): Pending | undefined => {
+    const call = pending.get(id);
+    pending.delete(id);
+    if (pending.size === 0) worker.unref();
+    return call;
+  };
+  const end = (error: Error): void => {
+    ended ??= error;
+    for (const id of [...pending.keys()]) settle(id)?.reject(ended);
+  };
+  worker.on("message", (reply: Reply) => {
+    if (reply.type === "token") pending.get(reply.id)?.onToken?.(reply.prompt, reply.token);
+    else if (reply.type === "done") settle(reply.id)?.resolve(reply.output);
+    else settle(reply.id)?.reject(new FusechatError(reply.code, reply.message));
+  });
+  worker.on("error", (error) => end(failure("engine", `its thread stopped: ${error.message}`, error)));
+  worker.on("exit", (code) => end(failure("engine", `its thread ended with code ${code}`)));
+
+  return {
+    call: (name, input, transfer = [], onToken = undefined) =>
+      new Promise((resolve, reject) => {
+        if (ended !== undefined) {
+          reject(ended);
+          return;
+        }
+        const id = ++lastId;
+        if (pending.size === 0) worker.ref();
+        // The worker answers a call with the output of that call, which the types of `messages.ts` fix.
+        pending.set(id, { resolve: resolve as Pending["resolve"], reject, onToken });
+        worker.postMessage({ call: name, id, input }, transfer);
+      }),
+    dispose: async () => {
+      end(internalError("the engine was used after it was disposed of"));
+      await worker.terminate();
+    },
+  };
+}

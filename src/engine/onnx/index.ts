@@ -1,0 +1,89 @@
+/**
+ * The embedded engine: ONNX Runtime in one worker thread, programs built for the shapes at hand. No Python, no
+ * conversion of models; weights are read from their safetensors files.
+ */
+import type { Engine, EngineModel, OptimiserOptions, Sequence, Trainer } from "../engine.ts";
+import { type Connection, connect } from "./connection.ts";
+import type { OpenedModel } from "./messages.ts";
+import { checkIds, type ModelLimits, packSequences, packTargets } from "./packed.ts";
+
+export interface OnnxEngineOptions {
+  /** Threads of the runtime; default: one a physical core. */
+  readonly threads?: number;
+}
+
+/** Starts the engine's thread and loads the runtime in it; throws where that is not installed. */
+export async function createOnnxEngine(options: OnnxEngineOptions = {}): Promise<Engine> {
+  const connection = connect();
+  try {
+    await connection.call("load", { threads: options.threads ?? null });
+  } catch (error) {
+    await connection.dispose();
+    throw error;
+  }
+  return {
+    kind: "onnx",
+    open: async (folder) => engineModel(connection, folder, await connection.call("open", { folder })),
+    train: (folder, optimiser) => openTrainer(connection, folder, optimiser),
+    dispose: () => connection.dispose(),
+  };
+}
+
+function engineModel(connection: Connection, folder: string, opened: OpenedModel): EngineModel {
+  const { handle, vocabulary, parameters, maxPositions } = opened;
+  const limits: ModelLimits = { folder, vocabulary, maxPositions };
+  return {
+    folder,
+    vocabulary,
+    parameters,
+    rows: (sequences: readonly Sequence[], topK) => {
+      const packed = packSequences(sequences, limits);
+      return connection.call("rows", { handle, sequences: packed, topK: Math.min(topK, vocabulary) }, buffers(packed));
+    },
+    logits: (ids) => {
+      checkIds(ids, 0, limits);
+      return connection.call("logits", { handle, ids: ids.slice() });
+    },
+    generate: async (prompts, options, onToken) => {
+      prompts.forEach((prompt, index) => {
+        checkIds(prompt, index, limits);
+      });
+      const copies = prompts.map((prompt) => prompt.slice());
+      const answers = await connection.call("generate", { handle, prompts: copies, options }, [], onToken);
+      return [...answers];
+    },
+    dispose: async () => {
+      await connection.call("close", { handle });
+    },
+  };
+}
+
+async function openTrainer(connection: Connection, folder: string, options: OptimiserOptions): Promise<Trainer> {
+  const { handle, vocabulary, maxPositions } = await connection.call("train", { folder, options });
+  const limits: ModelLimits = { folder, vocabulary, maxPositions };
+  return {
+    step: ({ sequences, lambda, learningRate }) => {
+      const packed = packSequences(sequences, limits);
+      const targets = packTargets(sequences, limits);
+      const step = { sequences: packed, targets, lambda, learningRate };
+      return connection.call("step", { handle, step }, [...buffers(packed), ...buffers(targets)]);
+    },
+    saveCheckpoint: async (path) => {
+      await connection.call("saveCheckpoint", { handle, path });
+    },
+    loadCheckpoint: async (path) => {
+      await connection.call("loadCheckpoint", { handle, path });
+    },
+    saveWeights: async (target, dtype) => {
+      await connection.call("saveWeights", { handle, folder: target, dtype });
+    },
+    dispose: async () => {
+      await connection.call("close", { handle });
+    },
+  };
+}
+
+/** The buffers of a message's own arrays. */
+function buffers(message: object): ArrayBuffer[] {
+  return Object.values(message).flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []));
+}

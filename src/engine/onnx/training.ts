@@ -1,0 +1,164 @@
+/**
+ * One optimiser step: micro-batches forward and backward on the runtime, gradients summed in the order of the batches,
+ * then clipping and AdamW here. The loss is a mean over the rows of the whole step, so every row's coefficients are
+ * divided by their number before they go in and micro-batches simply add up.
+ *
+ * Legend: B sequences of a micro-batch, T positions each, N rows, W width of the sparse targets, H hidden size.
+ */
+import type { Tensor } from "onnxruntime-node";
+import { failure } from "../../errors.ts";
+import type { OptimiserOptions, StepResult } from "../engine.ts";
+import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
+import { type MicroBatch, planBatches } from "./batches.ts";
+import { batchInputs, extents } from "./inference.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { PackedStep } from "./messages.ts";
+import { trainingProgram } from "./programs.ts";
+import type { Runtime, Tensors } from "./runtime.ts";
+
+/** Positions of one micro-batch; beyond this the matrices gain no speed and activations only take memory. */
+const POSITION_BUDGET = 2048;
+
+/** Weights, moments and the number of steps taken: all that a checkpoint holds. */
+export interface TrainingState {
+  readonly loaded: LoadedModel;
+  readonly options: OptimiserOptions;
+  readonly parameters: ReadonlyMap<string, Parameter>;
+  /** Gradients of micro-batches after the first, before they are added. */
+  readonly scratch: ReadonlyMap<string, Float32Array>;
+  steps: number;
+}
+
+export function createTrainingState(loaded: LoadedModel, options: OptimiserOptions): TrainingState {
+  const parameters = new Map<string, Parameter>();
+  const scratch = new Map<string, Float32Array>();
+  for (const { name, shape } of loaded.model.shapes) {
+    const weight = loaded.weights.get(name)!;
+    const zeros = (): Float32Array => new Float32Array(weight.length);
+    parameters.set(name, { weight, mean: zeros(), square: zeros(), gradient: zeros(), decays: shape.length >= 2 });
+    scratch.set(name, zeros());
+  }
+  return { loaded, options, parameters, scratch, steps: 0 };
+}
+
+/** Takes one step; the means returned are those before the update. Throws, changing nothing, where it diverges. */
+export async function trainStep(state: TrainingState, runtime: Runtime, step: PackedStep): Promise<StepResult> {
+  const rows = step.sequences.positions.length;
+  const sums = { label: 0, fusion: 0 };
+  for (const { gradient } of state.parameters.values()) gradient.fill(0);
+  const batches = planBatches(extents(step.sequences), POSITION_BUDGET);
+  for (const [index, batch] of batches.entries()) {
+    await backward(state, runtime, step, batch, index === 0, sums);
+  }
+  const parameters = [...state.parameters.values()];
+  const norm = gradientNorm(parameters.map(({ gradient }) => gradient));
+  if (!Number.isFinite(norm)) {
+    throw failure(
+      state.loaded.model.folder,
+      `the gradient of step ${state.steps + 1} is not finite; lower the learning rate`,
+    );
+  }
+  state.steps++;
+  adamwStep(parameters, state.steps, step.learningRate, clipScale(norm, state.options.clipNorm), state.options);
+  const count = Math.max(rows, 1);
+  return { rows, labelLoss: sums.label / count, fusionLoss: sums.fusion / count, gradientNorm: norm };
+}
+
+/** Adds one micro-batch's gradients and losses. */
+async function backward(
+  { loaded, parameters, scratch }: TrainingState,
+  runtime: Runtime,
+  step: PackedStep,
+  batch: MicroBatch,
+  first: boolean,
+  sums: { label: number; fusion: number },
+): Promise<void> {
+  const { model, inputs } = loaded;
+  const { size, length, rows } = batch;
+  const { width, tailProbability } = step.targets;
+  const tail = tailProbability !== null;
+  const session = await runtime.session(
+    `${model.folder}: training ${size} x ${length}, ${rows} rows, width ${width}${tail ? ", tail" : ""}`,
+    () => trainingProgram(model, { batch: size, length, rows, width, tail }),
+  );
+  const feeds = batchInputs(runtime, batch, step.sequences);
+  const into: Record<string, Tensor> = {};
+  for (const { name, shape } of model.shapes) {
+    // The first micro-batch writes where the sums are, which saves a pass over all gradients.
+    const target = first ? parameters.get(name)!.gradient : scratch.get(name)!;
+    if (session.outputs.includes(`grad.${name}`)) into[`grad.${name}`] = runtime.tensor(target, shape);
+  }
+  const outputs = await session.run(
+    { ...inputs, ...feeds.tensors, ...coefficients(runtime, step, feeds.rows, rows) },
+    into,
+  );
+  if (!first) {
+    for (const { name } of model.shapes) {
+      if (`grad.${name}` in into) addTo(parameters.get(name)!.gradient, scratch.get(name)!);
+    }
+  }
+  const embedding = parameters.get(model.embedding)!.gradient;
+  scatterAdd(embedding, feeds.tensors.ids!.data as Int32Array, outputs.grad_embedded!.data as Float32Array);
+  addLosses(sums, step, feeds.rows, outputs);
+}
+
+/** The coefficient of every label and target in the loss, for the N rows of a micro-batch; padding rows have 0. */
+function coefficients(runtime: Runtime, step: PackedStep, rows: Int32Array, capacity: number): Tensors {
+  const { width, targetId, targetProbability, tailProbability } = step.targets;
+  const total = step.sequences.positions.length;
+  const labelScale = step.lambda / total;
+  const targetScale = (1 - step.lambda) / total;
+  const labelWeight = new Float32Array(capacity).fill(labelScale, 0, rows.length);
+  const batchId = new Int32Array(capacity * width);
+  const targetWeight = new Float32Array(capacity * width);
+  const tailWeight = new Float32Array(capacity);
+  rows.forEach((row, n) => {
+    for (let k = 0; k < width; k++) {
+      batchId[n * width + k] = targetId[row * width + k]!;
+      targetWeight[n * width + k] = targetScale * targetProbability[row * width + k]!;
+    }
+    if (tailProbability !== null) tailWeight[n] = targetScale * tailProbability[row]!;
+  });
+  return {
+    label_weight: runtime.tensor(labelWeight, [capacity]),
+    target_id: runtime.tensor(batchId, [capacity, width]),
+    target_weight: runtime.tensor(targetWeight, [capacity, width]),
+    tail_weight: runtime.tensor(tailWeight, [capacity]),
+  };
+}
+
+function addLosses(
+  sums: { label: number; fusion: number },
+  { targets }: PackedStep,
+  rows: Int32Array,
+  outputs: Tensors,
+): void {
+  const { width, targetProbability, tailProbability } = targets;
+  const labelLogp = outputs.label_logp!.data as Float32Array;
+  const targetLogp = outputs.target_logp?.data as Float32Array | undefined;
+  const complement = outputs.complement_log?.data as Float32Array | undefined;
+  rows.forEach((row, n) => {
+    sums.label -= labelLogp[n]!;
+    for (let k = 0; k < width; k++) {
+      // A place that is not used may stand for a token of probability 0, and 0 times -Infinity is NaN.
+      const q = targetProbability[row * width + k]!;
+      if (q !== 0) sums.fusion -= q * targetLogp![n * width + k]!;
+    }
+    const t = tailProbability === null ? 0 : tailProbability[row]!;
+    if (t !== 0) sums.fusion -= t * complement![n]!;
+  });
+}
+
+/** Adds row i of `rows` [B*T, H] to row `ids[i]` of the embedding's gradient: a third of the runtime's own time. */
+function scatterAdd(gradient: Float32Array, ids: Int32Array, rows: Float32Array): void {
+  const hidden = rows.length / ids.length;
+  for (let i = 0; i < ids.length; i++) {
+    const to = ids[i]! * hidden;
+    const from = i * hidden;
+    for (let h = 0; h < hidden; h++) gradient[to + h] = gradient[to + h]! + rows[from + h]!;
+  }
+}
+
+function addTo(sum: Float32Array, values: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + values[i]!;
+}

@@ -1,0 +1,122 @@
+/**
+ * The engine's thread. A run of the runtime blocks its event loop for up to seconds, which would stop progress bars,
+ * servers and Ctrl-C; here it blocks nobody. Calls are answered one at a time, in the order they come.
+ */
+import { parentPort, type Transferable } from "node:worker_threads";
+import { FusechatError, internalError } from "../../errors.ts";
+import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { generateAnswers } from "./generation.ts";
+import { computeLogits, computeRows } from "./inference.ts";
+import { type LoadedModel, loadModel } from "./loaded-model.ts";
+import type { CallName, Calls, Handle, OpenedModel, Reply, Request } from "./messages.ts";
+import { loadRuntime, type Runtime } from "./runtime.ts";
+import { writeWeights } from "./save-weights.ts";
+import { createTrainingState, type TrainingState, trainStep } from "./training.ts";
+
+const models = new Map<Handle, LoadedModel>();
+const trainings = new Map<Handle, TrainingState>();
+let runtime: Runtime | undefined;
+let lastHandle: Handle = 0;
+
+function loadedRuntime(): Runtime {
+  if (runtime === undefined) throw internalError("the engine was called before it was loaded");
+  return runtime;
+}
+
+function modelOf(handle: Handle): LoadedModel {
+  const loaded = models.get(handle);
+  if (loaded === undefined) throw internalError("a model was used after it was disposed of");
+  return loaded;
+}
+
+function trainingOf(handle: Handle): TrainingState {
+  const state = trainings.get(handle);
+  if (state === undefined) throw internalError("a trainer was used after it was disposed of");
+  return state;
+}
+
+function opened({ model }: LoadedModel): OpenedModel {
+  const { vocabularySize, maxPositions } = model.config;
+  return { handle: ++lastHandle, vocabulary: vocabularySize, parameters: model.parameters, maxPositions };
+}
+
+type Answer<Name extends CallName> = (input: Calls[Name]["input"], id: number) => Promise<Calls[Name]["output"]>;
+
+const answers: { readonly [Name in CallName]: Answer<Name> } = {
+  load: async ({ threads }) => {
+    runtime = await loadRuntime(threads);
+    return null;
+  },
+  open: async ({ folder }) => {
+    const loaded = await loadModel(folder, loadedRuntime());
+    const description = opened(loaded);
+    models.set(description.handle, loaded);
+    return description;
+  },
+  rows: ({ handle, sequences, topK }) => computeRows(modelOf(handle), loadedRuntime(), sequences, topK),
+  logits: ({ handle, ids }) => computeLogits(modelOf(handle), loadedRuntime(), ids),
+  generate: ({ handle, prompts, options }, id) =>
+    generateAnswers(modelOf(handle), loadedRuntime(), prompts, options, (prompt, token) => {
+      reply({ type: "token", id, prompt, token });
+    }),
+  close: async ({ handle }) => {
+    const loaded = models.get(handle) ?? trainings.get(handle)?.loaded;
+    models.delete(handle);
+    trainings.delete(handle);
+    if (loaded !== undefined) await loadedRuntime().release(`${loaded.model.folder}:`);
+    return null;
+  },
+  train: async ({ folder, options }) => {
+    const loaded = await loadModel(folder, loadedRuntime());
+    const description = opened(loaded);
+    trainings.set(description.handle, createTrainingState(loaded, options));
+    return description;
+  },
+  step: ({ handle, step }) => trainStep(trainingOf(handle), loadedRuntime(), step),
+  saveCheckpoint: async ({ handle, path }) => {
+    await writeCheckpoint(trainingOf(handle), path);
+    return null;
+  },
+  loadCheckpoint: async ({ handle, path }) => {
+    await readCheckpoint(trainingOf(handle), path);
+    return null;
+  },
+  saveWeights: async ({ handle, folder, dtype }) => {
+    const { loaded } = trainingOf(handle);
+    const weights = loaded.model.shapes.map(({ name, shape }) => ({ name, shape, data: loaded.weights.get(name)! }));
+    await writeWeights(folder, weights, dtype);
+    return null;
+  },
+};
+
+async function answer<Name extends CallName>(request: Request<Name>): Promise<void> {
+  const { call, id, input } = request as { call: Name; id: number; input: Calls[Name]["input"] };
+  try {
+    const output = await answers[call](input, id);
+    reply({ type: "done", id, output }, buffersOf(output));
+  } catch (error) {
+    if (error instanceof FusechatError) {
+      reply({ type: "error", id, code: error.code, message: error.message });
+    } else {
+      const problem = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      reply({ type: "error", id, code: "internal", message: internalError(`${call}: ${problem}`).message });
+    }
+  }
+}
+
+function reply(message: Reply, transfer: readonly Transferable[] = []): void {
+  parentPort!.postMessage(message, transfer);
+}
+
+/** The buffers of the arrays directly in an output: they move instead of being copied. */
+function buffersOf(output: Calls[CallName]["output"]): ArrayBuffer[] {
+  if (output === null) return [];
+  const values: readonly unknown[] = output instanceof Float32Array ? [output] : Object.values(output);
+  const buffers = values.flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []));
+  return [...new Set(buffers)];
+}
+
+let queue: Promise<void> = Promise.resolve();
+parentPort!.on("message", (request: Request) => {
+  queue = queue.then(() => answer(request));
+});
