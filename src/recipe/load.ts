@@ -1,0 +1,120 @@
+/**
+ * A recipe from its file, with every path found: beside the recipe first, then from the current folder. All problems
+ * come in one error, those of the text and those of missing files alike.
+ */
+import { stat } from "node:fs/promises";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { inputErrors } from "../errors.ts";
+import { exists, readText } from "../formats/files.ts";
+import { attemptRecipe, type ParsedRecipe, type Recipe } from "./recipe.ts";
+import type { KeyPath } from "./yaml-document.ts";
+
+export interface LoadedRecipe extends ParsedRecipe {
+  /** The file's text, as it is kept with a run. */
+  readonly text: string;
+  /** The file, as the user called it. */
+  readonly file: string;
+}
+
+/** Reads `file`; the models and data of the recipe it returns are absolute paths that exist. */
+export async function loadRecipe(file: string): Promise<LoadedRecipe> {
+  const text = await readText(file);
+  const attempt = attemptRecipe(text, file);
+  const references = referencesOf(attempt.raw);
+  const found = new Map<string, string>();
+  const problems = [...attempt.problems];
+  for (const { path, value, kind } of references) {
+    const place = await findPath(value, dirname(resolve(file)));
+    const problem = await (kind === "model" ? modelProblem(value, place) : dataProblem(value, place));
+    if (problem !== null) problems.push(`${attempt.where(path)}: ${problem}`);
+    if (place.found !== null) found.set(value, place.found);
+  }
+  if (attempt.parsed === null || problems.length > 0) throw inputErrors(problems);
+  const { recipe, where } = attempt.parsed;
+  return { recipe: withPaths(recipe, (value) => found.get(value) ?? value), where, text, file };
+}
+
+function withPaths(recipe: Recipe, absolute: (value: string) => string): Recipe {
+  const { data } = recipe;
+  return {
+    ...recipe,
+    pivot: { ...recipe.pivot, model: absolute(recipe.pivot.model) },
+    sources: recipe.sources.map((source) => ({ ...source, model: absolute(source.model) })),
+    data: {
+      ...data,
+      path: data.path.map(absolute),
+      held_out_path: data.held_out_path === null ? null : data.held_out_path.map(absolute),
+    },
+  };
+}
+
+interface Reference {
+  readonly path: KeyPath;
+  readonly value: string;
+  readonly kind: "model" | "data";
+}
+
+/** The paths in a recipe, found by position alone: they are checked even where the recipe has other mistakes. */
+function referencesOf(raw: unknown): Reference[] {
+  const references: Reference[] = [];
+  const add = (path: KeyPath, value: unknown, kind: Reference["kind"]): void => {
+    if (typeof value === "string" && value !== "") references.push({ path, value, kind });
+  };
+  const addModel = (path: KeyPath, value: unknown): void => {
+    add(path, value, "model");
+    add([...path, "model"], field(value, "model"), "model");
+  };
+  const addData = (path: KeyPath, value: unknown): void => {
+    add(path, value, "data");
+    if (Array.isArray(value)) for (const [index, entry] of value.entries()) add([...path, index], entry, "data");
+  };
+  addModel(["pivot"], field(raw, "pivot"));
+  const sources = field(raw, "sources");
+  if (Array.isArray(sources)) for (const [index, source] of sources.entries()) addModel(["sources", index], source);
+  const data = field(raw, "data");
+  addData(["data", "path"], field(data, "path"));
+  addData(["data", "held_out_path"], field(data, "held_out_path"));
+  return references;
+}
+
+function field(value: unknown, key: string): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
+
+interface Place {
+  /** Absolute, or null where there is nothing. */
+  readonly found: string | null;
+  readonly tried: readonly string[];
+}
+
+async function findPath(value: string, folder: string): Promise<Place> {
+  const tried = isAbsolute(value) ? [value] : [...new Set([join(folder, value), resolve(value)])];
+  for (const path of tried) if (await exists(path)) return { found: resolve(path), tried };
+  return { found: null, tried };
+}
+
+/** `organisation/model`, as models are called on the Hugging Face Hub. */
+const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
+
+async function modelProblem(value: string, { found, tried }: Place): Promise<string | null> {
+  if (found === null && HUB_ID.test(value)) {
+    return (
+      `no folder of this name, and models are not downloaded from the Hub yet; fetch it yourself ` +
+      `(hf download ${value} --local-dir ${basename(value)}) and give that folder`
+    );
+  }
+  if (found === null) return `expected a model folder, found nothing at ${tried.join(" or ")}`;
+  if (!(await stat(found)).isDirectory()) return `expected a model folder, found a file: ${found}`;
+  if (!(await exists(join(found, "config.json")))) return `expected a model folder, found no config.json in ${found}`;
+  return null;
+}
+
+async function dataProblem(value: string, { found, tried }: Place): Promise<string | null> {
+  if (found === null) return `expected a file of conversations, found nothing at ${tried.join(" or ")}`;
+  if ((await stat(found)).isDirectory()) return `expected a file of conversations, found a folder: ${found}`;
+  if (!/\.(jsonl|ndjson|json|parquet)$/i.test(value)) {
+    return `expected a .jsonl, .json or .parquet file, found ${JSON.stringify(basename(value))}`;
+  }
+  return null;
+}

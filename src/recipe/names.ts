@@ -1,0 +1,8 @@
+/** The names that a recipe may use, from the lists of the folders that implement them, in the order of those lists. */
+import { STRATEGIES } from "../align/strategies/index.ts";
+import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
+
+export const STRATEGY_NAMES: readonly string[] = STRATEGIES.map(({ name }) => name);
+export const BENCHMARK_NAMES: readonly string[] = ["held-out"];
+export const FUNCTION_NAMES: readonly string[] = FUSION_FUNCTIONS.map(({ name }) => name);
+export const METHOD_NAMES: readonly string[] = ["sce", "linear"];

@@ -1,0 +1,236 @@
+/**
+ * A recipe as the program uses it: every default filled in, every model with a name, short forms written out.
+ * `parseRecipe` reads one from text and touches no file; `load.ts` finds its files.
+ */
+import { basename } from "node:path";
+import { inputErrors } from "../errors.ts";
+import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
+import { type Dtype, type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
+import { type KeyPath, parseYaml } from "./yaml-document.ts";
+
+export interface RecipeModel {
+  /** Unique in the recipe; names folders, tables and charts. */
+  readonly name: string;
+  /** Model folder: as written after `parseRecipe`, absolute after `loadRecipe`. */
+  readonly model: string;
+}
+
+export interface RecipeMerge {
+  /** `fused` for the first, the folder below `merges/` for the others. */
+  readonly name: string;
+  readonly method: string;
+  readonly variant: "fusechat" | "paper" | "mergekit" | null;
+  readonly select_topk: number | null;
+  readonly weights: readonly number[] | null;
+  /** Further options of the method, by mergekit's names. */
+  readonly parameters: Readonly<Record<string, number | boolean>>;
+  /** null: the pivot's own. */
+  readonly dtype: Dtype | null;
+}
+
+export interface Recipe {
+  readonly pivot: RecipeModel;
+  readonly sources: readonly RecipeModel[];
+  readonly data: {
+    readonly path: readonly string[];
+    readonly max_length: number;
+    readonly held_out: number;
+    readonly held_out_path: readonly string[] | null;
+  };
+  readonly distributions: RecipeFile["distributions"];
+  readonly align: {
+    readonly sequence: "bytes";
+    readonly vocabulary: string;
+    readonly unshared: "label" | "pivot" | "skip";
+    /** Already filled in: twice `top_k` by default. */
+    readonly width: number;
+  };
+  readonly fuse: RecipeFile["fuse"];
+  readonly merge: readonly RecipeMerge[];
+  readonly baselines: readonly ("sft" | "sft-merge")[];
+  readonly evaluate: readonly string[];
+  readonly seed: number;
+  readonly engine: { readonly kind: "onnx"; readonly threads: number | null };
+}
+
+export interface ParsedRecipe {
+  readonly recipe: Recipe;
+  /** `recipe.yaml:12:5 data.path`, for problems found later. */
+  where(path: KeyPath): string;
+}
+
+/** Reads a recipe from its text. `file` is how it is called in messages. Throws one error that lists all problems. */
+export function parseRecipe(text: string, file: string): ParsedRecipe {
+  const attempt = attemptRecipe(text, file);
+  if (attempt.parsed === null) throw inputErrors(attempt.problems);
+  return attempt.parsed;
+}
+
+/** What `parseRecipe` found: problems, or a recipe; and the raw value, so that files can be checked all the same. */
+export interface RecipeAttempt {
+  readonly parsed: ParsedRecipe | null;
+  readonly problems: readonly string[];
+  readonly raw: unknown;
+  where(path: KeyPath, key?: boolean): string;
+}
+
+export function attemptRecipe(text: string, file: string): RecipeAttempt {
+  const document = parseYaml(text);
+  const where = (path: KeyPath, key = false): string => {
+    const place = `${file}:${document.place(path, key)}`;
+    return path.length === 0 ? place : `${place} ${pathText(path)}`;
+  };
+  const failed = (problems: readonly string[]): RecipeAttempt => ({
+    parsed: null,
+    problems,
+    raw: document.value,
+    where,
+  });
+  if (document.problems.length > 0) {
+    return failed(document.problems.map(({ place, message }) => `${file}:${place}: ${message}`));
+  }
+  if (document.value === null || document.value === undefined) {
+    return failed([`${file}: expected a recipe with pivot, sources and data, found nothing; fusechat init writes one`]);
+  }
+  const result = recipeSchema.safeParse(document.value, { reportInput: true });
+  const tell = (problems: readonly RecipeProblem[]): string[] =>
+    problems
+      .map(({ path, key, message }) => ({
+        offset: document.offset(path, key),
+        line: `${where(path, key)}: ${message}`,
+      }))
+      .sort((a, b) => a.offset - b.offset)
+      .map(({ line }) => line);
+  if (!result.success) return failed(tell(describeIssues(result.error.issues, recipeSchema)));
+  const recipe = writeOut(result.data);
+  const problems = contradictions(recipe, result.data);
+  if (problems.length > 0) return failed(tell(problems));
+  return { parsed: { recipe, where }, problems: [], raw: document.value, where };
+}
+
+function writeOut(file: RecipeFile): Recipe {
+  const merges = Array.isArray(file.merge) ? file.merge : [file.merge];
+  const list = (paths: string | string[]): readonly string[] => (Array.isArray(paths) ? paths : [paths]);
+  return {
+    pivot: namedModel(file.pivot),
+    sources: file.sources.map(namedModel),
+    data: {
+      path: list(file.data.path),
+      max_length: file.data.max_length,
+      held_out: file.data.held_out,
+      held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
+    },
+    distributions: file.distributions,
+    align: {
+      sequence: file.align.sequence,
+      vocabulary: file.align.vocabulary,
+      unshared: file.align.unshared,
+      width: file.align.width ?? 2 * file.distributions.top_k,
+    },
+    fuse: file.fuse,
+    merge: merges.map((merge, index) => writeOutMerge(merge, index)),
+    baselines: file.baselines,
+    evaluate: file.evaluate,
+    seed: file.seed,
+    engine: { kind: file.engine.kind, threads: file.engine.threads ?? null },
+  };
+}
+
+function namedModel(reference: ModelReference): RecipeModel {
+  if (typeof reference === "string") return { name: basename(reference), model: reference };
+  return { name: reference.name ?? basename(reference.model), model: reference.model };
+}
+
+function writeOutMerge(merge: MergeFile, index: number): RecipeMerge {
+  const isSce = merge.method === "sce";
+  const variant = merge.variant ?? (isSce ? "fusechat" : null);
+  const ownName = isSce && variant !== "fusechat" ? `${merge.method}-${variant}` : merge.method;
+  return {
+    name: index === 0 ? "fused" : (merge.name ?? ownName),
+    method: merge.method,
+    variant,
+    select_topk: merge.select_topk ?? (isSce ? 0.1 : null),
+    weights: merge.weights ?? null,
+    parameters: merge.parameters ?? {},
+    dtype: merge.dtype ?? null,
+  };
+}
+
+/** What the schema cannot say: names that clash, options of another method. */
+function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
+  const problems: RecipeProblem[] = [];
+  const modelPath = (path: KeyPath, reference: ModelReference): KeyPath =>
+    typeof reference === "string" ? path : [...path, reference.name === undefined ? "model" : "name"];
+  const seen = new Map<string, string>();
+  const models = [recipe.pivot, ...recipe.sources];
+  for (const [index, { name }] of models.entries()) {
+    const where = index === 0 ? "the pivot" : `sources[${index - 1}]`;
+    const path =
+      index === 0 ? modelPath(["pivot"], file.pivot) : modelPath(["sources", index - 1], file.sources[index - 1]!);
+    const other = seen.get(name.toLowerCase());
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) {
+      problems.push({
+        path,
+        message: `the folder's name ${JSON.stringify(name)} cannot name a model; give it one: { model: …, name: … }`,
+      });
+    } else if (other !== undefined) {
+      problems.push({
+        path,
+        message: `the name "${name}" is already that of ${other}; give it one of its own: { model: …, name: … }`,
+      });
+    } else seen.set(name.toLowerCase(), where);
+  }
+  const mergeNames = new Set<string>();
+  for (const [index, merge] of recipe.merge.entries()) {
+    const path: KeyPath = Array.isArray(file.merge) ? ["merge", index] : ["merge"];
+    const given = Array.isArray(file.merge) ? file.merge[index]! : file.merge;
+    for (const option of ["variant", "select_topk"] as const) {
+      if (given[option] !== undefined && merge.method !== "sce") {
+        problems.push({
+          path: [...path, option],
+          message: `expected this only with method sce, found method ${merge.method}`,
+        });
+      }
+    }
+    if (merge.weights !== null && merge.method === "sce") {
+      problems.push({
+        path: [...path, "weights"],
+        message: "sce finds the weights of the targets itself; leave them out",
+      });
+    } else if (merge.weights !== null && merge.weights.length !== recipe.sources.length) {
+      const found = `found ${merge.weights.length}`;
+      problems.push({
+        path: [...path, "weights"],
+        message: `expected a weight for each of the ${recipe.sources.length} sources, ${found}`,
+      });
+    }
+    if (mergeNames.has(merge.name.toLowerCase())) {
+      problems.push({ path, message: `the merge "${merge.name}" is there twice; give one of them another name` });
+    }
+    mergeNames.add(merge.name.toLowerCase());
+  }
+  return problems;
+}
+
+/** The first key in which two recipes differ, with both values, or null where they are the same. */
+export function recipeDifference(
+  a: unknown,
+  b: unknown,
+  path: KeyPath = [],
+): { key: string; a: string; b: string } | null {
+  if (isTree(a) && isTree(b)) {
+    for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+      const step = Array.isArray(a) ? Number(key) : key;
+      const found = recipeDifference(a[key], b[key], [...path, step]);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  if (Object.is(a, b)) return null;
+  const text = (value: unknown): string => (value === undefined || value === null ? "nothing" : JSON.stringify(value));
+  return { key: pathText(path), a: text(a), b: text(b) };
+}
+
+function isTree(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

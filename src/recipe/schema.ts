@@ -1,0 +1,270 @@
+/**
+ * What a recipe file may say. The JSON Schema for editors (`schema/recipe.json`), the reference page
+ * (`docs/recipe.md`) and the types all come from here. Every description ends in `(unit; default)`.
+ *
+ * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
+ */
+import { z } from "zod";
+import { BENCHMARK_NAMES, FUNCTION_NAMES, METHOD_NAMES, STRATEGY_NAMES } from "./names.ts";
+
+/** A JavaScript number that counts something. */
+const count = (least: number): z.ZodInt => z.int().min(least);
+const share = (): z.ZodNumber => z.number().min(0).max(1);
+
+const modelName = () =>
+  z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+      "letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
+    )
+    .max(100);
+
+const modelReference = z.strictObject({
+  model: z.string().min(1).describe("Hugging Face model folder. (path; required)"),
+  name: modelName()
+    .optional()
+    .describe("What the model is called in folders, tables and the report. (text; default the folder's own name)"),
+  engine: z
+    .union([
+      z.enum(["onnx"]),
+      z.strictObject({ kind: z.enum(["onnx"]).describe("Which engine runs the model. (name; default onnx)") }),
+    ])
+    .optional()
+    .describe(
+      "What computes this model's distributions; only `onnx`, inside this program, for now. (name; default onnx)",
+    ),
+});
+
+const model = () => z.union([z.string().min(1), modelReference]);
+
+const data = z
+  .strictObject({
+    path: z
+      .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+      .describe("Conversations: one file or several, `.jsonl`, `.json` or `.parquet`. (path; required)"),
+    max_length: count(8)
+      .default(2048)
+      .describe("A conversation keeps the whole pairs of turns that fit this length. (tokens; default 2048)"),
+    held_out: share()
+      .lt(1)
+      .default(0.02)
+      .describe(
+        "Share of the conversations kept out of training, chosen by the hash of their ids. (fraction; default 0.02)",
+      ),
+    held_out_path: z
+      .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
+      .optional()
+      .describe("Held-out conversations of their own; `held_out` is then not used. (path; default none)"),
+  })
+  .describe("The conversations that the models are fused on. (section; required)");
+
+const distributions = z
+  .strictObject({
+    top_k: count(1).max(1024).default(10).describe("Most probable tokens stored for each row. (tokens; default 10)"),
+    template: z
+      .enum(["native", "pivot"])
+      .default("native")
+      .describe(
+        "`native` prompts each source in its own chat template, `pivot` in the pivot's, as the papers do. (name; default native)",
+      ),
+  })
+  .prefault({})
+  .describe("What is stored of each model's predictions. (section; default as below)");
+
+const align = z
+  .strictObject({
+    sequence: z
+      .enum(["bytes"])
+      .default("bytes")
+      .describe("Which rows of two models belong together: those that start at the same byte. (name; default bytes)"),
+    vocabulary: z
+      .enum(STRATEGY_NAMES as [string, ...string[]])
+      .default("split")
+      .describe("How a source's tokens become tokens of the pivot. (name; default split)"),
+    unshared: z
+      .enum(["label", "pivot", "skip"])
+      .default("label")
+      .describe(
+        "Target of a row that the chosen source does not share: the label alone, the pivot's own distribution, or none. (name; default label)",
+      ),
+    width: count(1)
+      .max(4096)
+      .optional()
+      .describe("Pivot tokens kept for each aligned row. (tokens; default twice distributions.top_k)"),
+  })
+  .prefault({})
+  .describe("How a source's predictions come to the pivot's tokens. (section; default as below)");
+
+const fuse = z
+  .strictObject({
+    function: z
+      .enum(FUNCTION_NAMES as [string, ...string[]])
+      .default("min-ce")
+      .describe("How pivot and source become one target distribution. (name; default min-ce)"),
+    level: z
+      .enum(["conversation", "row"])
+      .default("conversation")
+      .describe("Where the choice between pivot and source is made. (name; default conversation)"),
+    lambda: share()
+      .default(0.9)
+      .describe("Weight of the label term of the loss; the distribution term has the rest. (fraction; default 0.9)"),
+    tail: z
+      .enum(["renormalise", "drop", "bucket"])
+      .default("renormalise")
+      .describe("What becomes of the mass beyond the stored tokens. (name; default renormalise)"),
+    lr: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(5e-6)
+      .describe("Highest learning rate of the schedule. (no unit; default 5.0e-6)"),
+    epochs: count(1).max(1000).default(3).describe("Passes over the training conversations. (passes; default 3)"),
+    batch: count(1).default(128).describe("Conversations of one optimiser step. (conversations; default 128)"),
+    warmup_ratio: share()
+      .default(0.03)
+      .describe("Share of the steps in which the learning rate rises. (fraction; default 0.03)"),
+    weight_decay: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe("Decoupled decay of tensors of two or more dimensions. (no unit; default 0)"),
+    shuffle: z
+      .boolean()
+      .default(true)
+      .describe("Draw a new order of the conversations for each pass. (yes or no; default true)"),
+    dtype: z
+      .enum(["float32", "float16", "bfloat16"])
+      .default("float32")
+      .describe("Type in which targets are written; training itself is in float32. (name; default float32)"),
+  })
+  .prefault({})
+  .describe("How each target is trained. (section; default as below)");
+
+const merge = z.strictObject({
+  name: modelName()
+    .optional()
+    .describe(
+      "Folder below `merges/` of the second and later merges; the first is always `fused/`. (text; default the method, and its variant)",
+    ),
+  method: z
+    .enum(METHOD_NAMES as [string, ...string[]])
+    .default("sce")
+    .describe("How the targets become one model; `fusechat list methods` lists them. (name; default sce)"),
+  variant: z
+    .enum(["fusechat", "paper", "mergekit"])
+    .optional()
+    .describe("For `sce`: which reading of the algorithm. (name; default fusechat)"),
+  select_topk: z
+    .number()
+    .gt(0)
+    .max(1)
+    .optional()
+    .describe("For `sce`: share of each tensor's entries kept, those of highest variance. (fraction; default 0.1)"),
+  weights: z
+    .array(z.number())
+    .min(1)
+    .optional()
+    .describe(
+      "For methods that weigh the targets: a weight for each, in the order of the sources. (no unit; default equal weights)",
+    ),
+  parameters: z
+    .record(z.string(), z.union([z.number(), z.boolean()]))
+    .optional()
+    .describe("Further options of the method, by the names of a mergekit file. (mapping; default those of the method)"),
+  dtype: z
+    .enum(["float32", "float16", "bfloat16"])
+    .optional()
+    .describe("Type in which the merged model is written. (name; default the pivot's own)"),
+});
+
+const schema = z
+  .strictObject({
+    pivot: model().describe(
+      "The model that fixes tokenizer, architecture and first weights: a folder, or a mapping with a name. (path; required)",
+    ),
+    sources: z
+      .array(model())
+      .min(1)
+      .describe("The models whose knowledge is wanted; each makes one target. (list of paths; required)"),
+    data,
+    distributions,
+    align,
+    fuse,
+    merge: z
+      .union([merge, z.array(merge).min(1)])
+      .prefault({})
+      .describe(
+        "How the targets become the fused model; of a list the first is the fused model, the others are for comparison. (section; default as below)",
+      ),
+    baselines: z
+      .array(z.enum(["sft", "sft-merge"]))
+      .default([])
+      .describe(
+        "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets. (list of names; default none)",
+      ),
+    evaluate: z
+      .array(z.enum(BENCHMARK_NAMES as [string, ...string[]]))
+      .default(["held-out"])
+      .describe("Benchmarks for every model of the run. (list of names; default [held-out])"),
+    seed: z.int().min(0).max(4294967295).default(0).describe("Seed of everything random. (no unit; default 0)"),
+    engine: z
+      .strictObject({
+        kind: z
+          .enum(["onnx"])
+          .default("onnx")
+          .describe("What computes: `onnx` runs inside this program, on the processor. (name; default onnx)"),
+        threads: count(1).max(1024).optional().describe("Threads of the engine. (threads; default one a core)"),
+      })
+      .prefault({})
+      .describe("What computes. (section; default as below)"),
+  })
+  .describe("A recipe of fusechat: which models are fused, on which conversations, and how.");
+
+export type ModelReference = string | { model: string; name?: string | undefined; engine?: unknown };
+export type Dtype = "float32" | "float16" | "bfloat16";
+
+export interface MergeFile {
+  name?: string | undefined;
+  method: string;
+  variant?: "fusechat" | "paper" | "mergekit" | undefined;
+  select_topk?: number | undefined;
+  weights?: number[] | undefined;
+  parameters?: Record<string, number | boolean> | undefined;
+  dtype?: Dtype | undefined;
+}
+
+/** A recipe as the file says it, with defaults filled in. */
+export interface RecipeFile {
+  pivot: ModelReference;
+  sources: ModelReference[];
+  data: {
+    path: string | string[];
+    max_length: number;
+    held_out: number;
+    held_out_path?: string | string[] | undefined;
+  };
+  distributions: { top_k: number; template: "native" | "pivot" };
+  align: { sequence: "bytes"; vocabulary: string; unshared: "label" | "pivot" | "skip"; width?: number | undefined };
+  fuse: {
+    function: string;
+    level: "conversation" | "row";
+    lambda: number;
+    tail: "renormalise" | "drop" | "bucket";
+    lr: number;
+    epochs: number;
+    batch: number;
+    warmup_ratio: number;
+    weight_decay: number;
+    shuffle: boolean;
+    dtype: Dtype;
+  };
+  merge: MergeFile | MergeFile[];
+  baselines: ("sft" | "sft-merge")[];
+  evaluate: string[];
+  seed: number;
+  engine: { kind: "onnx"; threads?: number | undefined };
+}
+
+export const recipeSchema: z.ZodType<RecipeFile> = schema;

@@ -1,0 +1,78 @@
+/**
+ * What a run was begun with: fingerprints of the models and data that its recipe names. A run goes on only from the
+ * same inputs; folders may move, contents may not change.
+ */
+import { createHash } from "node:crypto";
+import { open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { inputError } from "../errors.ts";
+import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
+import { RUN_FILES } from "../recipe/layout.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+
+/** Fingerprint by the key of the recipe that names the input. */
+export type InputIdentity = Readonly<Record<string, string>>;
+
+/** Of a larger file only size, beginning and end are looked at: hashing the 140 GB of a source at every start takes minutes. */
+const WHOLE_BYTES = 1 << 24;
+const EDGE_BYTES = 1 << 20;
+
+export async function identifyInputs(recipe: Recipe): Promise<InputIdentity> {
+  const identity: Record<string, string> = { pivot: await folderFingerprint(recipe.pivot.model) };
+  for (const [index, { model }] of recipe.sources.entries()) {
+    identity[`sources[${index}]`] = await folderFingerprint(model);
+  }
+  const files = [...recipe.data.path, ...(recipe.data.held_out_path ?? [])];
+  const keys = files.map((_, index) => {
+    const held = index - recipe.data.path.length;
+    return held < 0 ? `data.path[${index}]` : `data.held_out_path[${held}]`;
+  });
+  for (const [index, file] of files.entries()) identity[keys[index]!] = await sha256OfFile(file);
+  return identity;
+}
+
+/** Writes down the inputs of a new run, or checks that those of an old one are still what they were. */
+export async function checkInputIdentity(run: string, identity: InputIdentity): Promise<void> {
+  const path = join(run, RUN_FILES.units, "inputs.json");
+  if (!(await exists(path))) {
+    await writeJson(path, identity);
+    return;
+  }
+  const before = (await readJson(path)) as InputIdentity;
+  for (const [key, fingerprint] of Object.entries(identity)) {
+    if (before[key] === fingerprint) continue;
+    throw inputError(
+      run,
+      `${key} is no longer what this run began with; restore it, use another --out, or --force to start anew`,
+    );
+  }
+}
+
+/** SHA-256 over the names, sizes and contents of a folder's files (of large ones the edges). */
+async function folderFingerprint(folder: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    for (const name of (await readdir(folder)).sort()) {
+      const path = join(folder, name);
+      const { size, isFile } = await stat(path).then((stats) => ({ size: stats.size, isFile: stats.isFile() }));
+      if (!isFile) continue;
+      hash.update(`${name}\0${size}\0`);
+      hash.update(size <= WHOLE_BYTES ? await sha256OfFile(path) : await edges(path, size));
+    }
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  return hash.digest("hex");
+}
+
+async function edges(path: string, size: number): Promise<Uint8Array> {
+  const file = await open(path, "r");
+  try {
+    const bytes = new Uint8Array(2 * EDGE_BYTES);
+    await file.read(bytes, 0, EDGE_BYTES, 0);
+    await file.read(bytes, EDGE_BYTES, EDGE_BYTES, size - EDGE_BYTES);
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}

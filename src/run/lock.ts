@@ -1,0 +1,129 @@
+/**
+ * One run at a time in a directory. The lock is a file that names its process by id and start time, so that neither a
+ * killed process keeps it nor an unrelated one that got the same id later. It appears whole (a hard link to a finished
+ * file) and only one process can make it.
+ */
+import { execFile } from "node:child_process";
+import { constants } from "node:fs";
+import { copyFile, link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { inputError } from "../errors.ts";
+import { fileError } from "../formats/files.ts";
+import { RUN_FILES } from "../recipe/layout.ts";
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+interface Holder {
+  readonly pid: number;
+  /** When the process started, in the operating system's own words; empty where it does not say. */
+  readonly started: string;
+}
+
+/** Two tries suffice where the holder is dead; more only where others race for the same lock. */
+const MOST_TRIES = 20;
+
+/** Locks a run directory, or refuses with the id of the process that works in it. */
+export async function acquireLock(folder: string): Promise<Lock> {
+  const path = join(folder, RUN_FILES.lock);
+  const own = `${path}.${process.pid}.tmp`;
+  const content = JSON.stringify({ pid: process.pid, started: await startOf(process.pid) });
+  try {
+    await writeFile(own, `${content}\n`);
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      if (await tryLink(own, path)) return { release: () => release(path, content) };
+      const text = await readOrEmpty(path);
+      const holder = parseHolder(text);
+      if (holder !== null && (await isAlive(holder))) {
+        throw inputError(
+          folder,
+          `process ${holder.pid} is at work in this run directory; wait for it, or use another --out`,
+        );
+      }
+      await removeStale(path, text);
+    }
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    await rm(own, { force: true });
+  }
+  throw inputError(folder, "other processes keep taking the lock of this run directory; try again");
+}
+
+/** File systems without hard links (FAT, some network shares) get a copy, which is as exclusive and nearly as whole. */
+async function tryLink(from: string, to: string): Promise<boolean> {
+  for (const make of [link, (a: string, b: string) => copyFile(a, b, constants.COPYFILE_EXCL)]) {
+    try {
+      await make(from, to);
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "EEXIST") return false;
+      if (make !== link || !["EPERM", "ENOTSUP", "ENOSYS"].includes(code ?? "")) throw error;
+    }
+  }
+  return false;
+}
+
+/** Takes a dead process's lock away; a lock that somebody else made in the meantime is put back. */
+async function removeStale(path: string, staleText: string): Promise<void> {
+  const aside = `${path}.stale-${process.pid}.tmp`;
+  try {
+    await rename(path, aside);
+  } catch {
+    return;
+  }
+  if ((await readOrEmpty(aside)) !== staleText) await tryLink(aside, path);
+  await rm(aside, { force: true });
+}
+
+async function release(path: string, content: string): Promise<void> {
+  if ((await readOrEmpty(path)).trim() === content) await rm(path, { force: true });
+}
+
+async function readOrEmpty(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function parseHolder(text: string): Holder | null {
+  try {
+    const { pid, started } = JSON.parse(text);
+    return Number.isSafeInteger(pid) && pid > 0 && typeof started === "string" ? { pid, started } : null;
+  } catch {
+    return null;
+  }
+}
+
+async function isAlive({ pid, started }: Holder): Promise<boolean> {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it lives, and belongs to somebody else.
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  const now = await startOf(pid);
+  return started === "" || now === "" || now === started;
+}
+
+/** When a process started: clock ticks since this boot on Linux, a date where there is `ps`, else nothing. */
+async function startOf(pid: number): Promise<string> {
+  try {
+    if (process.platform === "linux") {
+      const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+      const boot = (await readOrEmpty("/proc/sys/kernel/random/boot_id")).trim();
+      // Field 22; the second field, the command in parentheses, may hold anything.
+      return `${boot} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+    }
+    if (process.platform === "win32") return "";
+    const { stdout } = await promisify(execFile)("ps", ["-o", "lstart=", "-p", String(pid)], { env: { LC_ALL: "C" } });
+    return stdout.trim();
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * A run as an ordered list of units of work. A unit owns its outputs, reads only the recipe's inputs and the outputs
+ * of the units it names, and is done when its manifest says so; so a run can stop and go on between any two of them.
+ * The list follows from the recipe alone. The report is no unit: it shows times, and every run writes it anew.
+ */
+import {
+  alignedFolder,
+  baselinesOf,
+  distributionsFolder,
+  fineTuningRunsOf,
+  heldOutFile,
+  mergedModelOf,
+  modelsOf,
+  RUN_FILES,
+  type RunModel,
+  targetOf,
+} from "../recipe/layout.ts";
+import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
+
+export type UnitWork =
+  | { readonly kind: "data" }
+  | { readonly kind: "distributions"; readonly model: RecipeModel; readonly isPivot: boolean }
+  | { readonly kind: "align"; readonly source: RecipeModel }
+  | { readonly kind: "fuse"; readonly source: RecipeModel; readonly target: RunModel }
+  | { readonly kind: "fine-tune"; readonly target: RunModel; readonly seed: number }
+  | {
+      readonly kind: "merge";
+      readonly merge: RecipeMerge;
+      readonly models: readonly RunModel[];
+      readonly merged: RunModel;
+    }
+  | { readonly kind: "evaluate"; readonly model: RunModel }
+  | { readonly kind: "compare"; readonly models: readonly RunModel[] };
+
+export interface Unit {
+  /** `fuse/qwen2`: unique in the run. */
+  readonly id: string;
+  readonly work: UnitWork;
+  /** Units whose outputs this one reads. */
+  readonly after: readonly string[];
+  /** Files and folders that this unit alone writes, relative to the run directory. */
+  readonly outputs: readonly string[];
+}
+
+export function unitsOf(recipe: Recipe): Unit[] {
+  const units: Unit[] = [
+    { id: "data", work: { kind: "data" }, after: [], outputs: [RUN_FILES.train, RUN_FILES.heldOut] },
+  ];
+  for (const [index, model] of [recipe.pivot, ...recipe.sources].entries()) {
+    units.push({
+      id: `distributions/${model.name}`,
+      work: { kind: "distributions", model, isPivot: index === 0 },
+      after: ["data"],
+      outputs: [distributionsFolder(model.name)],
+    });
+  }
+  const pivotShards = `distributions/${recipe.pivot.name}`;
+  for (const source of recipe.sources) {
+    units.push({
+      id: `align/${source.name}`,
+      work: { kind: "align", source },
+      after: [pivotShards, `distributions/${source.name}`],
+      outputs: [alignedFolder(source.name)],
+    });
+  }
+  for (const source of recipe.sources) {
+    const target = targetOf(source);
+    units.push({
+      id: `fuse/${source.name}`,
+      work: { kind: "fuse", source, target },
+      after: ["data", pivotShards, `distributions/${source.name}`, `align/${source.name}`],
+      outputs: [target.folder],
+    });
+  }
+  units.push(...baselineTrainingUnits(recipe, pivotShards), ...mergeUnits(recipe));
+  if (recipe.evaluate.includes("held-out")) units.push(...evaluationUnits(recipe, units));
+  return units;
+}
+
+function baselineTrainingUnits(recipe: Recipe, pivotShards: string): Unit[] {
+  const models = baselinesOf(recipe);
+  return fineTuningRunsOf(recipe).map((name, index) => {
+    const target = models.find((model) => model.name === name)!;
+    // Another seed is another shuffle; without shuffling all the runs would be one.
+    const work: UnitWork = { kind: "fine-tune", target, seed: recipe.seed + index };
+    return { id: `fine-tune/${name}`, work, after: ["data", pivotShards], outputs: [target.folder] };
+  });
+}
+
+function mergeUnits(recipe: Recipe): Unit[] {
+  const targets = recipe.sources.map(targetOf);
+  const units = recipe.merge.map((merge, index): Unit => {
+    const merged = mergedModelOf(merge, index);
+    const after = recipe.sources.map(({ name }) => `fuse/${name}`);
+    return {
+      id: `merge/${merged.name}`,
+      work: { kind: "merge", merge, models: targets, merged },
+      after,
+      outputs: [merged.folder],
+    };
+  });
+  const control = baselinesOf(recipe).find(({ name }) => name === "sft-merge");
+  if (control !== undefined) {
+    const runs = fineTuningRunsOf(recipe);
+    const models = baselinesOf(recipe).filter(({ name }) => runs.includes(name));
+    units.push({
+      id: "merge/sft-merge",
+      work: { kind: "merge", merge: recipe.merge[0]!, models, merged: control },
+      after: runs.map((name) => `fine-tune/${name}`),
+      outputs: [control.folder],
+    });
+  }
+  return units;
+}
+
+function evaluationUnits(recipe: Recipe, before: readonly Unit[]): Unit[] {
+  const models = modelsOf(recipe);
+  const evaluations = models.map((model): Unit => {
+    const maker = before.find(({ outputs }) => outputs.includes(model.folder));
+    return {
+      id: `evaluate/${model.name}`,
+      work: { kind: "evaluate", model },
+      after: maker === undefined ? ["data"] : ["data", maker.id],
+      outputs: [heldOutFile(model.name)],
+    };
+  });
+  const compare: Unit = {
+    id: "compare",
+    work: { kind: "compare", models },
+    after: evaluations.map(({ id }) => id),
+    outputs: [RUN_FILES.comparison],
+  };
+  return [...evaluations, compare];
+}
