@@ -3,9 +3,9 @@
  * Hutter, "SGDR", ICLR 2017). FORMATS, "What training computes", fixes both to the letter.
  */
 
-/** Steps of warm-up of `total`. The subtrahend keeps 0.1 * 30 = 3.0000000000000004 at three steps, not four. */
+/** Steps of warm-up of `total`. The subtrahend keeps 0.07 * 100 = 7.000000000000001 at seven steps, not eight. */
 export function warmupSteps(total: number, warmupRatio: number): number {
-  return Math.ceil(warmupRatio * total - 1e-9);
+  return Math.max(0, Math.ceil(warmupRatio * total - 1e-9));
 }
 
 /**

@@ -1,0 +1,184 @@
+import { resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { halfToNumber, numberToHalf } from "#src/formats/float.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
+import type { FusionFunction } from "#src/fuse/functions/function.js";
+import { minCe } from "#src/fuse/functions/min-ce.js";
+import { type PairConversation, readPair } from "#src/fuse/pair.js";
+import { buildTargets, conversationShare, rowShare, type TargetRules, type Targets } from "#src/fuse/targets.js";
+import { alignedShard, HAS_TOKEN, pairConversation } from "./pair-fixture.ts";
+
+const RULES: TargetRules = {
+  function: minCe,
+  level: "conversation",
+  tail: "renormalise",
+  unshared: "label",
+  hasToken: HAS_TOKEN,
+  width: 3,
+};
+
+/** Row r as a map from id to probability. */
+function row(targets: Targets, r: number, width = 3): Record<number, number> {
+  const found: Record<number, number> = {};
+  for (let k = r * width; k < (r + 1) * width; k++) {
+    if (targets.probability[k]! > 0) found[targets.id[k]!] = targets.probability[k]!;
+    else expect(targets.id[k]).toBe(0);
+  }
+  return found;
+}
+
+/** What float16 makes of the logarithm of a probability. */
+const stored = (probability: number): number => Math.exp(halfToNumber(numberToHalf(Math.log(probability))));
+
+describe("the source is chosen for the conversation", () => {
+  test("renormalise divides its stored mass by the sum", () => {
+    const targets = buildTargets(pairConversation(), RULES);
+    const [half, quarter] = [stored(0.5), stored(0.25)];
+    const first = row(targets, 0);
+    expect(Object.keys(first)).toEqual(["1", "4"]);
+    expect(first[4]).toBeCloseTo(half / (half + quarter), 6);
+    expect(first[1]).toBeCloseTo(quarter / (half + quarter), 6);
+    expect(targets.tail).toBeNull();
+  });
+
+  test("drop keeps the stored mass, bucket puts the rest into the tail", () => {
+    const dropped = buildTargets(pairConversation(), { ...RULES, tail: "drop" });
+    expect(row(dropped, 0)[4]).toBeCloseTo(stored(0.5), 6);
+    expect(dropped.tail).toBeNull();
+    const bucket = buildTargets(pairConversation(), { ...RULES, tail: "bucket" });
+    expect(row(bucket, 0)).toEqual(row(dropped, 0));
+    expect(bucket.tail![0]).toBeCloseTo(1 - stored(0.5) - stored(0.25), 6);
+  });
+
+  test("unshared rows, and rows whose mass found no place, get the label", () => {
+    for (const tail of ["renormalise", "drop", "bucket"] as const) {
+      const targets = buildTargets(pairConversation(), { ...RULES, tail });
+      expect([1, 2, 3].map((r) => row(targets, r))).toEqual([{ 2: 1 }, { 3: 1 }, { 5: 1 }]);
+      if (tail === "bucket") expect([...targets.tail!.subarray(1)]).toEqual([0, 0, 0]);
+      expect([targets.sourceRows, targets.unsharedRows]).toEqual([1, 3]);
+    }
+  });
+
+  test("unshared: skip leaves them empty, without a tail", () => {
+    const targets = buildTargets(pairConversation(), { ...RULES, unshared: "skip", tail: "bucket" });
+    expect([1, 2, 3].map((r) => row(targets, r))).toEqual([{}, {}, {}]);
+    expect([...targets.tail!.subarray(1)]).toEqual([0, 0, 0]);
+  });
+
+  test("unshared: pivot takes the pivot's distribution, less its ids without a token", () => {
+    const targets = buildTargets(pairConversation(), { ...RULES, unshared: "pivot", tail: "bucket" });
+    // Row 1 stores 0.5 on id 2 and 0.25 on id 7, which has no token: its mass joins the tail.
+    expect(row(targets, 1)[2]).toBeCloseTo(stored(0.5), 6);
+    expect(targets.tail![1]).toBeCloseTo(1 - stored(0.5), 6);
+    // Row 2 has nothing but such ids.
+    expect(row(targets, 2)).toEqual({});
+    expect(targets.tail![2]).toBe(0);
+    expect(row(targets, 3)[5]).toBeCloseTo(stored(0.5), 6);
+  });
+});
+
+describe("the pivot is chosen", () => {
+  const pair = pairConversation(alignedShard(6.5));
+
+  test("on a tie, with its own distribution on every row", () => {
+    const targets = buildTargets(pair, RULES);
+    expect(row(targets, 0)[1]).toBeCloseTo(stored(0.5) / (stored(0.5) + stored(0.25)), 6);
+    expect(row(targets, 1)).toEqual({ 2: 1 });
+    expect([targets.sourceRows, targets.unsharedRows]).toEqual([0, 0]);
+  });
+
+  test("a row of ids without tokens falls back to the label, or to nothing", () => {
+    expect(row(buildTargets(pair, RULES), 2)).toEqual({ 3: 1 });
+    expect(row(buildTargets(pair, { ...RULES, unshared: "skip" }), 2)).toEqual({});
+  });
+});
+
+describe("min-ce", () => {
+  test("compares nats per byte, not sums", () => {
+    const cut = { ...alignedShard(6.4), sourceBytes: Int32Array.of(4) };
+    expect(conversationShare(pairConversation(cut), minCe)).toBe(0);
+    expect(conversationShare(pairConversation(alignedShard(6.4)), minCe)).toBe(1);
+  });
+
+  test("a conversation that the source has not read is the pivot's", () => {
+    const refused = { ...alignedShard(0), sourceBytes: Int32Array.of(0) };
+    expect(conversationShare(pairConversation(refused), minCe)).toBe(0);
+  });
+
+  test("by row it compares labels of the same bytes only, and a tie goes to the pivot", () => {
+    const pair = pairConversation();
+    // Row 0: -0.9 against -1; rows 1 and 2 are not shared; the end of turn: -0.25 against -0.5.
+    expect([0, 1, 2, 3].map((r) => rowShare(pair, r, minCe))).toEqual([1, 0, 0, 1]);
+    pair.source!.shard.byteEnd[0] = 1;
+    expect(rowShare(pair, 0, minCe)).toBe(0);
+    pair.source!.shard.byteEnd[0] = 2;
+    pair.source!.shard.labelLogp[0] = -1;
+    expect(rowShare(pair, 0, minCe)).toBe(0);
+  });
+
+  test("by row, what is not shared is the pivot's and what has no place is unshared", () => {
+    const targets = buildTargets(pairConversation(), { ...RULES, level: "row" });
+    expect([targets.sourceRows, targets.unsharedRows]).toEqual([1, 1]);
+    expect(Object.keys(row(targets, 0))).toEqual(["1", "4"]);
+    expect(row(targets, 1)).toEqual({ 2: 1 });
+    expect(row(targets, 3)).toEqual({ 5: 1 });
+  });
+});
+
+test("a function that blends adds up masses that meet on one id", () => {
+  const quarter: FusionFunction = { ...minCe, blends: true, sourceShare: () => 0.25 };
+  const targets = buildTargets(pairConversation(), { ...RULES, function: quarter, tail: "bucket", width: 5 });
+  const first = row(targets, 0, 5);
+  expect(first[1]).toBeCloseTo(0.75 * stored(0.5) + 0.25 * stored(0.25), 6);
+  expect(first[2]).toBeCloseTo(0.75 * stored(0.25), 6);
+  expect(first[4]).toBeCloseTo(0.25 * stored(0.5), 6);
+  expect(targets.tail![0]).toBeCloseTo(1 - stored(0.5) - stored(0.25), 6);
+  // An unshared row blends the pivot's distribution with the label.
+  expect(row(targets, 1, 5)[2]).toBeCloseTo(0.75 * stored(0.5) + 0.25, 6);
+});
+
+test("without a source all targets are empty", () => {
+  const targets = buildTargets(pairConversation(null), { ...RULES, width: 1 });
+  expect([...targets.probability]).toEqual([0, 0, 0, 0]);
+  expect(targets.tail).toBeNull();
+});
+
+describe("golden pipeline", () => {
+  const golden = resolve(import.meta.dirname, "../golden/pipeline");
+
+  for (const name of ["qwen2", "gemma2"]) {
+    test(`the choice by row is the reference's: ${name}`, async () => {
+      const pair = await readPair({
+        pivot: resolve(golden, "distributions/mistral"),
+        aligned: resolve(golden, "aligned", name),
+        source: resolve(golden, "distributions", name),
+        level: "row",
+      });
+      const { tensors } = await readSafetensors(resolve(golden, "aligned", name, "reference.safetensors"));
+      const found = pair.conversations.flatMap((conversation: PairConversation) => {
+        const { first, rows } = conversation.pivot;
+        return Array.from({ length: rows }, (_, r) => rowShare(conversation, first + r, minCe));
+      });
+      expect(found).toEqual(Array.from(tensors.get("row_choice")!.data, Number));
+      expect(found.reduce((a, b) => a + b, 0)).toBeGreaterThan(0);
+    });
+  }
+
+  test("every renormalised target sums to one, whichever model it comes from", async () => {
+    const pair = await readPair({
+      pivot: resolve(golden, "distributions/mistral"),
+      aligned: resolve(golden, "aligned/qwen2"),
+      level: "conversation",
+    });
+    const hasToken = new Uint8Array(pair.metadata.vocabulary).fill(1);
+    let rows = 0;
+    for (const conversation of pair.conversations) {
+      const { probability } = buildTargets(conversation, { ...RULES, hasToken, width: 10 });
+      for (let at = 0; at < probability.length; at += 10, rows++) {
+        const sum = probability.subarray(at, at + 10).reduce((a, b) => a + b, 0);
+        expect(Math.abs(sum - 1)).toBeLessThan(1e-6);
+      }
+    }
+    expect(rows).toBe(367);
+  });
+});
