@@ -42,6 +42,8 @@ export interface SparseCrossEntropy {
   readonly hiddenGradient: Value;
   /** [vocabulary, hidden] */
   readonly headGradient: Value;
+  /** [rows] sum of the row's weights; zero where nothing flows back. */
+  readonly rowWeight: Value;
 }
 
 /** `hidden` [rows, hidden] before the head, `head` [vocabulary, hidden]. No entries on the tape are needed. */
@@ -52,7 +54,7 @@ export function sparseCrossEntropy(
   chunkRows: number,
 ): SparseCrossEntropy {
   const rows = hidden.shape[0]!;
-  const chunks: ChunkResult[] = [];
+  const chunks: SparseCrossEntropy[] = [];
   for (let start = 0; start < rows; start += chunkRows) {
     const cut = (value: Value): Value => slice(value, 0, start, Math.min(start + chunkRows, rows));
     chunks.push(
@@ -70,24 +72,23 @@ export function sparseCrossEntropy(
       ),
     );
   }
-  const joined = (part: (chunk: ChunkResult) => Value): Value => concat(chunks.map(part), 0);
+  const joined = (part: (chunk: SparseCrossEntropy) => Value): Value => concat(chunks.map(part), 0);
   return {
     labelLogp: joined((chunk) => chunk.labelLogp),
     targetLogp: joined((chunk) => chunk.targetLogp),
     complementLog: targets.tailWeight === null ? null : joined((chunk) => chunk.complementLog!),
     hiddenGradient: joined((chunk) => chunk.hiddenGradient),
     headGradient: chunks.at(-1)!.headGradient,
+    rowWeight: joined((chunk) => chunk.rowWeight),
   };
 }
-
-type ChunkResult = SparseCrossEntropy;
 
 function chunkCrossEntropy(
   hidden: Value,
   head: Value,
   targets: SparseTargets,
   headGradientBefore: Value | undefined,
-): ChunkResult {
+): SparseCrossEntropy {
   const { graph } = hidden;
   const rows = hidden.shape[0]!;
   const width = targets.targetId.shape[1]!;
@@ -114,6 +115,7 @@ function chunkCrossEntropy(
     complementLog: tail === null ? null : reshape(tail.log, [rows]),
     hiddenGradient: multiply(gemm(dLogits, head), total),
     headGradient: gemm(dLogits, multiply(hidden, total), { transA: true, c: headGradientBefore }),
+    rowWeight: reshape(total, [rows]),
   };
 }
 

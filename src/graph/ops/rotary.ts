@@ -6,9 +6,9 @@
 import { constant, type Emitter, operation, sharedConstant, type Value } from "../graph.ts";
 
 export interface RotaryTables {
-  /** [length, headSize / 2] */
-  readonly cosine: Float64Array;
-  readonly sine: Float64Array;
+  /** Cosine and sine of the angles, each [length, headSize / 2]; asked for once a graph. */
+  readonly cosine: () => Float64Array;
+  readonly sine: () => Float64Array;
   readonly headSize: number;
   readonly length: number;
   /** Tells tables apart within one graph. */
@@ -21,8 +21,9 @@ export function rotary(x: Value, tables: RotaryTables, direction: 1 | -1 = 1): V
   const shape = [length, headSize / 2];
   const table = (kind: string, values: () => Float64Array): Value =>
     sharedConstant(x.graph, `rotary/${key}/${length}/${kind}`, () => constant(x.graph, values(), shape, "float"));
-  const cosine = table("cosine", () => tables.cosine);
-  const sine = direction === 1 ? table("sine", () => tables.sine) : table("-sine", () => tables.sine.map((s) => -s));
+  const cosine = table("cosine", tables.cosine);
+  const sine =
+    direction === 1 ? table("sine", tables.sine) : table("-sine", () => tables.sine().map((value) => -value));
   const width = x.shape[1]!;
   const batch = x.shape[0]! / length;
   return operation(

@@ -1,0 +1,134 @@
+/**
+ * Every architecture against the logits and gradients of Hugging Face transformers on a small random checkpoint,
+ * computed in float64 from the stored weights.
+ */
+import { resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { logitsProgram, trainingProgram } from "#src/engine/onnx/programs.js";
+import { readJson } from "#src/formats/files.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
+import { openWeights } from "#src/formats/weights.js";
+import { ARCHITECTURES, checkWeights, openModel } from "#src/models/index.js";
+import { type Feed, type Results, runGraph } from "../graph/run-graph.ts";
+
+const LOGITS_TOLERANCE = 1e-4;
+const LOSS_TOLERANCE = 2e-5;
+/** Of a gradient tensor: its largest difference over its largest entry. */
+const GRADIENT_TOLERANCE = 5e-5;
+const LAMBDA = 0.9;
+
+for (const { name } of ARCHITECTURES) {
+  describe(name, () => {
+    test(`the logits of ${name} are those of transformers`, async () => {
+      const { model, weights, batch, length, golden } = await open(name);
+      const { logits } = await runGraph(logitsProgram(model, { batch, length }), {
+        ...weights,
+        ids: [golden.input_ids as Int32Array, [batch, length]],
+      });
+      const expected = golden.logits!;
+      const { vocabularySize } = model.config;
+      let largest = 0;
+      for (let i = 0; i < expected.length; i++) {
+        if (golden.attention_mask![Math.floor(i / vocabularySize)] === 0) continue;
+        largest = Math.max(largest, Math.abs(logits![i]! - expected[i]!));
+      }
+      expect(largest).toBeLessThan(LOGITS_TOLERANCE);
+    });
+
+    test(`loss and every gradient of ${name} are those of transformers`, async () => {
+      const { folder, model, weights, batch, length, golden } = await open(name);
+      const places = [...golden.loss_mask!.keys()].filter((place) => golden.loss_mask![place] === 1);
+      // Three rows more than there are, to see that padded rows change nothing.
+      const rows = places.length + 3;
+      const width = 4;
+      const feeds = {
+        ids: [golden.input_ids as Int32Array, [batch, length]],
+        row_index: [new Int32Array(rows), [rows]],
+        label: [new Int32Array(rows), [rows]],
+        label_weight: [new Float32Array(rows), [rows]],
+        target_id: [new Int32Array(rows * width), [rows, width]],
+        target_weight: [new Float32Array(rows * width), [rows, width]],
+      } satisfies Record<string, Feed>;
+      places.forEach((place, row) => {
+        feeds.row_index[0][row] = place;
+        feeds.label[0][row] = golden.labels![place]!;
+        feeds.label_weight[0][row] = LAMBDA / places.length;
+        for (let k = 0; k < width; k++) {
+          feeds.target_id[0][row * width + k] = golden.target_id![place * width + k]!;
+          feeds.target_weight[0][row * width + k] =
+            ((1 - LAMBDA) * golden.target_prob![place * width + k]!) / places.length;
+        }
+      });
+      const program = trainingProgram(model, { batch, length, rows, width, tail: false });
+      const results = await runGraph(program, { ...weights, ...feeds });
+
+      const expectedLoss = ((await readJson(`${folder}/golden.json`)) as { loss: number }).loss;
+      expect(Math.abs(lossOf(results, feeds) - expectedLoss)).toBeLessThan(LOSS_TOLERANCE);
+
+      const embedding = embeddingGradient(model, results, feeds.ids[0]);
+      const errors: Record<string, number> = {};
+      for (const { name: weight } of model.shapes) {
+        const expected = golden[`grad.${weight}`]!;
+        const found = weight === model.embedding ? embedding : results[`grad.${weight}`]!;
+        errors[weight] = relativeError(found, expected);
+      }
+      expect(Object.keys(errors).length).toBe(Object.keys(golden).filter((key) => key.startsWith("grad.")).length);
+      for (const [weight, error] of Object.entries(errors)) expect(error, weight).toBeLessThan(GRADIENT_TOLERANCE);
+    });
+  });
+}
+
+async function open(name: string) {
+  const folder = resolve(import.meta.dirname, "../golden/models", name);
+  const model = await openModel(folder);
+  const stored = await openWeights(folder);
+  checkWeights(model, stored.tensors);
+  const weights: Record<string, Feed> = {};
+  for (const weight of model.shapes) weights[weight.name] = [await stored.float32(weight.name), weight.shape];
+  const { tensors } = await readSafetensors(`${folder}/golden.safetensors`);
+  const golden = Object.fromEntries(
+    [...tensors].map(([key, tensor]) => [key, tensor.data as Float32Array | Int32Array | Uint8Array]),
+  );
+  const [batch, length] = tensors.get("input_ids")!.shape as [number, number];
+  return { folder, model, weights, batch, length, golden: golden as Record<string, Float32Array | Int32Array> };
+}
+
+function lossOf(results: Results, feeds: { label_weight: Feed; target_weight: Feed }): number {
+  let loss = 0;
+  feeds.label_weight[0].forEach((weight, row) => {
+    loss -= weight * results.label_logp![row]!;
+  });
+  feeds.target_weight[0].forEach((weight, place) => {
+    loss -= weight * results.target_logp![place]!;
+  });
+  return loss;
+}
+
+function embeddingGradient(
+  model: { embedding: string; config: { vocabularySize: number; hiddenSize: number } },
+  results: Results,
+  ids: Int32Array,
+): Float64Array {
+  const { vocabularySize, hiddenSize } = model.config;
+  const sum = new Float64Array(vocabularySize * hiddenSize);
+  results[`grad.${model.embedding}`]?.forEach((value, place) => {
+    sum[place] = value;
+  });
+  ids.forEach((id, position) => {
+    for (let j = 0; j < hiddenSize; j++) {
+      sum[id * hiddenSize + j]! += results.grad_embedded![position * hiddenSize + j]!;
+    }
+  });
+  return sum;
+}
+
+function relativeError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(found.length).toBe(expected.length);
+  let difference = 0;
+  let largest = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference = Math.max(difference, Math.abs(found[i]! - expected[i]!));
+    largest = Math.max(largest, Math.abs(expected[i]!));
+  }
+  return difference / largest;
+}
