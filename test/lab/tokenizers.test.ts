@@ -23,7 +23,8 @@ describe.each(LAB_MODELS)("$name", (model) => {
     const tokenizer = await loadTokenizer(join(folder, model.name));
     const texts = [...conversations.flatMap(({ turns }) => turns.map((turn) => turn.content)), "Zoë 🙂 {x}\n\ty"];
     for (const [index, encoding] of (await tokenizer.encodeBatch(texts)).entries()) {
-      expect(tokenizer.decode(encoding.ids)).toBe(texts[index]);
+      // A dummy prefix is a space of its own: only in the middle of a conversation does it stand for one of the text.
+      expect(tokenizer.decode(encoding.ids)).toBe(`${model.tokenizer.dummyPrefix ? " " : ""}${texts[index]}`);
       expect(encoding.byteEnd.at(-1)).toBe(Buffer.byteLength(texts[index]!));
     }
   });

@@ -1,0 +1,56 @@
+/**
+ * The recipe of the demonstration: the laboratory's pivot and sources, conversations from a draw that no model was
+ * trained on, and every control that LAB results need. Lambda, learning rate and epochs come from `sweep.ts`, which
+ * looked at the validation draw only.
+ */
+import { LAB_MODELS } from "./models.ts";
+
+/** What the sweep varies. */
+export interface DemoSettings {
+  readonly lambda: number;
+  readonly lr: number;
+  readonly epochs: number;
+}
+
+/** Fixed by `fusechat lab sweep` on the validation draw; lab/sweep.json has the figures. */
+export const DEMO_SETTINGS: DemoSettings = { lambda: 0.1, lr: 1e-3, epochs: 3 };
+
+export const FUSION_CONVERSATIONS = 2400;
+export const HELD_OUT_CONVERSATIONS = 800;
+
+export interface DemoPaths {
+  /** Folder with the laboratory's models, as the recipe should name it. */
+  readonly models: string;
+  readonly fusion: string;
+  readonly heldOut: string;
+}
+
+/** The recipe as YAML text. The sweep leaves out what it does not look at: further merges. */
+export function demoRecipe(settings: DemoSettings, paths: DemoPaths, comparisons: boolean = true): string {
+  const folder = (name: string): string => JSON.stringify(`${paths.models}/${name}`);
+  const [pivot] = LAB_MODELS.filter(({ role }) => role === "pivot");
+  const sources = LAB_MODELS.filter(({ role }) => role === "source");
+  const merges = comparisons
+    ? [
+        "{ method: sce, variant: fusechat, select_topk: 0.1, dtype: float32 }",
+        "{ method: sce, variant: paper, select_topk: 0.1, dtype: float32 }",
+        "{ method: sce, variant: mergekit, select_topk: 0.1, dtype: float32 }",
+        "{ method: linear, dtype: float32 }",
+      ]
+    : ["{ method: sce, variant: fusechat, select_topk: 0.1, dtype: float32 }"];
+  return `# The laboratory's demonstration. Lambda, learning rate and epochs were fixed on a validation draw.
+pivot: ${folder(pivot!.name)}
+sources:
+${sources.map(({ name }) => `  - ${folder(name)}`).join("\n")}
+data: { path: ${JSON.stringify(paths.fusion)}, held_out_path: ${JSON.stringify(paths.heldOut)}, max_length: 256 }
+distributions: { top_k: 10, template: native }
+align: { sequence: bytes, vocabulary: split, unshared: label }
+fuse:
+  { function: min-ce, level: conversation, lambda: ${settings.lambda}, lr: ${settings.lr}, epochs: ${settings.epochs}, batch: 32 }
+merge:
+${merges.map((merge) => `  - ${merge}`).join("\n")}
+baselines: [sft, sft-merge]
+evaluate: [held-out]
+seed: 0
+`;
+}

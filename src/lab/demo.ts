@@ -1,0 +1,135 @@
+/**
+ * The demonstration: the complete method on the laboratory's models. Its folder holds what goes in and, below `run`,
+ * an ordinary run directory:
+ *
+ *     <out>/fusion.jsonl, held-out.jsonl   conversations of two disjoint draws, with their floors
+ *     <out>/recipe.yaml                    what `fusechat run` is given
+ *     <out>/run/                           distributions, alignments, targets, merges, report.html
+ */
+import { mkdir } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { AlignmentSummary } from "../align/report.ts";
+import type { Conversation } from "../data/conversation.ts";
+import { writeConversations } from "../data/read.ts";
+import type { StageContext } from "../engine/context.ts";
+import { inputError } from "../errors.ts";
+import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
+import { evaluateHeldOut, type HeldOutResult } from "../evaluate/benchmarks/held-out.ts";
+import { compareHeldOut } from "../evaluate/benchmarks/held-out-comparison.ts";
+import { exists, readJson, writeFileAtomic } from "../formats/files.ts";
+import { alignedFolder, heldOutFile, modelsOf } from "../recipe/layout.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { drawConversations } from "./conversations.ts";
+import { type Check, checkAlignment, checkFusion, checkModels, type MeasuredModel } from "./demo-checks.ts";
+import {
+  DEMO_SETTINGS,
+  type DemoSettings,
+  demoRecipe,
+  FUSION_CONVERSATIONS,
+  HELD_OUT_CONVERSATIONS,
+} from "./demo-recipe.ts";
+import { LAB_MODELS } from "./models.ts";
+
+/** The models that come with the package. */
+export const SHIPPED_MODELS: string = fileURLToPath(new URL("../../lab/models", import.meta.url));
+
+export interface DemoInput {
+  readonly recipeFile: string;
+  readonly recipeText: string;
+  /** The run directory. */
+  readonly run: string;
+  readonly heldOut: readonly Conversation[];
+}
+
+export interface DemoInputOptions {
+  readonly out: string;
+  /** Folder with the three model folders. */
+  readonly models?: string;
+  readonly settings?: DemoSettings;
+  /** Name of the draw that judges. */
+  readonly heldOutDraw?: string;
+  readonly fusionConversations?: number;
+  readonly heldOutConversations?: number;
+  readonly comparisons?: boolean;
+}
+
+/** Draws the conversations and writes the recipe. The same call writes the same bytes. */
+export async function prepareDemo(options: DemoInputOptions): Promise<DemoInput> {
+  const models = resolve(options.models ?? SHIPPED_MODELS);
+  for (const { name } of LAB_MODELS) {
+    if (!(await exists(join(models, name, "model.safetensors")))) {
+      throw inputError(join(models, name), "no trained model is here; fusechat lab train makes it");
+    }
+  }
+  const out = resolve(options.out);
+  await mkdir(out, { recursive: true });
+  const heldOut = drawConversations(
+    options.heldOutDraw ?? "held-out",
+    options.heldOutConversations ?? HELD_OUT_CONVERSATIONS,
+  );
+  const fusion = drawConversations("fusion", options.fusionConversations ?? FUSION_CONVERSATIONS);
+  await writeConversations(join(out, "fusion.jsonl"), fusion);
+  await writeConversations(join(out, "held-out.jsonl"), heldOut);
+  const recipeText = demoRecipe(
+    options.settings ?? DEMO_SETTINGS,
+    { models: relative(out, models), fusion: "fusion.jsonl", heldOut: "held-out.jsonl" },
+    options.comparisons ?? true,
+  );
+  const recipeFile = join(out, "recipe.yaml");
+  await writeFileAtomic(recipeFile, recipeText);
+  return { recipeFile, recipeText, run: join(out, "run"), heldOut };
+}
+
+/** What goes in, measured before anything is fused: pivot and sources on the held-out conversations. */
+export async function measureModels(
+  models: string,
+  heldOut: readonly Conversation[],
+  context: StageContext,
+): Promise<MeasuredModel[]> {
+  const measured: MeasuredModel[] = [];
+  for (const { name, role } of LAB_MODELS) {
+    const { metrics } = await evaluateHeldOut(
+      { model: join(models, name), conversations: heldOut, maxLength: 256, name },
+      context,
+    );
+    measured.push({ name, role, metrics });
+  }
+  return measured;
+}
+
+export interface DemoResults {
+  readonly models: readonly MeasuredModel[];
+  /** The fused model minus each of the models it has to be better than, or is compared with. */
+  readonly comparisons: readonly Comparison[];
+  readonly alignments: readonly AlignmentSummary[];
+  readonly checks: readonly Check[];
+}
+
+/** Reads what a finished run measured, and judges it. */
+export async function readDemoResults(run: string, recipe: Recipe): Promise<DemoResults> {
+  const results = new Map<string, HeldOutResult>();
+  const models: MeasuredModel[] = [];
+  for (const { name, role } of modelsOf(recipe)) {
+    const result = (await readJson(join(run, heldOutFile(name)))) as HeldOutResult;
+    results.set(name, result);
+    models.push({ name, role, metrics: result.metrics });
+  }
+  const alignments: AlignmentSummary[] = [];
+  for (const { name } of recipe.sources) {
+    alignments.push((await readJson(join(run, alignedFolder(name), "alignment.json"))) as AlignmentSummary);
+  }
+  const others = models.filter(({ name }) => name !== "fused" && !/^sft-\d+$/.test(name));
+  const comparisons = others.map(({ name }) => compareHeldOut(results.get("fused")!, results.get(name)!));
+  const againstPivot = comparisons.find(({ against }) => against === recipe.pivot.name)!;
+  return {
+    models,
+    comparisons,
+    alignments,
+    checks: [
+      ...checkModels(models),
+      ...alignments.flatMap(checkAlignment),
+      checkFusion(againstPivot.metrics.nats_per_byte!),
+    ],
+  };
+}
