@@ -1,0 +1,102 @@
+/**
+ * Chat templates as transformers renders them. The Jinja of `@huggingface/jinja` differs from Python's in a few places
+ * that published templates use; they are put right in the parsed tree: `strip`, `lstrip`, `rstrip` and `trim` become
+ * calls of functions of ours (the library ignores their argument and trims by JavaScript's idea of white space), and
+ * so does `raise_exception`, because the library's throws an error that cannot be told from an internal one.
+ */
+import { Template } from "@huggingface/jinja";
+
+/** A template's own refusal, by `raise_exception`. */
+export class TemplateRefusal extends Error {}
+
+export type TemplateContext = Readonly<Record<string, unknown>>;
+
+/** Renders the template in a context; throws `TemplateRefusal`, or another error where the template itself fails. */
+export type CompiledTemplate = (context: TemplateContext) => string;
+
+/** Names that no template uses, for the functions put in by the rewriting. */
+const STRIP = { strip: "fusechat_strip", lstrip: "fusechat_lstrip", rstrip: "fusechat_rstrip" } as const;
+const REFUSE = "fusechat_refuse";
+
+/** Python's `str.isspace`: what `str.strip` removes. U+FEFF is no white space there, U+001C to U+001F and U+0085 are. */
+const PYTHON_SPACES =
+  "\t\n\v\f\r\u001c\u001d\u001e\u001f \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
+
+/** Parses once; throws where the template's syntax is wrong. */
+export function compileTemplate(source: string): CompiledTemplate {
+  const template = new Template(source);
+  rewrite(template.parsed);
+  return (context) =>
+    template.render({
+      ...context,
+      [STRIP.strip]: (text: unknown, characters?: unknown) => strip(text, characters, true, true),
+      [STRIP.lstrip]: (text: unknown, characters?: unknown) => strip(text, characters, true, false),
+      [STRIP.rstrip]: (text: unknown, characters?: unknown) => strip(text, characters, false, true),
+      [REFUSE]: (message: unknown) => {
+        throw new TemplateRefusal(typeof message === "string" ? message : "the template refuses the conversation");
+      },
+    });
+}
+
+/** `str.strip`, of white space where no characters are given. */
+export function stripPython(text: string, characters: string = PYTHON_SPACES, left = true, right = true): string {
+  const set = new Set(characters);
+  const letters = [...text];
+  let start = 0;
+  let end = letters.length;
+  while (left && start < end && set.has(letters[start]!)) start += 1;
+  while (right && end > start && set.has(letters[end - 1]!)) end -= 1;
+  return letters.slice(start, end).join("");
+}
+
+function strip(text: unknown, characters: unknown, left: boolean, right: boolean): string {
+  if (typeof text !== "string")
+    throw new Error(`expected a text to strip, found ${text === undefined ? "nothing" : typeof text}`);
+  return stripPython(text, typeof characters === "string" ? characters : PYTHON_SPACES, left, right);
+}
+
+type Node = Record<string, unknown>;
+
+/** Rewrites the calls in place, everywhere in the tree. */
+function rewrite(value: unknown): void {
+  if (Array.isArray(value)) {
+    for (const item of value) rewrite(item);
+  } else if (value instanceof Map) {
+    // The keys and values of an object literal.
+    for (const [key, item] of value) {
+      rewrite(key);
+      rewrite(item);
+    }
+  } else if (isNode(value)) {
+    rewriteNode(value);
+    for (const child of Object.values(value)) rewrite(child);
+  }
+}
+
+function rewriteNode(node: Node): void {
+  if (node.type === "CallExpression" && isNode(node.callee) && Array.isArray(node.args)) {
+    const { callee } = node;
+    const property = callee.type === "MemberExpression" && callee.computed !== true ? callee.property : undefined;
+    const method = isNode(property) ? property.value : undefined;
+    if (method === "strip" || method === "lstrip" || method === "rstrip") {
+      node.callee = identifier(STRIP[method]);
+      node.args = [callee.object, ...node.args];
+    } else if (callee.type === "Identifier" && callee.value === "raise_exception") {
+      node.callee = identifier(REFUSE);
+    }
+  } else if (node.type === "FilterExpression" && isNode(node.filter) && isNode(node.operand)) {
+    if (node.filter.type === "Identifier" && node.filter.value === "trim") {
+      const { operand } = node;
+      for (const key of Object.keys(node)) delete node[key];
+      Object.assign(node, { type: "CallExpression", callee: identifier(STRIP.strip), args: [operand] });
+    }
+  }
+}
+
+function identifier(value: string): Node {
+  return { type: "Identifier", value };
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && "type" in value;
+}
