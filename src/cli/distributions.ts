@@ -1,0 +1,76 @@
+/** `fusechat distributions`: a model reads conversations, and its top-K of every response row goes to shards. */
+import { type Command, Option } from "commander";
+import { readConversations } from "../data/read.ts";
+import { collectDistributions } from "../distributions/collect.ts";
+import { inputError } from "../errors.ts";
+import { formatCount } from "./figures.ts";
+import { integer } from "./option-values.ts";
+import type { Verb } from "./verb.ts";
+
+interface Options {
+  readonly model: string;
+  readonly data: string;
+  readonly out: string;
+  readonly topK: number;
+  readonly maxLength: number;
+  readonly template: "native" | "pivot";
+  readonly templateModel?: string;
+  readonly name?: string;
+  readonly shardConversations?: number;
+}
+
+export const distributionsVerb: Verb = {
+  name: "distributions",
+  summary: "collect a model's distributions over the responses of conversations",
+  long: true,
+  declare: (command: Command) => {
+    command
+      .requiredOption("--model <folder>", "the model's folder")
+      .requiredOption("--data <file>", "conversations")
+      .requiredOption("--out <folder>", "where the shards go; a finished shard is not computed again")
+      .option("--top-k <n>", "most probable tokens stored a row", integer({ min: 1 }), 10)
+      .option("--max-length <n>", "tokens a conversation is cut to", integer({ min: 1 }), 2048)
+      .addOption(
+        new Option("--template <which>", "chat template: the model's own, or the pivot's for all (the papers)")
+          .choices(["native", "pivot"])
+          .default("native"),
+      )
+      .option("--template-model <folder>", "the model whose template --template pivot means")
+      .option("--name <name>", "the model's name in the shards (default: the folder's)")
+      .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
+  },
+  run: async (invocation, _positional, options) => {
+    const { data, templateModel, ...rest } = options as unknown as Options;
+    if ((rest.template === "pivot") !== (templateModel !== undefined)) {
+      throw inputError("--template-model", "is needed with --template pivot, and with nothing else");
+    }
+    const conversations = await readConversations(data);
+    const context = { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal };
+    const begun = performance.now();
+    const summary = await collectDistributions(
+      {
+        model: rest.model,
+        conversations,
+        out: rest.out,
+        topK: rest.topK,
+        maxLength: rest.maxLength,
+        template: rest.template,
+        ...(templateModel !== undefined && { templateFolder: templateModel }),
+        ...(rest.name !== undefined && { name: rest.name }),
+        ...(rest.shardConversations !== undefined && { shardConversations: rest.shardConversations }),
+      },
+      context,
+    );
+    const seconds = (performance.now() - begun) / 1000;
+    const rate = summary.kept_shards === 0 ? `, ${formatCount(Math.round(summary.rows / seconds))} rows a second` : "";
+    invocation.print(
+      `${summary.out}: ${formatCount(summary.rows)} rows of ${formatCount(summary.conversations)} conversations${rate}, ` +
+        `${summary.nats_per_byte.toFixed(4)} nats per byte`,
+    );
+    if (summary.refused.length > 0) {
+      invocation.print(`${formatCount(summary.refused.length)} conversations left out, as the template refuses them`);
+    }
+    invocation.document(summary);
+    return undefined;
+  },
+};

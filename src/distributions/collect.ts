@@ -1,0 +1,223 @@
+/**
+ * The teacher pass: a model reads the conversations and every row's label probability and top-K go to shards. A shard
+ * is the unit of work: it appears whole or not at all, and one that is there is not computed again. `settings.json`
+ * comes first and ties the folder to one model, one data set and one way of collecting; `manifest.json` comes last.
+ */
+import { createHash } from "node:crypto";
+import { basename, join, resolve } from "node:path";
+import type { Conversation, TokenisedConversation } from "../data/conversation.ts";
+import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
+import type { StageContext } from "../engine/context.ts";
+import type { EngineModel } from "../engine/engine.ts";
+import { inputError, throwIfInterrupted } from "../errors.ts";
+import { copyFileAtomic, exists, sha256OfFiles, writeJson } from "../formats/files.ts";
+import { openWeights } from "../formats/weights.ts";
+import { openModel } from "../models/index.ts";
+import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
+import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
+import { readDistributionsShard, writeDistributionsShard } from "./shard-file.ts";
+import { createTally, type DistributionsSummary } from "./tally.ts";
+import { computeShard } from "./teacher-pass.ts";
+
+export type { DistributionsSummary } from "./tally.ts";
+
+export interface CollectOptions {
+  /** A model folder. */
+  readonly model: string;
+  readonly conversations: readonly Conversation[];
+  /** Folder of the shards. */
+  readonly out: string;
+  readonly topK: number;
+  /** Tokens a conversation is cut to. */
+  readonly maxLength: number;
+  /** The model's own chat template, or that of `templateFolder` (the papers' setting). */
+  readonly template: "native" | "pivot";
+  readonly templateFolder?: string;
+  /** The model's name in the shards; default the folder's own. */
+  readonly name?: string;
+  /** Conversations a shard. */
+  readonly shardConversations?: number;
+}
+
+/** A shard is what a kill can lose: some minutes for a 7B model on a GPU, and about 6 MB in memory. */
+const SHARD_CONVERSATIONS = 256;
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
+/** Where a template can stand in a model folder. */
+const TEMPLATE_FILES = ["chat_template.jinja", "chat_template.json", "tokenizer_config.json"];
+
+export async function collectDistributions(
+  options: CollectOptions,
+  context: StageContext,
+): Promise<DistributionsSummary> {
+  checkOptions(options);
+  const { conversations, out } = options;
+  const size = options.shardConversations ?? SHARD_CONVERSATIONS;
+  const tokeniser = await openConversationTokeniser(options.model, {
+    maxLength: options.maxLength,
+    ...(options.template === "pivot" && { templateFolder: options.templateFolder! }),
+  });
+  let model: EngineModel | undefined;
+  try {
+    const metadata = await readMetadata(options, tokeniser.tokenizer.sha256);
+    const settings = await settingsOf(options, metadata, size);
+    await checkSettings(out, settings);
+    await checkAnyRow(options.model, tokeniser, conversations);
+    await writeSettings(out, settings);
+    for (const name of TOKENIZER_FILES) {
+      if (await exists(join(options.model, name))) await copyFileAtomic(join(options.model, name), join(out, name));
+    }
+
+    const stage = `distributions ${metadata.model}`;
+    const total = conversations.length;
+    const tally = createTally();
+    context.reporter.report({ type: "start", stage, total, unit: "conversations" });
+    for (let first = 0; first < total; first += size) {
+      const path = join(out, shardName(first / size));
+      const block = conversations.slice(first, first + size);
+      const report = (done: number): void =>
+        context.reporter.report({ type: "progress", stage, done: first + done, total, unit: "conversations" });
+      const finished = await finishedShard(path, metadata, first, block.length);
+      if (finished !== undefined) {
+        tally.add(path, finished, first, block.length, true);
+        report(block.length);
+        continue;
+      }
+      throwIfInterrupted(context.signal, stage);
+      model ??= await context.engine.open(options.model);
+      const tokenised = await tokeniser.tokenise(block, first);
+      for (const conversation of tokenised) if ("refused" in conversation) tally.refuse(conversation);
+      const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
+      const shard = await computeShard(model, metadata, accepted, report);
+      await writeDistributionsShard(path, shard);
+      tally.add(path, shard, first, block.length, false);
+      report(block.length);
+    }
+    const summary = tally.summary(out, metadata.model);
+    await writeJson(join(out, MANIFEST_FILE), manifest(settings, summary));
+    for (const message of tally.warnings()) context.reporter.report({ type: "warning", stage, message });
+    context.reporter.report({ type: "end", stage, summary: summaryLine(summary), figures: { ...summary } });
+    return summary;
+  } finally {
+    await model?.dispose();
+    await tokeniser.dispose();
+  }
+}
+
+function checkOptions({
+  conversations,
+  topK,
+  maxLength,
+  template,
+  templateFolder,
+  shardConversations,
+}: CollectOptions): void {
+  const atLeastOne = { top_k: topK, max_length: maxLength, shard_conversations: shardConversations ?? 1 };
+  for (const [name, value] of Object.entries(atLeastOne)) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw inputError("distributions", `expected ${name} to be a whole number of at least 1, found ${value}`);
+    }
+  }
+  if (template === "pivot" && templateFolder === undefined) {
+    throw inputError("distributions", "the template of the pivot was asked for, but no folder that holds it was given");
+  }
+  if (conversations.length === 0) throw inputError("distributions", "there are no conversations");
+}
+
+async function readMetadata(options: CollectOptions, tokenizerSha256: string): Promise<DistributionsMetadata> {
+  const { vocabularySize } = (await openModel(options.model)).config;
+  if (options.topK > vocabularySize) {
+    throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabularySize} tokens`);
+  }
+  return {
+    model: options.name ?? basename(resolve(options.model)),
+    weightsSha256: await (await openWeights(options.model)).sha256(),
+    tokenizerSha256,
+    template: options.template,
+    topK: options.topK,
+    vocabulary: vocabularySize,
+    maxLength: options.maxLength,
+  };
+}
+
+/** What the shards depend on. No paths: the same work elsewhere has the same settings. */
+async function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, size: number): Promise<Settings> {
+  const templateFolder = options.template === "pivot" ? options.templateFolder! : options.model;
+  const templates: string[] = [];
+  for (const name of TEMPLATE_FILES) {
+    if (await exists(join(templateFolder, name))) templates.push(join(templateFolder, name));
+  }
+  return {
+    model: metadata.model,
+    weights_sha256: metadata.weightsSha256,
+    tokenizer_sha256: metadata.tokenizerSha256,
+    template: metadata.template,
+    template_sha256: await sha256OfFiles(templates),
+    top_k: metadata.topK,
+    vocabulary: metadata.vocabulary,
+    max_length: metadata.maxLength,
+    shard_conversations: size,
+    conversations: options.conversations.length,
+    conversations_sha256: conversationsSha256(options.conversations),
+  };
+}
+
+/** One hash for a data set: that of its conversations' ids, a line each. */
+export function conversationsSha256(conversations: readonly Conversation[]): string {
+  const hash = createHash("sha256");
+  for (const { id } of conversations) hash.update(`${id}\n`, "utf8");
+  return hash.digest("hex");
+}
+
+/** Before anything is written: the template must accept something, and some response must fit. */
+async function checkAnyRow(
+  model: string,
+  tokeniser: ConversationTokeniser,
+  conversations: readonly Conversation[],
+): Promise<void> {
+  const step = 64;
+  let reason = "none has a response within max_length";
+  for (let first = 0; first < conversations.length; first += step) {
+    for (const one of await tokeniser.tokenise(conversations.slice(first, first + step), first)) {
+      if ("refused" in one) reason = `the template refuses: ${one.refused}`;
+      else if (one.rows.position.length > 0) return;
+    }
+  }
+  throw inputError(model, `none of the ${conversations.length} conversations can be used; ${reason}`);
+}
+
+/** A shard that an earlier run finished, or undefined. One that cannot be of this block is refused. */
+async function finishedShard(
+  path: string,
+  metadata: DistributionsMetadata,
+  first: number,
+  count: number,
+): Promise<DistributionsShard | undefined> {
+  if (!(await exists(path))) return undefined;
+  const shard = await readDistributionsShard(path);
+  const differs = (Object.keys(metadata) as (keyof DistributionsMetadata)[]).find(
+    (key) => shard.metadata[key] !== metadata[key],
+  );
+  if (differs !== undefined) {
+    throw inputError(
+      path,
+      `its ${differs} is "${shard.metadata[differs]}", expected "${metadata[differs]}"; remove it`,
+    );
+  }
+  const outside = shard.conversation.find((index) => index < first || index >= first + count);
+  if (outside !== undefined) {
+    throw inputError(path, `holds conversation ${outside}, expected ${first} to ${first + count - 1}; remove it`);
+  }
+  return shard;
+}
+
+/** Closes the folder. The same whether the collection was interrupted or not. */
+function manifest(settings: Settings, summary: DistributionsSummary): object {
+  const { shards, conversations, refused, rows, bytes, nats_per_byte } = summary;
+  return { settings, shards, conversations, refused, rows, bytes, nats_per_byte };
+}
+
+function summaryLine({ rows, conversations, shards, kept_shards, refused }: DistributionsSummary): string {
+  const kept = kept_shards > 0 ? ` (${kept_shards} were there already)` : "";
+  const left = refused.length > 0 ? `, ${refused.length} conversations refused` : "";
+  return `${rows} rows of ${conversations} conversations in ${shards.length} shards${kept}${left}`;
+}

@@ -1,0 +1,107 @@
+/** One shard's worth of conversations through a model: rows in batches, in order, into the columns of the shard. */
+import type { TokenisedConversation } from "../data/conversation.ts";
+import type { EngineModel } from "../engine/engine.ts";
+import { failure, inputError } from "../errors.ts";
+import { numberToHalf } from "../formats/float.ts";
+import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
+import { tokenIds } from "./shard-file.ts";
+
+/** Tokens handed to the engine at once: enough for it to sort by length, few enough that progress shows. */
+const BATCH_TOKENS = 32_768;
+
+/** Computes the rows of all conversations; `onProgress` hears how many are done. */
+export async function computeShard(
+  model: EngineModel,
+  metadata: DistributionsMetadata,
+  conversations: readonly TokenisedConversation[],
+  onProgress: (done: number) => void,
+): Promise<DistributionsShard> {
+  const shard = layOut(metadata, conversations);
+  const { topK } = metadata;
+  let done = 0;
+  while (done < conversations.length) {
+    const batch = takeBatch(conversations, done);
+    const { labelLogp, topId, topLogp } = await model.rows(
+      batch.map(({ ids, rows }) => ({ ids, positions: rows.position })),
+      topK,
+    );
+    const firstRow = shard.rowStart[done]!;
+    for (let row = 0; row < labelLogp.length; row++) {
+      const logp = labelLogp[row]!;
+      if (!(logp > -Infinity && logp < 1)) {
+        const index = batch[rowOwner(batch, row)]!.conversation;
+        throw failure(model.folder, `conversation ${index}: the label's log-probability came out as ${logp}`);
+      }
+      // The log-sum-exp can fall short of the label's own logit by a rounding.
+      shard.labelLogp[firstRow + row] = Math.min(0, logp);
+    }
+    shard.topId.set(topId, firstRow * topK);
+    for (let k = 0; k < topLogp.length; k++)
+      shard.topLogp[firstRow * topK + k] = numberToHalf(Math.min(0, topLogp[k]!));
+    done += batch.length;
+    onProgress(done);
+  }
+  return shard;
+}
+
+/** The shard without its probabilities. */
+function layOut(metadata: DistributionsMetadata, conversations: readonly TokenisedConversation[]): DistributionsShard {
+  const rowStart = new Float64Array(conversations.length + 1);
+  conversations.forEach(({ rows }, n) => {
+    rowStart[n + 1] = rowStart[n]! + rows.position.length;
+  });
+  const rows = rowStart[conversations.length]!;
+  const shard: DistributionsShard = {
+    metadata,
+    conversation: Int32Array.from(conversations, (one) => one.conversation),
+    bytes: Int32Array.from(conversations, (one) => one.bytes),
+    rowStart,
+    turn: new Uint16Array(rows),
+    byteStart: new Int32Array(rows),
+    byteEnd: new Int32Array(rows),
+    lead: new Uint8Array(rows),
+    token: tokenIds(metadata.vocabulary, rows),
+    labelLogp: new Float32Array(rows),
+    topId: tokenIds(metadata.vocabulary, rows * metadata.topK),
+    topLogp: new Uint16Array(rows * metadata.topK),
+  };
+  conversations.forEach(({ conversation, ids, rows: own }, n) => {
+    const at = rowStart[n]!;
+    shard.turn.set(own.turn, at);
+    shard.byteStart.set(own.byteStart, at);
+    shard.byteEnd.set(own.byteEnd, at);
+    shard.lead.set(own.lead, at);
+    own.position.forEach((position, row) => {
+      shard.token[at + row] = ids[position]!;
+    });
+    const beyond = ids.find((id) => id >= metadata.vocabulary);
+    if (beyond !== undefined) {
+      throw inputError(
+        metadata.model,
+        `conversation ${conversation} has the token ${beyond}, but the model's head ends at ${metadata.vocabulary - 1}; its tokenizer is another model's`,
+      );
+    }
+  });
+  return shard;
+}
+
+/** The conversations from `first` on that fit into one call, at least one. */
+function takeBatch(conversations: readonly TokenisedConversation[], first: number): TokenisedConversation[] {
+  const batch: TokenisedConversation[] = [];
+  let tokens = 0;
+  for (let n = first; n < conversations.length; n++) {
+    tokens += conversations[n]!.ids.length;
+    if (batch.length > 0 && tokens > BATCH_TOKENS) break;
+    batch.push(conversations[n]!);
+  }
+  return batch;
+}
+
+/** Which conversation of a batch has its `row`-th row. */
+function rowOwner(batch: readonly TokenisedConversation[], row: number): number {
+  let left = row;
+  return batch.findIndex(({ rows }) => {
+    left -= rows.position.length;
+    return left < 0;
+  });
+}
