@@ -9,11 +9,12 @@
  * keep. A kill between two writes leaves the former checkpoint in force. `fuse.json` in the folder itself, written
  * after everything else, is what says that the target is finished.
  */
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Trainer } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { LOG_FILE, TIMING_FILE } from "./journal.ts";
 import { checkSameTarget, RECORD_FILE, readRecord, type TargetRecord } from "./record.ts";
 
 export const CHECKPOINT_FOLDER = ".checkpoint";
@@ -65,9 +66,18 @@ export async function loadCheckpoint(out: string, trainer: Trainer, step: number
   await trainer.loadCheckpoint(join(out, CHECKPOINT_FOLDER, stateFile(step)));
 }
 
-/** The target is finished, or was given up: what only served to continue it goes. */
+/** The target is finished: what only served to continue it goes. */
 export async function removeCheckpoints(out: string): Promise<void> {
   await rm(join(out, CHECKPOINT_FOLDER), { recursive: true, force: true });
+}
+
+/** After a failure: without a checkpoint there is nothing to continue, and the folder goes back to what it was. */
+export async function abandonTarget(out: string): Promise<void> {
+  if (await exists(join(out, CHECKPOINT_FOLDER, POINTER_FILE))) return;
+  await removeCheckpoints(out);
+  await removeMatching(out, (name) => name === LOG_FILE || name === TIMING_FILE || TEMPORARY.test(name));
+  // Refuses where the folder is not empty.
+  await rmdir(out).catch(() => {});
 }
 
 async function readStep(out: string): Promise<number> {

@@ -2,11 +2,10 @@
  * A finished target: a complete Hugging Face folder that any program for the pivot's architecture can open, with the
  * training log, a model card and, written last of all, the record of what it was made from.
  */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic, writeJson } from "../formats/files.ts";
 import { copyModelFiles } from "../models/folder.ts";
-import { LOG_FILE, type LogLine, TIMING_FILE } from "./journal.ts";
+import type { LogLine } from "./journal.ts";
 import { RECORD_FILE, type TargetRecord } from "./record.ts";
 
 /** What the targets were made of: conversations and rows, and how many of each are the source's. */
@@ -37,11 +36,6 @@ export async function completeTarget(
   await copyModelFiles(model, out, { torch_dtype: String(record.settings.dtype) });
   await writeFileAtomic(join(out, "README.md"), modelCard(record, figures));
   await writeJson(join(out, RECORD_FILE), { ...record, figures });
-}
-
-/** Takes back what a training that is given up has written. */
-export async function clearTarget(out: string): Promise<void> {
-  for (const name of [LOG_FILE, TIMING_FILE]) await rm(join(out, name), { force: true });
 }
 
 /** The model card: what the model is, what it was made from, and how the training went. */

@@ -5,14 +5,13 @@
  */
 import type { StageContext } from "../engine/context.ts";
 import { ADAMW, type StepResult, type Trainer, type TrainSequence, type TrainStep } from "../engine/engine.ts";
-import { failure, internalError, throwIfInterrupted } from "../errors.ts";
-import { loadCheckpoint, removeCheckpoints, saveCheckpoint } from "./checkpoint.ts";
+import { FusechatError, failure, internalError, throwIfInterrupted } from "../errors.ts";
+import { abandonTarget, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { type LogLine, openJournal } from "./journal.ts";
 import type { FuseOptions } from "./options.ts";
 import type { Rendered } from "./rendering.ts";
 import { checkpointInterval, learningRate } from "./schedule.ts";
 import { batches } from "./shuffle.ts";
-import { clearTarget } from "./target-folder.ts";
 import { buildTargets, type TargetRules } from "./targets.ts";
 
 export interface TrainingPlan {
@@ -30,49 +29,49 @@ export interface TrainingPlan {
 
 /**
  * Trains to the end and writes the weights into the target's folder. Returns all log lines, those before an
- * interruption included. A loss that is no longer a number leaves nothing behind: going on from a checkpoint would end
- * the same way.
+ * interruption included. Where a step fails, the last checkpoint stays; where there is none yet, nothing does.
  */
 export async function train(plan: TrainingPlan, context: StageContext): Promise<LogLine[]> {
   const { options } = plan;
   const trainer = await context.engine.train(options.model, { ...ADAMW, weightDecay: options.weightDecay });
   try {
     if (plan.done > 0) await loadCheckpoint(options.out, trainer, plan.done);
-    const { journal, kept } = await openJournal(options.out, plan.done);
-    const lines = [...kept];
-    try {
-      const interval = options.checkpointSteps ?? checkpointInterval(plan.total);
-      const batchOf = batches(plan.conversations.length, options.batch, options.seed, options.shuffle);
-      for (let step = plan.done; step < plan.total; step++) {
-        const started = performance.now();
-        const line = await trainStep(plan, trainer, step, batchOf(step));
-        await journal.append(line, (performance.now() - started) / 1000);
-        lines.push(line);
-        const done = step + 1;
-        context.reporter.report({
-          type: "progress",
-          stage: plan.stage,
-          done,
-          total: plan.total,
-          unit: "steps",
-          loss: line.loss,
-        });
-        // Ctrl-C keeps the step in hand, too: where a checkpoint is taken never shows in the result.
-        const interrupted = context.signal?.aborted === true;
-        if (done < plan.total && (done % interval === 0 || interrupted)) {
-          await journal.sync();
-          await saveCheckpoint(options.out, trainer, done);
-        }
-        if (done < plan.total) throwIfInterrupted(context.signal, plan.stage);
-      }
-      await journal.sync();
-    } finally {
-      await journal.close();
-    }
+    const lines = await runSteps(plan, trainer, context).catch(async (error: unknown) => {
+      await abandonTarget(options.out);
+      throw error;
+    });
     await trainer.saveWeights(options.out, options.dtype);
     return lines;
   } finally {
     await trainer.dispose();
+  }
+}
+
+async function runSteps(plan: TrainingPlan, trainer: Trainer, context: StageContext): Promise<LogLine[]> {
+  const { options, stage, total } = plan;
+  const { journal, kept } = await openJournal(options.out, plan.done);
+  const lines = [...kept];
+  try {
+    const interval = options.checkpointSteps ?? checkpointInterval(total);
+    const batchOf = batches(plan.conversations.length, options.batch, options.seed, options.shuffle);
+    for (let step = plan.done; step < total; step++) {
+      const started = performance.now();
+      const line = await trainStep(plan, trainer, step, batchOf(step));
+      await journal.append(line, (performance.now() - started) / 1000);
+      lines.push(line);
+      const done = step + 1;
+      context.reporter.report({ type: "progress", stage, done, total, unit: "steps", loss: line.loss });
+      // Ctrl-C saves the step in hand, too: where a checkpoint is taken never shows in the result.
+      if (done < total && (done % interval === 0 || context.signal?.aborted === true)) {
+        await journal.sync();
+        await saveCheckpoint(options.out, trainer, done);
+        throwIfInterrupted(context.signal, stage);
+      }
+    }
+    await journal.sync();
+    return lines;
+  } finally {
+    await journal.close();
   }
 }
 
@@ -93,16 +92,14 @@ async function trainStep(
     rows += conversation.positions.length;
     sequences.push(trainSequence(conversation, plan.rules));
   }
-  const result = await runStep(trainer, { sequences, lambda, learningRate: rate });
+  const result = await runStep(plan, trainer, step, { sequences, lambda, learningRate: rate });
   if (result.rows !== rows) throw internalError(`the engine trained on ${result.rows} rows where ${rows} were given`);
-  const loss = lambda * result.labelLoss + (1 - lambda) * (lambda === 1 ? 0 : result.fusionLoss);
+  const loss = lambda * result.labelLoss + (1 - lambda) * result.fusionLoss;
   if (!Number.isFinite(loss) || !Number.isFinite(result.gradientNorm)) {
-    await clearTarget(options.out);
-    await removeCheckpoints(options.out);
     throw failure(
       options.out,
       `training diverged at step ${step} of ${plan.total}: loss ${loss}, gradient norm ${result.gradientNorm}; ` +
-        `nothing was kept; lower the learning rate (${options.lr}) or look for broken weights`,
+        `lower the learning rate (${options.lr}) or look for broken weights`,
     );
   }
   return {
@@ -117,9 +114,14 @@ async function trainStep(
 }
 
 /** A batch without a single row moves nothing, and does not count as a step of the optimiser either. */
-async function runStep(trainer: Trainer, step: TrainStep): Promise<StepResult> {
-  if (step.sequences.length === 0) return { rows: 0, labelLoss: 0, fusionLoss: 0, gradientNorm: 0 };
-  return trainer.step(step);
+async function runStep(plan: TrainingPlan, trainer: Trainer, step: number, batch: TrainStep): Promise<StepResult> {
+  if (batch.sequences.length === 0) return { rows: 0, labelLoss: 0, fusionLoss: 0, gradientNorm: 0 };
+  try {
+    return await trainer.step(batch);
+  } catch (error) {
+    if (!(error instanceof FusechatError) || error.code !== "failed") throw error;
+    throw failure(plan.options.out, `step ${step} of ${plan.total} failed: ${error.message}`, error);
+  }
 }
 
 function trainSequence({ pair, ids, positions }: Rendered, rules: TargetRules): TrainSequence {
