@@ -18,7 +18,7 @@ export interface PackedSequences {
 }
 
 export interface PackedTargets {
-  /** W */
+  /** W, at least 1: programs have no arrays without columns. */
   readonly width: number;
   /** [R, W] */
   readonly targetId: Int32Array;
@@ -63,16 +63,17 @@ export function packSequences(sequences: readonly Sequence[], limits: ModelLimit
 export function packTargets(sequences: readonly TrainSequence[], limits: ModelLimits): PackedTargets {
   const rows = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
   const first = sequences.find(({ positions }) => positions.length > 0);
-  const width = first === undefined ? 0 : first.targetId.length / first.positions.length;
+  const stored = first === undefined ? 0 : first.targetId.length / first.positions.length;
   const hasTail = first !== undefined && first.tailProbability !== null;
+  const width = Math.max(1, stored);
   const targetId = new Int32Array(rows * width);
   const targetProbability = new Float32Array(rows * width);
   const tailProbability = hasTail ? new Float32Array(rows) : null;
   let row = 0;
   sequences.forEach((sequence, s) => {
     const count = sequence.positions.length;
-    if (sequence.targetId.length !== count * width || sequence.targetProbability.length !== count * width) {
-      throw internalError(`the targets of sequence ${s} are not [${count}, ${width}]`);
+    if (sequence.targetId.length !== count * stored || sequence.targetProbability.length !== count * stored) {
+      throw internalError(`the targets of sequence ${s} are not [${count}, ${stored}]`);
     }
     if (count > 0 && (sequence.tailProbability?.length ?? -1) !== (hasTail ? count : -1)) {
       throw internalError(`the tail of sequence ${s} is not as that of the others`);

@@ -19,6 +19,12 @@ import type { Runtime, Tensors } from "./runtime.ts";
 /** Positions of one micro-batch; beyond this the matrices gain no speed and activations only take memory. */
 const POSITION_BUDGET = 2048;
 
+/**
+ * A program tells targets by their positive weight. At lambda 1 they have this one, too small to move any gradient, so
+ * that the loss that is only watched is right as well.
+ */
+const TARGET_MARK = 1e-20;
+
 /** Weights, moments and the number of steps taken: all that a checkpoint holds. */
 export interface TrainingState {
   readonly loaded: LoadedModel;
@@ -108,6 +114,7 @@ function coefficients(runtime: Runtime, step: PackedStep, rows: Int32Array, capa
   const total = step.sequences.positions.length;
   const labelScale = step.lambda / total;
   const targetScale = (1 - step.lambda) / total;
+  const markScale = Math.max(1 - step.lambda, TARGET_MARK) / total;
   const labelWeight = new Float32Array(capacity).fill(labelScale, 0, rows.length);
   const batchId = new Int32Array(capacity * width);
   const targetWeight = new Float32Array(capacity * width);
@@ -115,7 +122,7 @@ function coefficients(runtime: Runtime, step: PackedStep, rows: Int32Array, capa
   rows.forEach((row, n) => {
     for (let k = 0; k < width; k++) {
       batchId[n * width + k] = targetId[row * width + k]!;
-      targetWeight[n * width + k] = targetScale * targetProbability[row * width + k]!;
+      targetWeight[n * width + k] = markScale * targetProbability[row * width + k]!;
     }
     if (tailProbability !== null) tailWeight[n] = targetScale * tailProbability[row]!;
   });
