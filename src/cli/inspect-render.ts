@@ -1,0 +1,96 @@
+/** `fusechat inspect render`: conversations as a model reads them, and the rows that are predicted in them. */
+import type { RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
+import { readConversations } from "../data/read.ts";
+import { openConversationTokeniser } from "../data/tokenise.ts";
+import { inputError, throwIfInterrupted } from "../errors.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { visibleBytes } from "./inspect-tokens.ts";
+import type { Invocation } from "./verb.ts";
+
+export interface RenderOptions {
+  readonly model?: string;
+  readonly data?: string;
+  readonly maxLength?: number;
+  readonly template: "native" | "pivot";
+  /** The folder whose template `pivot` means. */
+  readonly templateModel?: string;
+}
+
+const CONVERSATIONS_AT_ONCE = 64;
+const DEFAULT_MAX_LENGTH = 2048;
+
+/** Around the text of a row; what lies outside is prompt. */
+const ROW_OPEN = "‹";
+const ROW_CLOSE = "›";
+
+export async function inspectRender(invocation: Invocation, options: RenderOptions): Promise<void> {
+  const { model, data, templateModel } = options;
+  if (model === undefined) throw inputError("--model", "is needed by inspect render");
+  if (data === undefined) throw inputError("--data", "is needed by inspect render");
+  if ((options.template === "pivot") !== (templateModel !== undefined)) {
+    throw inputError("--template-model", "is needed with --template pivot, and with nothing else");
+  }
+  const conversations = await readConversations(data);
+  const tokeniser = await openConversationTokeniser(model, {
+    maxLength: options.maxLength ?? DEFAULT_MAX_LENGTH,
+    ...(templateModel !== undefined && { templateFolder: templateModel }),
+  });
+  try {
+    for (let first = 0; first < conversations.length; first += CONVERSATIONS_AT_ONCE) {
+      throwIfInterrupted(invocation.signal, "inspect render");
+      const batch = conversations.slice(first, first + CONVERSATIONS_AT_ONCE);
+      for (const tokenised of await tokeniser.tokenise(batch, first)) {
+        if (!invocation.json) invocation.print(await describeRows(tokenised, tokeniser.tokenizer));
+        invocation.document(documentOf(tokenised));
+      }
+    }
+  } finally {
+    await tokeniser.dispose();
+  }
+}
+
+function documentOf(tokenised: TokenisedConversation | RefusedConversation): Record<string, unknown> {
+  const { conversation, id } = tokenised;
+  if ("refused" in tokenised) return { conversation, id, refused: tokenised.refused };
+  const { turns, text, ids, rows, bytes } = tokenised;
+  return {
+    conversation,
+    id,
+    turns,
+    text,
+    ids: [...ids],
+    position: [...rows.position],
+    turn: [...rows.turn],
+    byte_start: [...rows.byteStart],
+    byte_end: [...rows.byteEnd],
+    lead: [...rows.lead],
+    bytes,
+  };
+}
+
+/** The rendered text with every row's token in brackets, and the counts. */
+async function describeRows(
+  tokenised: TokenisedConversation | RefusedConversation,
+  tokenizer: Tokenizer,
+): Promise<string> {
+  const title = `conversation ${tokenised.conversation} (${tokenised.id.slice(0, 12)})`;
+  if ("refused" in tokenised) return `${title}: refused: ${tokenised.refused}\n`;
+  const { text, ids, rows, turns, bytes } = tokenised;
+  const { byteStart, byteEnd } = await tokenizer.encode(text);
+  const textBytes = Buffer.from(text, "utf8");
+  const isRow = new Set(rows.position);
+  let marked = "";
+  let prompt = 0;
+  for (let index = 0; index < ids.length; index++) {
+    if (!isRow.has(index)) continue;
+    const start = byteStart[index]!;
+    const end = byteEnd[index]!;
+    marked += textBytes.toString("utf8", prompt, start);
+    marked += ROW_OPEN + visibleBytes(textBytes.subarray(start, end)) + ROW_CLOSE;
+    prompt = end;
+  }
+  const cut = byteEnd[ids.length - 1] ?? 0;
+  marked += textBytes.toString("utf8", prompt, Math.max(prompt, cut));
+  const left = cut < textBytes.length ? ", cut here" : "";
+  return `${title}: ${ids.length} tokens, ${rows.position.length} rows, ${bytes} bytes, ${turns} turns\n${marked}${left}\n`;
+}
