@@ -26,6 +26,7 @@ export async function runCommandLine(
   const program = new Command("fusechat")
     .description("Fuse several chat LLMs of any architecture, size and tokenizer into one model.")
     .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .exitOverride()
     .configureOutput({

@@ -1,4 +1,25 @@
 /** All verbs, in the order of `--help`: one file each, one line here. */
+import { alignVerb } from "./align.ts";
+import { chatVerb } from "./chat.ts";
+import { distributionsVerb } from "./distributions.ts";
+import { evaluateVerb } from "./evaluate.ts";
+import { fuseVerb } from "./fuse.ts";
+import { initVerb } from "./init.ts";
+import { inspectVerb } from "./inspect.ts";
+import { labVerb } from "./lab.ts";
+import { planVerb } from "./plan.ts";
+import { validateVerb } from "./validate.ts";
 import type { Verb } from "./verb.ts";
 
-export const VERBS: readonly Verb[] = [];
+export const VERBS: readonly Verb[] = [
+  initVerb,
+  validateVerb,
+  planVerb,
+  distributionsVerb,
+  alignVerb,
+  fuseVerb,
+  evaluateVerb,
+  chatVerb,
+  inspectVerb,
+  labVerb,
+];

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { suggestion } from "../errors.ts";
-import type { KeyPath } from "./yaml-document.ts";
+import type { KeyPath } from "../formats/yaml.ts";
 
 export interface RecipeProblem {
   readonly path: KeyPath;
@@ -34,12 +34,12 @@ export function describeIssues(issues: readonly Issue[], schema: z.ZodType): Rec
 /** `sources[1].model`. */
 export function pathText(path: KeyPath): string {
   return path
-    .map((step, index) => (typeof step === "number" ? `[${step}]` : `${index === 0 ? "" : "."}${String(step)}`))
+    .map((step, index) => (typeof step === "number" ? `[${step}]` : `${index === 0 ? "" : "."}${step}`))
     .join("");
 }
 
 function describeIssue(issue: Issue, prefix: KeyPath, schema: z.ZodType): RecipeProblem[] {
-  const path = [...prefix, ...issue.path];
+  const path: KeyPath = [...prefix, ...issue.path.map((step) => (typeof step === "number" ? step : String(step)))];
   const found = `found ${show(issue.input)}`;
   switch (issue.code) {
     case "invalid_type":
@@ -128,7 +128,7 @@ function knownKeys(schema: z.ZodType, path: KeyPath): string[] {
   return places.flatMap(unwrap).flatMap((place) => (place instanceof z.ZodObject ? Object.keys(place.shape) : []));
 }
 
-function child(place: z.ZodType, step: PropertyKey): z.ZodType[] {
+function child(place: z.ZodType, step: string | number): z.ZodType[] {
   if (place instanceof z.ZodArray) return [place.element as z.ZodType];
   const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
   const field = shape[String(step)];

@@ -4,9 +4,9 @@
  */
 import { basename } from "node:path";
 import { inputErrors } from "../errors.ts";
+import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
 import { type Dtype, type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
-import { type KeyPath, parseYaml } from "./yaml-document.ts";
 
 export interface RecipeModel {
   /** Unique in the recipe; names folders, tables and charts. */
@@ -66,6 +66,9 @@ export function parseRecipe(text: string, file: string): ParsedRecipe {
   return attempt.parsed;
 }
 
+/** A parser that has lost its way complains about every later line. */
+const LISTED_PROBLEMS = 20;
+
 /** What `parseRecipe` found: problems, or a recipe; and the raw value, so that files can be checked all the same. */
 export interface RecipeAttempt {
   readonly parsed: ParsedRecipe | null;
@@ -77,7 +80,7 @@ export interface RecipeAttempt {
 export function attemptRecipe(text: string, file: string): RecipeAttempt {
   const document = parseYaml(text);
   const where = (path: KeyPath, key = false): string => {
-    const place = `${file}:${document.place(path, key)}`;
+    const place = `${file}:${document.place(path, key ? "key" : "value")}`;
     return path.length === 0 ? place : `${place} ${pathText(path)}`;
   };
   const failed = (problems: readonly string[]): RecipeAttempt => ({
@@ -87,7 +90,8 @@ export function attemptRecipe(text: string, file: string): RecipeAttempt {
     where,
   });
   if (document.problems.length > 0) {
-    return failed(document.problems.map(({ place, message }) => `${file}:${place}: ${message}`));
+    const told = document.problems.slice(0, LISTED_PROBLEMS);
+    return failed(told.map(({ place, message }) => `${file}:${place}: ${message}`));
   }
   if (document.value === null || document.value === undefined) {
     return failed([`${file}: expected a recipe with pivot, sources and data, found nothing; fusechat init writes one`]);
@@ -96,16 +100,22 @@ export function attemptRecipe(text: string, file: string): RecipeAttempt {
   const tell = (problems: readonly RecipeProblem[]): string[] =>
     problems
       .map(({ path, key, message }) => ({
-        offset: document.offset(path, key),
         line: `${where(path, key)}: ${message}`,
+        place: document.place(path, key ? "key" : "value"),
       }))
-      .sort((a, b) => a.offset - b.offset)
+      .sort((a, b) => placeOrder(a.place) - placeOrder(b.place))
       .map(({ line }) => line);
   if (!result.success) return failed(tell(describeIssues(result.error.issues, recipeSchema)));
   const recipe = writeOut(result.data);
   const problems = contradictions(recipe, result.data);
   if (problems.length > 0) return failed(tell(problems));
   return { parsed: { recipe, where }, problems: [], raw: document.value, where };
+}
+
+/** Places in the order of the file; a recipe has no line of a million characters. */
+function placeOrder(place: string): number {
+  const [line, column] = place.split(":").map(Number);
+  return line! * 1e6 + column!;
 }
 
 function writeOut(file: RecipeFile): Recipe {

@@ -1,0 +1,84 @@
+/** `fusechat plan`: what a recipe would do, and what it would cost. Nothing is written. */
+import type { Throughput } from "../recipe/estimates.ts";
+import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
+import { loadRecipe } from "../recipe/load.ts";
+import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
+import { derivePlan, type Plan } from "../recipe/plan.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { columns } from "../run/result-table.ts";
+import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
+import type { Invocation, Verb } from "./verb.ts";
+
+export const planVerb: Verb = {
+  name: "plan",
+  summary: "show steps, tokens, disk, memory and time of a recipe; write nothing",
+  declare: (command) => {
+    command
+      .argument("<recipe>", "recipe file")
+      .option("--no-trial", "assume a speed instead of measuring a teacher pass of the pivot");
+  },
+  run: async (invocation, [file = ""], { trial }) => {
+    const { recipe, where } = await loadRecipe(file);
+    const inputs = await openInputs(recipe, where);
+    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, trial === true));
+    invocation.print(planTable(plan));
+    invocation.document(plan);
+    return undefined;
+  },
+};
+
+async function throughputOf(
+  invocation: Invocation,
+  recipe: Recipe,
+  inputs: RecipeInputs,
+  trial: boolean,
+): Promise<Throughput> {
+  const pivot = inputs.models[0]!;
+  const isSmall = pivot.model.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
+  if (!trial || !isSmall) return assumedThroughput(recipe.engine.threads);
+  return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
+}
+
+function planTable(plan: Plan): string {
+  const { conversations, models, training, stages, total } = plan;
+  const about = plan.tokens_counted ? "" : "about ";
+  const lines = [
+    `${formatCount(conversations.train)} conversations to train on, ${formatCount(conversations.held_out)} held out`,
+    "",
+    ...columns([
+      ["model", "role", "architecture", "parameters", `tokens${about === "" ? "" : " (about)"}`, "rows", "refused"],
+      ...models.map((model) => [
+        model.name,
+        model.role,
+        model.architecture,
+        formatCount(model.parameters),
+        formatCount(model.train_tokens),
+        formatCount(model.train_rows),
+        formatCount(model.refused_conversations),
+      ]),
+    ]),
+    "",
+    `${training.targets + training.fine_tuning_runs} trainings of ${formatCount(training.steps)} steps ` +
+      `(${formatCount(training.steps_per_epoch)} an epoch, ${formatCount(training.warmup_steps)} of warm-up), ` +
+      `${about}${formatCount(training.tokens)} tokens each`,
+    `checkpoints after steps ${training.checkpoints.length === 0 ? "(none)" : training.checkpoints.join(", ")}`,
+    "",
+    ...columns([
+      ["stage", "disk", "memory", "time"],
+      ...[...stages, { stage: "in all", ...total }].map((stage) => [
+        stage.stage,
+        formatBytes(stage.disk_bytes),
+        formatBytes(stage.memory_bytes),
+        formatSeconds(stage.seconds),
+      ]),
+    ]),
+    "",
+    `Disk follows from the file formats; memory and time are estimates (${plan.throughput}).`,
+  ];
+  for (const { name, max_length } of models) {
+    if (max_length < plan.recipe.data.max_length) {
+      lines.push(`${name} takes at most ${formatCount(max_length)} tokens: its conversations are cut there.`);
+    }
+  }
+  return lines.join("\n");
+}

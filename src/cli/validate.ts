@@ -1,0 +1,35 @@
+/** `fusechat validate`: every mistake in a recipe and in what it names, at once. */
+import { loadRecipe } from "../recipe/load.ts";
+import { openInputs } from "../recipe/open-inputs.ts";
+import { formatCount } from "./figures.ts";
+import type { Verb } from "./verb.ts";
+
+export const validateVerb: Verb = {
+  name: "validate",
+  summary: "find every mistake in a recipe, its models and its data at once",
+  declare: (command) => {
+    command.argument("<recipe>", "recipe file");
+  },
+  run: async ({ print, document }, [file = ""]) => {
+    const { recipe, where } = await loadRecipe(file);
+    const { models, conversations } = await openInputs(recipe, where);
+    const { train, heldOut } = conversations;
+    print(`${file}: valid`);
+    for (const { name, role, model } of models) {
+      print(`  ${role} ${name}: ${model.architecture.name}, ${formatCount(model.parameters)} parameters`);
+    }
+    print(`  data: ${formatCount(train.length)} conversations to train on, ${formatCount(heldOut.length)} held out`);
+    document({
+      recipe: file,
+      valid: true,
+      models: models.map(({ name, role, model }) => ({
+        name,
+        role,
+        architecture: model.architecture.name,
+        parameters: model.parameters,
+      })),
+      conversations: { train: train.length, held_out: heldOut.length },
+    });
+    return undefined;
+  },
+};

@@ -1,0 +1,94 @@
+/**
+ * The formulas of `plan`: bytes on disk, bytes in memory, seconds. Bytes on disk follow from the file formats; memory
+ * was fitted to models of 3.5 and 28 million parameters at 2,048 tokens a micro-batch (training 0.5 and 1.8 GB, teacher
+ * passes 0.17 and 0.44 GB); time is operations over a rate that is measured, where it can be, or stated.
+ */
+import { availableParallelism } from "node:os";
+import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Model } from "../models/index.ts";
+
+/** Bytes of a distributions shard's rows: label, span, lead, and K pairs of an id and a float16. */
+export function distributionsBytes(rows: number, topK: number, vocabulary: number): number {
+  return rows * (idBytes(vocabulary) + 15 + topK * (idBytes(vocabulary) + 2));
+}
+
+/** Bytes of an aligned shard's rows: the source's row, and W pairs of an id and a float16. */
+export function alignedBytes(rows: number, width: number, vocabulary: number): number {
+  return rows * (4 + width * (idBytes(vocabulary) + 2));
+}
+
+export function modelBytes(parameters: number, dtype: "float32" | "float16" | "bfloat16" | "float64"): number {
+  return parameters * { float64: 8, float32: 4, float16: 2, bfloat16: 2 }[dtype];
+}
+
+/** Ids are stored in two bytes up to this vocabulary. */
+function idBytes(vocabulary: number): number {
+  return vocabulary > 65_536 ? 4 : 2;
+}
+
+const MICRO_BATCH_TOKENS = 2048;
+const PROCESS_BYTES = 150e6;
+
+/** Weights, gradient and two moments in float32, and the activations of a micro-batch. */
+export function trainingMemory({ parameters, config }: Model): number {
+  return PROCESS_BYTES + 16 * parameters + 200 * config.hiddenSize * config.layers * MICRO_BATCH_TOKENS;
+}
+
+/** Weights in float32, and the activations of one layer at a time. */
+export function inferenceMemory({ parameters, config }: Model): number {
+  return PROCESS_BYTES + 4 * parameters + 300 * config.hiddenSize * MICRO_BATCH_TOKENS;
+}
+
+export interface Throughput {
+  inferenceSeconds(parameters: number, tokens: number): number;
+  trainingSeconds(parameters: number, tokens: number): number;
+  /** One sentence that says where the rate comes from. */
+  readonly basis: string;
+}
+
+/** A forward pass takes two operations a parameter and token, a training step six (forward, and twice that backward). */
+const FORWARD = 2;
+const TRAINING = 6;
+/** What ONNX Runtime reaches on one core of the processors of 2020 and later, in teacher passes. */
+const ASSUMED_RATE_PER_CORE = 40e9;
+/** Training reaches this share of the rate of teacher passes: more memory traffic, and the optimiser. */
+const TRAINING_SHARE = 0.7;
+
+/** `rate` in operations a second, of teacher passes. */
+function throughputAt(rate: number, basis: string): Throughput {
+  return {
+    basis,
+    inferenceSeconds: (parameters, tokens) => (FORWARD * parameters * tokens) / rate,
+    trainingSeconds: (parameters, tokens) => (TRAINING * parameters * tokens) / (TRAINING_SHARE * rate),
+  };
+}
+
+export function assumedThroughput(threads: number | null): Throughput {
+  const cores = threads ?? availableParallelism();
+  const rate = cores * ASSUMED_RATE_PER_CORE;
+  return throughputAt(rate, `assumed ${(rate / 1e9).toFixed(0)} GFLOP/s on ${cores} ${cores === 1 ? "core" : "cores"}`);
+}
+
+/** Above this size opening the model would take longer than the estimate is worth. */
+export const TRIAL_PARAMETERS = 200e6;
+
+/** Times a teacher pass of the pivot over a few conversations, the second time it runs. */
+export async function measuredThroughput(
+  engine: Engine,
+  pivot: { readonly model: Model; readonly trial: readonly Sequence[] },
+  topK: number,
+): Promise<Throughput> {
+  const model = await engine.open(pivot.model.folder);
+  try {
+    await model.rows(pivot.trial, topK);
+    const startedAt = performance.now();
+    await model.rows(pivot.trial, topK);
+    const seconds = (performance.now() - startedAt) / 1000;
+    const tokens = pivot.trial.reduce((sum, { ids }) => sum + ids.length, 0);
+    const rate = (FORWARD * pivot.model.parameters * tokens) / seconds;
+    const speed = Math.round(tokens / seconds);
+    return throughputAt(rate, `measured ${speed} tokens/s in a teacher pass of the pivot over ${tokens} tokens`);
+  } finally {
+    await model.dispose();
+  }
+}

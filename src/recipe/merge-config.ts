@@ -1,0 +1,32 @@
+/** A recipe's merge as a merge configuration: the pivot is what the targets differ from, the targets are the models. */
+import type { MergeConfig } from "../merge/config.ts";
+import type { MergeDtype } from "../merge/dtypes.ts";
+import { METHODS } from "../merge/methods/index.ts";
+import type { RecipeMerge } from "./recipe.ts";
+
+/** `pivot` and `models` are folders; the result is written in `dtype`, computed from float32 whatever the inputs' types. */
+export function mergeConfigOf(
+  merge: RecipeMerge,
+  folders: { readonly pivot: string; readonly models: readonly string[] },
+  dtype: MergeDtype,
+): MergeConfig {
+  const method = METHODS.find(({ name }) => name === merge.method)!;
+  const takesWeights = "weight" in method.modelOptions.shape;
+  const models = folders.models.map((model, index) =>
+    takesWeights ? { model, parameters: { weight: merge.weights?.[index] ?? 1 } } : { model },
+  );
+  const parameters = {
+    ...merge.parameters,
+    ...(merge.select_topk === null ? {} : { select_topk: merge.select_topk }),
+    ...(merge.variant === null ? {} : { variant: merge.variant }),
+  };
+  return {
+    merge_method: merge.method,
+    models,
+    // A method without an origin would take a base for one more model to merge.
+    ...(method.base === "origin" ? { base_model: folders.pivot } : {}),
+    ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
+    dtype: "float32",
+    out_dtype: dtype,
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * Everything that a recipe names, opened and checked before any work begins: configs of supported architectures, whole
+ * weight files with the tensors the architecture asks for, tokenizers, chat templates, conversations. All problems
+ * come in one error.
+ */
+import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
+import { openConversationTokeniser } from "../data/tokenise.ts";
+import type { Sequence } from "../engine/engine.ts";
+import { FusechatError, inputError, inputErrors } from "../errors.ts";
+import { openWeights, type Weights } from "../formats/weights.ts";
+import type { KeyPath } from "../formats/yaml.ts";
+import { checkWeights, type Model, openModel } from "../models/index.ts";
+import { type PreparedConversations, prepareConversations } from "./conversations.ts";
+import { pathText } from "./problems.ts";
+import type { Recipe, RecipeModel } from "./recipe.ts";
+
+export interface OpenedModel {
+  readonly name: string;
+  readonly role: "pivot" | "source";
+  readonly model: Model;
+  readonly weights: Weights;
+  /** Tokens that its conversations are cut to: `max_length`, or less where the model takes no more. */
+  readonly maxLength: number;
+  /** What the conversations of the sample are to this model. */
+  readonly sample: {
+    readonly conversations: number;
+    /** Conversations that its template refuses. */
+    readonly refused: number;
+    readonly tokens: number;
+    readonly rows: number;
+    readonly responseBytes: number;
+  };
+  /** The first few of them, for a trial. */
+  readonly trial: readonly Sequence[];
+}
+
+export interface RecipeInputs {
+  readonly models: readonly OpenedModel[];
+  readonly conversations: PreparedConversations;
+}
+
+/** Enough to know the tokens of a data set to about 3 %: conversation lengths spread about as wide as their mean. */
+const SAMPLED_CONVERSATIONS = 1000;
+const TRIAL_CONVERSATIONS = 32;
+
+/** `where` places a key of the recipe in its file, for messages. */
+export async function openInputs(recipe: Recipe, where: (path: KeyPath) => string = pathText): Promise<RecipeInputs> {
+  const problems: string[] = [];
+  const attempt = async <T>(path: KeyPath, open: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof FusechatError) || error.code !== "input") throw error;
+      problems.push(...error.message.split("\n").map((line) => `${where(path)}: ${line}`));
+      return undefined;
+    }
+  };
+  const conversations = await attempt(["data", "path"], () => prepareConversations(recipe));
+  const sample = evenly(conversations?.train ?? [], SAMPLED_CONVERSATIONS);
+  const models: OpenedModel[] = [];
+  for (const [index, reference] of [recipe.pivot, ...recipe.sources].entries()) {
+    const path = index === 0 ? ["pivot"] : ["sources", index - 1];
+    const opened = await attempt(path, () => open(recipe, reference, index === 0, sample));
+    if (opened !== undefined) models.push(opened);
+  }
+  if (problems.length > 0 || conversations === undefined) throw inputErrors(problems);
+  return { models, conversations };
+}
+
+async function open(
+  recipe: Recipe,
+  { name, model: folder }: RecipeModel,
+  isPivot: boolean,
+  sample: readonly Conversation[],
+): Promise<OpenedModel> {
+  const model = await openModel(folder);
+  const weights = await openWeights(folder);
+  checkWeights(model, weights.tensors);
+  const maxLength = longestOf(recipe, model);
+  const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
+  const tokeniser = await openConversationTokeniser(folder, {
+    maxLength,
+    ...(usesPivotTemplate ? { templateFolder: recipe.pivot.model } : {}),
+  });
+  try {
+    const found = await tokeniser.tokenise(sample, 0);
+    const read = found.filter(isTokenised);
+    const refusal = found.find((one): one is RefusedConversation => "refused" in one);
+    if (read.length === 0 && refusal !== undefined) {
+      throw inputError(folder, `the chat template refuses every conversation: ${refusal.refused}`);
+    }
+    return {
+      name,
+      role: isPivot ? "pivot" : "source",
+      model,
+      weights,
+      maxLength,
+      sample: {
+        conversations: found.length,
+        refused: found.length - read.length,
+        tokens: sum(read, ({ ids }) => ids.length),
+        rows: sum(read, ({ rows }) => rows.position.length),
+        responseBytes: sum(read, ({ bytes }) => bytes),
+      },
+      trial: read.slice(0, TRIAL_CONVERSATIONS).map(({ ids, rows }) => ({ ids, positions: rows.position })),
+    };
+  } finally {
+    await tokeniser.dispose();
+  }
+}
+
+/** `max_length`, or the model's own limit where that is lower. */
+export function longestOf(recipe: Recipe, model: Model): number {
+  return Math.min(recipe.data.max_length, model.config.maxPositions ?? Number.POSITIVE_INFINITY);
+}
+
+/** At most `count` entries, evenly spread over the list. */
+function evenly<T>(list: readonly T[], count: number): T[] {
+  if (list.length <= count) return [...list];
+  return Array.from({ length: count }, (_, index) => list[Math.floor((index * list.length) / count)]!);
+}
+
+function isTokenised(one: TokenisedConversation | RefusedConversation): one is TokenisedConversation {
+  return !("refused" in one);
+}
+
+function sum<T>(list: readonly T[], value: (entry: T) => number): number {
+  return list.reduce((total, entry) => total + value(entry), 0);
+}

@@ -1,0 +1,182 @@
+/**
+ * What follows from a recipe before anything is computed: steps, tokens, disk, memory and time. Counts of
+ * conversations and steps are exact, tokens and rows come from the real tokenisation (of a sample, where there are
+ * many conversations), the rest are estimates by the formulas of `estimates.ts`. Nothing is written.
+ */
+import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
+import {
+  alignedBytes,
+  distributionsBytes,
+  inferenceMemory,
+  modelBytes,
+  type Throughput,
+  trainingMemory,
+} from "./estimates.ts";
+import { fineTuningRunsOf, modelsOf } from "./layout.ts";
+import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
+import type { Recipe } from "./recipe.ts";
+
+export interface PlannedModel {
+  readonly name: string;
+  readonly role: "pivot" | "source";
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly max_length: number;
+  /** Conversations that its template refuses, of the training data. */
+  readonly refused_conversations: number;
+  readonly train_tokens: number;
+  readonly train_rows: number;
+}
+
+export interface PlannedStage {
+  readonly stage: string;
+  readonly disk_bytes: number;
+  readonly memory_bytes: number;
+  readonly seconds: number;
+}
+
+export interface Plan {
+  readonly recipe: Recipe;
+  readonly conversations: { readonly train: number; readonly held_out: number; readonly overlapping: number };
+  /** True where tokens and rows were counted over all conversations, false where a sample was extrapolated. */
+  readonly tokens_counted: boolean;
+  readonly models: readonly PlannedModel[];
+  readonly training: {
+    /** Trainings of the pivot: targets, and fine-tuning runs for comparison. */
+    readonly targets: number;
+    readonly fine_tuning_runs: number;
+    readonly conversations: number;
+    readonly steps_per_epoch: number;
+    readonly steps: number;
+    readonly warmup_steps: number;
+    /** A checkpoint is taken after these many steps. */
+    readonly checkpoints: readonly number[];
+    readonly tokens: number;
+  };
+  readonly stages: readonly PlannedStage[];
+  readonly total: { readonly disk_bytes: number; readonly memory_bytes: number; readonly seconds: number };
+  /** What the time rests on, for people. */
+  readonly throughput: string;
+}
+
+export function derivePlan(recipe: Recipe, inputs: RecipeInputs, throughput: Throughput): Plan {
+  const { train, heldOut, overlapping } = inputs.conversations;
+  const models = inputs.models.map((opened) => planModel(opened, train.length));
+  const pivot = inputs.models[0]!;
+  const pivotPlan = models[0]!;
+  const trained = train.length - pivotPlan.refused_conversations;
+  const { batch, epochs, warmup_ratio } = recipe.fuse;
+  const steps = totalSteps(trained, batch, epochs);
+  const training: Plan["training"] = {
+    targets: recipe.sources.length,
+    fine_tuning_runs: fineTuningRunsOf(recipe).length,
+    conversations: trained,
+    steps_per_epoch: steps / epochs,
+    steps,
+    warmup_steps: warmupSteps(steps, warmup_ratio),
+    checkpoints: checkpointSteps(steps),
+    tokens: epochs * pivotPlan.train_tokens,
+  };
+  const stages = planStages(recipe, inputs, { models, training, pivot, throughput });
+  return {
+    recipe,
+    conversations: { train: train.length, held_out: heldOut.length, overlapping },
+    tokens_counted: pivot.sample.conversations === train.length,
+    models,
+    training,
+    stages,
+    total: {
+      disk_bytes: stages.reduce((sum, stage) => sum + stage.disk_bytes, 0),
+      memory_bytes: Math.max(...stages.map((stage) => stage.memory_bytes)),
+      seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+    },
+    throughput: throughput.basis,
+  };
+}
+
+function planModel({ name, role, model, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
+  const scale = sample.conversations === 0 ? 0 : conversations / sample.conversations;
+  return {
+    name,
+    role,
+    architecture: model.architecture.name,
+    parameters: model.parameters,
+    max_length: maxLength,
+    refused_conversations: Math.round(sample.refused * scale),
+    train_tokens: Math.round(sample.tokens * scale),
+    train_rows: Math.round(sample.rows * scale),
+  };
+}
+
+function checkpointSteps(steps: number): number[] {
+  const interval = checkpointInterval(steps);
+  return Array.from({ length: Math.max(0, Math.ceil(steps / interval) - 1) }, (_, index) => (index + 1) * interval);
+}
+
+interface StageFacts {
+  readonly models: readonly PlannedModel[];
+  readonly training: Plan["training"];
+  readonly pivot: OpenedModel;
+  readonly throughput: Throughput;
+}
+
+function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): PlannedStage[] {
+  const { models, training, pivot, throughput } = facts;
+  const { top_k } = recipe.distributions;
+  const pivotConfig = pivot.model.config;
+  const stages: PlannedStage[] = [];
+  const add = (stage: string, disk: number, memory: number, seconds: number): void => {
+    stages.push({ stage, disk_bytes: Math.round(disk), memory_bytes: Math.round(memory), seconds });
+  };
+  for (const [index, { name, train_rows, train_tokens, parameters }] of models.entries()) {
+    const { model } = inputs.models[index]!;
+    const disk = distributionsBytes(train_rows, top_k, model.config.vocabularySize);
+    add(`distributions ${name}`, disk, inferenceMemory(model), throughput.inferenceSeconds(parameters, train_tokens));
+  }
+  for (const { name, train_rows } of models.slice(1)) {
+    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivotConfig.vocabularySize);
+    add(`align ${name}`, disk, ALIGN_MEMORY, (train_rows + models[0]!.train_rows) * ALIGN_SECONDS_PER_ROW);
+  }
+  const trainings = [
+    ...recipe.sources.map(({ name }) => `fuse ${name}`),
+    ...fineTuningRunsOf(recipe).map((name) => `fine-tune ${name}`),
+  ];
+  for (const stage of trainings) {
+    const disk = modelBytes(pivot.model.parameters, recipe.fuse.dtype);
+    add(stage, disk, trainingMemory(pivot.model), throughput.trainingSeconds(pivot.model.parameters, training.tokens));
+  }
+  const merges = modelsOf(recipe).filter(
+    ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
+  );
+  for (const [index, { name }] of merges.entries()) {
+    const disk = modelBytes(pivot.model.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
+    const read = (recipe.sources.length + 1) * modelBytes(pivot.model.parameters, recipe.fuse.dtype);
+    add(`merge ${name}`, disk, MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND);
+  }
+  if (recipe.evaluate.includes("held-out")) {
+    const share = inputs.conversations.heldOut.length / Math.max(1, inputs.conversations.train.length);
+    let seconds = 0;
+    for (const { role, name } of modelsOf(recipe)) {
+      const model = models.find((planned) => role === "source" && planned.name === name) ?? models[0]!;
+      seconds += throughput.inferenceSeconds(model.parameters, model.train_tokens * share);
+    }
+    const memory = Math.max(...inputs.models.map(({ model }) => inferenceMemory(model)));
+    const evaluated = modelsOf(recipe).length * inputs.conversations.heldOut.length;
+    add("evaluate held-out", evaluated * RESULT_BYTES, memory, seconds);
+  }
+  return stages;
+}
+
+/** A conversation's entry in an evaluation file: its id of 64 digits and five figures. */
+const RESULT_BYTES = 200;
+/** Counting and transfer of a row, two shards in memory; measured at 2 to 5 microseconds. */
+const ALIGN_SECONDS_PER_ROW = 5e-6;
+const ALIGN_MEMORY = 300e6;
+/** Streaming: a few tensors in memory, whatever the model; SCE reads at some 200 MB/s a core. */
+const MERGE_MEMORY = 500e6;
+const MERGE_BYTES_PER_SECOND = 200e6;
+
+function storedDtype(pivot: OpenedModel): "float32" | "float16" | "bfloat16" {
+  const dtype = [...pivot.weights.tensors.values()][0]?.dtype;
+  return dtype === "F16" ? "float16" : dtype === "BF16" ? "bfloat16" : "float32";
+}

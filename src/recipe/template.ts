@@ -1,0 +1,48 @@
+/** The recipe that `fusechat init` writes: the three keys that are needed, and the ones people change, with their defaults. */
+export const RECIPE_TEMPLATE: string = `# yaml-language-server: $schema=./node_modules/fusechat/schema/recipe.json
+#
+# fusechat validate recipe.yaml     finds every mistake at once
+# fusechat plan recipe.yaml         steps, tokens, disk, memory and time, before anything is computed
+# fusechat run recipe.yaml --out run
+#
+# Three keys are needed: pivot, sources and data. All others stand here with their defaults.
+
+# The model that fixes tokenizer, architecture and first weights: a Hugging Face model folder.
+pivot: models/openchat_3.5
+
+# The models whose knowledge is wanted, of any architecture, size and tokenizer. Each makes one target.
+sources:
+  - models/Starling-LM-7B-alpha
+  - { model: models/Qwen1.5-7B-Chat, name: qwen }
+
+data:
+  path: conversations.jsonl     # .jsonl, .json or .parquet; {"turns": [...]}, messages, ShareGPT or Alpaca
+  max_length: 2048              # tokens
+  held_out: 0.02                # share of the conversations kept out of training, by the hash of their ids
+
+distributions:
+  top_k: 10                     # most probable tokens stored for each row
+  template: native              # each source in its own chat template; pivot: all in the pivot's, as in the papers
+
+align:
+  vocabulary: split             # fusechat list strategies
+  unshared: label               # rows that the source does not share: label, pivot or skip
+
+fuse:
+  function: min-ce              # whichever model finds the text more probable
+  level: conversation           # or row
+  lambda: 0.9                   # weight of the label term
+  lr: 5.0e-6
+  epochs: 3
+  batch: 128                    # conversations of one optimiser step
+
+merge:
+  method: sce                   # fusechat list methods
+  select_topk: 0.1
+
+# Controls: plain fine-tuning, and the same merge of as many fine-tuning runs as there are targets.
+# baselines: [sft, sft-merge]
+
+evaluate: [held-out]
+seed: 0
+`;

@@ -1,0 +1,144 @@
+/**
+ * A whole run: the units of a recipe, one after the other, in a directory that remembers which are finished. Killed at
+ * any moment and started again it ends with the same bytes as an uninterrupted run, in every file but `timing.jsonl`,
+ * `plan.json` and the report's times: a unit starts from nothing or from what its own stage can continue.
+ */
+import { appendFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Engine } from "../engine/engine.ts";
+import { throwIfInterrupted } from "../errors.ts";
+import { exists, fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
+import type { KeyPath } from "../formats/yaml.ts";
+import { RUN_FILES } from "../recipe/layout.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import type { Reporter } from "../reporter.ts";
+import { checkInputIdentity, identifyInputs } from "./input-identity.ts";
+import { discardUnit, stateOf, writeManifest } from "./manifest.ts";
+import { openRunDirectory } from "./run-directory.ts";
+import { type Unit, unitsOf } from "./units.ts";
+
+export interface RunOptions {
+  /** The run directory. */
+  readonly out: string;
+  /** Start anew: what an earlier run wrote there is removed. */
+  readonly force?: boolean;
+  /** The recipe as written; it is kept with the run. */
+  readonly recipeText: string;
+  /** How messages call the recipe; `recipe.yaml` by default. */
+  readonly recipeFile?: string;
+  /** Places a key of the recipe in its file, for messages. */
+  readonly where?: (path: KeyPath) => string;
+}
+
+export interface RunContext {
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+  /** Called once, when the first unit needs it; the run disposes of the engine. */
+  createEngine(options: { threads?: number }): Promise<Engine>;
+}
+
+export interface RunSummary {
+  readonly out: string;
+  /** Path of `report.html`. */
+  readonly report: string;
+  /** Units of the recipe, in order; `skipped` ones were finished by an earlier run. */
+  readonly units: readonly { readonly unit: string; readonly skipped: boolean; readonly seconds: number }[];
+}
+
+/** What a run needs done; `stages.ts` brings the real stages, tests bring fakes. */
+export interface RunStages {
+  /** Checks every input of the recipe, and derives the plan that is kept with the run. */
+  plan(recipe: Recipe, where?: (path: KeyPath) => string): Promise<unknown>;
+  perform(unit: Unit, run: PerformContext): Promise<void>;
+  renderReport(run: string): Promise<string>;
+}
+
+export interface PerformContext {
+  readonly recipe: Recipe;
+  /** The run directory, absolute. */
+  readonly out: string;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+  engine(): Promise<Engine>;
+}
+
+/** Runs or continues a recipe whose paths are found (`loadRecipe`), each unit through `stages`. */
+export async function runUnits(
+  recipe: Recipe,
+  options: RunOptions,
+  context: RunContext,
+  stages: RunStages,
+): Promise<RunSummary> {
+  const plan = await stages.plan(recipe, options.where);
+  const identity = await identifyInputs(recipe);
+  const run = await openRunDirectory(resolve(options.out), {
+    recipeText: options.recipeText,
+    recipeFile: options.recipeFile ?? RUN_FILES.recipe,
+    force: options.force === true,
+  });
+  let engine: Promise<Engine> | undefined;
+  try {
+    await checkInputIdentity(run.out, identity);
+    if (!(await exists(join(run.out, RUN_FILES.plan)))) await writeJson(join(run.out, RUN_FILES.plan), plan);
+    const performContext: PerformContext = {
+      recipe,
+      out: run.out,
+      reporter: context.reporter,
+      ...(context.signal === undefined ? {} : { signal: context.signal }),
+      engine: () => {
+        const { threads } = recipe.engine;
+        engine ??= context.createEngine(threads === null ? {} : { threads });
+        return engine;
+      },
+    };
+    const units = await performAll(unitsOf(recipe), performContext, stages);
+    const report = join(run.out, RUN_FILES.report);
+    await writeFileAtomic(report, await stages.renderReport(run.out));
+    return { out: run.out, report, units };
+  } finally {
+    await (await engine?.catch(() => undefined))?.dispose();
+    await run.release();
+  }
+}
+
+async function performAll(
+  units: readonly Unit[],
+  context: PerformContext,
+  stages: RunStages,
+): Promise<RunSummary["units"]> {
+  const { out, reporter } = context;
+  const done: { unit: string; skipped: boolean; seconds: number }[] = [];
+  for (const unit of units) {
+    throwIfInterrupted(context.signal, out);
+    const state = await stateOf(out, unit);
+    if (state === "finished") {
+      done.push({ unit: unit.id, skipped: true, seconds: 0 });
+      continue;
+    }
+    const skipped = done.filter((entry) => entry.skipped).length;
+    if (skipped > 0 && skipped === done.length) {
+      reporter.report({
+        type: "end",
+        stage: "run",
+        summary: `${skipped} of ${units.length} units are done; going on with ${unit.id}`,
+      });
+    }
+    if (state === "changed") await discardUnit(out, unit);
+    const startedAt = performance.now();
+    await stages.perform(unit, context);
+    await writeManifest(out, unit);
+    const seconds = (performance.now() - startedAt) / 1000;
+    await appendTiming(out, unit.id, seconds);
+    done.push({ unit: unit.id, skipped: false, seconds });
+  }
+  return done;
+}
+
+async function appendTiming(out: string, unit: string, seconds: number): Promise<void> {
+  const path = join(out, RUN_FILES.timing);
+  try {
+    await appendFile(path, `${JSON.stringify({ unit, seconds: Math.round(seconds * 1000) / 1000 })}\n`);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}

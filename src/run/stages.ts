@@ -1,0 +1,196 @@
+/** The real work of each kind of unit: a recipe's settings handed to the stage that knows what to do with them. */
+import { mkdir } from "node:fs/promises";
+import { dirname, isAbsolute, join } from "node:path";
+import { alignDistributions } from "../align/align.ts";
+import type { Conversation } from "../data/conversation.ts";
+import { readConversations, writeConversations } from "../data/read.ts";
+import { collectDistributions } from "../distributions/collect.ts";
+import type { StageContext } from "../engine/context.ts";
+import { evaluateHeldOut, type HeldOutResult } from "../evaluate/benchmarks/held-out.ts";
+import { fileError, readJson, writeJson } from "../formats/files.ts";
+import { openWeights } from "../formats/weights.ts";
+import { fuseTarget } from "../fuse/fuse.ts";
+import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
+import { mergeModels } from "../merge/merge.ts";
+import { openModel } from "../models/index.ts";
+import { prepareConversations } from "../recipe/conversations.ts";
+import { assumedThroughput } from "../recipe/estimates.ts";
+import { alignedFolder, distributionsFolder, heldOutFile, RUN_FILES, type RunModel } from "../recipe/layout.ts";
+import { mergeConfigOf } from "../recipe/merge-config.ts";
+import { longestOf, openInputs } from "../recipe/open-inputs.ts";
+import { derivePlan } from "../recipe/plan.ts";
+import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
+import { compareModels } from "../recipe/results.ts";
+import { renderReport } from "../report/index.ts";
+import type { PerformContext, RunStages } from "./runner.ts";
+import type { Unit, UnitWork } from "./units.ts";
+
+type WorkOf<Kind extends UnitWork["kind"]> = Extract<UnitWork, { kind: Kind }>;
+
+export const STAGES: RunStages = {
+  plan: async (recipe, where) =>
+    derivePlan(recipe, await openInputs(recipe, where), assumedThroughput(recipe.engine.threads)),
+  perform,
+  renderReport,
+};
+
+async function perform({ work }: Unit, run: PerformContext): Promise<void> {
+  switch (work.kind) {
+    case "data":
+      return prepareData(run);
+    case "distributions":
+      return collect(work, run);
+    case "align":
+      return align(work, run);
+    case "fuse":
+      return train(run, work.target, { source: work.source, seed: run.recipe.seed });
+    case "fine-tune":
+      return train(run, work.target, { source: null, seed: work.seed });
+    case "merge":
+      return merge(work, run);
+    case "evaluate":
+      return evaluate(work.model, run);
+    case "compare":
+      return compare(work.models, run);
+  }
+}
+
+async function prepareData({ recipe, out, reporter }: PerformContext): Promise<void> {
+  reporter.report({ type: "start", stage: "data" });
+  const { train: training, heldOut, overlapping } = await prepareConversations(recipe);
+  await makeFolderOf(join(out, RUN_FILES.train));
+  await writeConversations(join(out, RUN_FILES.train), training);
+  await writeConversations(join(out, RUN_FILES.heldOut), heldOut);
+  if (overlapping > 0) {
+    const message = `${overlapping} conversations stand in held_out_path too and are left out of training`;
+    reporter.report({ type: "warning", stage: "data", message });
+  }
+  const summary = `${training.length} conversations to train on, ${heldOut.length} held out`;
+  reporter.report({
+    type: "end",
+    stage: "data",
+    summary,
+    figures: { train: training.length, held_out: heldOut.length },
+  });
+}
+
+async function collect({ model }: WorkOf<"distributions">, run: PerformContext): Promise<void> {
+  const { recipe, out } = run;
+  const { top_k: topK, template } = recipe.distributions;
+  await collectDistributions(
+    {
+      model: model.model,
+      name: model.name,
+      conversations: await conversationsOf(run, RUN_FILES.train),
+      out: join(out, distributionsFolder(model.name)),
+      topK,
+      maxLength: await maxLengthOf(recipe, model.model),
+      template,
+      ...(template === "pivot" ? { templateFolder: recipe.pivot.model } : {}),
+    },
+    await stageContext(run),
+  );
+}
+
+async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<void> {
+  const { recipe, out } = run;
+  const { vocabulary, sequence, width } = recipe.align;
+  await alignDistributions(
+    {
+      pivot: join(out, distributionsFolder(recipe.pivot.name)),
+      source: join(out, distributionsFolder(source.name)),
+      out: join(out, alignedFolder(source.name)),
+      vocabulary,
+      sequence,
+      width,
+    },
+    listeners(run),
+  );
+}
+
+/** Trains the pivot on one pair, or without a source on the labels alone. */
+async function train(
+  run: PerformContext,
+  target: RunModel,
+  how: { readonly source: RecipeModel | null; readonly seed: number },
+): Promise<void> {
+  const { recipe, out } = run;
+  const { warmup_ratio: warmupRatio, weight_decay: weightDecay, ...settings } = recipe.fuse;
+  const { source, seed } = how;
+  await fuseTarget(
+    {
+      ...settings,
+      warmupRatio,
+      weightDecay,
+      seed,
+      unshared: recipe.align.unshared,
+      model: recipe.pivot.model,
+      conversations: await conversationsOf(run, RUN_FILES.train),
+      pivot: join(out, distributionsFolder(recipe.pivot.name)),
+      out: join(out, target.folder),
+      ...(source === null
+        ? {}
+        : { aligned: join(out, alignedFolder(source.name)), source: join(out, distributionsFolder(source.name)) }),
+    },
+    await stageContext(run),
+  );
+}
+
+async function merge({ merge: settings, models, merged }: WorkOf<"merge">, run: PerformContext): Promise<void> {
+  const { recipe, out } = run;
+  const folders = { pivot: recipe.pivot.model, models: models.map(({ folder }) => folder) };
+  const config = mergeConfigOf(settings, folders, await mergedDtype(settings, recipe));
+  await makeFolderOf(join(out, merged.folder));
+  await mergeModels(config, { out: join(out, merged.folder), baseFolder: out }, listeners(run));
+}
+
+/** What the recipe says, else the pivot's own: that of its first tensor. */
+async function mergedDtype({ dtype }: RecipeMerge, { pivot }: Recipe): Promise<MergeDtype> {
+  if (dtype !== null) return dtype;
+  const [first] = (await openWeights(pivot.model)).tensors.values();
+  return (first === undefined ? undefined : mergeDtypeOf(first.dtype)) ?? "float32";
+}
+
+async function evaluate(model: RunModel, run: PerformContext): Promise<void> {
+  const folder = isAbsolute(model.folder) ? model.folder : join(run.out, model.folder);
+  const result = await evaluateHeldOut(
+    {
+      model: folder,
+      name: model.name,
+      conversations: await conversationsOf(run, RUN_FILES.heldOut),
+      maxLength: await maxLengthOf(run.recipe, folder),
+    },
+    await stageContext(run),
+  );
+  const path = join(run.out, heldOutFile(model.name));
+  await makeFolderOf(path);
+  await writeJson(path, result);
+}
+
+async function compare(models: readonly RunModel[], { out }: PerformContext): Promise<void> {
+  const results: HeldOutResult[] = [];
+  for (const { name } of models) results.push((await readJson(join(out, heldOutFile(name)))) as HeldOutResult);
+  await writeJson(join(out, RUN_FILES.comparison), compareModels(models, results));
+}
+
+async function stageContext(run: PerformContext): Promise<StageContext> {
+  return { engine: await run.engine(), ...listeners(run) };
+}
+
+function listeners({ reporter, signal }: PerformContext): Omit<StageContext, "engine"> {
+  return { reporter, ...(signal === undefined ? {} : { signal }) };
+}
+
+async function conversationsOf({ out }: PerformContext, file: string): Promise<Conversation[]> {
+  return readConversations(join(out, file));
+}
+
+async function maxLengthOf(recipe: Recipe, folder: string): Promise<number> {
+  return longestOf(recipe, await openModel(folder));
+}
+
+async function makeFolderOf(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true }).catch((error) => {
+    throw fileError(path, error);
+  });
+}
