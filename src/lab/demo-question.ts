@@ -7,6 +7,7 @@ import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { Engine, EngineModel } from "../engine/engine.ts";
 import { readSpecialTokens } from "../tokenizer/special.ts";
 import type { Answers } from "./answers.ts";
+import { MAX_LENGTH } from "./demo-recipe.ts";
 import type { Question } from "./skills/index.ts";
 
 export interface AskedQuestion {
@@ -22,7 +23,7 @@ export interface AskedQuestion {
 const MAX_TOKENS = 48;
 
 export async function askModel(engine: Engine, folder: string, question: Question, show = 5): Promise<AskedQuestion> {
-  const tokeniser = await openConversationTokeniser(folder, { maxLength: 256 });
+  const tokeniser = await openConversationTokeniser(folder, { maxLength: MAX_LENGTH });
   try {
     const model = await engine.open(folder);
     try {

@@ -17,6 +17,12 @@ export const DEMO_SETTINGS: DemoSettings = { lambda: 0.1, lr: 1e-3, epochs: 3 };
 
 export const FUSION_CONVERSATIONS = 2400;
 export const HELD_OUT_CONVERSATIONS = 800;
+/** Tokens; the longest conversation has about seventy in any of the tokenizers. */
+export const MAX_LENGTH = 256;
+/** Conversations an optimiser step: 75 steps an epoch. */
+export const BATCH = 32;
+/** Of SCE: the share of each tensor's entries that is merged. */
+export const SELECT_TOPK = 0.1;
 
 export interface DemoPaths {
   /** Folder with the laboratory's models, as the recipe should name it. */
@@ -32,21 +38,21 @@ export function demoRecipe(settings: DemoSettings, paths: DemoPaths, comparisons
   const sources = LAB_MODELS.filter(({ role }) => role === "source");
   const merges = comparisons
     ? [
-        "{ method: sce, variant: fusechat, select_topk: 0.1, dtype: float32 }",
-        "{ method: sce, variant: paper, select_topk: 0.1, dtype: float32 }",
-        "{ method: sce, variant: mergekit, select_topk: 0.1, dtype: float32 }",
+        `{ method: sce, variant: fusechat, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
+        `{ method: sce, variant: paper, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
+        `{ method: sce, variant: mergekit, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
         "{ method: linear, dtype: float32 }",
       ]
-    : ["{ method: sce, variant: fusechat, select_topk: 0.1, dtype: float32 }"];
+    : [`{ method: sce, variant: fusechat, select_topk: ${SELECT_TOPK}, dtype: float32 }`];
   return `# The laboratory's demonstration. Lambda, learning rate and epochs were fixed on a validation draw.
 pivot: ${folder(pivot!.name)}
 sources:
 ${sources.map(({ name }) => `  - ${folder(name)}`).join("\n")}
-data: { path: ${JSON.stringify(paths.fusion)}, held_out_path: ${JSON.stringify(paths.heldOut)}, max_length: 256 }
+data: { path: ${JSON.stringify(paths.fusion)}, held_out_path: ${JSON.stringify(paths.heldOut)}, max_length: ${MAX_LENGTH} }
 distributions: { top_k: 10, template: native }
 align: { sequence: bytes, vocabulary: split, unshared: label }
 fuse:
-  { function: min-ce, level: conversation, lambda: ${settings.lambda}, lr: ${settings.lr}, epochs: ${settings.epochs}, batch: 32 }
+  { function: min-ce, level: conversation, lambda: ${settings.lambda}, lr: ${settings.lr}, epochs: ${settings.epochs}, batch: ${BATCH} }
 merge:
 ${merges.map((merge) => `  - ${merge}`).join("\n")}
 baselines: [sft, sft-merge]

@@ -28,6 +28,7 @@ import {
   demoRecipe,
   FUSION_CONVERSATIONS,
   HELD_OUT_CONVERSATIONS,
+  MAX_LENGTH,
 } from "./demo-recipe.ts";
 import { LAB_MODELS } from "./models.ts";
 
@@ -90,7 +91,7 @@ export async function measureModels(
   const measured: MeasuredModel[] = [];
   for (const { name, role } of LAB_MODELS) {
     const { metrics } = await evaluateHeldOut(
-      { model: join(models, name), conversations: heldOut, maxLength: 256, name },
+      { model: join(models, name), conversations: heldOut, maxLength: MAX_LENGTH, name },
       context,
     );
     measured.push({ name, role, metrics });

@@ -1,0 +1,157 @@
+/**
+ * Chooses the demonstration's learning rate, epochs and lambda, by the validation draw alone. Learning rate and epochs
+ * are those at which plain fine-tuning does best, so that the control is at its own optimum; lambda is then the one
+ * whose fused model does best. Distributions and alignments are made once, and a finished target is found again, so an
+ * interrupted sweep continues.
+ */
+import { join } from "node:path";
+import { alignDistributions } from "../align/align.ts";
+import type { Conversation } from "../data/conversation.ts";
+import { collectDistributions } from "../distributions/collect.ts";
+import type { StageContext } from "../engine/context.ts";
+import type { Metric } from "../evaluate/benchmarks/benchmark.ts";
+import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
+import { writeJson } from "../formats/files.ts";
+import { fuseTarget } from "../fuse/fuse.ts";
+import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../fuse/options.ts";
+import { mergeModels } from "../merge/merge.ts";
+import { drawConversations } from "./conversations.ts";
+import { BATCH, FUSION_CONVERSATIONS, HELD_OUT_CONVERSATIONS, MAX_LENGTH, SELECT_TOPK } from "./demo-recipe.ts";
+import { LAB_MODELS } from "./models.ts";
+
+export interface SweepOptions {
+  readonly models: string;
+  readonly out: string;
+  readonly learningRates: readonly number[];
+  readonly epochs: readonly number[];
+  readonly lambdas: readonly number[];
+}
+
+export interface SweepLine {
+  readonly lr: number;
+  readonly epochs: number;
+  /** Null for plain fine-tuning. */
+  readonly lambda: number | null;
+  /** `sft`, `sft-merge`, `target-<source>` or `fused`. */
+  readonly model: string;
+  /** Above the entropy floor on the validation draw. */
+  readonly above_floor: Metric;
+}
+
+export interface SweepResult {
+  readonly draw: "validation";
+  readonly lines: readonly SweepLine[];
+  readonly chosen: { readonly lr: number; readonly epochs: number; readonly lambda: number };
+}
+
+export async function runSweep(options: SweepOptions, context: StageContext): Promise<SweepResult> {
+  const fusion = drawConversations("fusion", FUSION_CONVERSATIONS);
+  const validation = drawConversations("validation", HELD_OUT_CONVERSATIONS);
+  const { pivot, sources } = await collectAndAlign(options, fusion, context);
+  const lines: SweepLine[] = [];
+  const train = async (name: string, lr: number, epochs: number, lambda: number | null, source?: string, seed = 0) => {
+    const out = join(
+      options.out,
+      "targets",
+      `lr-${lr}-epochs-${epochs}`,
+      lambda === null ? "" : `lambda-${lambda}`,
+      name,
+    );
+    await fuseTarget(
+      {
+        ...FUSION_DEFAULTS,
+        ...TRAINING_DEFAULTS,
+        model: join(options.models, pivot),
+        conversations: fusion,
+        pivot: join(options.out, "distributions", pivot),
+        ...(source === undefined ? {} : { aligned: join(options.out, "aligned", source) }),
+        lambda: lambda ?? FUSION_DEFAULTS.lambda,
+        lr,
+        epochs,
+        batch: BATCH,
+        seed,
+        out,
+      },
+      context,
+    );
+    return out;
+  };
+  const measure = async (folder: string, line: Omit<SweepLine, "above_floor">) => {
+    const { metrics } = await evaluateHeldOut(
+      { model: folder, conversations: validation, maxLength: MAX_LENGTH, name: line.model },
+      context,
+    );
+    lines.push({ ...line, above_floor: metrics.above_floor! });
+  };
+  const merge = async (folders: readonly string[], out: string) => {
+    const config = {
+      merge_method: "sce",
+      models: folders.map((model) => ({ model })),
+      base_model: join(options.models, pivot),
+      parameters: { select_topk: SELECT_TOPK, variant: "fusechat" },
+      dtype: "float32" as const,
+    };
+    await mergeModels(config, { out, baseFolder: options.out }, context);
+    return out;
+  };
+
+  for (const epochs of options.epochs) {
+    for (const lr of options.learningRates) {
+      const runs: string[] = [];
+      for (const seed of sources.keys()) runs.push(await train(`sft-${seed}`, lr, epochs, null, undefined, seed));
+      await measure(runs[0]!, { lr, epochs, lambda: null, model: "sft" });
+      const folder = await merge(runs, join(options.out, "merges", `lr-${lr}-epochs-${epochs}`, "sft-merge"));
+      await measure(folder, { lr, epochs, lambda: null, model: "sft-merge" });
+    }
+  }
+  const { lr, epochs } = best(lines.filter(({ model }) => model === "sft"));
+  for (const lambda of options.lambdas) {
+    const targets: string[] = [];
+    for (const source of sources) {
+      targets.push(await train(source, lr, epochs, lambda, source));
+      await measure(targets.at(-1)!, { lr, epochs, lambda, model: `target-${source}` });
+    }
+    const folder = await merge(targets, join(options.out, "merges", `lr-${lr}-epochs-${epochs}`, `lambda-${lambda}`));
+    await measure(folder, { lr, epochs, lambda, model: "fused" });
+  }
+  const lambda = best(lines.filter(({ model }) => model === "fused")).lambda!;
+  const result: SweepResult = { draw: "validation", lines, chosen: { lr, epochs, lambda } };
+  await writeJson(join(options.out, "sweep.json"), result);
+  return result;
+}
+
+/** The first of the lowest. */
+function best(lines: readonly SweepLine[]): SweepLine {
+  return lines.reduce((a, b) => (b.above_floor.value < a.above_floor.value ? b : a));
+}
+
+async function collectAndAlign(options: SweepOptions, fusion: readonly Conversation[], context: StageContext) {
+  for (const { name } of LAB_MODELS) {
+    await collectDistributions(
+      {
+        model: join(options.models, name),
+        conversations: fusion,
+        out: join(options.out, "distributions", name),
+        topK: 10,
+        maxLength: MAX_LENGTH,
+        template: "native",
+      },
+      context,
+    );
+  }
+  const pivot = LAB_MODELS.find(({ role }) => role === "pivot")!.name;
+  const sources = LAB_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);
+  for (const source of sources) {
+    await alignDistributions(
+      {
+        pivot: join(options.out, "distributions", pivot),
+        source: join(options.out, "distributions", source),
+        out: join(options.out, "aligned", source),
+        vocabulary: "split",
+        sequence: "bytes",
+      },
+      context,
+    );
+  }
+  return { pivot, sources };
+}
