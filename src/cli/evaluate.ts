@@ -27,12 +27,18 @@ export const evaluateVerb: Verb = {
   },
   run: async (invocation, positional, options) => {
     const chosen = benchmark(positional[0]!);
-    const { data, ...settings } = options as unknown as Options;
+    const { data, model, against, maxLength } = options as unknown as Options;
     if (data === undefined) {
       throw inputError(`fusechat evaluate ${chosen.name}`, "needs conversations to measure on; add --data FILE");
     }
     const result = await chosen.evaluate(
-      { ...settings, conversations: await readConversations(data) },
+      {
+        model,
+        name: model,
+        ...(against === undefined ? {} : { against, againstName: against }),
+        conversations: await readConversations(data),
+        maxLength,
+      },
       { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal },
     );
     for (const line of chosen.describe(result)) invocation.print(line);

@@ -45,6 +45,7 @@ export async function fuseTarget(options: FuseOptions, context: StageContext): P
   const record = await describeTarget(options, pair);
   const { finished, step } = await examineFolder(options.out, record);
   if (finished !== null) {
+    await openWeights(options.out);
     await removeCheckpoints(options.out);
     return summary(options, pair, finished.figures as TargetFigures, { skipped: true, resumedFrom: 0 });
   }

@@ -72,9 +72,9 @@ async function evaluateModel(
   const name = givenName ?? basename(resolve(folder));
   const stage = `held-out ${name}`;
   const total = options.conversations.length;
-  const tokeniser = await openConversationTokeniser(folder, { maxLength: options.maxLength });
+  const model = await context.engine.open(folder);
   try {
-    const model = await context.engine.open(folder);
+    const tokeniser = await openConversationTokeniser(folder, { maxLength: options.maxLength });
     try {
       context.reporter.report({ type: "start", stage, total, unit: "conversations" });
       const read: HeldOutConversation[] = [];
@@ -105,10 +105,10 @@ async function evaluateModel(
       context.reporter.report({ type: "end", stage, summary, figures: { ...result.metrics } });
       return result;
     } finally {
-      await model.dispose();
+      await tokeniser.dispose();
     }
   } finally {
-    await tokeniser.dispose();
+    await model.dispose();
   }
 }
 

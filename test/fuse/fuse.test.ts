@@ -1,0 +1,461 @@
+/**
+ * The stage on the golden pivot and its shards, with an engine of our own whose weights depend on everything it was
+ * given: what comes out must not depend on how often, or when, the training was interrupted.
+ */
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
+import { type Conversation, conversationId } from "#src/data/conversation.js";
+import { readConversations } from "#src/data/read.js";
+import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
+import { fileError } from "#src/formats/files.js";
+import { type FuseSummary, fuseTarget } from "#src/fuse/fuse.js";
+import { FUSION_DEFAULTS, type FuseOptions, TRAINING_DEFAULTS } from "#src/fuse/options.js";
+import { type ReporterEvent, silent } from "#src/reporter.js";
+import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
+
+const golden = resolve(import.meta.dirname, "../golden");
+const model = join(golden, "models/mistral");
+const pivot = join(golden, "pipeline/distributions/mistral");
+const aligned = join(golden, "pipeline/aligned/qwen2");
+const source = join(golden, "pipeline/distributions/qwen2");
+
+let folder: string;
+let conversations: Conversation[];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fusechat-fuse-"));
+  conversations = await readConversations(join(golden, "pipeline/conversations.jsonl"));
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Eight conversations, batches of three, four epochs: twelve steps. */
+function options(out: string, changes: Partial<FuseOptions> = {}): FuseOptions {
+  return {
+    ...FUSION_DEFAULTS,
+    ...TRAINING_DEFAULTS,
+    model,
+    conversations,
+    pivot,
+    aligned,
+    out: join(folder, out),
+    lr: 1e-3,
+    epochs: 4,
+    batch: 3,
+    checkpointSteps: 4,
+    ...changes,
+  };
+}
+
+function fuse(given: FuseOptions, engine: FakeEngine = fakeEngine(), signal?: AbortSignal): Promise<FuseSummary> {
+  return fuseTarget(given, { engine, reporter: silent, ...(signal === undefined ? {} : { signal }) });
+}
+
+/** Every file of a folder but the wall times. */
+async function contents(out: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const entry of await readdir(join(folder, out), { recursive: true, withFileTypes: true })) {
+    if (entry.isDirectory() || entry.name === "timing.jsonl") continue;
+    const path = join(entry.parentPath, entry.name);
+    found[relative(join(folder, out), path)] = await readFile(path, "latin1");
+  }
+  return found;
+}
+
+const lines = async (out: string, name: string): Promise<Record<string, number>[]> =>
+  (await readFile(join(folder, out, name), "utf8"))
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+const exists = async (out: string): Promise<boolean> => (await readdir(folder)).includes(out);
+
+describe("a whole training", () => {
+  let summary: FuseSummary;
+
+  beforeAll(async () => {
+    summary = await fuse(options("whole"));
+  });
+
+  test("gives a complete model folder and nothing else", async () => {
+    expect(Object.keys(await contents("whole")).sort()).toEqual([
+      "README.md",
+      "config.json",
+      "fuse.json",
+      "generation_config.json",
+      "log.jsonl",
+      "model.safetensors",
+      "special_tokens_map.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    const config = JSON.parse(await readFile(join(folder, "whole/config.json"), "utf8"));
+    expect(config.torch_dtype).toBe("float32");
+  });
+
+  test("counts steps, conversations and rows as the golden alignment does", () => {
+    expect(summary).toMatchObject({ pivot: "mistral", source: "qwen2", steps: 12, skipped: false, resumedFrom: 0 });
+    expect(summary.coverage).toEqual({
+      conversations: 8,
+      rows: 367,
+      source_conversations: 6,
+      source_rows: 198,
+      unshared_rows: 19,
+    });
+  });
+
+  test("logs one line a step, the loss made of its parts, rows covering each epoch once", async () => {
+    const log = await lines("whole", "log.jsonl");
+    expect(log.map(({ step }) => step)).toEqual(Array.from({ length: 12 }, (_, step) => step));
+    for (const { loss, label_loss, fusion_loss } of log) {
+      expect(loss).toBeCloseTo(0.9 * label_loss! + 0.1 * fusion_loss!, 12);
+      // Uniform logits: every label costs log V, every normalised target as much.
+      expect(label_loss).toBeCloseTo(Math.log(479), 12);
+      expect(fusion_loss).toBeCloseTo(Math.log(479), 5);
+    }
+    for (let epoch = 0; epoch < 4; epoch++) {
+      expect(log.slice(3 * epoch, 3 * epoch + 3).reduce((sum, { rows }) => sum + rows!, 0)).toBe(367);
+    }
+    expect((await lines("whole", "timing.jsonl")).map(({ step }) => step)).toEqual(log.map(({ step }) => step));
+  });
+
+  test("is recognised when asked for again, and no step is taken", async () => {
+    const before = await contents("whole");
+    const engine = fakeEngine();
+    expect(await fuse(options("whole"), engine)).toEqual({ ...summary, skipped: true });
+    expect(engine.steps).toHaveLength(0);
+    expect(await contents("whole")).toEqual(before);
+  });
+
+  test("loses what a kill between record and cleaning up has left", async () => {
+    const before = await contents("whole");
+    await mkdir(join(folder, "whole/.checkpoint"));
+    await writeFile(join(folder, "whole/.checkpoint/step-000008.state"), "");
+    expect((await fuse(options("whole"))).skipped).toBe(true);
+    expect(await contents("whole")).toEqual(before);
+  });
+
+  test("is not taken for finished once its weights are gone", async () => {
+    await cp(join(folder, "whole"), join(folder, "gone"), { recursive: true });
+    await rm(join(folder, "gone/model.safetensors"));
+    await expect(fuse(options("gone"))).rejects.toThrow(/gone: expected model\.safetensors or .*, found neither/);
+  });
+
+  test("is the same elsewhere, byte for byte", async () => {
+    await fuse(options("elsewhere", { checkpointSteps: 5 }));
+    expect(await contents("elsewhere")).toEqual(await contents("whole"));
+  });
+
+  test.each<[string, Partial<FuseOptions>, string]>([
+    ["lambda", { lambda: 0.5 }, "holds a target with lambda 0.9, but now it is 0.5"],
+    ["seed", { seed: 1 }, "holds a target with seed 0, but now it is 1"],
+    [
+      "source",
+      { aligned: join(golden, "pipeline/aligned/gemma2") },
+      "holds a target with source qwen2, but now it is gemma2",
+    ],
+    ["dtype", { dtype: "float16" }, "holds a target with dtype float32, but now it is float16"],
+  ])("refuses another %s in the same folder", async (_, changes, message) => {
+    await expect(fuse(options("whole", changes))).rejects.toThrow(`${join(folder, "whole")}: ${message}`);
+  });
+
+  test("another seed or none at all shuffles otherwise", async () => {
+    await fuse(options("seed", { seed: 1 }));
+    await fuse(options("order", { shuffle: false }));
+    const rows = async (out: string) => (await lines(out, "log.jsonl")).map((line) => line.rows);
+    expect(await rows("seed")).not.toEqual(await rows("whole"));
+    const ordered = await rows("order");
+    expect(ordered.slice(3)).toEqual(ordered.slice(0, -3));
+  });
+});
+
+describe("an interrupted training", () => {
+  /** An engine that fails at a step, after the checkpoint of step 4. */
+  const stopping = (at: number): FakeEngine =>
+    fakeEngine({
+      onStep: (step, result) => {
+        if (step === at) throw new Error("stop");
+        return result;
+      },
+    });
+
+  test.each([1, 4, 6, 11])("ends with the same bytes when Ctrl-C comes at step %i", async (at) => {
+    const out = `ctrl-c-${at}`;
+    const controller = new AbortController();
+    const engine = fakeEngine({
+      onStep: (step, result) => {
+        if (step === at - 1) controller.abort();
+        return result;
+      },
+    });
+    await expect(fuse(options(out), engine, controller.signal)).rejects.toThrow(
+      /interrupted; run the same command again/,
+    );
+    expect(engine.steps).toHaveLength(at);
+    expect((await fuse(options(out))).resumedFrom).toBe(at);
+    expect(await contents(out)).toEqual(await contents("whole"));
+  });
+
+  test("cuts the log back to the checkpoint and takes up there, half a line and foreign pieces included", async () => {
+    const out = "killed";
+    await expect(fuse(options(out), stopping(6))).rejects.toThrow("stop");
+    await appendFile(join(folder, out, "log.jsonl"), '{"step":6,"lo');
+    await writeFile(join(folder, out, "model.safetensors.123.tmp"), "half");
+    await writeFile(join(folder, out, ".checkpoint/step-000008.state.123.tmp"), "half");
+    await writeFile(join(folder, out, ".checkpoint/step-000008.state"), "written, but not yet named");
+    const again = fakeEngine();
+    expect((await fuse(options(out), again)).resumedFrom).toBe(4);
+    expect(again.steps).toHaveLength(8);
+    expect(await contents(out)).toEqual(await contents("whole"));
+    expect(await lines(out, "timing.jsonl")).toHaveLength(12);
+  });
+
+  test("goes on from the last checkpoint when the disk was full at the next", async () => {
+    const out = "full";
+    const engine = fakeEngine({
+      onCheckpoint: async (path) => {
+        if (!path.endsWith("step-000008.state")) return;
+        await writeFile("/dev/full", "x").catch((error: unknown) => {
+          throw fileError(path, error);
+        });
+      },
+    });
+    await expect(fuse(options(out), engine)).rejects.toThrow(/step-000008\.state: the disk is full/);
+    expect((await fuse(options(out))).resumedFrom).toBe(4);
+    expect(await contents(out)).toEqual(await contents("whole"));
+  });
+
+  test("is refused with other settings, by the key that differs", async () => {
+    const out = "other-settings";
+    const controller = new AbortController();
+    controller.abort();
+    await expect(fuse(options(out), fakeEngine(), controller.signal)).rejects.toThrow("interrupted");
+    expect(await exists(out)).toBe(false);
+    await expect(fuse(options(out), stopping(5))).rejects.toThrow("stop");
+    await expect(fuse(options(out, { lr: 2e-3 }))).rejects.toThrow("holds a target with lr 0.001, but now it is 0.002");
+  });
+
+  test("says so when its checkpoint is not one", async () => {
+    const out = "bad-pointer";
+    await expect(fuse(options(out), stopping(5))).rejects.toThrow("stop");
+    await writeFile(join(folder, out, ".checkpoint/checkpoint.json"), '{"step": -1}');
+    await expect(fuse(options(out))).rejects.toThrow(
+      /checkpoint\.json: expected \{"step": n\}, found \{"step":-1\}; remove .* to start anew/,
+    );
+    await writeFile(join(folder, out, ".checkpoint/fuse.json"), "{}");
+    await expect(fuse(options(out))).rejects.toThrow(/fuse\.json: expected the record of a target/);
+  });
+
+  test("says so when its log has lost lines", async () => {
+    const out = "lost-log";
+    await expect(fuse(options(out), stopping(5))).rejects.toThrow("stop");
+    await writeFile(join(folder, out, "log.jsonl"), "");
+    await expect(fuse(options(out))).rejects.toThrow(
+      /log\.jsonl: expected the lines of 4 steps as the checkpoint beside it has done, found 0/,
+    );
+  });
+});
+
+describe("a training that diverges", () => {
+  const diverging = (at: number): FakeEngine =>
+    fakeEngine({ onStep: (step, result) => (step === at ? { ...result, labelLoss: Number.NaN } : result) });
+
+  test("stops with the step and leaves nothing behind", async () => {
+    await expect(fuse(options("nan"), diverging(2))).rejects.toThrow(
+      /training diverged at step 2 of 12: loss NaN, gradient norm [\d.]+; lower the learning rate \(0\.001\)/,
+    );
+    expect(await exists("nan")).toBe(false);
+  });
+
+  test("keeps its last checkpoint, but writes no model", async () => {
+    await expect(fuse(options("nan-later"), diverging(6))).rejects.toThrow("training diverged at step 6 of 12");
+    expect(Object.keys(await contents("nan-later")).sort()).toEqual([
+      ".checkpoint/checkpoint.json",
+      ".checkpoint/fuse.json",
+      ".checkpoint/step-000004.state",
+      "log.jsonl",
+    ]);
+  });
+});
+
+describe("the variants", () => {
+  test("without aligned shards the loss is the label loss", async () => {
+    const engine = fakeEngine();
+    const { aligned: _, ...plain } = options("sft");
+    const summary = await fuse(plain, engine);
+    expect(summary.source).toBeNull();
+    expect(summary.coverage).toMatchObject({ rows: 367, source_conversations: 0, source_rows: 0, unshared_rows: 0 });
+    for (const step of engine.steps) {
+      expect(step.lambda).toBe(1);
+      for (const { targetProbability } of step.sequences) expect(targetProbability.every((q) => q === 0)).toBe(true);
+    }
+    for (const { loss, label_loss, fusion_loss } of await lines("sft", "log.jsonl")) {
+      expect(loss).toBe(label_loss);
+      expect(fusion_loss).toBe(0);
+    }
+    const record = JSON.parse(await readFile(join(folder, "sft/fuse.json"), "utf8"));
+    expect(record.source).toBeNull();
+    expect(Object.keys(record.settings)).not.toContain("lambda");
+  });
+
+  test("by row, targets come from both models", async () => {
+    const { coverage } = await fuse(options("row", { level: "row", source }));
+    expect(coverage.source_rows).toBeGreaterThan(0);
+    expect(coverage.source_rows + coverage.unshared_rows).toBeLessThan(coverage.rows);
+  });
+
+  test("a source that is never chosen is told", async () => {
+    const shard = await readAlignedShard(join(aligned, "shard-00000.safetensors"));
+    shard.sourceNats.fill(1e6);
+    await writeAlignedShard(join(folder, "never/shard-00000.safetensors"), shard);
+    const events: ReporterEvent[] = [];
+    const reporter = { report: (event: ReporterEvent) => events.push(event) };
+    await fuseTarget(options("unmoved", { aligned: join(folder, "never") }), { engine: fakeEngine(), reporter });
+    expect(events.find(({ type }) => type === "warning")).toEqual({
+      type: "warning",
+      stage: "fuse unmoved",
+      message: "qwen2 is never chosen: every target is the pivot's own distribution",
+    });
+    expect(events.at(-1)).toMatchObject({ type: "end", stage: "fuse unmoved" });
+  });
+});
+
+describe("input that does not belong together", () => {
+  let bad = 0;
+  const refused = async (changes: Partial<FuseOptions>, message: string | RegExp): Promise<void> => {
+    const out = `bad-${bad++}`;
+    const engine = fakeEngine();
+    await expect(fuse(options(out, changes), engine)).rejects.toThrow(message);
+    expect(engine.steps).toHaveLength(0);
+    expect(await exists(out)).toBe(false);
+  };
+  /** A copy of a folder of shards in the temporary folder. */
+  const copy = async (from: string, name: string): Promise<string> => {
+    await cp(from, join(folder, name), { recursive: true });
+    return join(folder, name);
+  };
+
+  test("an empty data set", async () => {
+    await refused({ conversations: [] }, "fuse: the data set is empty; expected at least one conversation");
+  });
+
+  test("options that make no sense", async () => {
+    await refused({ lambda: 1.5 }, "fuse: lambda: expected a number from 0 to 1, found 1.5");
+    await refused({ batch: 0 }, "fuse: batch: expected a whole number of at least 1, found 0");
+    await refused({ lr: Number.NaN }, "fuse: lr: expected a number of at least 0, found NaN");
+    await refused(
+      { function: "min-cd" },
+      'fuse: unknown fusion function "min-cd"; did you mean "min-ce"? (there is: min-ce)',
+    );
+    await refused({ level: "row" }, /level "row" compares label by label and needs the source's own shards/);
+  });
+
+  test("shards of another model", async () => {
+    await refused(
+      { model: join(golden, "models/qwen2") },
+      /distributions\/mistral: holds distributions of mistral \(weights \w{12}…\), but .*qwen2 has weights \w{12}…/,
+    );
+  });
+
+  test("another tokenizer", async () => {
+    const other = await copy(model, "other-tokenizer");
+    await writeFile(join(other, "tokenizer.json"), `${await readFile(join(model, "tokenizer.json"), "utf8")}\n`);
+    await refused({ model: other }, /was collected with another tokenizer \(tokenizer\.json \w{12}\) than that of/);
+  });
+
+  test("another data set", async () => {
+    const others = await readConversations(join(golden, "pipeline/held_out.jsonl"));
+    await refused({ conversations: others }, /conversation 0 .*; the shards come from another data set/);
+  });
+
+  test("data that the shards do not cover, or the other way round", async () => {
+    const turns = [
+      { role: "user" as const, content: "More?" },
+      { role: "assistant" as const, content: "More." },
+    ];
+    const more = [...conversations, { id: conversationId(turns), turns }];
+    await refused({ conversations: more }, "conversation 8 is missing from the shards");
+    await refused({ conversations: conversations.slice(0, 7) }, "conversation 7 is not in the data, which has 7");
+  });
+
+  test("a label that the rendering does not have", async () => {
+    const other = join(folder, "other-label");
+    const shard = await readDistributionsShard(join(pivot, "shard-00000.safetensors"));
+    shard.token[5] = 3;
+    await writeDistributionsShard(join(other, "shard-00000.safetensors"), shard);
+    await refused({ pivot: other }, /conversation 1 row 1: the shards have token 3, the rendering has \d+/);
+  });
+
+  test("a truncated aligned shard", async () => {
+    const cut = await copy(aligned, "truncated");
+    const path = join(cut, "shard-00000.safetensors");
+    await writeFile(path, (await readFile(path)).subarray(0, -100));
+    await refused({ aligned: cut }, /truncated\/shard-00000\.safetensors: .*/);
+  });
+
+  test("aligned shards of other rows, other bytes or another pivot's nats", async () => {
+    const path = join(aligned, "shard-00000.safetensors");
+    const write = async (name: string, change: (shard: Awaited<ReturnType<typeof readAlignedShard>>) => void) => {
+      const shard = await readAlignedShard(path);
+      change(shard);
+      await writeAlignedShard(join(folder, name, "shard-00000.safetensors"), shard);
+      return { aligned: join(folder, name) };
+    };
+    const rows = await write("other-rows", ({ rowStart }) => {
+      rowStart[1] = rowStart[1]! + 1;
+    });
+    await refused(rows, "conversation 0: expected 4 rows, found 5; it was aligned to another pivot");
+    const bytes = await write("other-bytes", ({ pivotBytes }) => {
+      pivotBytes[0] = 9;
+    });
+    await refused(bytes, "conversation 0: expected 4 bytes, found 9; it was aligned to another pivot");
+    const nats = await write("other-nats", ({ pivotNats }) => {
+      pivotNats[2] = 1;
+    });
+    await refused(nats, /conversation 2: expected [\d.]+ pivot nats, found 1\.0000; it was aligned to another pivot/);
+  });
+
+  test("more aligned shards than the pivot has", async () => {
+    const twice = await copy(aligned, "twice");
+    await cp(join(twice, "shard-00000.safetensors"), join(twice, "shard-00001.safetensors"));
+    await refused({ aligned: twice }, "expected 1 aligned shards, as many as the pivot has");
+  });
+
+  test("source shards that were not the aligned ones", async () => {
+    await refused(
+      { level: "row", source: join(golden, "pipeline/distributions/gemma2") },
+      /conversation \d+ has no row \d+ that starts where row \d+ of the pivot starts; these are not the source shards/,
+    );
+  });
+
+  test("conversations that are all cut before their first response", async () => {
+    const shard = await readDistributionsShard(join(pivot, "shard-00000.safetensors"));
+    const none = { ...shard, metadata: { ...shard.metadata, maxLength: 4 }, rowStart: new Float64Array(9) };
+    const { turn, byteStart, byteEnd, lead, token, labelLogp, topId, topLogp } = shard;
+    const columns = { turn, byteStart, byteEnd, lead, token, labelLogp, topId, topLogp };
+    for (const [name, column] of Object.entries(columns)) Object.assign(none, { [name]: column.slice(0, 0) });
+    none.bytes.fill(0);
+    await writeDistributionsShard(join(folder, "no-rows/shard-00000.safetensors"), none);
+    const { aligned: _, ...plain } = options("bad-no-rows", { pivot: join(folder, "no-rows") });
+    await expect(fuse(plain)).rejects.toThrow(
+      "holds no rows: with max_length 4 every conversation is cut before its first response",
+    );
+  });
+
+  test("a folder that holds something else", async () => {
+    const out = join(folder, "occupied");
+    await cp(model, out, { recursive: true });
+    await expect(fuse(options("occupied"))).rejects.toThrow(
+      /occupied: exists and holds .*, but no target of this program; choose another folder/,
+    );
+  });
+
+  test("no shards at all", async () => {
+    await refused({ pivot: join(folder, "nowhere") }, /nowhere: no such file or folder/);
+  });
+});
