@@ -12,6 +12,7 @@ import { jsonErrorPosition } from "./json-text.ts";
 /** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
 const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
   ENOENT: { input: true, problem: "no such file or folder" },
+  EEXIST: { input: true, problem: "a part of this path is a file, not a folder" },
   ENOTDIR: { input: true, problem: "a part of this path is a file, not a folder" },
   EISDIR: { input: true, problem: "expected a file, found a folder" },
   EACCES: { input: true, problem: "permission denied" },

@@ -23,7 +23,7 @@ interface Pending {
 
 /** Starts the thread. It keeps the process alive only while it has something to do. */
 export function connect(): Connection {
-  const worker = new Worker(new URL("./worker.js", import.meta.url));
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { execArgv: [] });
   worker.unref();
   const pending = new Map<number, Pending>();
   let lastId = 0;

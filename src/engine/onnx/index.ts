@@ -8,7 +8,10 @@ import type { OpenedModel } from "./messages.ts";
 import { checkIds, type ModelLimits, packSequences, packTargets } from "./packed.ts";
 
 export interface OnnxEngineOptions {
-  /** Threads of the runtime; default: one a physical core. */
+  /**
+   * Threads of the runtime; default: one a physical core. The same number gives the same bytes; another one may cut
+   * the runtime's products elsewhere and round some sums otherwise (1e-7 of a gradient).
+   */
   readonly threads?: number;
 }
 

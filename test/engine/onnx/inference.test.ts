@@ -1,0 +1,158 @@
+import { resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Engine, RowBatch } from "#src/engine/engine.js";
+import { createOnnxEngine } from "#src/engine/onnx/index.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
+import { GOLDEN_MODELS, goldenFigures, goldenFolder, goldenRows, pipeline } from "./golden.ts";
+
+let engine: Engine;
+
+beforeAll(async () => {
+  engine = await createOnnxEngine({ threads: 2 });
+});
+
+afterAll(async () => {
+  await engine.dispose();
+});
+
+const greedy = { maxTokens: 24, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "test" };
+
+function largestDifference(a: Float32Array, b: Float32Array): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((largest, value, index) => Math.max(largest, Math.abs(value - b[index]!)), 0);
+}
+
+describe.each(GOLDEN_MODELS)("%s", (name) => {
+  test("has the reference's logits at every position", async () => {
+    const model = await engine.open(goldenFolder(name));
+    const { tensors } = await readSafetensors(resolve(goldenFolder(name), "golden.safetensors"));
+    const expected = tensors.get("logits")!.data as Float32Array;
+    const ids = tensors.get("input_ids")!.data as Int32Array;
+    const [, length, vocabulary] = tensors.get("logits")!.shape as [number, number, number];
+    expect(model.vocabulary).toBe(vocabulary);
+    const logits = await model.logits(ids.subarray(0, length));
+    // 1e-4 is the tolerance of the golden data; float32 is within 1.2e-5.
+    expect(largestDifference(logits, expected.subarray(0, length * vocabulary))).toBeLessThan(1e-4);
+    await model.dispose();
+  });
+
+  test("continues greedily with the reference's ids", async () => {
+    const model = await engine.open(goldenFolder(name));
+    const { prompt, ids } = goldenFigures(name).greedy;
+    const heard: number[] = [];
+    const [answer] = await model.generate([Int32Array.from(prompt)], greedy, (_, id) => heard.push(id));
+    expect([...answer!]).toEqual(ids);
+    expect(heard).toEqual(ids);
+    await model.dispose();
+  });
+});
+
+describe.each(["mistral", "qwen2"])("rows of %s", (name) => {
+  test("have the reference's distributions", async () => {
+    const model = await engine.open(goldenFolder(name));
+    const batch = await model.rows(goldenRows(name), 10);
+    const shard = await readSafetensors(resolve(pipeline, "distributions", name, "shard-00000.safetensors"));
+    const reference = await readSafetensors(resolve(pipeline, "distributions", name, "reference.safetensors"));
+    const label = shard.tensors.get("label_logp")!.data as Float32Array;
+    const top = reference.tensors.get("top_logp_f32")!.data as Float32Array;
+    const ids = Int32Array.from(shard.tensors.get("top_id")!.data as Uint16Array);
+    expect(largestDifference(batch.labelLogp, label)).toBeLessThan(1e-4);
+    expect(largestDifference(batch.topLogp, top)).toBeLessThan(1e-4);
+    for (let i = 0; i < ids.length; i++) {
+      // Neighbours closer than 1e-4 may change places.
+      const near = (j: number): boolean => ids[j] === batch.topId[i] && Math.abs(top[i]! - top[j]!) < 1e-4;
+      expect(batch.topId[i] === ids[i] || near(i - 1) || near(i + 1)).toBe(true);
+    }
+    await model.dispose();
+  });
+});
+
+test("rows do not depend on what else is in the batch, nor on its order", async () => {
+  const model = await engine.open(goldenFolder("mistral"));
+  const sequences = goldenRows("mistral");
+  const together = await model.rows(sequences, 5);
+  const reversed = await model.rows(sequences.toReversed(), 5);
+  let start = 0;
+  for (const [index, sequence] of sequences.entries()) {
+    const count = sequence.positions.length;
+    const alone = await model.rows([sequence], 5);
+    // Other shapes are other sums: 2e-6 seen.
+    expect(largestDifference(alone.labelLogp, together.labelLogp.subarray(start, start + count))).toBeLessThan(2e-5);
+    expect(alone.topId).toEqual(together.topId.subarray(5 * start, 5 * (start + count)));
+    const after = sequences.slice(index + 1).reduce((sum, { positions }) => sum + positions.length, 0);
+    expect(largestDifference(alone.labelLogp, reversed.labelLogp.subarray(after, after + count))).toBeLessThan(2e-5);
+    start += count;
+  }
+  await model.dispose();
+});
+
+test("engines of as many threads give the same bytes, others the same numbers", async () => {
+  const results: { rows: RowBatch; logits: Float32Array }[] = [];
+  for (const threads of [2, 2, 1]) {
+    const other = await createOnnxEngine({ threads });
+    const model = await other.open(goldenFolder("llama"));
+    const ids = Int32Array.from({ length: 90 }, (_, index) => (index * 31) % model.vocabulary);
+    results.push({ rows: await model.rows(goldenRows("llama"), 10), logits: await model.logits(ids) });
+    await other.dispose();
+  }
+  expect(results[0]).toEqual(results[1]);
+  expect(largestDifference(results[0]!.logits, results[2]!.logits)).toBeLessThan(1e-5);
+  expect(largestDifference(results[0]!.rows.labelLogp, results[2]!.rows.labelLogp)).toBeLessThan(1e-5);
+});
+
+test("sequences without rows, and no sequences at all, give no rows", async () => {
+  const model = await engine.open(goldenFolder("llama"));
+  const none = { ids: Int32Array.of(1, 2, 3), positions: new Int32Array(0) };
+  const one = { ids: Int32Array.of(1, 2, 3), positions: Int32Array.of(2) };
+  expect((await model.rows([], 3)).labelLogp.length).toBe(0);
+  expect((await model.rows([none], 3)).topId.length).toBe(0);
+  expect((await model.rows([none, one, none], 3)).topId.length).toBe(3);
+  expect((await model.logits(new Int32Array(0))).length).toBe(0);
+  await model.dispose();
+});
+
+test("a top-K larger than the vocabulary keeps the whole distribution, which sums to one", async () => {
+  const model = await engine.open(goldenFolder("llama"));
+  const { topLogp, topId } = await model.rows([{ ids: Int32Array.of(1, 2), positions: Int32Array.of(1) }], 1e6);
+  expect(topId.length).toBe(model.vocabulary);
+  expect(topLogp.reduce((sum, logp) => sum + Math.exp(logp), 0)).toBeCloseTo(1, 5);
+  expect(new Set(topId).size).toBe(model.vocabulary);
+  await model.dispose();
+});
+
+test("prompts answered together are answered as alone, whatever their lengths", async () => {
+  const model = await engine.open(goldenFolder("qwen2"));
+  const prompts = [3, 40, 17, 1].map((length) => Int32Array.from({ length }, (_, index) => (7 * index + length) % 200));
+  const together = await model.generate(prompts, greedy);
+  for (const [index, prompt] of prompts.entries()) {
+    expect((await model.generate([prompt], greedy))[0]).toEqual(together[index]);
+  }
+  await model.dispose();
+});
+
+test("generation ends before a stop id, at the limit, and never draws banned ids", async () => {
+  const model = await engine.open(goldenFolder("llama"));
+  const { prompt, ids } = goldenFigures("llama").greedy;
+  const prompts = [Int32Array.from(prompt)];
+  const [stopped] = await model.generate(prompts, { ...greedy, stopIds: [ids[5]!] });
+  expect([...stopped!]).toEqual(ids.slice(0, ids.indexOf(ids[5]!)));
+  const [short] = await model.generate(prompts, { ...greedy, maxTokens: 3 });
+  expect([...short!]).toEqual(ids.slice(0, 3));
+  const [none] = await model.generate([new Int32Array(0)], greedy);
+  expect(none!.length).toBe(0);
+  const [low] = await model.generate(prompts, { ...greedy, temperature: 1.5, bannedFrom: 50, maxTokens: 40 });
+  expect(Math.max(...low!)).toBeLessThan(50);
+  await model.dispose();
+});
+
+test("sampling depends on the seed and on nothing else", async () => {
+  const model = await engine.open(goldenFolder("mistral"));
+  const options = { ...greedy, temperature: 1, topP: 0.95 };
+  const prompts = [Int32Array.of(1, 2, 3), Int32Array.of(1, 2, 3)];
+  const once = await model.generate(prompts, options);
+  expect(await model.generate(prompts, options)).toEqual(once);
+  // The prompt's index is part of the seed.
+  expect(once[0]).not.toEqual(once[1]);
+  expect(await model.generate(prompts, { ...options, seed: "other" })).not.toEqual(once);
+  await model.dispose();
+});
