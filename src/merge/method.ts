@@ -1,0 +1,95 @@
+/**
+ * What a merge method is: a name, where it comes from, the schemas of its options, and a pure function over one tensor
+ * of every model. A method never sees files, dtypes or memory. It reads the tensor as often as it needs, chunk by
+ * chunk, by yielding passes, and ends by saying how a chunk of the merged tensor follows from a chunk of the inputs:
+ *
+ *     *tensor(task) {
+ *       const sums = new Float64Array(task.models);
+ *       yield (chunk) => addSquares(chunk, sums);       // one whole reading, chunks in order
+ *       return { write: (chunk, merged) => …, coefficients: share(sums) };
+ *     }
+ *
+ * So the largest tensor never has to fit in memory, and whoever writes a method need not know. A method that can write
+ * at once, such as an average, returns the last line alone.
+ */
+import type { z } from "zod";
+
+/** Entries of a chunk at most: six models of doubles stay within a core's second-level cache. */
+export const CHUNK_ENTRIES = 4096;
+
+/** Consecutive entries of one tensor, of all models, widened to doubles. Valid only until the pass returns. */
+export interface Chunk {
+  /** Flat index of the first entry. */
+  readonly start: number;
+  /** Entries in it, 1 to CHUNK_ENTRIES. */
+  readonly count: number;
+  /** [models, CHUNK_ENTRIES], in the order of the configuration: entry i of model j is at `j * CHUNK_ENTRIES + i`. */
+  readonly models: Float64Array;
+  /** [CHUNK_ENTRIES] the base model's entries; empty where the method has no base. */
+  readonly base: Float64Array;
+}
+
+/** One reading of the whole tensor. */
+export type Pass = (chunk: Chunk) => void;
+
+export interface TensorTask<Options, ModelOptions> {
+  /** The tensor's name in the output; stochastic methods seed themselves with it. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Entries of the tensor. */
+  readonly size: number;
+  /** Models to merge, the base not counted where the method has one. */
+  readonly models: number;
+  readonly options: Options;
+  /** One per model. */
+  readonly modelOptions: readonly ModelOptions[];
+  /** `--like mergekit`: known defects of mergekit are repeated. */
+  readonly likeMergekit: boolean;
+}
+
+export interface MergedTensor {
+  /** Fills `merged[0 .. chunk.count-1]`. Called once for every chunk, in order. */
+  write(chunk: Chunk, merged: Float64Array): void;
+  /** The weight each model got in this tensor, where the method computes one; for the model card and the report. */
+  readonly coefficients?: readonly number[];
+}
+
+/**
+ * How a method takes `base_model`: as the model that the others differ from, which is no input itself, or as one more
+ * model to merge (it then comes last, where it is not listed).
+ */
+export type BaseRole = "origin" | "model";
+
+/** The schemas check the options of one tensor, after filters and gradients have been resolved to one value each. */
+export interface MergeMethod<
+  Options extends z.ZodObject = z.ZodObject,
+  ModelOptions extends z.ZodObject = z.ZodObject,
+> {
+  readonly name: string;
+  /** One line. */
+  readonly summary: string;
+  /** Citation and address. */
+  readonly paper: string;
+  readonly base: BaseRole;
+  /** Options of the whole merge. */
+  readonly options: Options;
+  /** Options of each model; they may also be set for all models at once. */
+  readonly modelOptions: ModelOptions;
+  /** Why these options cannot work together, where they cannot. */
+  readonly problem?: (
+    options: z.output<Options>,
+    modelOptions: readonly z.output<ModelOptions>[],
+  ) => string | undefined;
+  /** What the user should hear about options that are allowed but unlikely to be meant. */
+  readonly remark?: (options: z.output<Options>) => string | undefined;
+  tensor(
+    task: TensorTask<z.output<Options>, z.output<ModelOptions>>,
+  ): MergedTensor | Generator<Pass, MergedTensor, void>;
+}
+
+/** Lets a method's file infer its option types from its schemas, and forgets them for the list of all methods. */
+export function defineMethod<Options extends z.ZodObject, ModelOptions extends z.ZodObject>(
+  method: MergeMethod<Options, ModelOptions>,
+): MergeMethod {
+  return method;
+}

@@ -1,0 +1,170 @@
+/**
+ * A method's options: checked where they are written, value by value, and resolved for each tensor. A model's own
+ * setting comes before that for the whole merge, and that before the method's default.
+ */
+import type { z } from "zod";
+import { inputError, suggestion } from "../errors.ts";
+import type { KeyPath } from "../formats/yaml.ts";
+import { type Complaints, isRecord, isUnset, show } from "./complaints.ts";
+import type { MergeConfig } from "./config.ts";
+import type { MergeMethod } from "./method.ts";
+import { type Depth, type Parameters, type ParameterValue, plainValue, resolveSetting } from "./parameters.ts";
+
+/** Parameters of any of mergekit's methods: where they do nothing they are passed over, with a warning. */
+const MERGEKIT_PARAMETERS = (
+  "weight density normalize rescale lambda int8_mask epsilon gamma t select_topk scale filter_wise tol max_iter " +
+  "nuslerp_row_wise nuslerp_flatten normalize_weights eps r alpha"
+).split(" ");
+const FILTER_KEYS = ["filter", "value"];
+
+/** Reads a `parameters` mapping of the whole merge or of one model; what is wrong goes to `complaints`. */
+export function readParameters(
+  value: unknown,
+  path: KeyPath,
+  method: MergeMethod | undefined,
+  scope: "merge" | "model",
+  complaints: Complaints,
+): Parameters | undefined {
+  if (isUnset(value)) return undefined;
+  if (!isRecord(value)) {
+    complaints.error(path, `expected a mapping of parameters, found ${show(value)}`);
+    return undefined;
+  }
+  if (method === undefined) return undefined;
+  const ofModels = shapeOf(method.modelOptions);
+  const ofMerge = shapeOf(method.options);
+  const known = new Map<string, unknown>();
+  for (const [key, setting] of Object.entries(value)) {
+    const field = ofModels[key] ?? (scope === "merge" ? ofMerge[key] : undefined);
+    if (field !== undefined) {
+      checkSetting(setting, [...path, key], field, complaints);
+      known.set(key, setting);
+    } else if (ofMerge[key] !== undefined) {
+      complaints.unknown([...path, key], "is one value for the whole merge; set it under the top-level parameters");
+    } else if (MERGEKIT_PARAMETERS.includes(key)) {
+      complaints.warn([...path, key], `has no effect on ${method.name}`, "key");
+    } else {
+      const names = [...Object.keys(ofModels), ...(scope === "merge" ? Object.keys(ofMerge) : [])];
+      complaints.unknown([...path, key], `${method.name} has no such parameter${suggestion(key, names)}`);
+    }
+  }
+  return known.size === 0 ? undefined : (Object.fromEntries(known) as Parameters);
+}
+
+/** Every model needs the options that have no default; only filters can hide one until a tensor asks for it. */
+export function checkRequired(config: MergeConfig, method: MergeMethod, complaints: Complaints): void {
+  for (const [key, field] of Object.entries(shapeOf(method.modelOptions))) {
+    if (field.safeParse(undefined).success || config.parameters?.[key] !== undefined) continue;
+    config.models.forEach(({ model, parameters }, index) => {
+      if (method.base === "origin" && model === config.base_model) return;
+      if (parameters?.[key] === undefined) {
+        complaints.error(["models", index], `${method.name} needs the parameter ${key} of ${JSON.stringify(model)}`);
+      }
+    });
+    const base = config.base_model;
+    if (method.base === "model" && base !== undefined && config.models.every(({ model }) => model !== base)) {
+      complaints.error(
+        ["base_model"],
+        `${method.name} counts base_model as one more model, and it has no ${key}; list it under models with one, or leave base_model out`,
+      );
+    }
+  }
+}
+
+/** Options of one tensor. `models` are those that are merged, in order, each with its own parameters. */
+export function resolveOptions(
+  method: MergeMethod,
+  parameters: Parameters | undefined,
+  models: readonly { readonly name: string; readonly parameters?: Parameters | undefined }[],
+  tensor: string,
+  depth: Depth,
+): { options: Record<string, unknown>; modelOptions: Record<string, unknown>[] } {
+  const values = (schema: z.ZodObject, scopes: readonly (Parameters | undefined)[]): Record<string, ParameterValue> => {
+    const found: Record<string, ParameterValue> = {};
+    for (const key of Object.keys(schema.shape)) {
+      for (const scope of scopes) {
+        const setting = scope?.[key];
+        const value = setting === undefined ? undefined : resolveSetting(setting, tensor, depth);
+        if (value === undefined) continue;
+        found[key] = value;
+        break;
+      }
+    }
+    return found;
+  };
+  const parse = (
+    schema: z.ZodObject,
+    found: Record<string, ParameterValue>,
+    where: string,
+  ): Record<string, unknown> => {
+    const result = schema.safeParse(found);
+    if (result.success) return result.data;
+    const key = String(result.error.issues[0]?.path[0]);
+    const problem = found[key] === undefined ? "found none" : `found ${show(found[key])}`;
+    throw inputError(where, `${method.name} needs the parameter ${key} for ${JSON.stringify(tensor)}; ${problem}`);
+  };
+  return {
+    options: parse(method.options, values(method.options, [parameters]), "parameters"),
+    modelOptions: models.map((model) =>
+      parse(method.modelOptions, values(method.modelOptions, [model.parameters, parameters]), model.name),
+    ),
+  };
+}
+
+/** A value, a gradient, a filtered value or a list of these; each value inside has to suit the option. */
+function checkSetting(setting: unknown, path: KeyPath, field: z.ZodType, complaints: Complaints): void {
+  if (!Array.isArray(setting)) {
+    if (isRecord(setting)) checkFiltered(setting, path, field, complaints);
+    else checkValue(setting, path, field, complaints);
+    return;
+  }
+  if (setting.length === 0) complaints.error(path, "expected at least one value, found an empty list");
+  const filtered = setting.filter(isRecord).length;
+  if (filtered > 0 && filtered < setting.length) {
+    complaints.error(path, "expected either values or filters with values, found both in one list");
+    return;
+  }
+  setting.forEach((entry: unknown, index) => {
+    if (isRecord(entry)) checkFiltered(entry, [...path, index], field, complaints);
+    else checkValue(entry, [...path, index], field, complaints);
+  });
+}
+
+function checkFiltered(entry: Record<string, unknown>, path: KeyPath, field: z.ZodType, complaints: Complaints): void {
+  for (const key of Object.keys(entry)) {
+    if (!FILTER_KEYS.includes(key)) complaints.unknown([...path, key], `unknown key${suggestion(key, FILTER_KEYS)}`);
+  }
+  if (!isUnset(entry.filter) && typeof entry.filter !== "string") {
+    complaints.error([...path, "filter"], `expected a part of tensor names, found ${show(entry.filter)}`);
+  }
+  const value = entry.value;
+  const at = [...path, "value"];
+  if (!Array.isArray(value)) checkValue(value, at, field, complaints);
+  else if (value.length === 0) complaints.error(at, "expected at least one value, found an empty list");
+  else for (const [index, one] of value.entries()) checkValue(one, [...at, index], field, complaints);
+}
+
+function checkValue(value: unknown, path: KeyPath, field: z.ZodType, complaints: Complaints): void {
+  const isPlain = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  const result = field.safeParse(isPlain ? plainValue(value) : (value ?? null));
+  if (result.success) return;
+  const issue = result.error.issues[0]!;
+  if (issue.code === "invalid_value") {
+    const names = issue.values.map(String);
+    const hint = typeof value === "string" ? suggestion(value, names) : "";
+    complaints.error(path, `expected one of ${names.join(", ")}, found ${show(value)}${hint}`);
+    return;
+  }
+  const kind = issue.code === "invalid_type" ? (KINDS[issue.expected] ?? issue.expected) : issue.message;
+  complaints.error(path, `expected ${kind}, found ${show(value)}`);
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  number: "a finite number",
+  boolean: "true or false",
+  string: "a word",
+};
+
+function shapeOf(schema: z.ZodObject): Readonly<Record<string, z.ZodType>> {
+  return schema.shape as Record<string, z.ZodType>;
+}

@@ -1,0 +1,149 @@
+/**
+ * What a finished merge says of itself: `merge.json` for programs (and for recognising the same merge when it is asked
+ * for again) and the model card for people. Both hold the configuration, the hashes of the inputs and, where the method
+ * computes them, the coefficients of every tensor.
+ */
+import { createHash } from "node:crypto";
+import { stringify } from "yaml";
+import type { MergeConfig } from "./config.ts";
+import type { Coefficients } from "./execute.ts";
+import { layerOf } from "./parameters.ts";
+import type { MergePlan } from "./plan.ts";
+
+export const RECORD_FILE = "merge.json";
+
+export interface InputRecord {
+  readonly model: string;
+  /** Over the weight files' bytes, in name order. */
+  readonly weights_sha256: string;
+}
+
+export interface TensorRecord {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** The layer in the name, or null outside of the layers. */
+  readonly layer: number | null;
+  /** The name without layer and what is around it, such as `self_attn.q_proj`. */
+  readonly matrix: string;
+  /** One per model, in the order of `models`. */
+  readonly coefficients?: readonly number[];
+}
+
+export interface MergeRecord {
+  readonly format: "fusechat-merge-1";
+  readonly method: string;
+  readonly like: "mergekit" | null;
+  readonly config: Omit<MergeConfig, "warnings">;
+  /** The merged models. */
+  readonly models: readonly InputRecord[];
+  readonly base_model: InputRecord | null;
+  /** Where config, tokenizer and template come from. */
+  readonly donor: string;
+  readonly tensors: readonly TensorRecord[];
+}
+
+/** What makes two merges the same. */
+export type MergeIdentity = Pick<MergeRecord, "format" | "method" | "like" | "config" | "models" | "base_model">;
+
+export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<MergeIdentity> {
+  const { warnings: _, ...config } = plan.config;
+  const models: InputRecord[] = [];
+  for (const { name, weights } of plan.models) models.push({ model: name, weights_sha256: await weights.sha256() });
+  const base = plan.base && { model: plan.base.name, weights_sha256: await plan.base.weights.sha256() };
+  return {
+    format: "fusechat-merge-1",
+    method: plan.method.name,
+    like: likeMergekit ? "mergekit" : null,
+    config,
+    models,
+    base_model: base ?? null,
+  };
+}
+
+export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients: Coefficients): MergeRecord {
+  const tensors = plan.tensors.map(({ name, shape }, index): TensorRecord => {
+    const own = coefficients[index];
+    return { name, shape, layer: layerOf(name) ?? null, matrix: matrixOf(name), ...(own && { coefficients: own }) };
+  });
+  return { ...identity, donor: plan.donor.name, tensors };
+}
+
+/** `model.layers.3.self_attn.q_proj.weight` is the matrix `self_attn.q_proj`; a bias keeps its ending. */
+export function matrixOf(name: string): string {
+  const parts = name.split(".");
+  const layer = parts.findIndex((part) => /^\d+$/.test(part));
+  const within = layer >= 0 ? parts.slice(layer + 1) : parts[0] === "model" ? parts.slice(1) : parts;
+  if (within.at(-1) === "weight" && within.length > 1) within.pop();
+  return within.join(".");
+}
+
+/** The README.md of the merged model. */
+export function modelCard(record: MergeRecord, paper: string): string {
+  const inputs = [...record.models, ...(record.base_model ? [record.base_model] : [])];
+  const role = (index: number): string => (index < record.models.length ? "merged" : "base");
+  const lines = [
+    "---",
+    "library_name: transformers",
+    "tags: [merge, fusechat]",
+    "---",
+    "",
+    `# Merge by ${record.method}`,
+    "",
+    `Made by fusechat with the method \`${record.method}\`: ${paper}.`,
+    `Config, tokenizer and chat template are those of ${code(record.donor)}.`,
+    "",
+    "## Configuration",
+    "",
+    "```yaml",
+    stringify(record.config, { lineWidth: 0 }).trimEnd(),
+    "```",
+    ...(record.like === null ? [] : ["", "Merged with `--like mergekit`: known defects of mergekit were repeated."]),
+    "",
+    "## Inputs",
+    "",
+    "| model | role | SHA-256 of the weight files |",
+    "|---|---|---|",
+    ...inputs.map(({ model, weights_sha256: hash }, index) => `| ${code(model)} | ${role(index)} | \`${hash}\` |`),
+    ...coefficientTable(record),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function coefficientTable({ models, tensors }: MergeRecord): string[] {
+  const rows = tensors.filter(({ coefficients }) => coefficients !== undefined);
+  if (rows.length === 0) return [];
+  return [
+    "",
+    "## Coefficients",
+    "",
+    "How much of each model's update went into each tensor.",
+    "",
+    `| tensor | ${models.map(({ model }) => code(model)).join(" | ")} |`,
+    `|---|${models.map(() => "---:|").join("")}`,
+    ...rows.map(
+      ({ name, coefficients }) => `| ${code(name)} | ${coefficients!.map((c) => c.toFixed(4)).join(" | ")} |`,
+    ),
+  ];
+}
+
+/** A name from outside within a Markdown table: nothing in it may end the code, the cell or the line. */
+function code(text: string): string {
+  return `\`${text.replace(/[`|\s\p{Cc}]/gu, "_")}\``;
+}
+
+/** Key order does not matter in a configuration, so neither does it here. */
+export function sameIdentity(a: MergeIdentity, b: unknown): boolean {
+  return digest(a) === digest(b);
+}
+
+function digest(value: unknown): string {
+  return createHash("sha256").update(canonical(value)).digest("hex");
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  members.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`;
+}
