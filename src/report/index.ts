@@ -1,0 +1,2 @@
+/** The HTML report of a run directory. */
+export { renderReport } from "./report.ts";
