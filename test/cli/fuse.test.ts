@@ -1,6 +1,6 @@
 /** The verb on the embedded engine: the golden target of source qwen2, and a real kill of a real process. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -60,7 +60,7 @@ describe.each(["qwen2", "gemma2"])("the golden target of source %s", (source) =>
   beforeAll(async () => {
     out = join(folder, source);
     const result = await run(...inputs, "--aligned", join(pipeline, "aligned", source), "--out", out, ...settings);
-    expect(result).toMatchObject({ exitCode: 0 });
+    expect(result, result.stderr).toMatchObject({ exitCode: 0 });
     expect(result.stdout).toMatch(/6 steps, loss 8\.\d{4} → 6\.\d{4} nats per row\n.* chosen in \d of 8 conversations/);
   });
 
@@ -99,30 +99,6 @@ describe.each(["qwen2", "gemma2"])("the golden target of source %s", (source) =>
     // The reference's own float32 and float64 differ by up to 7e-5: AdamW divides tiny gradients by their own size.
     expect(beyond / entries).toBeLessThan(0.001);
     expect(largest).toBeLessThan(3e-4);
-  });
-
-  test("losses and gradient norm before the first step, for every level, tail and rule for unshared rows", async () => {
-    const combinations: (LogLine & { level: string; unshared: string; tail: string })[] = JSON.parse(
-      await readFile(join(expected, "losses.json"), "utf8"),
-    );
-    expect(combinations).toHaveLength(9);
-    for (const wanted of combinations) {
-      const { level, unshared, tail } = wanted;
-      const target = join(folder, `${source}-${level}-${unshared}-${tail}`);
-      const pair = [
-        "--aligned",
-        join(pipeline, "aligned", source),
-        "--source",
-        join(pipeline, "distributions", source),
-      ];
-      const rules = ["--level", level, "--unshared", unshared, "--tail", tail, "--epochs", "1", "--batch", "8"];
-      expect((await run(...inputs, ...pair, ...rules, "--out", target)).exitCode).toBe(0);
-      const [line] = await readLog(join(target, "log.jsonl"));
-      for (const loss of ["loss", "label_loss", "fusion_loss"] as const) {
-        expect(Math.abs(line![loss] - wanted[loss])).toBeLessThan(5e-5);
-      }
-      expect(Math.abs(line!.grad_norm / wanted.grad_norm - 1)).toBeLessThan(1e-4);
-    }
   });
 });
 
@@ -183,10 +159,10 @@ describe("the verb", () => {
 
 describe("a process killed with SIGKILL", () => {
   const main = resolve(import.meta.dirname, "../../dist/cli/main.js");
-  // Eight conversations, a batch of two, ten epochs: 40 steps, a checkpoint every third.
+  // Eight conversations in batches of four, eight epochs: 16 steps, a checkpoint every third.
   const long = (out: string): string[] => [
     ...["fuse", ...inputs, "--aligned", join(pipeline, "aligned/qwen2"), "--out", out, "--lr", "1e-3"],
-    ...["--batch", "2", "--epochs", "10", "--checkpoint-steps", "3", "--quiet"],
+    ...["--batch", "4", "--epochs", "8", "--checkpoint-steps", "3", "--quiet"],
   ];
 
   async function contents(out: string): Promise<Record<string, string>> {
@@ -225,26 +201,21 @@ describe("a process killed with SIGKILL", () => {
     const whole = join(folder, "uninterrupted");
     expect(await ended(spawn(process.execPath, [main, ...long(whole)], { stdio: "ignore" }))).toBe(0);
     const out = join(folder, "killed");
-    // Once before the first checkpoint, then twice after one.
-    for (const steps of [2, 10, 25]) expect(await killAtStep(out, steps)).toBe(true);
+    // Once before the first checkpoint, once after the second.
+    for (const steps of [2, 7]) expect(await killAtStep(out, steps)).toBe(true);
     expect(await readdir(out)).toContain(".checkpoint");
     expect(await ended(spawn(process.execPath, [main, ...long(out)], { stdio: "ignore" }))).toBe(0);
     expect(Object.keys(await contents(out))).toEqual(Object.keys(await contents(whole)));
     expect(await contents(out)).toEqual(await contents(whole));
     const log = await readLog(join(out, "log.jsonl"));
-    expect(log.map(({ step }) => step)).toEqual(Array.from({ length: 40 }, (_, step) => step));
+    expect(log.map(({ step }) => step)).toEqual(Array.from({ length: 16 }, (_, step) => step));
   });
 
   test("a checkpoint cut short by hand is refused by name", async () => {
     const out = join(folder, "cut");
-    expect(await killAtStep(out, 8)).toBe(true);
+    expect(await killAtStep(out, 4)).toBe(true);
     const state = (await readdir(join(out, ".checkpoint"))).filter((name) => /^step-\d+\.state$/.test(name)).sort()[0]!;
-    const path = join(out, ".checkpoint", state);
-    await cp(path, `${path}.whole`);
-    const bytes = await readFile(path);
-    await rm(path);
-    const { writeFile } = await import("node:fs/promises");
-    await writeFile(path, bytes.subarray(0, 1000));
+    await truncate(join(out, ".checkpoint", state), 1000);
     const { exitCode, stderr } = await run(...long(out).slice(1));
     expect(exitCode).toBe(2);
     expect(stderr).toContain(state);
