@@ -1,0 +1,51 @@
+/**
+ * A teacher pass of the embedded engine: forward and top-10 for every position. Run `npx tsc` first, then
+ * `node bench/teacher-pass.mjs --size small`.
+ */
+import { rm } from "node:fs/promises";
+import { createOnnxEngine } from "../dist/engine/onnx/index.js";
+import { createRandom } from "../dist/random.js";
+import { operations, productsOf, productTimer } from "./products.mjs";
+import { randomModel } from "./random-model.mjs";
+import { flags, median, peakMegabytes, print, randomIds } from "./rounds.mjs";
+
+const { name, size, rounds, length, sequences, threads } = flags();
+const random = createRandom("teacher-pass");
+const batch = Array.from({ length: sequences }, () => ({
+  ids: randomIds(random, length + 1, size.vocabulary),
+  positions: Int32Array.from({ length }, (_, index) => index + 1),
+}));
+
+const folder = await randomModel(size);
+const engine = await createOnnxEngine({ threads });
+try {
+  const model = await engine.open(folder);
+  const pass = async () => {
+    const start = performance.now();
+    await model.rows(batch, 10);
+    return performance.now() - start;
+  };
+  const first = await pass();
+  await pass();
+  const memory = peakMegabytes();
+  const rows = sequences * length;
+  const products = productsOf(size, { sequences, length, rows, training: false });
+  const timeProducts = await productTimer(products, threads);
+  await timeProducts();
+  /** @type {{ pass: number, products: number }[]} */
+  const times = [];
+  for (let round = 0; round < rounds; round++) times.push({ pass: await pass(), products: await timeProducts() });
+  const milliseconds = median(times.map((time) => time.pass));
+  const share = median(times.map((time) => time.products / time.pass));
+  const speed = operations(products) / median(times.map((time) => time.products)) / 1e6;
+  print({
+    size: `${name}, ${sequences} x ${length} positions, ${threads} threads, median of ${rounds}`,
+    "first pass": `${first.toFixed(0)} ms (programs built)`,
+    pass: `${milliseconds.toFixed(0)} ms, ${((1000 * rows) / milliseconds).toFixed(0)} rows/s`,
+    products: `${(100 * share).toFixed(0)} % of the pass would be left with products alone, at ${speed.toFixed(0)} GFLOPS`,
+    "peak memory": `${memory.toFixed(0)} MB`,
+  });
+} finally {
+  await engine.dispose();
+  await rm(folder, { recursive: true, force: true });
+}
