@@ -12,7 +12,7 @@ export interface Runnable {
 
 /** A session, and a function that runs it on those of the feeds it reads. */
 export async function openGraph(graph: Runnable): Promise<(feeds: Readonly<Record<string, Feed>>) => Promise<Results>> {
-  const session = await InferenceSession.create(graph.onnx, { enableMemPattern: false });
+  const session = await InferenceSession.create(graph.onnx, { enableMemPattern: false, intraOpNumThreads: 1 });
   return async (feeds) => {
     const tensors: Record<string, Tensor> = {};
     for (const name of graph.inputs) {

@@ -4,7 +4,7 @@
  */
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { logitsProgram, trainingProgram } from "#src/engine/onnx/programs.js";
+import { logitsProgram, rowsProgram, trainingProgram } from "#src/engine/onnx/programs.js";
 import { readJson } from "#src/formats/files.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
@@ -32,6 +32,33 @@ for (const { name } of ARCHITECTURES) {
         if (golden.attention_mask![Math.floor(i / vocabularySize)] === 0) continue;
         largest = Math.max(largest, Math.abs(logits![i]! - expected[i]!));
       }
+      expect(largest).toBeLessThan(LOGITS_TOLERANCE);
+    });
+
+    test(`the most probable ids of ${name} and their log-probabilities are those of its logits`, async () => {
+      const { model, weights, batch, length, golden } = await open(name);
+      const seen = [...golden.attention_mask!.keys()].filter((place) => golden.attention_mask![place] === 1);
+      // Long enough to be cut into chunks, and in no order.
+      const places = Array.from({ length: 700 }, (_, row) => seen[(row * 37) % seen.length]!);
+      const topK = 10;
+      const found = await runGraph(rowsProgram(model, { batch, length, rows: places.length, topK }), {
+        ...weights,
+        ids: [golden.input_ids as Int32Array, [batch, length]],
+        row_index: [Int32Array.from(places), [places.length]],
+        label: [Int32Array.from(places, (place) => Math.max(0, golden.labels![place]!)), [places.length]],
+      });
+      let largest = 0;
+      places.forEach((place, row) => {
+        const logp = logSoftmax(golden.logits!, place, model.config.vocabularySize);
+        const label = Math.max(0, golden.labels![place]!);
+        largest = Math.max(largest, Math.abs(found.label_logp![row]! - logp[label]!));
+        const descending = logp.toSorted((a, b) => b - a);
+        for (let k = 0; k < topK; k++) {
+          const id = found.top_id![row * topK + k]!;
+          largest = Math.max(largest, Math.abs(found.top_logp![row * topK + k]! - descending[k]!));
+          largest = Math.max(largest, Math.abs(logp[id]! - descending[k]!));
+        }
+      });
       expect(largest).toBeLessThan(LOGITS_TOLERANCE);
     });
 
@@ -91,6 +118,12 @@ async function open(name: string) {
   );
   const [batch, length] = tensors.get("input_ids")!.shape as [number, number];
   return { folder, model, weights, batch, length, golden: golden as Record<string, Float32Array | Int32Array> };
+}
+
+function logSoftmax(logits: ArrayLike<number>, place: number, vocabulary: number): number[] {
+  const row = Array.from({ length: vocabulary }, (_, id) => logits[place * vocabulary + id]!);
+  const logSum = Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
+  return row.map((logit) => logit - logSum);
 }
 
 function lossOf(results: Results, feeds: { label_weight: Feed; target_weight: Feed }): number {
