@@ -6,7 +6,7 @@ import { RUN_FILES } from "../recipe/layout.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import type { HeldOutComparison } from "../recipe/results.ts";
 import { resultTable } from "../run/result-table.ts";
-import { runRecipe } from "../run/run.ts";
+import { runRecipe } from "../run/run-recipe.ts";
 import type { Verb } from "./verb.ts";
 
 export const runVerb: Verb = {

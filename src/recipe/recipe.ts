@@ -3,8 +3,10 @@
  * `parseRecipe` reads one from text and touches no file; `load.ts` finds its files.
  */
 import { basename } from "node:path";
-import { inputErrors } from "../errors.ts";
+import { FusechatError, inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
+import { checkMergeConfig } from "../merge/config.ts";
+import { mergeConfigOf } from "./merge-config.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
 import { type Dtype, type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
 
@@ -190,6 +192,13 @@ function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
       });
     } else seen.set(name.toLowerCase(), where);
   }
+  if (recipe.data.held_out === 0 && recipe.data.held_out_path === null && recipe.evaluate.includes("held-out")) {
+    const advice = "give held_out_path, or set evaluate: []";
+    problems.push({
+      path: ["data", "held_out"],
+      message: `expected more than 0, found 0: nothing would be left to evaluate on; ${advice}`,
+    });
+  }
   const mergeNames = new Set<string>();
   for (const [index, merge] of recipe.merge.entries()) {
     const path: KeyPath = Array.isArray(file.merge) ? ["merge", index] : ["merge"];
@@ -214,12 +223,25 @@ function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
         message: `expected a weight for each of the ${recipe.sources.length} sources, ${found}`,
       });
     }
+    for (const message of optionProblems(merge, recipe)) problems.push({ path: [...path, "parameters"], message });
     if (mergeNames.has(merge.name.toLowerCase())) {
       problems.push({ path, message: `the merge "${merge.name}" is there twice; give one of them another name` });
     }
     mergeNames.add(merge.name.toLowerCase());
   }
   return problems;
+}
+
+/** What the method itself says of its options. */
+function optionProblems(merge: RecipeMerge, { pivot, sources }: Recipe): string[] {
+  const folders = { pivot: `pivot/${pivot.name}`, models: sources.map(({ name }) => `targets/${name}`) };
+  try {
+    checkMergeConfig(mergeConfigOf(merge, folders, "float32"), merge.method);
+    return [];
+  } catch (error) {
+    if (!(error instanceof FusechatError)) throw error;
+    return error.message.split("\n");
+  }
 }
 
 /** The first key in which two recipes differ, with both values, or null where they are the same. */

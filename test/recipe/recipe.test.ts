@@ -1,0 +1,199 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { attemptRecipe, parseRecipe, recipeDifference } from "#src/recipe/recipe.js";
+import { RECIPE_TEMPLATE } from "#src/recipe/template.js";
+
+const SHORTEST = "pivot: models/a\nsources: [models/b]\ndata: { path: c.jsonl }\n";
+
+function problems(text: string): readonly string[] {
+  return attemptRecipe(text, "recipe.yaml").problems;
+}
+
+describe("defaults", () => {
+  test("three keys suffice; the rest are the papers' settings", () => {
+    expect(parseRecipe(SHORTEST, "recipe.yaml").recipe).toEqual({
+      pivot: { name: "a", model: "models/a" },
+      sources: [{ name: "b", model: "models/b" }],
+      data: { path: ["c.jsonl"], max_length: 2048, held_out: 0.02, held_out_path: null },
+      distributions: { top_k: 10, template: "native" },
+      align: { sequence: "bytes", vocabulary: "split", unshared: "label", width: 20 },
+      fuse: {
+        function: "min-ce",
+        level: "conversation",
+        lambda: 0.9,
+        tail: "renormalise",
+        lr: 5e-6,
+        epochs: 3,
+        batch: 128,
+        warmup_ratio: 0.03,
+        weight_decay: 0,
+        shuffle: true,
+        dtype: "float32",
+      },
+      merge: [
+        {
+          name: "fused",
+          method: "sce",
+          variant: "fusechat",
+          select_topk: 0.1,
+          weights: null,
+          parameters: {},
+          dtype: null,
+        },
+      ],
+      baselines: [],
+      evaluate: ["held-out"],
+      seed: 0,
+      engine: { kind: "onnx", threads: null },
+    });
+  });
+
+  test("the recipe that init writes is one, and says nothing but defaults", () => {
+    const { recipe } = parseRecipe(RECIPE_TEMPLATE, "recipe.yaml");
+    const { pivot, sources, data } = recipe;
+    const defaults = parseRecipe(SHORTEST, "recipe.yaml").recipe;
+    expect({ ...recipe, pivot: 0, sources: 0, data: 0 }).toEqual({ ...defaults, pivot: 0, sources: 0, data: 0 });
+    expect(pivot.name).toBe("openchat_3.5");
+    expect(sources.map(({ name }) => name)).toEqual(["Starling-LM-7B-alpha", "qwen"]);
+    expect(data).toEqual({ path: ["conversations.jsonl"], max_length: 2048, held_out: 0.02, held_out_path: null });
+    expect(RECIPE_TEMPLATE).toMatch(/^# yaml-language-server: \$schema=\S+schema\/recipe\.json\n/);
+  });
+
+  test("the width of aligned rows follows top_k", () => {
+    expect(parseRecipe(`${SHORTEST}distributions: { top_k: 4 }`, "r").recipe.align.width).toBe(8);
+  });
+
+  test("the first merge is the fused model, the others take the name of their method", () => {
+    const merges = "merge: [{ variant: paper }, {}, { variant: mergekit }, { method: linear, name: average }]";
+    const { recipe } = parseRecipe(`${SHORTEST}${merges}`, "recipe.yaml");
+    expect(recipe.merge.map(({ name, variant }) => [name, variant])).toEqual([
+      ["fused", "paper"],
+      ["sce", "fusechat"],
+      ["sce-mergekit", "mergekit"],
+      ["average", null],
+    ]);
+  });
+});
+
+describe("mistakes", () => {
+  test("all of them are told at once, in the order of the file, each with line, column and key", () => {
+    const recipe = `pivot: models/a
+sources:
+  - { model: 3 }
+  - 5
+data: { path: [], max_lenght: 3, held_out: 1 }
+fuse:
+  lambda: 2
+  lr: 0
+  epochs: 1.5
+  function: mince
+  shuffle: maybe
+merge: { method: sces, selecttopk: 1 }
+baseline: [sft]
+`;
+    expect(problems(recipe)).toEqual([
+      "recipe.yaml:3:14 sources[0].model: expected text, found 3",
+      "recipe.yaml:4:5 sources[1]: expected text or a mapping of keys, found 5",
+      "recipe.yaml:5:15 data.path: expected at least 1 entry, found an empty list",
+      'recipe.yaml:5:19 data.max_lenght: unknown key; did you mean "max_length"?',
+      "recipe.yaml:5:44 data.held_out: expected less than 1, found 1",
+      "recipe.yaml:7:11 fuse.lambda: expected at most 1, found 2",
+      "recipe.yaml:8:7 fuse.lr: expected more than 0, found 0",
+      "recipe.yaml:9:11 fuse.epochs: expected a whole number, found 1.5",
+      'recipe.yaml:10:13 fuse.function: expected min-ce, found "mince"; did you mean "min-ce"?',
+      'recipe.yaml:11:12 fuse.shuffle: expected true or false, found "maybe"',
+      expect.stringMatching(
+        /^recipe\.yaml:12:18 merge\.method: expected one of sce, .*found "sces"; did you mean "sce"\?$/,
+      ),
+      'recipe.yaml:12:24 merge.selecttopk: unknown key; did you mean "select_topk"?',
+      'recipe.yaml:13:1 baseline: unknown key; did you mean "baselines"?',
+    ]);
+  });
+
+  test.each([
+    ["", "recipe.yaml: expected a recipe with pivot, sources and data, found nothing; fusechat init writes one"],
+    ["- 3", "recipe.yaml:1:1: expected a mapping of keys, found a list of 1"],
+    ["pivot: a\npivot: b", "recipe.yaml:2:1: expected each key once, found one twice"],
+    ["a:\n\tb: 1", "recipe.yaml:2:1: expected spaces, found a tab; YAML is indented with spaces only"],
+    ["--- a\n--- b", "recipe.yaml:2:1: expected one document, found several (---)"],
+    [
+      `${SHORTEST}align: { vocabulary: splitt }`,
+      'recipe.yaml:4:22 align.vocabulary: expected one of split, exact, prefix, found "splitt"; did you mean "split"?',
+    ],
+    [`${SHORTEST}evaluate: [mt]`, 'recipe.yaml:4:12 evaluate[0]: expected held-out, found "mt"'],
+    [
+      `${SHORTEST}engine: { kind: torch }`,
+      'recipe.yaml:4:17 engine.kind: the PyTorch engine is not supported yet; expected onnx, found "torch"',
+    ],
+    [
+      "pivot: a\nsources: [{ model: b, engine: { kind: endpoint, url: http://gpu } }]\ndata: { path: c.jsonl }",
+      'recipe.yaml:2:39 sources[0].engine.kind: remote endpoints are not supported yet; expected onnx, found "endpoint"',
+    ],
+    [
+      "pivot: x/a\nsources: [y/A]\ndata: { path: c.jsonl }",
+      'recipe.yaml:2:11 sources[0]: the name "A" is already that of the pivot; give it one of its own: { model: …, name: … }',
+    ],
+    [
+      'pivot: "my model"\nsources: [b]\ndata: { path: c.jsonl }',
+      'recipe.yaml:1:8 pivot: the folder\'s name "my model" cannot name a model; give it one: { model: …, name: … }',
+    ],
+    [
+      `${SHORTEST}merge: { method: linear, weights: [1, 2] }`,
+      "recipe.yaml:4:35 merge.weights: expected a weight for each of the 1 sources, found 2",
+    ],
+    [
+      `${SHORTEST}merge: { method: linear, select_topk: 0.1 }`,
+      "recipe.yaml:4:39 merge.select_topk: expected this only with method sce, found method linear",
+    ],
+    [
+      `${SHORTEST}merge: [{}, { method: linear }, { method: linear }]`,
+      'recipe.yaml:4:33 merge[2]: the merge "linear" is there twice; give one of them another name',
+    ],
+    [
+      "pivot: a\nsources: [b]\ndata: { path: c.jsonl, held_out: 0 }",
+      "recipe.yaml:3:34 data.held_out: expected more than 0, found 0: nothing would be left to evaluate on; give held_out_path, or set evaluate: []",
+    ],
+  ])("`%s` is refused", (text, message) => {
+    expect(problems(text)).toEqual([message]);
+  });
+
+  test("a YAML bomb and endless nesting are refused quickly", () => {
+    const levels = Array.from(
+      { length: 9 },
+      (_, level) => `l${level + 1}: &l${level + 1} [${`*l${level}, `.repeat(9)}]`,
+    );
+    for (const text of [`l0: &l0 [a]\n${levels.join("\n")}`, "[".repeat(20_000), "a: ".repeat(400_000)]) {
+      expect(problems(text).length).toBeGreaterThan(0);
+      expect(problems(text).length).toBeLessThanOrEqual(20);
+    }
+  });
+
+  test("whatever the text, there is a recipe or a problem, and never an exception", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.jsonValue(), (text, value) => {
+        for (const candidate of [text, JSON.stringify(value), `${SHORTEST}fuse: ${JSON.stringify(value)}`]) {
+          const { parsed, problems: found } = attemptRecipe(candidate, "r");
+          expect(parsed === null).toBe(found.length > 0);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("differences", () => {
+  const recipe = (text: string) => parseRecipe(text, "r").recipe;
+
+  test("comments, order and written-out defaults make no difference", () => {
+    const other =
+      "# same\nsources: [{ model: models/b, name: b }]\ndata: { path: [c.jsonl], held_out: 0.02 }\npivot: models/a";
+    expect(recipeDifference(recipe(SHORTEST), recipe(other))).toBeNull();
+  });
+
+  test("the first key that differs is named, with both values", () => {
+    const other = recipe(`${SHORTEST}fuse: { lr: 1.0e-5 }`);
+    expect(recipeDifference(recipe(SHORTEST), other)).toEqual({ key: "fuse.lr", a: "0.000005", b: "0.00001" });
+    const longer = recipe(SHORTEST.replace("[models/b]", "[models/b, models/c]"));
+    expect(recipeDifference(recipe(SHORTEST), longer)?.key).toBe("sources[1]");
+  });
+});
