@@ -14,7 +14,7 @@ import { bootstrapRatio } from "../statistics.ts";
 import type { Benchmark, BenchmarkOptions, BenchmarkResult, Difference, Metric } from "./benchmark.ts";
 import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
 
-/** Conversations between two looks at the clock of the user: engine calls of some seconds at most. */
+/** Conversations an engine call, between two looks at the abort signal. */
 const CHUNK = 64;
 
 export interface HeldOutConversation {
@@ -128,13 +128,15 @@ async function conversationNats(model: EngineModel, tokenised: readonly Tokenise
 
 function entry(found: TokenisedConversation, conversation: Conversation, nats: number): HeldOutConversation {
   const { skill, floorNats } = conversation;
+  const rows = found.rows.position.length;
   return {
     id: found.id,
     nats,
-    bytes: found.bytes,
-    rows: found.rows.position.length,
+    // Nothing was read of a conversation that is cut before its first response.
+    bytes: rows === 0 ? 0 : found.bytes,
+    rows,
     ...(skill === undefined ? {} : { skill }),
-    ...(floorNats === undefined || isCut(found, conversation) ? {} : { floor_nats: floorNats }),
+    ...(floorNats === undefined || rows === 0 || isCut(found, conversation) ? {} : { floor_nats: floorNats }),
   };
 }
 
