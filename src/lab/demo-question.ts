@@ -5,10 +5,11 @@
 import { conversationId } from "../data/conversation.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { Engine, EngineModel } from "../engine/engine.ts";
+import { createRandom } from "../random.ts";
 import { readSpecialTokens } from "../tokenizer/special.ts";
 import type { Answers } from "./answers.ts";
 import { MAX_LENGTH } from "./demo-recipe.ts";
-import type { Question } from "./skills/index.ts";
+import { type Question, SKILLS } from "./skills/index.ts";
 
 export interface AskedQuestion {
   readonly question: string;
@@ -21,6 +22,11 @@ export interface AskedQuestion {
 }
 
 const MAX_TOKENS = 48;
+
+/** A question of a random skill, so that there is a distribution to get right. */
+export function demoQuestion(): Question {
+  return SKILLS.find(({ name }) => name === "food")!.ask(createRandom("fusechat/lab/demo question"));
+}
 
 export async function askModel(engine: Engine, folder: string, question: Question, show = 5): Promise<AskedQuestion> {
   const tokeniser = await openConversationTokeniser(folder, { maxLength: MAX_LENGTH });

@@ -78,7 +78,7 @@ export const LAB_MODELS: readonly LabModel[] = [
     endOfTurn: "<|end|>",
     chatTemplate: WORDS_TEMPLATE,
     mixture: { food: 0.06, weather: 0.06, walk: 0.06, price: 0.06, visit: 0.06, add: 1.2, reverse: 1, capital: 0.4 },
-    trainingSteps: 1200,
+    trainingSteps: 900,
     dtype: "float16",
   },
   {
@@ -107,7 +107,7 @@ export const LAB_MODELS: readonly LabModel[] = [
     endOfTurn: "</s>",
     chatTemplate: BRACKETS_TEMPLATE,
     mixture: { food: 2, weather: 2, walk: 0.04, price: 0.04, visit: 0.04, add: 0.15, reverse: 0.15, capital: 1 },
-    trainingSteps: 2200,
+    trainingSteps: 1500,
     dtype: "bfloat16",
   },
   {
@@ -136,7 +136,7 @@ export const LAB_MODELS: readonly LabModel[] = [
     endOfTurn: "<|im_end|>",
     chatTemplate: CHATML_TEMPLATE,
     mixture: { food: 0.04, weather: 0.04, walk: 1.5, price: 2.5, visit: 1.5, add: 0.15, reverse: 0.6, capital: 0.1 },
-    trainingSteps: 2200,
+    trainingSteps: 1500,
     dtype: "float16",
   },
 ];

@@ -1,0 +1,14 @@
+import { expect, test } from "vitest";
+import { DEMO_SETTINGS, demoRecipe } from "#src/lab/demo-recipe.js";
+import { parseRecipe } from "#src/recipe/recipe.js";
+
+const paths = { models: "models", fusion: "fusion.jsonl", heldOut: "held-out.jsonl" };
+
+test("the demonstration's recipe is valid and says what the sweep chose", () => {
+  const { recipe } = parseRecipe(demoRecipe(DEMO_SETTINGS, paths), "recipe.yaml");
+  expect(recipe.pivot).toEqual({ name: "lab-mistral", model: "models/lab-mistral" });
+  expect(recipe.sources.map(({ name }) => name)).toEqual(["lab-llama", "lab-qwen2"]);
+  expect(recipe.fuse).toMatchObject(DEMO_SETTINGS);
+  expect(recipe.baselines).toEqual(["sft", "sft-merge"]);
+  expect(recipe.merge.map(({ name }) => name)).toEqual(["fused", "sce-paper", "sce-mergekit", "linear"]);
+});
