@@ -1,0 +1,162 @@
+/**
+ * Merging of random bfloat16 checkpoints, Llama-shaped: the time of `sce` (select_topk 0.1, its three variants) and of
+ * `linear`, beside the time that merely reading all inputs and writing as many bytes as the output takes in the same
+ * run. Prints GB/s (inputs and output together), nanoseconds an entry, and the peak memory of the process.
+ *
+ *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only sce-fusechat]
+ *
+ * Parameters in millions.
+ */
+import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { openSafetensorsWriter } from "../dist/formats/safetensors.js";
+import { mergeModels } from "../dist/merge/merge.js";
+import { createRandom } from "../dist/random.js";
+
+const { values } = parseArgs({
+  options: {
+    parameters: { type: "string", default: "60" },
+    models: { type: "string", default: "5" },
+    rms: { type: "string", default: "1e-3" },
+    only: { type: "string" },
+  },
+});
+const MODELS = Number(values.models);
+const RMS = Number(values.rms);
+const shapes = shapesOf(Number(values.parameters) * 1e6);
+const entries = shapes.reduce((total, { shape }) => total + product(shape), 0);
+const names = ["base", ...Array.from({ length: MODELS }, (_, j) => `model-${j + 1}`)];
+
+const folder = await mkdtemp(join(tmpdir(), "fusechat-bench-merge-"));
+try {
+  for (const [j, name] of names.entries()) await writeModel(join(folder, name), j);
+  console.log(`${MODELS} models and a base of ${(entries / 1e6).toFixed(1)} M parameters, updates of rms ${RMS}`);
+  // Twice: the first reading also warms the file cache for all that follow.
+  await readAndWrite();
+  const copy = await readAndWrite();
+  const bytes = 2 * entries * (names.length + 1);
+  report("read inputs, write output", copy, bytes);
+  const sce = (variant) => ({
+    merge_method: "sce",
+    base_model: "base",
+    parameters: { select_topk: 0.1, variant },
+    models: names.slice(1).map((model) => ({ model })),
+  });
+  const methods = {
+    linear: { merge_method: "linear", parameters: { weight: 1 }, models: names.slice(1).map((model) => ({ model })) },
+    "sce-fusechat": sce("fusechat"),
+    "sce-paper": sce("paper"),
+    "sce-mergekit": sce("mergekit"),
+  };
+  for (const [name, config] of Object.entries(methods)) {
+    if (values.only !== undefined && values.only !== name) continue;
+    const out = join(folder, "out");
+    const seconds = await time(() => mergeModels(config, { out, baseFolder: folder }, { reporter: { report() {} } }));
+    await rm(out, { recursive: true });
+    const read = name === "linear" ? 2 * entries * (names.length - 1) : 2 * entries * names.length;
+    report(name, seconds, read + 2 * entries, copy);
+  }
+  console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
+} finally {
+  await rm(folder, { recursive: true });
+}
+
+function report(name, seconds, bytes, copy) {
+  const parts = [
+    name.padEnd(26),
+    `${seconds.toFixed(2)} s`,
+    `${(bytes / seconds / 1e9).toFixed(2)} GB/s`,
+    `${((seconds / entries) * 1e9).toFixed(1)} ns an entry`,
+  ];
+  if (copy !== undefined) parts.push(`${((copy / seconds) * 100).toFixed(0)} % of the files' speed`);
+  console.log(parts.join("  "));
+}
+
+/** What a merge cannot do without: every input byte once, and the output's, flushed. */
+async function readAndWrite() {
+  return time(async () => {
+    const chunk = new Uint8Array(1 << 22);
+    for (const name of names) {
+      const handle = await open(join(folder, name, "model.safetensors"));
+      for (;;) {
+        const { bytesRead } = await handle.read(chunk, 0, chunk.length);
+        if (bytesRead === 0) break;
+      }
+      await handle.close();
+    }
+    const handle = await open(join(folder, "copy"), "w");
+    for (let done = 0; done < 2 * entries; done += chunk.length) {
+      await handle.write(chunk, 0, Math.min(chunk.length, 2 * entries - done));
+    }
+    await handle.sync();
+    await handle.close();
+    await rm(join(folder, "copy"));
+  });
+}
+
+async function time(work) {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
+}
+
+/** A Llama of about so many parameters: 12 layers, vocabulary 32,000, the hidden size that fits. */
+function shapesOf(parameters) {
+  const layers = 12;
+  let hidden = 64;
+  while (layers * 12 * (hidden + 64) ** 2 + 2 * 32000 * (hidden + 64) <= parameters) hidden += 64;
+  const list = [{ name: "model.embed_tokens.weight", shape: [32000, hidden] }];
+  for (let layer = 0; layer < layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    for (const matrix of ["q", "k", "v", "o"]) {
+      list.push({ name: `${prefix}.self_attn.${matrix}_proj.weight`, shape: [hidden, hidden] });
+    }
+    const wide = Math.round((hidden * 8) / 3 / 64) * 64;
+    list.push({ name: `${prefix}.mlp.gate_proj.weight`, shape: [wide, hidden] });
+    list.push({ name: `${prefix}.mlp.up_proj.weight`, shape: [wide, hidden] });
+    list.push({ name: `${prefix}.mlp.down_proj.weight`, shape: [hidden, wide] });
+    list.push({ name: `${prefix}.input_layernorm.weight`, shape: [hidden] });
+    list.push({ name: `${prefix}.post_attention_layernorm.weight`, shape: [hidden] });
+  }
+  list.push({ name: "model.norm.weight", shape: [hidden] }, { name: "lm_head.weight", shape: [32000, hidden] });
+  return list;
+}
+
+/** Weights of rms 0.02 (a pool of normal deviates, from another place in each tensor) and updates of rms RMS. */
+async function writeModel(path, model) {
+  await mkdir(path);
+  await writeFile(join(path, "config.json"), JSON.stringify({ model_type: "llama", torch_dtype: "bfloat16" }));
+  const random = createRandom(`bench merge ${model}`);
+  const pool = normals("bench merge base");
+  const updates = normals(`bench merge updates ${model}`);
+  const writer = await openSafetensorsWriter(
+    join(path, "model.safetensors"),
+    shapes.map((shape) => ({ ...shape, dtype: "BF16" })),
+    {},
+  );
+  for (const { shape, name } of shapes) {
+    const offset = name.length * 7919;
+    const other = random.integer(pool.length);
+    const scale = model === 0 ? 0 : RMS;
+    const values = new Float32Array(product(shape));
+    const bits = new Uint32Array(values.buffer);
+    const rounded = new Uint16Array(values.length);
+    for (let i = 0; i < values.length; i++) {
+      values[i] = 0.02 * pool[(offset + i) % pool.length] + scale * updates[(other + i * 3) % updates.length];
+      rounded[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
+    }
+    await writer.write(new Uint8Array(rounded.buffer));
+  }
+  await writer.commit();
+}
+
+function normals(seed) {
+  const random = createRandom(seed);
+  return Float32Array.from({ length: 1000003 }, () => random.normal());
+}
+
+function product(shape) {
+  return shape.reduce((total, extent) => total * extent, 1);
+}
