@@ -7,7 +7,7 @@ export function formatTable(values: Readonly<Record<string, unknown>>, indent = 
   return Object.entries(values)
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => {
-      const label = indent + key.replaceAll("_", " ").padEnd(width);
+      const label = indent + words(key).padEnd(width);
       if (isRecord(value)) return `${label.trimEnd()}\n${formatTable(value, `${indent}  `)}`;
       if (Array.isArray(value) && value.some(isRecord)) {
         return [label.trimEnd(), ...value.map((item) => `${indent}  ${formatInline(item)}`)].join("\n");
@@ -26,10 +26,15 @@ function formatInline(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.map(formatInline).join(", ");
   if (isRecord(value)) {
     return Object.entries(value)
-      .map(([key, item]) => `${key.replaceAll("_", " ")} ${formatInline(item)}`)
+      .map(([key, item]) => `${words(key)} ${formatInline(item)}`)
       .join(", ");
   }
   return String(value);
+}
+
+/** `held_out` is our own key; `self_attn.q_proj` is the name of a tensor and stays as it is. */
+function words(key: string): string {
+  return key.includes(".") ? key : key.replaceAll("_", " ");
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

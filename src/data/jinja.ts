@@ -1,8 +1,8 @@
 /**
  * Chat templates as transformers renders them. The Jinja of `@huggingface/jinja` differs from Python's in a few places
- * that published templates use; they are put right in the parsed tree: `strip`, `lstrip`, `rstrip` and `trim` become
- * calls of functions of ours (the library ignores their argument and trims by JavaScript's idea of white space), and
- * so does `raise_exception`, because the library's throws an error that cannot be told from an internal one.
+ * that published templates use; in the parsed tree they become calls of functions of ours: `strip`, `lstrip`, `rstrip`
+ * and `trim` (the library ignores their argument and trims by JavaScript's idea of white space), `==` and `!=` (by
+ * JavaScript's, a text of blanks equals false), and `raise_exception`, whose error could not be told from others.
  */
 import { Template } from "@huggingface/jinja";
 
@@ -17,6 +17,8 @@ export type CompiledTemplate = (context: TemplateContext) => string;
 /** Names that no template uses, for the functions put in by the rewriting. */
 const STRIP = { strip: "fusechat_strip", lstrip: "fusechat_lstrip", rstrip: "fusechat_rstrip" } as const;
 const REFUSE = "fusechat_refuse";
+const EQUAL = "fusechat_equal";
+const UNEQUAL = "fusechat_unequal";
 
 /** Python's `str.isspace`: what `str.strip` removes. U+FEFF is no white space there, U+001C to U+001F and U+0085 are. */
 const PYTHON_SPACES =
@@ -24,7 +26,8 @@ const PYTHON_SPACES =
 
 /** Parses once; throws where the template's syntax is wrong. */
 export function compileTemplate(source: string): CompiledTemplate {
-  const template = new Template(source);
+  // Jinja reads every kind of line end as a line feed; the library would leave the \r of \r\n behind.
+  const template = new Template(source.replace(/\r\n|\r/g, "\n"));
   rewrite(template.parsed);
   return (context) =>
     template.render({
@@ -32,6 +35,8 @@ export function compileTemplate(source: string): CompiledTemplate {
       [STRIP.strip]: (text: unknown, characters?: unknown) => strip(text, characters, true, true),
       [STRIP.lstrip]: (text: unknown, characters?: unknown) => strip(text, characters, true, false),
       [STRIP.rstrip]: (text: unknown, characters?: unknown) => strip(text, characters, false, true),
+      [EQUAL]: equals,
+      [UNEQUAL]: (left: unknown, right: unknown) => !equals(left, right),
       [REFUSE]: (message: unknown) => {
         throw new TemplateRefusal(typeof message === "string" ? message : "the template refuses the conversation");
       },
@@ -53,6 +58,32 @@ function strip(text: unknown, characters: unknown, left: boolean, right: boolean
   if (typeof text !== "string")
     throw new Error(`expected a text to strip, found ${text === undefined ? "nothing" : typeof text}`);
   return stripPython(text, typeof characters === "string" ? characters : PYTHON_SPACES, left, right);
+}
+
+/** Python's `==` on the library's values: numbers and booleans by value, a text equals nothing but a text. */
+function equals(left: unknown, right: unknown): boolean {
+  if (isNumeric(left) && isNumeric(right)) return Number(left) === Number(right);
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return (
+      left.length === right.length && left.every((item, index) => equals(unwrapped(item), unwrapped(right[index])))
+    );
+  }
+  if (left instanceof Map && right instanceof Map) {
+    return (
+      left.size === right.size &&
+      [...left].every(([key, item]) => right.has(key) && equals(unwrapped(item), unwrapped(right.get(key))))
+    );
+  }
+  return left === right;
+}
+
+function isNumeric(value: unknown): boolean {
+  return typeof value === "number" || typeof value === "boolean";
+}
+
+/** Members of the library's lists and objects are wrapped, the values handed to a function are not. */
+function unwrapped(member: unknown): unknown {
+  return typeof member === "object" && member !== null && "value" in member ? member.value : member;
 }
 
 type Node = Record<string, unknown>;
@@ -84,13 +115,24 @@ function rewriteNode(node: Node): void {
     } else if (callee.type === "Identifier" && callee.value === "raise_exception") {
       node.callee = identifier(REFUSE);
     }
+  } else if (node.type === "BinaryExpression" && isNode(node.operator)) {
+    const operator = node.operator.value;
+    if (operator !== "==" && operator !== "!=") return;
+    become(node, {
+      type: "CallExpression",
+      callee: identifier(operator === "==" ? EQUAL : UNEQUAL),
+      args: [node.left, node.right],
+    });
   } else if (node.type === "FilterExpression" && isNode(node.filter) && isNode(node.operand)) {
     if (node.filter.type === "Identifier" && node.filter.value === "trim") {
-      const { operand } = node;
-      for (const key of Object.keys(node)) delete node[key];
-      Object.assign(node, { type: "CallExpression", callee: identifier(STRIP.strip), args: [operand] });
+      become(node, { type: "CallExpression", callee: identifier(STRIP.strip), args: [node.operand] });
     }
   }
+}
+
+function become(node: Node, other: Node): void {
+  for (const key of Object.keys(node)) delete node[key];
+  Object.assign(node, other);
 }
 
 function identifier(value: string): Node {

@@ -71,8 +71,8 @@ export function clustersOf(text: string): string[] {
 const joining = new Map<string, boolean>();
 
 /**
- * True where the character, or the first of its decomposition (U+16D68 begins with a joining U+16D67), has a
- * combining class other than 0 or is the second half of a canonical composition.
+ * True where the first character of its decomposition (itself, mostly) has a combining class other than 0 or is the
+ * second half of a canonical composition. The first matters: a character of class 0 can decompose into joining ones.
  */
 function joinsPrevious(character: string): boolean {
   if (character < "\u0300") return false;

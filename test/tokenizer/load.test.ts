@@ -1,0 +1,351 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { loadTokenizer } from "#src/tokenizer/load.js";
+import { editedFolder, GOLDEN_MODELS } from "./edited-folder.ts";
+
+const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
+const SHARED = resolve(import.meta.dirname, "../../../shared");
+const hasShared = existsSync(join(SHARED, "data"));
+
+const golden = (model: string) => loadTokenizer(join(GOLDEN_MODELS, model));
+
+/** Texts that are hard on spans: marks, partial characters, literal ▁, special tokens, white space of every kind. */
+const PIECES = [
+  ..."aeH .,<>|?",
+  "  ",
+  "\n",
+  "\r\n",
+  "\t",
+  "\u0085",
+  "\ufeff",
+  "\u00a0",
+  "\u2000",
+  "\u3000",
+  "▁",
+  "\u0301",
+  "\u0323",
+  "\u0334",
+  "\u0344",
+  "\u0958",
+  "\u1100",
+  "\u1161",
+  "\u11a8",
+  "가",
+  "\u{113c2}",
+  "\u{16d67}",
+  "\u{16d68}",
+  "\u2126",
+  "早",
+  "😊",
+  "👍🏽",
+  "<s>",
+  "</s>",
+  "<unk>",
+  "<|end|>",
+  "<|im_end|>",
+  "<|end_of_turn|>",
+  "<eos>",
+  "<|eot_id|>",
+  "<0x0A>",
+  "\u0000",
+  "The",
+];
+const hardText = fc.array(fc.constantFrom(...PIECES), { maxLength: 12 }).map((pieces) => pieces.join(""));
+
+describe("spans", () => {
+  test.each(MODELS)("of %s tile any text, and tokens with their own length spell it", async (model) => {
+    const tokenizer = await golden(model);
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(hardText, fc.string({ unit: "grapheme" })), async (text) => {
+        const { ids, byteStart, byteEnd, lead } = await tokenizer.encode(text);
+        const bytes = Buffer.from(text, "utf8");
+        let position = 0;
+        for (let i = 0; i < ids.length; i++) {
+          expect(byteStart[i]).toBe(position);
+          expect(byteEnd[i]).toBeGreaterThanOrEqual(position);
+          position = byteEnd[i]!;
+          const own = tokenizer.tokenBytes(ids[i]!)?.subarray(lead[i]);
+          // Spaces may stand for ▁, and a changed cluster has other bytes: only equal lengths must be equal bytes.
+          if (own?.length === position - byteStart[i]! && text.normalize("NFC") === text) {
+            expect(Buffer.from(own).equals(bytes.subarray(byteStart[i], position))).toBe(true);
+          }
+        }
+        expect(position).toBe(bytes.length);
+      }),
+      { numRuns: 150, seed: 7 },
+    );
+  });
+
+  test("of tokens with part of a character are its true bytes", async () => {
+    const tokenizer = await golden("mistral");
+    const { byteStart, byteEnd, ids } = await tokenizer.encode("😊");
+    expect([...byteStart]).toEqual([0, 0, 1, 2, 3]);
+    expect([...byteEnd]).toEqual([0, 1, 2, 3, 4]);
+    expect([...ids].map((id) => tokenizer.tokenText(id))).toEqual(["▁", "<0xF0>", "<0x9F>", "<0x98>", "<0x8A>"]);
+  });
+
+  test("leave out the dummy prefix, and say so", async () => {
+    const tokenizer = await golden("llama");
+    const encoding = await tokenizer.encode("the</s> the");
+    expect([...encoding.ids].map((id) => tokenizer.tokenText(id))).toEqual(["▁the", "</s>", "▁", "▁the"]);
+    expect([...encoding.byteStart]).toEqual([0, 3, 7, 7]);
+    expect([...encoding.byteEnd]).toEqual([3, 7, 7, 11]);
+    expect([...encoding.lead]).toEqual([1, 0, 1, 0]);
+  });
+
+  test("tell a ▁ of the text from a space", async () => {
+    const { byteStart, byteEnd } = await (await golden("gemma2")).encode("▁ ▁");
+    expect(byteStart[0]).toBe(0);
+    expect(byteEnd.at(-1)).toBe(7);
+  });
+
+  test("of an added token take the white space after it that Rust counts as such", async () => {
+    const { byteEnd, ids } = await (await golden("phi3")).encode("<|end|>\u0085\u3000 \ufeffa");
+    expect(ids[0]).toBe(460);
+    expect(byteEnd[0]).toBe(7 + 2 + 3 + 1);
+  });
+
+  test("of a cluster that NFC changes belong to its first token", async () => {
+    const tokenizer = await golden("qwen2");
+    const { byteStart, byteEnd } = await tokenizer.encode("xe\u0301y");
+    // é is two byte tokens: the first takes e and the mark, the second is empty at their end.
+    expect([...byteStart]).toEqual([0, 1, 4, 4]);
+    expect([...byteEnd]).toEqual([1, 4, 4, 5]);
+  });
+
+  test("of NFC are found between added tokens one by one", async () => {
+    const tokenizer = await golden("qwen3");
+    const { ids, byteStart, byteEnd } = await tokenizer.encode("e\u0301<|im_end|>\u0301a\u0323");
+    expect([...ids]).toContain(458);
+    const at = ids.indexOf(458);
+    expect([byteStart[at], byteEnd[at]]).toEqual([3, 13]);
+    expect(byteEnd.at(-1)).toBe(18);
+  });
+});
+
+describe("Metaspace pre-tokenizers", () => {
+  const withScheme = (scheme: string) =>
+    editedFolder("mistral", (tokenizer) => {
+      tokenizer.normalizer = null;
+      tokenizer.pre_tokenizer = { type: "Metaspace", replacement: "▁", prepend_scheme: scheme, split: false };
+    });
+
+  test.each([
+    ["always", [0, 3, 7], [1, 0, 1]],
+    ["first", [0, 3, 7], [1, 0, 0]],
+    ["never", [0, 3, 7], [0, 0, 0]],
+  ])("with the prefix scheme %s have true spans", async (scheme, starts, leads) => {
+    const tokenizer = await loadTokenizer(await withScheme(scheme));
+    const { byteStart, lead } = await tokenizer.encode("the</s>the");
+    const firsts = starts.map((start) => byteStart.indexOf(start));
+    expect(firsts.every((index) => index >= 0)).toBe(true);
+    expect(firsts.map((index) => lead[index])).toEqual(leads);
+    const texts = fc.sample(hardText, { numRuns: 200, seed: 3 });
+    for (const [index, encoding] of (await tokenizer.encodeBatch(texts)).entries()) {
+      expect(encoding.byteEnd.at(-1) ?? 0).toBe(Buffer.byteLength(texts[index]!));
+    }
+  });
+
+  test("put no prefix where the text begins with a space", async () => {
+    const tokenizer = await loadTokenizer(await withScheme("always"));
+    expect([...(await tokenizer.encode(" the")).lead]).toEqual([0]);
+  });
+});
+
+describe("a token's own bytes", () => {
+  test("are those of a piece, of a byte, of an added token that is text, and none for a special token", async () => {
+    const tokenizer = await loadTokenizer(
+      await editedFolder("mistral", (file) => {
+        file.added_tokens.push({ ...file.added_tokens[0], id: 479, content: "<tool>", special: false });
+      }),
+    );
+    const text = (id: number) => {
+      const bytes = tokenizer.tokenBytes(id);
+      return bytes === null ? null : Buffer.from(bytes).toString("utf8");
+    };
+    const idOf = async (piece: string) => (await tokenizer.encode(piece)).ids.at(-1)!;
+    expect(text(await idOf("the"))).toBe(" the");
+    expect(tokenizer.tokenRank(await idOf("the"))).toBe(0);
+    expect([...tokenizer.tokenBytes(await idOf("\u0001"))!]).toEqual([1]);
+    expect(tokenizer.tokenRank(await idOf("\u0001"))).toBe(1);
+    expect(text(479)).toBe("<tool>");
+    expect(tokenizer.tokenRank(479)).toBe(2);
+    expect(text(1)).toBeNull();
+    expect(tokenizer.isSpecial(1)).toBe(true);
+    expect(tokenizer.size).toBe(480);
+    expect(tokenizer.tokenBytes(480)).toBeNull();
+    expect(tokenizer.tokenText(-1)).toBeNull();
+    expect(tokenizer.decode([1, await idOf("the"), 479, 100_000])).toBe(" the<tool>");
+  });
+
+  test("are U+FFFD in a text that they do not complete", async () => {
+    const tokenizer = await golden("qwen2");
+    const { ids } = await tokenizer.encode("😊");
+    expect(tokenizer.decode(ids)).toBe("😊");
+    expect(tokenizer.decode(ids.slice(0, 1))).toBe("\ufffd");
+  });
+});
+
+describe("the first token of bytes", () => {
+  test("has no dummy prefix and knows no added tokens", async () => {
+    const tokenizer = await golden("mistral");
+    const first = async (text: string) => tokenizer.tokenText(await tokenizer.firstTokenOf(Buffer.from(text)));
+    expect(await first("the rest")).not.toBe("▁the");
+    expect(await first(" the rest")).toBe("▁the");
+    expect(await first("</s>")).toBe("<");
+    expect(await tokenizer.firstTokenOf(new Uint8Array(0))).toBe(-1);
+  });
+
+  test("of bytes that are not UTF-8 is a byte piece, or what the merges make of them", async () => {
+    const sentencepiece = await golden("mistral");
+    expect(sentencepiece.tokenText(await sentencepiece.firstTokenOf(Uint8Array.of(0x9f, 0x98)))).toBe("<0x9F>");
+    const byteLevel = await golden("qwen2");
+    const id = await byteLevel.firstTokenOf(Uint8Array.of(0x9f, 0x98));
+    expect(byteLevel.tokenBytes(id)![0]).toBe(0x9f);
+    expect(await byteLevel.firstTokenOf(Buffer.from([0x61, 0xf0, 0x9f]))).toBe(
+      await byteLevel.firstTokenOf(Buffer.from("a")),
+    );
+  });
+});
+
+test("an added token that only tokenizer_config.json lists is recognised", async () => {
+  const folder = await editedFolder("qwen2", (file) => {
+    file.added_tokens = file.added_tokens.filter((token) => token.content !== "<|im_end|>");
+  });
+  const tokenizer = await loadTokenizer(folder);
+  expect([...(await tokenizer.encode("<|im_end|>")).ids]).toEqual([408]);
+  expect(tokenizer.isSpecial(408)).toBe(true);
+});
+
+test("truncation and padding in the file are not applied", async () => {
+  const folder = await editedFolder("qwen2", (file) => {
+    Object.assign(file, {
+      truncation: { direction: "Right", max_length: 2, strategy: "LongestFirst", stride: 0 },
+      padding: {
+        strategy: { Fixed: 9 },
+        direction: "Right",
+        pad_to_multiple_of: null,
+        pad_id: 0,
+        pad_type_id: 0,
+        pad_token: "x",
+      },
+    });
+  });
+  expect((await (await loadTokenizer(folder)).encode("abcd")).byteEnd.at(-1)).toBe(4);
+});
+
+describe("refused", () => {
+  test("are texts with half of a surrogate pair", async () => {
+    await expect((await golden("qwen2")).encode("a\ud83d")).rejects.toThrow(/half of a surrogate pair/);
+  });
+
+  test.each([
+    ["a Unigram model", (file) => Object.assign(file.model, { type: "Unigram" }), /a Unigram model is not supported/],
+    ["no byte fallback", (file) => Object.assign(file.model, { byte_fallback: false }), /without byte fallback/],
+    ["dropout", (file) => Object.assign(file.model, { dropout: 0.1 }), /a model with dropout is not supported/],
+    ["lower-casing", (file) => Object.assign(file, { normalizer: { type: "Lowercase" } }), /the normaliser Lowercase/],
+    [
+      "an id twice",
+      (file) => Object.assign(file.model.vocab, { again: 5 }),
+      /the id 5 of "again" is given to two pieces/,
+    ],
+    ["an id that is no number", (file) => Object.assign(file.model.vocab, { odd: "x" }), /found "x" for "odd"/],
+    ["an absurd id", (file) => Object.assign(file.model.vocab, { odd: 1e12 }), /expected ids of 0 to 4194304/],
+    ["no vocabulary", (file) => Object.assign(file.model, { vocab: [] }), /model.vocab to map pieces to ids/],
+    ["no model", (file) => Object.assign(file, { model: null }), /not a tokenizer: model/],
+    [
+      "white space split away",
+      (file) => Object.assign(file, { pre_tokenizer: { type: "WhitespaceSplit" } }),
+      /WhitespaceSplit/,
+    ],
+    [
+      "an added token in the wrong place",
+      (file) => file.added_tokens.push({ ...file.added_tokens[0], id: 600, content: "<far>" }),
+      /the added token "<far>" has the id 600, but its place in the file makes it 479/,
+    ],
+  ] as [string, (file: Parameters<Parameters<typeof editedFolder>[1]>[0]) => unknown, RegExp][])(
+    "is a tokenizer with %s",
+    async (_, edit, message) => {
+      const folder = await editedFolder("mistral", (file) => {
+        edit(file);
+      });
+      await expect(loadTokenizer(folder)).rejects.toThrow(message);
+      await expect(loadTokenizer(folder)).rejects.toThrow(join(folder, "tokenizer.json"));
+    },
+  );
+
+  test("is a file that is not JSON, or is missing", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "fusechat-tokenizer-"));
+    await expect(loadTokenizer(folder)).rejects.toThrow(/tokenizer\.json: no such file/);
+    await writeFile(join(folder, "tokenizer.json"), '{"model": ');
+    await expect(loadTokenizer(folder)).rejects.toThrow(
+      /tokenizer\.json:1:11: expected JSON, found the end of the file/,
+    );
+  });
+
+  test("is a text that the tokens do not spell", async () => {
+    const folder = await editedFolder("mistral", (file) => {
+      file.model.vocab.unused = file.model.vocab["<0xF0>"]!;
+      delete file.model.vocab["<0xF0>"];
+    });
+    await expect((await loadTokenizer(folder)).encode("a 😊")).rejects.toThrow(
+      /token \d+ \("<unk>"\) does not spell the text at byte 2/,
+    );
+  });
+});
+
+describe.runIf(hasShared)("published tokenizers", () => {
+  interface GoldenSpans {
+    tokenizer: string;
+    label: string;
+    text: string;
+    ids: number[];
+    byte_start: number[];
+    byte_end: number[];
+  }
+
+  test("have the golden ids and spans on all 210 texts", async () => {
+    const lines = readFileSync(join(SHARED, "golden/align/spans.jsonl"), "utf8").trim().split("\n");
+    const cases = lines.map((line): GoldenSpans => JSON.parse(line));
+    expect(cases.length).toBe(210);
+    for (const name of new Set(cases.map((one) => one.tokenizer))) {
+      const tokenizer = await loadTokenizer(join(SHARED, "data/tokenizers", name));
+      for (const one of cases.filter(({ tokenizer: of }) => of === name)) {
+        const { ids, byteStart, byteEnd } = await tokenizer.encode(one.text);
+        expect([one.label, [...ids], [...byteStart], [...byteEnd]]).toEqual([
+          one.label,
+          one.ids,
+          one.byte_start,
+          one.byte_end,
+        ]);
+      }
+    }
+  });
+
+  test.each([
+    ["openchat-3.5", "smollm2"],
+    ["qwen2.5", "openchat-3.5"],
+  ])("%s begins the texts of %s's tokens as the golden maps say", async (pivotName, sourceName) => {
+    const { readSafetensors } = await import("#src/formats/safetensors.js");
+    const { tensors } = await readSafetensors(join(SHARED, "golden/align/maps.safetensors"));
+    const column = (name: string) => tensors.get(`${pivotName}.${sourceName}.${name}`)!.data as Int32Array;
+    const pivot = await loadTokenizer(join(SHARED, "data/tokenizers", pivotName));
+    const source = await loadTokenizer(join(SHARED, "data/tokenizers", sourceName));
+    const exact = column("exact");
+    const found = await Promise.all(
+      [...column("token")].map(async (id, index) => {
+        const bytes = source.tokenBytes(id);
+        return bytes === null || exact[index]! >= 0 ? -1 : await pivot.firstTokenOf(bytes);
+      }),
+    );
+    expect(found).toEqual([...column("prefix")]);
+  });
+});
+
+test.runIf(!hasShared)("skipped: ../shared is not there, so published tokenizers are not compared", () => {
+  expect(hasShared).toBe(false);
+});
