@@ -115,7 +115,7 @@ export function alignPart(
   const { swaps } = plan.survey;
   const from = source.side.shard;
   const { topK } = from.metadata;
-  const swapped = new Int32Array(topK);
+  const sources = new Int32Array(topK);
   const shared = plan.sequence.align(
     pivot.side.spans,
     pivot.from,
@@ -129,12 +129,11 @@ export function alignPart(
     if (sourceRow[row] === -1) continue;
     const at = (source.from + sourceRow[row]!) * topK;
     const swap = swaps.between(pivot.side, row, source.side, source.from + sourceRow[row]!);
-    if (swap === null) {
-      transfer.row(from.topId, from.topLogp, at, at, topK, topId, topLogp, row * plan.width);
-      continue;
-    }
-    for (let k = 0; k < topK; k++) swapped[k] = swappedSource(swap.textOf, from.topId[at + k]!, plan.sourceVocabulary);
-    transfer.row(swapped, from.topLogp, 0, at, topK, topId, topLogp, row * plan.width);
+    if (swap === null) for (let k = 0; k < topK; k++) sources[k] = from.topId[at + k]!;
+    else
+      for (let k = 0; k < topK; k++)
+        sources[k] = swappedSource(swap.textOf, from.topId[at + k]!, plan.sourceVocabulary);
+    transfer.row(sources, from.topLogp, at, topId, topLogp, row * plan.width);
   }
   return shared;
 }

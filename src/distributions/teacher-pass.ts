@@ -9,7 +9,7 @@ import { tokenIds } from "./shard-file.ts";
 /** Tokens handed to the engine at once: enough for it to sort by length, few enough that progress shows. */
 const BATCH_TOKENS = 32_768;
 
-/** Computes the rows of all conversations; `onProgress` hears how many are done. */
+/** Computes the rows of all conversations; `onProgress` hears how many are done, while some are left. */
 export async function computeShard(
   model: EngineModel,
   metadata: DistributionsMetadata,
@@ -39,7 +39,7 @@ export async function computeShard(
     for (let k = 0; k < topLogp.length; k++)
       shard.topLogp[firstRow * topK + k] = numberToHalf(Math.min(0, topLogp[k]!));
     done += batch.length;
-    onProgress(done);
+    if (done < conversations.length) onProgress(done);
   }
   return shard;
 }
