@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { entropyNats } from "#src/lab/answers.js";
 import { drawConversations } from "#src/lab/conversations.js";
 import { SKILLS } from "#src/lab/skills/index.js";
 import { createRandom } from "#src/random.js";
@@ -47,18 +46,6 @@ test("the floor of a conversation is the sum of -log P of its answers", () => {
   const first = question.answers.get(visit.turns[1]!.content)!;
   const second = question.next!(visit.turns[1]!.content).answers.get(visit.turns[3]!.content)!;
   expect(visit.floorNats).toBeCloseTo(-Math.log(first) - Math.log(second), 10);
-});
-
-test("the mean floor of food agrees with its entropy over all people", () => {
-  const mixture = Object.fromEntries(SKILLS.map((skill) => [skill.name, skill.name === "food" ? 1 : 0]));
-  const floors = drawConversations("entropy", 3000, mixture).map((conversation) => conversation.floorNats!);
-  const mean = floors.reduce((sum, nats) => sum + nats, 0) / floors.length;
-  const food = SKILLS.find((skill) => skill.name === "food")!;
-  const random = createRandom("people");
-  const entropies = Array.from({ length: 3000 }, () => entropyNats(food.ask(random).answers));
-  const expected = entropies.reduce((sum, nats) => sum + nats, 0) / entropies.length;
-  // The floor of one conversation varies by about 1.3 nats: four standard errors of 3,000 are 0.1.
-  expect(Math.abs(mean - expected)).toBeLessThan(0.1);
 });
 
 test("deterministic skills have a floor of zero", () => {
