@@ -101,6 +101,9 @@ export function checkOptions(options: FuseOptions): void {
   if (options.conversations.length === 0) {
     throw inputError("fuse", "the data set is empty; expected at least one conversation");
   }
+  if (options.source !== undefined && options.aligned === undefined) {
+    throw inputError("fuse", "the source's shards say nothing without the aligned ones; add --aligned DIR");
+  }
   if (options.level === "row" && options.aligned !== undefined && options.source === undefined) {
     throw inputError(
       "fuse",

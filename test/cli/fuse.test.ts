@@ -142,6 +142,14 @@ describe("the verb", () => {
     expect(JSON.parse(await readFile(join(out, "config.json"), "utf8")).torch_dtype).toBe("bfloat16");
   });
 
+  test("ends with 1 and leaves nothing behind when the training diverges", async () => {
+    const out = join(folder, "diverged");
+    const { exitCode, stderr } = await run(...inputs, "--out", out, "--lr", "1e30", "--batch", "8", "--epochs", "4");
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/diverged: .*step 1 of 4.*lower the learning rate/);
+    expect(await readdir(folder)).not.toContain("diverged");
+  });
+
   test.each([
     [
       ["--tail", "bukket"],
@@ -159,10 +167,10 @@ describe("the verb", () => {
 
 describe("a process killed with SIGKILL", () => {
   const main = resolve(import.meta.dirname, "../../dist/cli/main.js");
-  // Eight conversations in batches of four, eight epochs: 16 steps, a checkpoint every third.
+  // All eight conversations in every batch, in another order each: 16 steps, a checkpoint every third.
   const long = (out: string): string[] => [
     ...["fuse", ...inputs, "--aligned", join(pipeline, "aligned/qwen2"), "--out", out, "--lr", "1e-3"],
-    ...["--batch", "4", "--epochs", "8", "--checkpoint-steps", "3", "--quiet"],
+    ...["--batch", "8", "--epochs", "16", "--checkpoint-steps", "3", "--quiet"],
   ];
 
   async function contents(out: string): Promise<Record<string, string>> {

@@ -352,6 +352,8 @@ describe("input that does not belong together", () => {
       { function: "min-cd" },
       'fuse: unknown fusion function "min-cd"; did you mean "min-ce"? (there is: min-ce)',
     );
+    const { aligned: _, ...plain } = options("bad-source", { source });
+    await expect(fuse(plain)).rejects.toThrow("fuse: the source's shards say nothing without the aligned ones");
     await refused({ level: "row" }, /level "row" compares label by label and needs the source's own shards/);
   });
 
