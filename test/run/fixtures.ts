@@ -38,6 +38,8 @@ export interface Finished {
 
 export interface Command {
   readonly finished: Promise<Finished>;
+  /** What it has printed so far. */
+  printed(): { readonly stdout: string; readonly stderr: string };
   kill(signal: NodeJS.Signals): void;
   readonly pid: number;
 }
@@ -57,7 +59,7 @@ export function fusechat(arguments_: readonly string[], options: { cwd?: string 
   const finished = new Promise<Finished>((done) => {
     child.on("close", (exitCode) => done({ exitCode, stdout, stderr }));
   });
-  return { finished, kill: (signal) => child.kill(signal), pid: child.pid! };
+  return { finished, printed: () => ({ stdout, stderr }), kill: (signal) => child.kill(signal), pid: child.pid! };
 }
 
 /** SHA-256 of every file of a run that must not differ between runs, by its path. */

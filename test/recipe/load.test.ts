@@ -1,0 +1,84 @@
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadRecipe } from "#src/recipe/load.js";
+import { temporaryFolder, writeRecipe } from "../run/fixtures.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  for (const model of ["pivot", "source"]) {
+    await mkdir(join(folder, model));
+    await writeFile(join(folder, model, "config.json"), "{}");
+  }
+  await writeFile(join(folder, "data.jsonl"), "");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+test("paths are looked up beside the recipe, and become absolute", async () => {
+  const file = await writeRecipe(folder, "pivot: pivot\nsources: [./source/]\ndata: { path: data.jsonl }\n");
+  const { recipe, where } = await loadRecipe(file);
+  expect(recipe.pivot).toEqual({ name: "pivot", model: join(folder, "pivot") });
+  expect(recipe.sources).toEqual([{ name: "source", model: join(folder, "source") }]);
+  expect(recipe.data.path).toEqual([join(folder, "data.jsonl")]);
+  expect(where(["data", "path"])).toBe(`${file}:3:15 data.path`);
+});
+
+test("then from the current folder", async () => {
+  const file = await writeRecipe(folder, "pivot: pivot\nsources: [source]\ndata: { path: package.json }\n");
+  expect((await loadRecipe(file)).recipe.data.path).toEqual([join(process.cwd(), "package.json")]);
+});
+
+describe("mistakes", () => {
+  async function mistakes(text: string): Promise<string[]> {
+    const file = await writeRecipe(folder, text);
+    const error = await loadRecipe(file).then(
+      () => undefined,
+      (thrown) => thrown,
+    );
+    expect(error).toMatchObject({ exitCode: 2 });
+    return error.message.split("\n").map((line: string) => line.replaceAll(folder, "DIR"));
+  }
+
+  test("missing files are told together with the recipe's own mistakes", async () => {
+    const text =
+      "pivot: nowhere\nsources: [source, data.jsonl]\ndata: { path: [no.jsonl, pivot, source/config.toml] }\nsedd: 1\n";
+    await writeFile(join(folder, "source/config.toml"), "");
+    const here = process.cwd();
+    expect(await mistakes(text)).toEqual([
+      'DIR/recipe.yaml:4:1 sedd: unknown key; did you mean "seed"?',
+      `DIR/recipe.yaml:1:8 pivot: expected a model folder, found nothing at DIR/nowhere or ${here}/nowhere`,
+      "DIR/recipe.yaml:2:19 sources[1]: expected a model folder, found a file: DIR/data.jsonl",
+      `DIR/recipe.yaml:3:16 data.path[0]: expected a file of conversations, found nothing at DIR/no.jsonl or ${here}/no.jsonl`,
+      "DIR/recipe.yaml:3:26 data.path[1]: expected a file of conversations, found a folder: DIR/pivot",
+      'DIR/recipe.yaml:3:33 data.path[2]: expected a .jsonl, .json or .parquet file, found "config.toml"',
+    ]);
+  });
+
+  test("a Hub id that is no folder is refused with what to do instead", async () => {
+    const text = "pivot: openchat/openchat_3.5\nsources: [source]\ndata: { path: data.jsonl }\n";
+    expect(await mistakes(text)).toEqual([
+      "DIR/recipe.yaml:1:8 pivot: no folder of this name, and models are not downloaded from the Hub yet; " +
+        "fetch it yourself (hf download openchat/openchat_3.5 --local-dir openchat_3.5) and give that folder",
+    ]);
+  });
+
+  test("a folder without a config is no model", async () => {
+    await rm(join(folder, "source/config.json"));
+    expect(await mistakes("pivot: pivot\nsources: [source]\ndata: { path: data.jsonl }\n")).toEqual([
+      "DIR/recipe.yaml:2:11 sources[0]: expected a model folder, found no config.json in DIR/source",
+    ]);
+  });
+
+  test("a recipe that is not there, or not text", async () => {
+    await expect(loadRecipe(join(folder, "other.yaml"))).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${join(folder, "other.yaml")}: no such file or folder`,
+    });
+    await writeFile(join(folder, "binary.yaml"), Uint8Array.of(0x70, 0xff, 0xfe));
+    await expect(loadRecipe(join(folder, "binary.yaml"))).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${join(folder, "binary.yaml")}: expected UTF-8 text, found other bytes at offset 1`,
+    });
+  });
+});

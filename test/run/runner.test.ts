@@ -1,0 +1,219 @@
+/** The order of work, what is skipped and what is refused; the stages are fakes that write a line. */
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { failure } from "#src/errors.js";
+import { type LoadedRecipe, loadRecipe } from "#src/recipe/load.js";
+import { silent } from "#src/reporter.js";
+import { type RunStages, type RunSummary, runUnits } from "#src/run/runner.js";
+import { CONVERSATIONS, MISTRAL, QWEN2, temporaryFolder, writeRecipe } from "./fixtures.ts";
+
+/** Six units. */
+const RECIPE = `pivot: ${MISTRAL}
+sources: [${QWEN2}]
+data: { path: ${CONVERSATIONS}, held_out: 0.3 }
+fuse: { epochs: 3 }
+evaluate: []
+`;
+
+let folder: string;
+let out: string;
+let loaded: LoadedRecipe;
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  out = join(folder, "run");
+  loaded = await loadRecipe(await writeRecipe(folder, RECIPE));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** Writes a line into every output of a unit, and remembers which units were performed. */
+function fakes(interfere: (unit: string) => unknown = () => {}): RunStages & { readonly performed: string[] } {
+  const performed: string[] = [];
+  return {
+    performed,
+    plan: async () => ({ steps: 1 }),
+    renderReport: async () => "<!doctype html>",
+    perform: async (unit, context) => {
+      for (const output of unit.outputs) {
+        const path = join(context.out, /\.[a-z]+$/.test(output) ? output : join(output, "file.txt"));
+        await mkdir(dirname(path), { recursive: true });
+        await writeFile(path, `${unit.id}\n`);
+      }
+      await interfere(unit.id);
+      performed.push(unit.id);
+    },
+  };
+}
+
+function run(stages: RunStages, more: { force?: boolean; signal?: AbortSignal } = {}): Promise<RunSummary> {
+  const { recipe, text, file } = loaded;
+  return runUnits(
+    recipe,
+    { out, recipeText: text, recipeFile: file, force: more.force ?? false },
+    {
+      reporter: silent,
+      createEngine: () => Promise.reject(new Error("no unit asks for the engine")),
+      ...(more.signal === undefined ? {} : { signal: more.signal }),
+    },
+    stages,
+  );
+}
+
+test("a run leaves the recipe, the plan, all outputs with their manifests, times and the report", async () => {
+  const { units, report } = await run(fakes());
+  expect(units.every(({ skipped }) => !skipped)).toBe(true);
+  expect((await readdir(out)).sort()).toEqual([
+    ".units",
+    "aligned",
+    "data",
+    "distributions",
+    "fused",
+    "plan.json",
+    "recipe.yaml",
+    "report.html",
+    "targets",
+    "timing.jsonl",
+  ]);
+  expect(await readFile(join(out, "recipe.yaml"), "utf8")).toBe(RECIPE);
+  expect(await readFile(report, "utf8")).toBe("<!doctype html>");
+  const manifest = JSON.parse(await readFile(join(out, ".units/align--qwen2.json"), "utf8"));
+  expect(Object.keys(manifest.inputs)).toEqual(["distributions/mistral", "distributions/qwen2"]);
+  expect(Object.keys(manifest.outputs)).toEqual(["aligned/qwen2/file.txt"]);
+});
+
+describe("going on", () => {
+  test("a finished run has nothing left to do", async () => {
+    await run(fakes());
+    const again = fakes();
+    expect((await run(again)).units.every(({ skipped }) => skipped)).toBe(true);
+    expect(again.performed).toEqual([]);
+  });
+
+  test("a run that failed goes on with the unit that failed", async () => {
+    const broken = fakes((unit) => {
+      if (unit === "fuse/qwen2") throw failure("disk", "the disk is full");
+    });
+    await expect(run(broken)).rejects.toMatchObject({ exitCode: 1, message: "disk: the disk is full" });
+    const again = fakes();
+    await run(again);
+    expect(again.performed[0]).toBe("fuse/qwen2");
+    expect([...broken.performed, ...again.performed]).toEqual(fakesOfAll.performed);
+  });
+
+  const fakesOfAll = fakes();
+  beforeEach(async () => {
+    if (fakesOfAll.performed.length > 0) return;
+    const aside = out;
+    out = join(folder, "aside");
+    await run(fakesOfAll);
+    out = aside;
+  });
+
+  test("Ctrl-C finishes the unit in hand and ends with 130", async () => {
+    const controller = new AbortController();
+    const interrupted = fakes((unit) => {
+      if (unit === "align/qwen2") controller.abort();
+    });
+    await expect(run(interrupted, { signal: controller.signal })).rejects.toMatchObject({
+      exitCode: 130,
+      message: `${out}: interrupted; run the same command again to continue`,
+    });
+    expect(interrupted.performed.at(-1)).toBe("align/qwen2");
+    const again = fakes();
+    await run(again);
+    expect([...interrupted.performed, ...again.performed]).toEqual(fakesOfAll.performed);
+  });
+
+  test("an output that was removed is made again, and what comes after it stays where it is the same", async () => {
+    await run(fakes());
+    await rm(join(out, "fused"), { recursive: true });
+    const again = fakes();
+    await run(again);
+    expect(again.performed).toEqual(["merge/fused"]);
+  });
+
+  test("a broken manifest, or one of other inputs, does not count", async () => {
+    await run(fakes());
+    await writeFile(join(out, ".units/align--qwen2.json"), '{"unit": "align/qwen2", "inputs": {}, "outputs": {}}\n');
+    await writeFile(join(out, ".units/merge--fused.json"), "{");
+    const again = fakes();
+    await run(again);
+    expect(again.performed).toEqual(["align/qwen2", "merge/fused"]);
+  });
+
+  test("what a killed process was writing is removed", async () => {
+    await run(fakes());
+    await writeFile(join(out, "fused/model.safetensors.123.tmp"), "half");
+    await run(fakes());
+    expect(await readdir(join(out, "fused"))).toEqual(["file.txt"]);
+  });
+});
+
+describe("what is refused", () => {
+  test("another recipe in the directory, with the key that differs", async () => {
+    await run(fakes());
+    loaded = await loadRecipe(await writeRecipe(folder, RECIPE.replace("epochs: 3", "epochs: 4")));
+    await expect(run(fakes())).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${out}: this directory holds a run of another recipe: fuse.epochs is 3 there and 4 in ${loaded.file}; use another --out, or --force to start anew`,
+    });
+  });
+
+  test("--force starts anew", async () => {
+    await run(fakes());
+    loaded = await loadRecipe(await writeRecipe(folder, RECIPE.replace("evaluate: []", "seed: 1\nevaluate: []")));
+    const anew = fakes();
+    await run(anew, { force: true });
+    expect(anew.performed[0]).toBe("data");
+    expect(await readFile(join(out, "recipe.yaml"), "utf8")).toContain("seed: 1");
+  });
+
+  test("data that are no longer those the run began with", async () => {
+    const data = join(folder, "data.jsonl");
+    await writeFile(data, "one\n");
+    loaded = await loadRecipe(await writeRecipe(folder, RECIPE.replace(/path: [^,]+,/, `path: ${data},`)));
+    await run(fakes());
+    await writeFile(data, "two\n");
+    await expect(run(fakes())).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${out}: data.path[0] is no longer what this run began with; restore it, use another --out, or --force to start anew`,
+    });
+  });
+
+  test("a folder with other files in it, also with --force", async () => {
+    await mkdir(out);
+    await writeFile(join(out, "thesis.tex"), "precious");
+    for (const force of [false, true]) {
+      await expect(run(fakes(), { force })).rejects.toMatchObject({
+        exitCode: 2,
+        message: `${out}: expected a run directory or an empty folder, found other files and no recipe.yaml; use another --out`,
+      });
+    }
+    expect(await readdir(out)).toEqual(["thesis.tex"]);
+  });
+
+  test("a file in the place of the directory", async () => {
+    await writeFile(out, "");
+    await expect(run(fakes())).rejects.toMatchObject({
+      message: `${out}: expected a folder for the run, found a file`,
+    });
+  });
+
+  test("two runs at once", async () => {
+    const first = fakes(async (unit) => {
+      if (unit !== "data") return;
+      await expect(run(fakes())).rejects.toMatchObject({
+        exitCode: 2,
+        message: `${out}: process ${process.pid} is at work in this run directory; wait for it, or use another --out`,
+      });
+    });
+    await run(first);
+    expect(first.performed.length).toBeGreaterThan(1);
+  });
+
+  test("wrong inputs, before anything is written", async () => {
+    const stages: RunStages = { ...fakes(), plan: () => Promise.reject(failure("model", "broken")) };
+    await expect(run(stages)).rejects.toThrow("model: broken");
+    expect(await readdir(folder)).toEqual(["recipe.yaml"]);
+  });
+});

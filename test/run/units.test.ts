@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import { modelsOf } from "#src/recipe/layout.js";
+import { parseRecipe } from "#src/recipe/recipe.js";
+import { unitsOf } from "#src/run/units.js";
+
+function recipe(more = "") {
+  return parseRecipe(`pivot: p\nsources: [a, b]\ndata: { path: c.jsonl }\n${more}`, "recipe.yaml").recipe;
+}
+
+test("a recipe is a list of units in the order of the data's path", () => {
+  expect(unitsOf(recipe()).map(({ id }) => id)).toEqual([
+    "data",
+    "distributions/p",
+    "distributions/a",
+    "distributions/b",
+    "align/a",
+    "align/b",
+    "fuse/a",
+    "fuse/b",
+    "merge/fused",
+    "evaluate/p",
+    "evaluate/a",
+    "evaluate/b",
+    "evaluate/target-a",
+    "evaluate/target-b",
+    "evaluate/fused",
+    "compare",
+  ]);
+});
+
+test("sft-merge takes as many fine-tuning runs as there are targets, each with another seed", () => {
+  const units = unitsOf(recipe("baselines: [sft-merge]\nseed: 7\nmerge: [{}, { variant: paper }]"));
+  const runs = units.flatMap(({ work }) => (work.kind === "fine-tune" ? [[work.target.name, work.seed]] : []));
+  expect(runs).toEqual([
+    ["sft", 7],
+    ["sft-2", 8],
+  ]);
+  const merges = units.flatMap(({ id, after, outputs, work }) =>
+    work.kind === "merge" ? [{ id, after, outputs }] : [],
+  );
+  expect(merges).toEqual([
+    { id: "merge/fused", after: ["fuse/a", "fuse/b"], outputs: ["fused"] },
+    { id: "merge/merge-sce-paper", after: ["fuse/a", "fuse/b"], outputs: ["merges/sce-paper"] },
+    { id: "merge/sft-merge", after: ["fine-tune/sft", "fine-tune/sft-2"], outputs: ["baselines/sft-merge"] },
+  ]);
+});
+
+test("every unit comes after those it reads, and no two write the same place", () => {
+  const units = unitsOf(recipe("baselines: [sft, sft-merge]\nmerge: [{}, { method: linear }]"));
+  const seen = new Set<string>();
+  const outputs = units.flatMap((unit) => unit.outputs);
+  for (const { id, after } of units) {
+    for (const input of after) expect(seen.has(input), `${id} after ${input}`).toBe(true);
+    seen.add(id);
+  }
+  expect(seen.size).toBe(units.length);
+  expect(new Set(outputs).size).toBe(outputs.length);
+});
+
+test("without benchmarks nothing is evaluated", () => {
+  expect(unitsOf(recipe("evaluate: []")).at(-1)!.id).toBe("merge/fused");
+});
+
+test("every model of a run has a name and a folder of its own", () => {
+  const models = modelsOf(recipe("baselines: [sft-merge]\nmerge: [{}, { method: linear }]"));
+  expect(models.map(({ name, role, folder }) => `${role} ${name} in ${folder}`)).toEqual([
+    "pivot p in p",
+    "source a in a",
+    "source b in b",
+    "target target-a in targets/a",
+    "target target-b in targets/b",
+    "fused fused in fused",
+    "merge merge-linear in merges/linear",
+    "baseline sft in baselines/sft",
+    "baseline sft-2 in baselines/sft-2",
+    "baseline sft-merge in baselines/sft-merge",
+  ]);
+});
