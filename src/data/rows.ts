@@ -61,7 +61,7 @@ export function rowsOf(
       index += 1;
     const closed = index < length && encoding.byteStart[index]! < limit;
     if (closed) push(index, response.contentBytes, response.contentBytes, 0);
-    const cut = index === length && length < encoding.ids.length;
+    const cut = index >= length && length < encoding.ids.length;
     bytes += cut ? reached : response.contentBytes + (closed ? 1 : 0);
   }
   return {

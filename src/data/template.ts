@@ -162,7 +162,7 @@ function startWorker(data: TemplateWorkerData, memoryMb: number): TemplateWorker
         const full = "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
         stop(new Error(full ? "needs too much memory" : `fails: ${error.message}`));
       };
-      const onExit = (): void => stop(new Error("ended its thread"));
+      const onExit = (): void => stop(new Error("ended its worker thread"));
       const finish = (): void => {
         clearTimeout(timer);
         worker.off("message", onMessage);

@@ -1,0 +1,220 @@
+import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { inspectVerb } from "#src/cli/inspect.js";
+import { runCommandLine } from "#src/cli/program.js";
+import { writeSafetensors } from "#src/formats/safetensors.js";
+import { memoryStreams } from "./memory-streams.ts";
+
+const GOLDEN = resolve(import.meta.dirname, "../golden");
+const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
+
+async function inspect(...arguments_: string[]) {
+  const streams = memoryStreams();
+  const exitCode = await runCommandLine(["inspect", ...arguments_], streams, new AbortController().signal, [
+    inspectVerb,
+  ]);
+  return { exitCode, out: streams.stdout.text, error: streams.stderr.text };
+}
+
+const model = (name: string) => join(GOLDEN, "models", name);
+const temporary = () => mkdtemp(join(tmpdir(), "fusechat-inspect-"));
+
+async function fileWith(name: string, content: string): Promise<string> {
+  const path = join(await temporary(), name);
+  await writeFile(path, content);
+  return path;
+}
+
+const jsonLines = (text: string) =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+describe("inspect tokens", () => {
+  test("gives ids and byte spans of a file", async () => {
+    const path = await fileWith("a.txt", "Yes 😊");
+    const { out, exitCode } = await inspect("tokens", "--model", model("gemma2"), "--text-file", path, "--json");
+    expect(exitCode).toBe(0);
+    const document = JSON.parse(out);
+    expect(Object.keys(document)).toEqual(["ids", "byte_start", "byte_end"]);
+    expect(document.byte_start).toEqual([0, 1, 3, 4, 5, 6, 7]);
+    expect(document.byte_end).toEqual([1, 3, 4, 5, 6, 7, 8]);
+  });
+
+  test("gives one object a line for a file of JSON strings", async () => {
+    const path = await fileWith("a.jsonl", '"Yes"\n""\n"\\u00e9"\n');
+    const { out } = await inspect("tokens", "--model", model("qwen2"), "--texts", path, "--json");
+    expect(jsonLines(out).map(({ byte_end: ends }) => ends.at(-1))).toEqual([3, undefined, 2]);
+  });
+
+  test("shows people a line a token, parts of characters by their bytes", async () => {
+    const path = await fileWith("a.txt", "😊");
+    const { out } = await inspect("tokens", "--model", model("mistral"), "--text-file", path);
+    expect(out.split("\n").slice(0, 3)).toEqual([
+      "bytes   id  token   text",
+      '  0–0  450  ▁       ""',
+      "  0–1  243  <0xF0>  \\xf0",
+    ]);
+    expect(out).toContain("5 tokens, 4 bytes");
+  });
+
+  test.each([
+    [["--text-file", "x"], "--model: is needed by inspect tokens\n"],
+    [["--model", "x"], "inspect tokens: expected either --text-file or --texts\n"],
+    [["--model", "x", "--data", "y"], "--data: does not belong to inspect tokens\n"],
+    [["--model", "x", "--text-file", "/nowhere"], "/nowhere: no such file or folder\n"],
+  ])("refuses %j", async (arguments_, message) => {
+    expect(await inspect("tokens", ...arguments_)).toEqual({ exitCode: 2, out: "", error: message });
+  });
+
+  test("refuses a line that is no JSON string", async () => {
+    const path = await fileWith("a.jsonl", '"a"\n{}\n');
+    const { error } = await inspect("tokens", "--model", model("qwen2"), "--texts", path);
+    expect(error).toBe(`${path}:2: expected a JSON string, found {}\n`);
+  });
+});
+
+describe("inspect render", () => {
+  const data = join(GOLDEN, "pipeline/conversations.jsonl");
+
+  test.each(MODELS)("gives the golden rows of %s", async (name) => {
+    for (const [folder, length] of [
+      ["rows", "2048"],
+      ["rows-120", "120"],
+    ] as const) {
+      const { out } = await inspect("render", "--model", model(name), "--data", data, "--max-length", length, "--json");
+      expect(jsonLines(out)).toEqual(
+        jsonLines(await readFile(join(GOLDEN, "pipeline", folder, `${name}.jsonl`), "utf8")),
+      );
+    }
+  });
+
+  test("shows people the text with its rows in brackets, and refusals with their reason", async () => {
+    const { out } = await inspect("render", "--model", model("gemma2"), "--data", data);
+    expect(out).toContain("conversation 0 (8a746e55e830): 25 tokens, 3 rows, 4 bytes, 2 turns");
+    expect(out).toContain("<start_of_turn>model\n‹Y›‹es›‹<end_of_turn>›\n");
+    expect(out).toContain("conversation 4 (24276315e74d): refused: System role not supported");
+  });
+
+  test("shows where a conversation is cut", async () => {
+    const { out } = await inspect("render", "--model", model("qwen2"), "--data", data, "--max-length", "51");
+    expect(out).toContain("assistant\n‹Y›‹es›, cut here");
+  });
+
+  test("can use another model's template", async () => {
+    const arguments_ = ["render", "--model", model("qwen2"), "--data", data, "--template", "pivot"];
+    const { out } = await inspect(...arguments_, "--template-model", model("mistral"), "--json");
+    expect(jsonLines(out)[0].text).toContain("GPT4 Correct Assistant: Yes<|end_of_turn|>");
+    expect((await inspect(...arguments_)).error).toBe(
+      "--template-model: is needed with --template pivot, and with nothing else\n",
+    );
+  });
+
+  test("refuses a data file with bad lines, all of them told", async () => {
+    const path = await fileWith("a.jsonl", "{\n[]\n");
+    const { error, exitCode } = await inspect("render", "--model", model("qwen2"), "--data", path);
+    expect(exitCode).toBe(2);
+    expect(error).toBe(
+      `${path}:1: expected a JSON object, found "{", which is not JSON\n${path}:2: expected a JSON object, found a list\n`,
+    );
+  });
+});
+
+describe("inspect PATH", () => {
+  const summary = async (path: string) => JSON.parse((await inspect(path, "--json")).out);
+
+  test("summarises a model", async () => {
+    const folder = model("mistral");
+    expect(await summary(folder)).toMatchObject({
+      kind: "model",
+      architecture: "mistral",
+      supported: true,
+      layers: 2,
+      hidden_size: 48,
+      vocabulary: 479,
+      tensors: 21,
+      parameters: 83_088,
+      dtypes: { F32: 21 },
+      tokenizer: { size: 479, special_tokens: 5, bos: 1, eos: 477, stop_ids: [477] },
+    });
+    const { out } = await inspect(folder);
+    expect(out).toContain("parameters       83,088\n");
+    expect(out).toContain("  special tokens  5\n");
+  });
+
+  test("summarises a tokenizer, and says why one cannot be used", async () => {
+    const folder = await temporary();
+    await writeFile(join(folder, "tokenizer.json"), '{"model": {"type": "WordPiece"}}');
+    expect(await summary(folder)).toEqual({
+      kind: "tokenizer",
+      path: folder,
+      refused: `${join(folder, "tokenizer.json")}: a WordPiece model is not supported: only BPE models say which bytes a token stands for`,
+      bos: null,
+      eos: null,
+      stop_ids: [],
+      template: `${folder}: no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja`,
+    });
+  });
+
+  test("summarises shards, by file and by folder", async () => {
+    const distributions = join(GOLDEN, "pipeline/distributions/mistral/shard-00000.safetensors");
+    const { nats_per_byte: rate, ...figures } = await summary(distributions);
+    expect(figures).toMatchObject({ kind: "distributions", shards: 1, conversations: 8, rows: 367, bytes: 453 });
+    // Held-out figures of the golden data are compared elsewhere; this is the same sum over the training set.
+    expect(rate).toBeCloseTo(6.91681, 4);
+    expect(await summary(join(GOLDEN, "pipeline/aligned/qwen2"))).toMatchObject({
+      kind: "aligned",
+      rows: 367,
+      shared_rows: 345,
+      metadata: { pivot: "mistral", source: "qwen2", vocabulary: "exact" },
+    });
+  });
+
+  test("lists the tensors of any other safetensors file", async () => {
+    const path = join(await temporary(), "a.safetensors");
+    const tensor = { dtype: "F32", shape: [2, 3], data: new Float32Array(6) } as const;
+    await writeSafetensors(path, [["model.self_attn.weight", tensor]], { origin: "a test" });
+    expect(await summary(path)).toEqual({
+      kind: "safetensors",
+      path,
+      tensors: 1,
+      parameters: 6,
+      bytes: 24,
+      dtypes: { F32: 1 },
+      metadata: { origin: "a test" },
+      list: { "model.self_attn.weight": "F32 [2, 3]" },
+    });
+    expect((await inspect(path)).out).toContain("model.self_attn.weight  F32 [2, 3]");
+  });
+
+  test("summarises a run directory", async () => {
+    const run = await temporary();
+    await writeFile(join(run, "recipe.yaml"), "pivot: x\n");
+    await mkdir(join(run, "distributions/mistral"), { recursive: true });
+    await mkdir(join(run, ".units"));
+    await writeFile(join(run, ".units/distributions--mistral.json"), "{}");
+    expect(await summary(run)).toMatchObject({
+      kind: "run",
+      running: false,
+      finished_units: ["distributions/mistral"],
+      distributions: ["mistral"],
+      fused: false,
+    });
+  });
+
+  test.each([
+    ["/nowhere", "/nowhere: no such file or folder\n"],
+    [import.meta.filename, `${import.meta.filename}: expected a folder or a .safetensors file\n`],
+  ])("refuses %s", async (path, message) => {
+    expect(await inspect(path)).toEqual({ exitCode: 2, out: "", error: message });
+  });
+
+  test("refuses a folder that holds nothing known, and options of the other forms", async () => {
+    const folder = await temporary();
+    expect((await inspect(folder)).error).toMatch(/expected a model, tokenizer, run or shard folder/);
+    expect((await inspect(folder, "--data", "x")).error).toBe("--data: does not belong to inspect PATH\n");
+  });
+});

@@ -1,0 +1,121 @@
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { Turn } from "#src/data/conversation.js";
+import { type ChatTemplate, openRenderer, readChatTemplate, type TemplateLimits } from "#src/data/template.js";
+
+const TURNS: Turn[] = [{ role: "user", content: "Hi" }];
+
+async function folderWith(files: Record<string, unknown>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "fusechat-template-"));
+  for (const [name, value] of Object.entries(files)) {
+    await writeFile(join(folder, name), typeof value === "string" ? value : JSON.stringify(value));
+  }
+  return folder;
+}
+
+async function renderOnce(
+  source: string,
+  limits: Partial<TemplateLimits> = {},
+  tokens: ChatTemplate["specialTokens"] = {},
+) {
+  const renderer = openRenderer({ path: "some/template.jinja", source, specialTokens: tokens }, limits);
+  try {
+    return await renderer.render([{ turns: TURNS, generationPrompt: true }]);
+  } finally {
+    await renderer.dispose();
+  }
+}
+
+test("chat_template.jinja is read before tokenizer_config.json, which gives the special tokens", async () => {
+  const folder = await folderWith({
+    "chat_template.jinja": "{{ bos_token }}jinja",
+    "tokenizer_config.json": {
+      chat_template: "config",
+      bos_token: { content: "<b>" },
+      eos_token: "<e>",
+      pad_token: null,
+    },
+    "special_tokens_map.json": { unk_token: { content: "<u>" }, bos_token: "other" },
+  });
+  expect(await readChatTemplate(folder)).toEqual({
+    path: join(folder, "chat_template.jinja"),
+    source: "{{ bos_token }}jinja",
+    specialTokens: { bos_token: "<b>", eos_token: "<e>", unk_token: "<u>" },
+  });
+});
+
+test("of named templates the default is taken", async () => {
+  const named = [
+    { name: "tool_use", template: "tools" },
+    { name: "default", template: "plain" },
+  ];
+  expect((await readChatTemplate(await folderWith({ "tokenizer_config.json": { chat_template: named } }))).source).toBe(
+    "plain",
+  );
+  const folder = await folderWith({ "tokenizer_config.json": { chat_template: named.slice(0, 1) } });
+  await expect(readChatTemplate(folder)).rejects.toThrow(/expected a chat template named default, found tool_use$/);
+});
+
+test("a folder without a template is refused", async () => {
+  const folder = await folderWith({ "tokenizer_config.json": { chat_template: null } });
+  await expect(readChatTemplate(folder)).rejects.toThrow(`${folder}: no chat template`);
+});
+
+test("a template gets messages, tools as none, the generation prompt and the tokens that there are", async () => {
+  const source =
+    "{{ bos_token }}|{{ eos_token }}|{{ 'no' if tools is none }}|{{ 'no' if documents is none }}|{{ 'yes' if add_generation_prompt }}|{{ messages[0].role }}:{{ messages[0].content }}";
+  expect(await renderOnce(source, {}, { bos_token: "<b>" })).toEqual([{ text: "<b>||no|no|yes|user:Hi" }]);
+});
+
+test("many renderings keep their order", async () => {
+  const renderer = openRenderer({ path: "t", source: "{{ messages[0].content }}", specialTokens: {} });
+  const jobs = Array.from({ length: 200 }, (_, index) => ({
+    turns: [{ role: "user", content: String(index) }] as Turn[],
+    generationPrompt: false,
+  }));
+  expect(await renderer.render(jobs)).toEqual(jobs.map(({ turns }) => ({ text: turns[0]!.content })));
+  await renderer.dispose();
+});
+
+test("a refusal is an answer, and its reason is the template's", async () => {
+  expect(await renderOnce("{{ raise_exception('only users') }}")).toEqual([{ refused: "only users" }]);
+});
+
+test("a template that fails is an error that names its file", async () => {
+  await expect(renderOnce("{{ messages | nonsense }}")).rejects.toThrow(
+    /^some\/template\.jinja: the chat template fails: /,
+  );
+  await expect(renderOnce("{% if %}")).rejects.toThrow(/^some\/template\.jinja: the chat template fails: /);
+});
+
+test("a template that does not end is stopped at its deadline", async () => {
+  const endless = "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}";
+  await expect(renderOnce(endless, { deadlineMs: 300 })).rejects.toThrow(
+    "some/template.jinja: the chat template does not end within 0.3 s",
+  );
+});
+
+test("a renderer works again after it stopped a template", async () => {
+  const source =
+    "{% if messages[0].content == 'slow' %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}fast";
+  const renderer = openRenderer({ path: "t", source, specialTokens: {} }, { deadlineMs: 300 });
+  const job = (content: string) => [{ turns: [{ role: "user", content }] as Turn[], generationPrompt: false }];
+  await expect(renderer.render(job("slow"))).rejects.toThrow(/does not end/);
+  expect(await renderer.render(job("other"))).toEqual([{ text: "fast" }]);
+  await renderer.dispose();
+});
+
+test("output without measure is stopped", async () => {
+  const long = "{% for i in range(2000) %}0123456789{% endfor %}";
+  await expect(renderOnce(long, { longest: 10_000 })).rejects.toThrow(/its output is longer than 10000 characters$/);
+});
+
+test("memory without measure is stopped", async () => {
+  const large =
+    "{% set ns = namespace(x=['0123456789']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+  await expect(renderOnce(large, { memoryMb: 32, deadlineMs: 60_000 })).rejects.toThrow(
+    /^some\/template\.jinja: the chat template (needs too much memory|fails)/,
+  );
+});
