@@ -11,6 +11,16 @@ if (complaint !== undefined) {
   process.exit(2);
 }
 
+// What escapes every promise is a mistake of this program; its stack helps only those who look for it.
+for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+  process.on(event, (error: unknown) => {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const detail = process.env.FUSECHAT_DEBUG === undefined ? "" : `\n${stack}`;
+    process.stderr.write(`internal: ${message}; please report this (FUSECHAT_DEBUG=1 shows where)${detail}\n`);
+    process.exit(1);
+  });
+}
+
 // Only now, because an older Node may not even load what the verbs import.
 const { runCommandLine } = await import("./program.ts");
 const { VERBS } = await import("./verbs.ts");

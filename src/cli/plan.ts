@@ -61,7 +61,9 @@ function planTable(plan: Plan): string {
     `${training.targets + training.fine_tuning_runs} trainings of ${formatCount(training.steps)} steps ` +
       `(${formatCount(training.steps_per_epoch)} an epoch, ${formatCount(training.warmup_steps)} of warm-up), ` +
       `${about}${formatCount(training.tokens)} tokens each`,
-    `checkpoints after steps ${training.checkpoints.length === 0 ? "(none)" : training.checkpoints.join(", ")}`,
+    training.checkpoints.length === 0
+      ? "no checkpoints: a training that is interrupted starts again"
+      : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
     "",
     ...columns([
       ["stage", "disk", "memory", "time"],

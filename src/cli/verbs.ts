@@ -8,6 +8,7 @@ import { fuseVerb } from "./fuse.ts";
 import { initVerb } from "./init.ts";
 import { inspectVerb } from "./inspect.ts";
 import { labVerb } from "./lab.ts";
+import { listVerb } from "./list.ts";
 import { mergeVerb } from "./merge.ts";
 import { planVerb } from "./plan.ts";
 import { reportVerb } from "./report.ts";
@@ -27,6 +28,7 @@ export const VERBS: readonly Verb[] = [
   evaluateVerb,
   chatVerb,
   inspectVerb,
+  listVerb,
   reportVerb,
   demoVerb,
   labVerb,

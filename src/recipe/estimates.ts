@@ -21,6 +21,11 @@ export function modelBytes(parameters: number, dtype: "float32" | "float16" | "b
   return parameters * { float64: 8, float32: 4, float16: 2, bfloat16: 2 }[dtype];
 }
 
+/** Weights and two moments in float32. */
+export function checkpointBytes(parameters: number): number {
+  return 12 * parameters;
+}
+
 /** Ids are stored in two bytes up to this vocabulary. */
 function idBytes(vocabulary: number): number {
   return vocabulary > 65_536 ? 4 : 2;

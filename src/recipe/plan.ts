@@ -6,6 +6,7 @@
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import {
   alignedBytes,
+  checkpointBytes,
   distributionsBytes,
   inferenceMemory,
   modelBytes,
@@ -52,6 +53,8 @@ export interface Plan {
     /** A checkpoint is taken after these many steps. */
     readonly checkpoints: readonly number[];
     readonly tokens: number;
+    /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it. */
+    readonly checkpoint_bytes: number;
   };
   readonly stages: readonly PlannedStage[];
   readonly total: { readonly disk_bytes: number; readonly memory_bytes: number; readonly seconds: number };
@@ -76,6 +79,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, throughput: Thr
     warmup_steps: warmupSteps(steps, warmup_ratio),
     checkpoints: checkpointSteps(steps),
     tokens: epochs * pivotPlan.train_tokens,
+    checkpoint_bytes: checkpointSteps(steps).length === 0 ? 0 : 2 * checkpointBytes(pivotPlan.parameters),
   };
   const stages = planStages(recipe, inputs, { models, training, pivot, throughput });
   return {

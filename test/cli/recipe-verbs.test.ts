@@ -122,7 +122,7 @@ describe("plan", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toContain("mistral  pivot   mistral       83,088      946     367   0");
     expect(stdout).toContain(
-      "2 trainings of 12 steps (4 an epoch, 1 of warm-up), 2,838 tokens each\ncheckpoints after steps 10\n",
+      "2 trainings of 12 steps (4 an epoch, 1 of warm-up), 2,838 tokens each\ncheckpoints after steps 10, at most 2.0 MB at a time\n",
     );
     expect(stdout).toMatch(/^in all +\S+ kB|MB/m);
     expect(stdout).toMatch(/memory and time are estimates \(assumed \d+ GFLOP\/s on \d+ cores?\)/);

@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { heldOutResult } from "#src/evaluate/benchmarks/held-out.js";
+import type { RunModel } from "#src/recipe/layout.js";
+import { compareModels } from "#src/recipe/results.js";
+import { resultTable } from "#src/run/result-table.js";
+
+const MODELS: readonly RunModel[] = [
+  { name: "small", role: "pivot", folder: "/small" },
+  { name: "large", role: "source", folder: "/large" },
+  { name: "target-large", role: "target", folder: "targets/large", source: "large" },
+  { name: "fused", role: "fused", folder: "fused" },
+];
+
+/** Forty conversations of ten bytes; `nats` of each, by model. */
+function results(nats: Record<string, (index: number) => number>, refused: Record<string, number> = {}) {
+  return MODELS.map(({ name }) => {
+    const read = Array.from({ length: 40 }, (_, index) => ({
+      id: String(index),
+      nats: nats[name]!(index),
+      bytes: 10,
+      rows: 5,
+      floor_nats: 2,
+    }));
+    return heldOutResult(name, read.slice(refused[name] ?? 0), refused[name] ?? 0);
+  });
+}
+
+const comparison = compareModels(
+  MODELS,
+  results(
+    {
+      small: (index) => 12 + (index % 4),
+      large: (index) => 10 + ((index * 7) % 5),
+      "target-large": (index) => 10 + (index % 3),
+      fused: (index) => 10 + ((index + 1) % 3),
+    },
+    { large: 4 },
+  ),
+);
+
+test("every model is compared with the pivot, and the fused model with every other", () => {
+  expect(comparison.comparisons.map(({ model, against }) => `${model} - ${against}`)).toEqual([
+    "large - small",
+    "target-large - small",
+    "fused - small",
+    "fused - large",
+    "fused - target-large",
+  ]);
+  expect(comparison.models[2]).toMatchObject({ role: "target", source: "large", conversations: 40, refused: 0 });
+  expect(comparison.models[1]).toMatchObject({ conversations: 36, refused: 4 });
+});
+
+test("the table has intervals, and says what is within noise", () => {
+  const text = resultTable(comparison);
+  const lines = text.split("\n");
+  expect(lines[0]).toMatch(/^model +held-out nats per byte +above the floor +against the pivot$/);
+  expect(lines[2]).toMatch(/^small +1\.3500 \[1\.3\d{3}, 1\.3\d{3}\] +1\.1500 \[\S+, \S+\]$/);
+  expect(lines[4]).toMatch(/^target-large +1\.0975 \[.*\] +0\.8975 \[.*\] +-0\.2525 \[-0\.\d{4}, -0\.\d{4}\] better$/);
+  expect(text).toMatch(/^fused is better than small by 0\.2500 \[0\.\d{4}, 0\.\d{4}\] nats per byte \(p 0\.0001\)$/m);
+  expect(text).toMatch(
+    /^fused against target-large: within noise, \+0\.0025 \[-0\.\d{4}, \+0\.\d{4}\] nats per byte \(p \d\.\d{4}\)$/m,
+  );
+  expect(text).toContain("large was judged on 36 conversations: its template refuses 4.");
+  expect(lines.at(-1)).toBe(
+    "Intervals are 95 %, over the held-out conversations; they do not cover the draw of a training seed.",
+  );
+});
