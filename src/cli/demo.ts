@@ -2,7 +2,8 @@
 import { join, relative } from "node:path";
 import { createOnnxEngine } from "../engine/onnx/index.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
-import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS } from "../lab/demo.ts";
+import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS, SHIPPED_SWEEP } from "../lab/demo.ts";
+import { annotateReport } from "../lab/demo-notes.ts";
 import { askModel, demoQuestion } from "../lab/demo-question.ts";
 import { skillTable } from "../lab/skill-table.ts";
 import { loadRecipe } from "../recipe/load.ts";
@@ -48,6 +49,7 @@ export const demoVerb: Verb = {
       { reporter, signal, createEngine: createOnnxEngine },
     );
     const results = await readDemoResults(input.run, recipe.recipe);
+    await annotateReport(input.run, results, SHIPPED_SWEEP);
     invocation.print("After fusing (target-X: pivot fused with X; fused: SCE merge of the targets; sft: fine-tuning):");
     invocation.print(`${UNIT}\n`);
     invocation.print(`${skillTable(results.models).join("\n")}\n`);

@@ -32,8 +32,9 @@ import {
 } from "./demo-recipe.ts";
 import { LAB_MODELS } from "./models.ts";
 
-/** The models that come with the package. */
+/** The models that come with the package, and the sweep that chose the demonstration's settings. */
 export const SHIPPED_MODELS: string = fileURLToPath(new URL("../../lab/models", import.meta.url));
+export const SHIPPED_SWEEP: string = fileURLToPath(new URL("../../lab/sweep.json", import.meta.url));
 
 export interface DemoInput {
   readonly recipeFile: string;
