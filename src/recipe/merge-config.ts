@@ -1,6 +1,7 @@
 /** A recipe's merge as a merge configuration: the pivot is what the targets differ from, the targets are the models. */
 import type { MergeConfig } from "../merge/config.ts";
 import type { MergeDtype } from "../merge/dtypes.ts";
+import type { MergeMethod } from "../merge/method.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import type { RecipeMerge } from "./recipe.ts";
 
@@ -11,9 +12,8 @@ export function mergeConfigOf(
   dtype: MergeDtype,
 ): MergeConfig {
   const method = METHODS.find(({ name }) => name === merge.method)!;
-  const takesWeights = "weight" in method.modelOptions.shape;
   const models = folders.models.map((model, index) =>
-    takesWeights ? { model, parameters: { weight: merge.weights?.[index] ?? 1 } } : { model },
+    takesWeights(method) ? { model, parameters: { weight: merge.weights?.[index] ?? 1 } } : { model },
   );
   const parameters = {
     ...merge.parameters,
@@ -29,4 +29,9 @@ export function mergeConfigOf(
     dtype: "float32",
     out_dtype: dtype,
   };
+}
+
+/** True where a method's models have a weight each that the user may set. */
+export function takesWeights(method: MergeMethod): boolean {
+  return "weight" in method.modelOptions.shape;
 }

@@ -3,10 +3,9 @@
  * `parseRecipe` reads one from text and touches no file; `load.ts` finds its files.
  */
 import { basename } from "node:path";
-import { FusechatError, inputErrors } from "../errors.ts";
+import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
-import { checkMergeConfig } from "../merge/config.ts";
-import { mergeConfigOf } from "./merge-config.ts";
+import { contradictions } from "./contradictions.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
 import { type Dtype, type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
 
@@ -166,82 +165,6 @@ function writeOutMerge(merge: MergeFile, index: number): RecipeMerge {
     parameters: merge.parameters ?? {},
     dtype: merge.dtype ?? null,
   };
-}
-
-/** What the schema cannot say: names that clash, options of another method. */
-function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
-  const problems: RecipeProblem[] = [];
-  const modelPath = (path: KeyPath, reference: ModelReference): KeyPath =>
-    typeof reference === "string" ? path : [...path, reference.name === undefined ? "model" : "name"];
-  const seen = new Map<string, string>();
-  const models = [recipe.pivot, ...recipe.sources];
-  for (const [index, { name }] of models.entries()) {
-    const where = index === 0 ? "the pivot" : `sources[${index - 1}]`;
-    const path =
-      index === 0 ? modelPath(["pivot"], file.pivot) : modelPath(["sources", index - 1], file.sources[index - 1]!);
-    const other = seen.get(name.toLowerCase());
-    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) {
-      problems.push({
-        path,
-        message: `the folder's name ${JSON.stringify(name)} cannot name a model; give it one: { model: …, name: … }`,
-      });
-    } else if (other !== undefined) {
-      problems.push({
-        path,
-        message: `the name "${name}" is already that of ${other}; give it one of its own: { model: …, name: … }`,
-      });
-    } else seen.set(name.toLowerCase(), where);
-  }
-  if (recipe.data.held_out === 0 && recipe.data.held_out_path === null && recipe.evaluate.includes("held-out")) {
-    const advice = "give held_out_path, or set evaluate: []";
-    problems.push({
-      path: ["data", "held_out"],
-      message: `expected more than 0, found 0: nothing would be left to evaluate on; ${advice}`,
-    });
-  }
-  const mergeNames = new Set<string>();
-  for (const [index, merge] of recipe.merge.entries()) {
-    const path: KeyPath = Array.isArray(file.merge) ? ["merge", index] : ["merge"];
-    const given = Array.isArray(file.merge) ? file.merge[index]! : file.merge;
-    for (const option of ["variant", "select_topk"] as const) {
-      if (given[option] !== undefined && merge.method !== "sce") {
-        problems.push({
-          path: [...path, option],
-          message: `expected this only with method sce, found method ${merge.method}`,
-        });
-      }
-    }
-    if (merge.weights !== null && merge.method === "sce") {
-      problems.push({
-        path: [...path, "weights"],
-        message: "sce finds the weights of the targets itself; leave them out",
-      });
-    } else if (merge.weights !== null && merge.weights.length !== recipe.sources.length) {
-      const found = `found ${merge.weights.length}`;
-      problems.push({
-        path: [...path, "weights"],
-        message: `expected a weight for each of the ${recipe.sources.length} sources, ${found}`,
-      });
-    }
-    for (const message of optionProblems(merge, recipe)) problems.push({ path: [...path, "parameters"], message });
-    if (mergeNames.has(merge.name.toLowerCase())) {
-      problems.push({ path, message: `the merge "${merge.name}" is there twice; give one of them another name` });
-    }
-    mergeNames.add(merge.name.toLowerCase());
-  }
-  return problems;
-}
-
-/** What the method itself says of its options. */
-function optionProblems(merge: RecipeMerge, { pivot, sources }: Recipe): string[] {
-  const folders = { pivot: `pivot/${pivot.name}`, models: sources.map(({ name }) => `targets/${name}`) };
-  try {
-    checkMergeConfig(mergeConfigOf(merge, folders, "float32"), merge.method);
-    return [];
-  } catch (error) {
-    if (!(error instanceof FusechatError)) throw error;
-    return error.message.split("\n");
-  }
 }
 
 /** The first key in which two recipes differ, with both values, or null where they are the same. */

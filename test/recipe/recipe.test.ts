@@ -139,11 +139,23 @@ baseline: [sft]
     ],
     [
       `${SHORTEST}merge: { method: linear, weights: [1, 2] }`,
-      "recipe.yaml:4:35 merge.weights: expected a weight for each of the 1 sources, found 2",
+      "recipe.yaml:4:35 merge.weights: expected a weight for each source, 1 in all, found 2",
     ],
     [
       `${SHORTEST}merge: { method: linear, select_topk: 0.1 }`,
-      "recipe.yaml:4:39 merge.select_topk: expected this only with method sce, found method linear",
+      "recipe.yaml:4:39 merge.select_topk: linear has no such option; leave it out",
+    ],
+    [
+      `${SHORTEST}merge: { weights: [1] }`,
+      "recipe.yaml:4:19 merge.weights: sce finds the weights of the targets itself; leave them out",
+    ],
+    [
+      `${SHORTEST}merge: { method: linear, parameters: { normalise: false } }`,
+      'recipe.yaml:4:38 merge.parameters: linear: parameters.normalise: linear has no such parameter; did you mean "normalize"?',
+    ],
+    [
+      "pivot: a\nsources: [{ model: b, name: fused }]\ndata: { path: c.jsonl }",
+      'recipe.yaml:2:29 sources[0].name: the name "fused" is already that of a model that the run makes; give it one of its own: { model: …, name: … }',
     ],
     [
       `${SHORTEST}merge: [{}, { method: linear }, { method: linear }]`,

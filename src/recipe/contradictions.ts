@@ -1,0 +1,107 @@
+/**
+ * What a schema cannot say of a recipe: names that clash, options that belong to another method, a split that leaves
+ * nothing. Each check is a function from the recipe to its problems.
+ */
+import { FusechatError } from "../errors.ts";
+import type { KeyPath } from "../formats/yaml.ts";
+import { checkMergeConfig } from "../merge/config.ts";
+import { METHODS } from "../merge/methods/index.ts";
+import { modelsOf } from "./layout.ts";
+import { mergeConfigOf, takesWeights } from "./merge-config.ts";
+import type { RecipeProblem } from "./problems.ts";
+import type { Recipe, RecipeMerge } from "./recipe.ts";
+import type { MergeFile, ModelReference, RecipeFile } from "./schema.ts";
+
+/** `file` is what the recipe was written as: problems point into it. */
+export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
+  return [...modelNames(recipe, file), ...split(recipe), ...mergeOptions(recipe, file), ...mergeNames(recipe, file)];
+}
+
+/** Models name folders and files of a run: one name each, also where case does not count. */
+function modelNames(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
+  const problems: RecipeProblem[] = [];
+  const taken = new Map<string, string>();
+  for (const { name, role } of modelsOf(recipe)) {
+    if (role !== "pivot" && role !== "source") taken.set(name.toLowerCase(), "a model that the run makes");
+  }
+  for (const [index, { name }] of [recipe.pivot, ...recipe.sources].entries()) {
+    const reference = index === 0 ? file.pivot : file.sources[index - 1]!;
+    const path = namePath(index === 0 ? ["pivot"] : ["sources", index - 1], reference);
+    const other = taken.get(name.toLowerCase());
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) {
+      const found = `the folder's name ${JSON.stringify(name)} cannot name a model`;
+      problems.push({ path, message: `${found}; give it one: { model: …, name: … }` });
+    } else if (other !== undefined) {
+      const found = `the name "${name}" is already that of ${other}`;
+      problems.push({ path, message: `${found}; give it one of its own: { model: …, name: … }` });
+    } else taken.set(name.toLowerCase(), index === 0 ? "the pivot" : `sources[${index - 1}]`);
+  }
+  return problems;
+}
+
+/** Where the name of a model comes from. */
+function namePath(path: KeyPath, reference: ModelReference): KeyPath {
+  if (typeof reference === "string") return path;
+  return [...path, reference.name === undefined ? "model" : "name"];
+}
+
+function split({ data, evaluate }: Recipe): RecipeProblem[] {
+  if (data.held_out > 0 || data.held_out_path !== null || !evaluate.includes("held-out")) return [];
+  const message =
+    "expected more than 0, found 0: nothing would be left to evaluate on; give held_out_path, or set evaluate: []";
+  return [{ path: ["data", "held_out"], message }];
+}
+
+function mergeOptions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
+  return mergesOf(recipe, file).flatMap(({ merge, given, path }) => {
+    const method = METHODS.find(({ name }) => name === merge.method)!;
+    const problems: RecipeProblem[] = [];
+    for (const option of ["variant", "select_topk"] as const) {
+      if (given[option] === undefined || option in method.options.shape) continue;
+      problems.push({ path: [...path, option], message: `${merge.method} has no such option; leave it out` });
+    }
+    const targets = recipe.sources.length;
+    if (merge.weights !== null && !takesWeights(method)) {
+      const message = `${merge.method} finds the weights of the targets itself; leave them out`;
+      problems.push({ path: [...path, "weights"], message });
+    } else if (merge.weights !== null && merge.weights.length !== targets) {
+      const expected = `expected a weight for each source, ${targets} in all`;
+      problems.push({ path: [...path, "weights"], message: `${expected}, found ${merge.weights.length}` });
+    }
+    for (const message of refusals(merge, recipe)) problems.push({ path: [...path, "parameters"], message });
+    return problems;
+  });
+}
+
+/** What the method itself says of its options. */
+function refusals(merge: RecipeMerge, { pivot, sources }: Recipe): string[] {
+  const folders = { pivot: `pivot/${pivot.name}`, models: sources.map(({ name }) => `targets/${name}`) };
+  try {
+    checkMergeConfig(mergeConfigOf(merge, folders, "float32"), merge.method);
+    return [];
+  } catch (error) {
+    if (!(error instanceof FusechatError)) throw error;
+    return error.message.split("\n");
+  }
+}
+
+function mergeNames(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
+  const problems: RecipeProblem[] = [];
+  const seen = new Set<string>();
+  for (const { merge, path } of mergesOf(recipe, file)) {
+    if (seen.has(merge.name.toLowerCase())) {
+      problems.push({ path, message: `the merge "${merge.name}" is there twice; give one of them another name` });
+    }
+    seen.add(merge.name.toLowerCase());
+  }
+  return problems;
+}
+
+/** The merges with what was written of each, and where. */
+function mergesOf(recipe: Recipe, file: RecipeFile): { merge: RecipeMerge; given: MergeFile; path: KeyPath }[] {
+  return recipe.merge.map((merge, index) =>
+    Array.isArray(file.merge)
+      ? { merge, given: file.merge[index]!, path: ["merge", index] }
+      : { merge, given: file.merge, path: ["merge"] },
+  );
+}
