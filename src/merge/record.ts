@@ -4,11 +4,12 @@
  * computes them, the coefficients of every tensor.
  */
 import { createHash } from "node:crypto";
+import { basename, isAbsolute } from "node:path";
 import { stringify } from "yaml";
 import type { MergeConfig } from "./config.ts";
 import type { Coefficients } from "./execute.ts";
 import { layerOf } from "./parameters.ts";
-import type { MergePlan } from "./plan.ts";
+import type { MergeInput, MergePlan } from "./plan.ts";
 
 export const RECORD_FILE = "merge.json";
 
@@ -45,19 +46,31 @@ export interface MergeRecord {
 /** What makes two merges the same. */
 export type MergeIdentity = Pick<MergeRecord, "format" | "method" | "like" | "config" | "models" | "base_model">;
 
+/** Reads all inputs once for their hashes. Absolute paths are left out: the same inputs elsewhere give the same bytes. */
 export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<MergeIdentity> {
-  const { warnings: _, ...config } = plan.config;
-  const models: InputRecord[] = [];
-  for (const { name, weights } of plan.models) models.push({ model: name, weights_sha256: await weights.sha256() });
-  const base = plan.base && { model: plan.base.name, weights_sha256: await plan.base.weights.sha256() };
+  const { warnings: _, base_model: base, models, ...settings } = plan.config;
+  const hashed = async ({ name, weights }: MergeInput): Promise<InputRecord> => ({
+    model: publicName(name),
+    weights_sha256: await weights.sha256(),
+  });
+  const records: InputRecord[] = [];
+  for (const input of plan.models) records.push(await hashed(input));
   return {
     format: "fusechat-merge-1",
     method: plan.method.name,
     like: likeMergekit ? "mergekit" : null,
-    config,
-    models,
-    base_model: base ?? null,
+    config: {
+      ...settings,
+      models: models.map(({ model, parameters }) => ({ model: publicName(model), ...(parameters && { parameters }) })),
+      ...(base !== undefined && { base_model: publicName(base) }),
+    },
+    models: records,
+    base_model: plan.base === undefined ? null : await hashed(plan.base),
   };
+}
+
+function publicName(model: string): string {
+  return isAbsolute(model) ? basename(model) : model;
 }
 
 export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients: Coefficients): MergeRecord {
@@ -65,7 +78,7 @@ export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients:
     const own = coefficients[index];
     return { name, shape, layer: layerOf(name) ?? null, matrix: matrixOf(name), ...(own && { coefficients: own }) };
   });
-  return { ...identity, donor: plan.donor.name, tensors };
+  return { ...identity, donor: publicName(plan.donor.name), tensors };
 }
 
 /** `model.layers.3.self_attn.q_proj.weight` is the matrix `self_attn.q_proj`; a bias keeps its ending. */

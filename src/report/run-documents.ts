@@ -1,0 +1,149 @@
+/**
+ * The documents of a run directory as the report reads them: of each the part that it shows, checked, because files
+ * may have been cut or edited since they were written.
+ */
+import { z } from "zod";
+import type { AlignmentSummary } from "../align/report.ts";
+import type { LogLine as FullLogLine } from "../fuse/journal.ts";
+import type { MergeRecord } from "../merge/record.ts";
+import type { ComparedModel as FullModel, HeldOutComparison } from "../recipe/results.ts";
+
+export type Metric = Pick<FullModel["metrics"][string], "value" | "low" | "high" | "unit">;
+export type ComparedModel = Pick<FullModel, "name" | "role" | "conversations" | "refused"> & {
+  readonly metrics: Readonly<Record<string, Metric>>;
+};
+export type Difference = Metric & Pick<HeldOutComparison["comparisons"][number]["metrics"][string], "p" | "verdict">;
+export interface Comparison {
+  readonly model: string;
+  readonly against: string;
+  readonly metrics: Readonly<Record<string, Difference>>;
+}
+export interface HeldOut {
+  readonly models: readonly ComparedModel[];
+  readonly comparisons: readonly Comparison[];
+}
+
+const metric = { value: z.number(), low: z.number(), high: z.number(), unit: z.string() };
+export const heldOutDocument: z.ZodType<HeldOut> = z.object({
+  models: z.array(
+    z.object({
+      name: z.string(),
+      role: z.enum(["pivot", "source", "target", "fused", "merge", "baseline"]),
+      conversations: z.number(),
+      refused: z.number(),
+      metrics: z.record(z.string(), z.object(metric)),
+    }),
+  ),
+  comparisons: z.array(
+    z.object({
+      model: z.string(),
+      against: z.string(),
+      metrics: z.record(
+        z.string(),
+        z.object({ ...metric, p: z.number(), verdict: z.enum(["better", "worse", "within noise"]) }),
+      ),
+    }),
+  ),
+});
+
+export interface Plan {
+  readonly recipe: {
+    readonly pivot: { readonly name: string };
+    readonly sources: readonly { readonly name: string }[];
+  };
+  readonly models: readonly {
+    readonly name: string;
+    readonly role: string;
+    readonly architecture: string;
+    readonly parameters: number;
+  }[];
+}
+
+export const planDocument: z.ZodType<Plan> = z.object({
+  recipe: z.object({ pivot: z.object({ name: z.string() }), sources: z.array(z.object({ name: z.string() })) }),
+  models: z.array(z.object({ name: z.string(), role: z.string(), architecture: z.string(), parameters: z.number() })),
+});
+
+export type LogLine = Pick<FullLogLine, "step" | "label_loss" | "fusion_loss" | "lr" | "rows">;
+
+export const logLine: z.ZodType<LogLine> = z.object({
+  step: z.number(),
+  label_loss: z.number(),
+  fusion_loss: z.number(),
+  lr: z.number(),
+  rows: z.number(),
+});
+
+type TokenMass = Pick<AlignmentSummary["examples"][number]["stored"][number], "text" | "probability">;
+export type Alignment = Pick<
+  AlignmentSummary,
+  | "vocabulary"
+  | "conversations"
+  | "source_better_conversations"
+  | "rows"
+  | "shared_rows"
+  | "mass_stored"
+  | "mass_kept"
+  | "mass_lost"
+  | "mass_cut"
+  | "strategies"
+> & {
+  readonly examples: readonly {
+    readonly pivot: { readonly text: string };
+    readonly source: { readonly text: string };
+    readonly stored: readonly TokenMass[];
+    readonly mapped: readonly TokenMass[];
+  }[];
+};
+
+const text = z.object({ text: z.string() });
+const masses = z.array(z.object({ text: z.string(), probability: z.number() }));
+export const alignmentDocument: z.ZodType<Alignment> = z.object({
+  vocabulary: z.string(),
+  conversations: z.number(),
+  source_better_conversations: z.number(),
+  rows: z.number(),
+  shared_rows: z.number(),
+  mass_stored: z.number(),
+  mass_kept: z.number(),
+  mass_lost: z.number(),
+  mass_cut: z.number(),
+  strategies: z.record(
+    z.string(),
+    z.object({ tokens: z.number(), placed_tokens: z.number(), mass_kept: z.number(), mass_lost: z.number() }),
+  ),
+  examples: z.array(z.object({ pivot: text, source: text, stored: masses, mapped: masses })),
+});
+
+export interface Merge {
+  readonly method: string;
+  readonly config: { readonly parameters?: Readonly<Record<string, unknown>> | undefined };
+  readonly models: readonly { readonly model: string }[];
+  readonly tensors: readonly (Pick<MergeRecord["tensors"][number], "name" | "layer" | "matrix"> & {
+    readonly coefficients?: readonly number[] | undefined;
+  })[];
+}
+
+export const mergeDocument: z.ZodType<Merge> = z.object({
+  method: z.string(),
+  config: z.object({ parameters: z.record(z.string(), z.unknown()).optional() }),
+  models: z.array(z.object({ model: z.string() })),
+  tensors: z.array(
+    z.object({
+      name: z.string(),
+      layer: z.number().nullable(),
+      matrix: z.string(),
+      coefficients: z.array(z.number()).optional(),
+    }),
+  ),
+});
+
+export interface UnitTime {
+  readonly unit: string;
+  readonly seconds: number;
+}
+
+export const unitTime: z.ZodType<UnitTime> = z.object({ unit: z.string(), seconds: z.number() });
+
+/** What a run says of its own evaluation, such as on which draw its settings were chosen: a sentence each. */
+export const notesDocument: z.ZodType<{ readonly notes: readonly string[] }> = z.object({ notes: z.array(z.string()) });
