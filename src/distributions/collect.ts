@@ -217,7 +217,8 @@ function manifest(settings: Settings, summary: DistributionsSummary): object {
 }
 
 function summaryLine({ rows, conversations, shards, kept_shards, refused }: DistributionsSummary): string {
-  const kept = kept_shards > 0 ? ` (${kept_shards} were there already)` : "";
-  const left = refused.length > 0 ? `, ${refused.length} conversations refused` : "";
-  return `${rows} rows of ${conversations} conversations in ${shards.length} shards${kept}${left}`;
+  const kept = kept_shards > 0 ? ` (${kept_shards} already there)` : "";
+  const left = refused.length > 0 ? `, ${refused.length} refused by the template` : "";
+  const files = shards.length === 1 ? "1 shard" : `${shards.length} shards`;
+  return `${rows} rows of ${conversations} conversations in ${files}${kept}${left}`;
 }

@@ -1,8 +1,9 @@
 /** Shards made from texts alone: each text is one response, encoded by itself, with a distribution for every token. */
+
+import type { DistributionsShard } from "#src/distributions/shard.js";
 import { writeDistributionsShard } from "#src/distributions/shard-file.js";
 import { numberToHalf } from "#src/formats/float.js";
-import type { DistributionsShard } from "../../src/distributions/shard.ts";
-import type { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import type { Tokenizer } from "#src/tokenizer/tokenizer.js";
 
 /** [tokens, topK] of one text: ids and log-probabilities, descending. */
 export type Distributions = (ids: Int32Array) => { id: ArrayLike<number>; logp: ArrayLike<number> };

@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { createCoStartCounter } from "#src/align/co-starts.js";
+import type { SparseMap } from "#src/align/sparse-map.js";
+import { DEFAULT_STRATEGY, findStrategy, STRATEGIES } from "#src/align/strategies/index.js";
+import { readVocabulary } from "#src/align/vocabulary.js";
+import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
+import { toyTokenizer } from "../toy-tokenizer.ts";
+
+// The pivot writes 's and 't as one token; byte pieces stand for what has no token of its own.
+const PIVOT = ["<end>", "a", "'s", "'t", "'", "ab", Uint8Array.of(0x61), "2024", Uint8Array.of(0xff)];
+const SOURCE = ["'", "a", "abc", "<end>", "<pad>", null, "zz", "'s", Uint8Array.of(0xff), "2"];
+const END = 0;
+const SOURCE_END = 3;
+
+async function places(name: string, counted: readonly [number, number, number][] = []): Promise<[number, number][][]> {
+  const pivot = toyTokenizer(PIVOT);
+  const vocabulary = readVocabulary(pivot, PIVOT.length);
+  // The source's head is two ids wider than its tokenizer.
+  const source = readVocabulary(toyTokenizer(SOURCE), SOURCE.length + 2);
+  const counter = createCoStartCounter();
+  for (const [s, p, count] of counted) for (let i = 0; i < count; i++) counter.add(s, p);
+  const map: SparseMap = await buildVocabularyMap(
+    findStrategy(name),
+    { pivot: vocabulary, counts: counter.counts(source.size), firstPivotToken: (bytes) => pivot.firstTokenOf(bytes) },
+    source,
+    { pivotEndOfTurn: END, sourceEndOfTurn: [SOURCE_END] },
+    [],
+    () => true,
+  );
+  return Array.from({ length: source.size }, (_, id) =>
+    Array.from({ length: map.start[id + 1]! - map.start[id]! }, (_, k): [number, number] => [
+      map.pivot[map.start[id]! + k]!,
+      map.share[map.start[id]! + k]!,
+    ]),
+  );
+}
+
+const NONE: [number, number][] = [];
+
+describe("exact", () => {
+  test("gives equal bytes their token, an ordinary piece before a byte piece, and the rest no place", async () => {
+    expect(await places("exact")).toEqual([
+      [[4, 1]],
+      [[1, 1]],
+      NONE,
+      [[END, 1]],
+      NONE,
+      NONE,
+      NONE,
+      [[2, 1]],
+      [[8, 1]],
+      NONE,
+      NONE,
+      NONE,
+    ]);
+  });
+});
+
+describe("prefix", () => {
+  test("gives the rest the first pivot token of their text, where there is one", async () => {
+    const [, , abc, end, special, noToken, zz] = await places("prefix");
+    expect([abc, end, special, noToken, zz]).toEqual([[[5, 1]], [[END, 1]], NONE, NONE, NONE]);
+  });
+});
+
+describe("split", () => {
+  test("divides by counts, with no privilege for equal bytes, and falls to prefix where nothing was seen", async () => {
+    const [quote, a, abc, end, special, , , quoteS] = await places("split", [
+      [0, 2, 6],
+      [0, 3, 1],
+      [0, 4, 1],
+      [9, 7, 2],
+    ]);
+    expect(quote).toEqual([
+      [2, 0.75],
+      [3, 0.125],
+      [4, 0.125],
+    ]);
+    expect([a, abc, end, special, quoteS]).toEqual([[[1, 1]], [[5, 1]], [[END, 1]], NONE, [[2, 1]]]);
+  });
+
+  test("sends a digit to the number that the pivot writes there", async () => {
+    expect((await places("split", [[9, 7, 2]]))[9]).toEqual([[7, 1]]);
+    expect((await places("exact"))[9]).toEqual(NONE);
+  });
+});
+
+describe("every strategy", () => {
+  test.each(STRATEGIES.map(({ name }) => name))("%s divides all of a mass or none of it", async (name) => {
+    for (const row of await places(name, [
+      [0, 2, 6],
+      [0, 3, 1],
+      [2, 5, 3],
+    ])) {
+      const total = row.reduce((sum, [, share]) => sum + share, 0);
+      expect([0, 1]).toContain(total);
+      expect(new Set(row.map(([id]) => id)).size).toBe(row.length);
+    }
+  });
+
+  test("has a name of its own, a summary and a source", () => {
+    expect(STRATEGIES.map(({ name }) => name)).toEqual(["split", "exact", "prefix"]);
+    for (const { summary, source } of STRATEGIES) expect(Math.min(summary.length, source.length)).toBeGreaterThan(5);
+    expect(findStrategy(DEFAULT_STRATEGY).needsCounts).toBe(true);
+  });
+
+  test("is found by name, and a misspelt one suggested", () => {
+    expect(() => findStrategy("prefx")).toThrow('align: unknown vocabulary strategy "prefx"; did you mean "prefix"?');
+    expect(() => findStrategy("magic")).toThrow('unknown vocabulary strategy "magic"; there is split, exact, prefix');
+  });
+});
