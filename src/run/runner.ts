@@ -108,6 +108,7 @@ async function performAll(
 ): Promise<RunSummary["units"]> {
   const { out, reporter } = context;
   const done: { unit: string; skipped: boolean; seconds: number }[] = [];
+  const remade = new Set<string>();
   for (const unit of units) {
     throwIfInterrupted(context.signal, out);
     const state = await stateOf(out, unit);
@@ -123,7 +124,11 @@ async function performAll(
         summary: `${skipped} of ${units.length} units are done; going on with ${unit.id}`,
       });
     }
-    if (state === "changed") await discardUnit(out, unit);
+    // What a later unit had begun belongs to the inputs of then.
+    if (state === "changed" || unit.after.some((input) => remade.has(input))) {
+      await discardUnit(out, unit);
+      remade.add(unit.id);
+    }
     const startedAt = performance.now();
     await stages.perform(unit, context);
     await writeManifest(out, unit);
