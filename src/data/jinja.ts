@@ -46,12 +46,20 @@ export function compileTemplate(source: string): CompiledTemplate {
 /** `str.strip`, of white space where no characters are given. */
 export function stripPython(text: string, characters: string = PYTHON_SPACES, left = true, right = true): string {
   const set = new Set(characters);
-  const letters = [...text];
   let start = 0;
-  let end = letters.length;
-  while (left && start < end && set.has(letters[start]!)) start += 1;
-  while (right && end > start && set.has(letters[end - 1]!)) end -= 1;
-  return letters.slice(start, end).join("");
+  let end = text.length;
+  while (left && start < end) {
+    const first = String.fromCodePoint(text.codePointAt(start)!);
+    if (!set.has(first)) break;
+    start += first.length;
+  }
+  while (right && start < end) {
+    const isPair = end - start > 1 && /[\udc00-\udfff]/.test(text[end - 1]!);
+    const last = text.slice(end - (isPair ? 2 : 1), end);
+    if (!set.has(last)) break;
+    end -= last.length;
+  }
+  return text.slice(start, end);
 }
 
 function strip(text: unknown, characters: unknown, left: boolean, right: boolean): string {

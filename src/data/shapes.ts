@@ -31,13 +31,13 @@ export function parseRecord(record: unknown): Parsed {
 }
 
 function turnsOf(record: Readonly<Record<string, unknown>>): Turn[] {
-  const shapes = ["turns", "messages", "conversations", "instruction"].filter((key) => isGiven(record[key]));
-  if (shapes.length !== 1) {
-    const found = shapes.length === 0 ? `the keys ${Object.keys(record).join(", ") || "none"}` : shapes.join(" and ");
-    throw new Refusal(`expected one of turns, messages, conversations or instruction, found ${found}`);
+  // Published Alpaca files also carry the same conversation as messages: the first of the shapes that is given counts.
+  const key = ["turns", "messages", "conversations", "instruction"].find((name) => isGiven(record[name]));
+  if (key === undefined) {
+    const keys = Object.keys(record).join(", ") || "none";
+    throw new Refusal(`expected one of turns, messages, conversations or instruction, found the keys ${keys}`);
   }
-  if (shapes[0] === "instruction") return alpacaTurns(record);
-  const key = shapes[0]!;
+  if (key === "instruction") return alpacaTurns(record);
   const [roleKey, textKey, roles] =
     key === "conversations" ? (["from", "value", SPEAKERS] as const) : (["role", "content", ROLES] as const);
   const list = record[key];

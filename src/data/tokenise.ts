@@ -40,8 +40,8 @@ export async function openConversationTokeniser(
   if (!Number.isInteger(maxLength) || maxLength < 1) {
     throw inputError("max_length", `expected a whole number of at least 1, found ${maxLength}`);
   }
-  const template = await readChatTemplate(options.templateFolder ?? folder);
   const tokenizer = await loadTokenizer(folder);
+  const template = await readChatTemplate(options.templateFolder ?? folder);
   const renderer = openRenderer(template);
   return {
     tokenizer,

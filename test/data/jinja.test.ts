@@ -13,6 +13,7 @@ test.each([
   ["{{ 'xxaxx'.rstrip('x') }}", "xxa"],
   ["{{ 'xyaxy'.strip('yx') }}", "a"],
   ["{{ t.strip() }}", "a\ufeff"],
+  ["{{ '😊a😊'.strip('😊') }}", "a"],
   ["{{ t | trim }}", "a\ufeff"],
   ["{{ (t | trim).lstrip('a') }}", "\ufeff"],
   ["{% macro m(x) %}{{ x.strip('-') }}{% endmacro %}{{ m('-a-') }}", "a"],

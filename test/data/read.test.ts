@@ -42,7 +42,7 @@ test("every shape reads as the same turns", async () => {
     "all.jsonl",
     linesOf(
       { turns, skill: "facts", floor_nats: 1.5 },
-      { messages: turns, id: "kept out" },
+      { messages: turns, id: "kept out", instruction: "Is water wet?", input: "", output: "Yes" },
       {
         conversations: [
           { from: "system", value: "Be brief." },
@@ -160,7 +160,6 @@ test.each([
   [{ turns: "text" }, /expected turns to be a list, found "text"$/],
   [{ turns: [1] }, /expected turns\[0\] to be an object, found 1$/],
   [{ text: "x" }, /expected one of turns, messages, conversations or instruction, found the keys text$/],
-  [{ turns: [QUESTION], messages: [QUESTION] }, /found turns and messages$/],
   [{ instruction: "x" }, /expected output to be a text, found nothing$/],
   [{ instruction: "x", output: "y", history: [["a", "b"]] }, /found a history/],
   [
