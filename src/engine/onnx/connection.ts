@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { FusechatError, failure, internalError } from "../../errors.ts";
 import type { CallName, Calls, Reply } from "./messages.ts";
+import { closeGate, createNativeGate, type NativeGate, waitAtGate } from "./native-gate.ts";
 
 export interface Connection {
   /** `transfer` lists buffers that move to the worker; they are empty here afterwards. */
@@ -11,7 +12,7 @@ export interface Connection {
     transfer?: readonly ArrayBuffer[],
     onToken?: (prompt: number, id: number) => void,
   ): Promise<Calls[Name]["output"]>;
-  /** Ends the thread; calls under way are refused. */
+  /** Refuses the calls under way and ends the thread, after the micro-batch in hand. */
   dispose(): Promise<void>;
 }
 
@@ -21,10 +22,21 @@ interface Pending {
   readonly onToken: ((prompt: number, id: number) => void) | undefined;
 }
 
+/** Gates of the threads that run: `process.exit` must not end a thread inside a native call either. */
+const openGates = new Set<NativeGate>();
+
+function closeAllGates(): void {
+  for (const gate of openGates) closeGate(gate);
+  for (const gate of openGates) waitAtGate(gate);
+}
+
 /** Starts the thread. It keeps the process alive only while it has something to do. */
 export function connect(): Connection {
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { execArgv: [] });
+  const gate = createNativeGate();
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { execArgv: [], workerData: gate });
   worker.unref();
+  if (openGates.size === 0) process.on("exit", closeAllGates);
+  openGates.add(gate);
   const pending = new Map<number, Pending>();
   let lastId = 0;
   let ended: Error | undefined;
@@ -37,6 +49,8 @@ export function connect(): Connection {
   };
   const end = (error: Error): void => {
     ended ??= error;
+    openGates.delete(gate);
+    if (openGates.size === 0) process.off("exit", closeAllGates);
     for (const id of [...pending.keys()]) settle(id)?.reject(ended);
   };
   worker.on("message", (reply: Reply) => {
@@ -47,21 +61,33 @@ export function connect(): Connection {
   worker.on("error", (error) => end(failure("engine", `its thread stopped: ${error.message}`, error)));
   worker.on("exit", (code) => end(failure("engine", `its thread ended with code ${code}`)));
 
+  const call: Connection["call"] = (name, input, transfer = [], onToken = undefined) =>
+    new Promise((resolve, reject) => {
+      if (ended !== undefined) {
+        reject(ended);
+        return;
+      }
+      const id = ++lastId;
+      if (pending.size === 0) worker.ref();
+      // The worker answers a call with the output of that call, which the types of `messages.ts` fix.
+      pending.set(id, { resolve: resolve as Pending["resolve"], reject, onToken });
+      worker.postMessage({ call: name, id, input }, transfer);
+    });
+
   return {
-    call: (name, input, transfer = [], onToken = undefined) =>
-      new Promise((resolve, reject) => {
-        if (ended !== undefined) {
-          reject(ended);
-          return;
-        }
-        const id = ++lastId;
-        if (pending.size === 0) worker.ref();
-        // The worker answers a call with the output of that call, which the types of `messages.ts` fix.
-        pending.set(id, { resolve: resolve as Pending["resolve"], reject, onToken });
-        worker.postMessage({ call: name, id, input }, transfer);
-      }),
+    call,
     dispose: async () => {
-      end(internalError("the engine was used after it was disposed of"));
+      if (ended === undefined) {
+        closeGate(gate);
+        const refused = internalError("the engine was used after it was disposed of");
+        for (const [id, { reject }] of pending) {
+          pending.delete(id);
+          reject(refused);
+        }
+        // Calls are answered in order: once this one is, none is left inside.
+        await call("idle", null).catch(() => {});
+        end(refused);
+      }
       await worker.terminate();
     },
   };

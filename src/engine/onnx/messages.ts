@@ -23,6 +23,8 @@ export interface PackedStep {
 /** The calls, each with what goes in and what comes back. */
 export interface Calls {
   load: { input: { threads: number | null }; output: null };
+  /** Answers once everything before it has been answered. */
+  idle: { input: null; output: null };
   open: { input: { folder: string }; output: OpenedModel };
   rows: { input: { handle: Handle; sequences: PackedSequences; topK: number }; output: RowBatch };
   logits: { input: { handle: Handle; ids: Int32Array }; output: Float32Array };

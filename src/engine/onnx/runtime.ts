@@ -3,8 +3,9 @@
  * their weights as inputs, so they stay valid while training changes the weights.
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { type FusechatError, failure } from "../../errors.ts";
+import { FusechatError, failure } from "../../errors.ts";
 import type { LoweredGraph } from "../../graph/lower.ts";
+import { type NativeGate, throughGate } from "./native-gate.ts";
 
 type Package = typeof import("onnxruntime-node");
 
@@ -36,7 +37,11 @@ export interface Session {
 const SESSION_LIMIT = 32;
 
 /** Loads the package. `threads` null leaves the number to the runtime: one a physical core. */
-export async function loadRuntime(threads: number | null, limit: number = SESSION_LIMIT): Promise<Runtime> {
+export async function loadRuntime(
+  threads: number | null,
+  gate: NativeGate,
+  limit: number = SESSION_LIMIT,
+): Promise<Runtime> {
   const { InferenceSession, Tensor } = await loadPackage();
   const options: InferenceSession.SessionOptions = {
     executionProviders: ["cpu"],
@@ -73,14 +78,14 @@ export async function loadRuntime(threads: number | null, limit: number = SESSIO
       }
       while (kept.size >= limit) await giveUp(kept.keys().next().value!);
       const program = build();
-      const native = await guard(key, () => InferenceSession.create(program.onnx, options));
+      const native = await guard(key, gate, () => InferenceSession.create(program.onnx, options));
       const session: Session = {
         inputs: program.inputs,
         outputs: program.outputs,
         run: (inputs, into = {}) => {
           const feeds = Object.fromEntries(program.inputs.map((name) => [name, inputs[name]!]));
           const fetches = Object.fromEntries(program.outputs.map((name) => [name, into[name] ?? null]));
-          return guard(key, () => native.run(feeds, fetches));
+          return guard(key, gate, () => native.run(feeds, fetches));
         },
       };
       kept.set(key, { native, session });
@@ -113,10 +118,12 @@ export function missingRuntime(
   return failure("onnxruntime-node", `could not be loaded on ${platform} (${reason}); ${advice}`, error);
 }
 
-async function guard<T>(key: string, work: () => Promise<T>): Promise<T> {
+/** One native call; what the runtime throws becomes a sentence. */
+async function guard<T>(key: string, gate: NativeGate, call: () => Promise<T>): Promise<T> {
   try {
-    return await work();
+    return await throughGate(gate, call);
   } catch (error) {
+    if (error instanceof FusechatError) throw error;
     const message = error instanceof Error ? error.message : String(error);
     if (/alloc/i.test(message)) {
       throw failure("engine", `out of memory in ${key}; a smaller max_length or model needs less`, error);

@@ -2,13 +2,14 @@
  * The engine's thread. A run of the runtime blocks its event loop for up to seconds, which would stop progress bars,
  * servers and Ctrl-C; here it blocks nobody. Calls are answered one at a time, in the order they come.
  */
-import { parentPort, type Transferable } from "node:worker_threads";
+import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { FusechatError, internalError } from "../../errors.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { generateAnswers } from "./generation.ts";
 import { computeLogits, computeRows } from "./inference.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import type { CallName, Calls, Handle, OpenedModel, Reply, Request } from "./messages.ts";
+import type { NativeGate } from "./native-gate.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { writeWeights } from "./save-weights.ts";
 import { createTrainingState, type TrainingState, trainStep } from "./training.ts";
@@ -44,9 +45,10 @@ type Answer<Name extends CallName> = (input: Calls[Name]["input"], id: number) =
 
 const answers: { readonly [Name in CallName]: Answer<Name> } = {
   load: async ({ threads }) => {
-    runtime = await loadRuntime(threads);
+    runtime = await loadRuntime(threads, workerData as NativeGate);
     return null;
   },
+  idle: async () => null,
   open: async ({ folder }) => {
     const loaded = await loadModel(folder, loadedRuntime());
     const description = opened(loaded);

@@ -109,6 +109,34 @@ test("an engine that has nothing to do does not keep the process alive", async (
   expect(stdout).toBe("true\n");
 });
 
+/** Some seconds of work, in many micro-batches. */
+const longWork = (count: number) =>
+  Array.from({ length: count }, () => ({ ids: new Int32Array(2000), positions: Int32Array.of(1999) }));
+
+test("an engine disposed of at work ends after the micro-batch in hand and refuses the call", async () => {
+  const other = await createOnnxEngine({ threads: 1 });
+  const model = await other.open(goldenFolder("llama"));
+  await model.rows(longWork(1), 1);
+  const work = expect(model.rows(longWork(500), 1)).rejects.toThrow("internal: the engine was used after");
+  await other.dispose();
+  await work;
+});
+
+test("a process may exit while its engine is at work", async () => {
+  const script = `
+    import { createOnnxEngine } from ${JSON.stringify(resolve("dist/engine/onnx/index.js"))};
+    const engine = await createOnnxEngine();
+    const model = await engine.open(${JSON.stringify(goldenFolder("llama"))});
+    await model.rows([{ ids: new Int32Array(2000), positions: Int32Array.of(1999) }], 1);
+    const work = Array.from({ length: 500 }, () => ({ ids: new Int32Array(2000), positions: Int32Array.of(1999) }));
+    model.rows(work, 1).catch(() => {});
+    setTimeout(() => process.exit(7), 300);`;
+  // Without the gate the process aborts with 134.
+  await expect(
+    promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { timeout: 60_000 }),
+  ).rejects.toMatchObject({ code: 7, stderr: "" });
+});
+
 test("a missing runtime is explained with what helps", () => {
   const absent = new Error("Cannot find package 'onnxruntime-node'\n  stack");
   expect(missingRuntime(absent, "linux-x64").message).toBe(
