@@ -1,0 +1,317 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type AlignOptions, alignDistributions } from "#src/align/align.js";
+import type { AlignmentSummary } from "#src/align/report.js";
+import type { AlignedShard } from "#src/align/shard.js";
+import { readAlignedShard } from "#src/align/shard-file.js";
+import { readVocabulary, type Vocabulary } from "#src/align/vocabulary.js";
+import { shardName } from "#src/distributions/folder.js";
+import type { DistributionsShard } from "#src/distributions/shard.js";
+import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
+import { type ReporterEvent, silent } from "#src/reporter.js";
+import { loadTokenizer } from "#src/tokenizer/load.js";
+
+const golden = resolve(import.meta.dirname, "../golden");
+const models = join(golden, "models");
+let root: string;
+let mistral: DistributionsShard;
+let qwen2: DistributionsShard;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "fusechat-align-"));
+  mistral = await readDistributionsShard(join(golden, "pipeline/distributions/mistral/shard-00000.safetensors"));
+  qwen2 = await readDistributionsShard(join(golden, "pipeline/distributions/qwen2/shard-00000.safetensors"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+/** A folder of shards in the test's own place. */
+async function folderOf(name: string, ...shards: readonly DistributionsShard[]): Promise<string> {
+  const folder = join(root, name);
+  await mkdir(folder);
+  for (const [index, shard] of shards.entries()) await writeDistributionsShard(join(folder, shardName(index)), shard);
+  return folder;
+}
+
+function align(out: string, changes: Partial<AlignOptions> = {}): Promise<AlignmentSummary> {
+  const options: AlignOptions = {
+    pivot: join(golden, "pipeline/distributions/mistral"),
+    source: join(golden, "pipeline/distributions/qwen2"),
+    out: join(root, out),
+    vocabulary: "exact",
+    sequence: "bytes",
+    width: 10,
+    pivotModel: join(models, "mistral"),
+    sourceModel: join(models, "qwen2"),
+    ...changes,
+  };
+  return alignDistributions(options, { reporter: silent });
+}
+
+const aligned = (out: string, index = 0): Promise<AlignedShard> =>
+  readAlignedShard(join(root, out, shardName(index)), 479);
+
+/** Conversations `from .. to-1` of a shard. */
+function cut(shard: DistributionsShard, from: number, to: number): DistributionsShard {
+  const [first, last] = [shard.rowStart[from]!, shard.rowStart[to]!];
+  const { topK } = shard.metadata;
+  return {
+    metadata: shard.metadata,
+    conversation: shard.conversation.slice(from, to),
+    bytes: shard.bytes.slice(from, to),
+    rowStart: shard.rowStart.slice(from, to + 1).map((row) => row - first),
+    turn: shard.turn.slice(first, last),
+    byteStart: shard.byteStart.slice(first, last),
+    byteEnd: shard.byteEnd.slice(first, last),
+    lead: shard.lead.slice(first, last),
+    token: shard.token.slice(first, last),
+    labelLogp: shard.labelLogp.slice(first, last),
+    topId: shard.topId.slice(first * topK, last * topK),
+    topLogp: shard.topLogp.slice(first * topK, last * topK),
+  };
+}
+
+/**
+ * Three tokens a row that are the preferred ones of their bytes: special tokens and doubles have another place. The
+ * order of a shard is judged before rounding, that of an alignment by the stored values: equal ones go by their ids.
+ */
+function selfMapped(shard: DistributionsShard, vocabulary: Vocabulary): DistributionsShard {
+  const places: number[] = [];
+  for (let row = 0; row < shard.token.length; row++) {
+    const own = Array.from({ length: 10 }, (_, k) => 10 * row + k)
+      .filter((at) => vocabulary.find(vocabulary.bytes(shard.topId[at]!)) === shard.topId[at])
+      .slice(0, 3);
+    expect(own).toHaveLength(3);
+    places.push(...own.sort((a, b) => shard.topLogp[a]! - shard.topLogp[b]! || shard.topId[a]! - shard.topId[b]!));
+  }
+  return {
+    ...shard,
+    metadata: { ...shard.metadata, topK: 3 },
+    topId: Uint16Array.from(places, (at) => shard.topId[at]!),
+    topLogp: Uint16Array.from(places, (at) => shard.topLogp[at]!),
+  };
+}
+
+describe("an alignment", () => {
+  test("does not depend on how either side is cut into shards", async () => {
+    await align("whole", { vocabulary: "split", width: 20 });
+    const pivot = await folderOf("pivot-cut", cut(mistral, 0, 1), cut(mistral, 1, 5), cut(mistral, 5, 8));
+    const source = await folderOf("source-cut", cut(qwen2, 0, 3), cut(qwen2, 3, 3), cut(qwen2, 3, 8));
+    await align("cut", { pivot, source, vocabulary: "split", width: 20 });
+    const whole = await aligned("whole");
+    const parts = await Promise.all([0, 1, 2].map((index) => aligned("cut", index)));
+    for (const key of [
+      "conversation",
+      "sourceRow",
+      "topId",
+      "topLogp",
+      "sourceNats",
+      "pivotNats",
+      "sourceBytes",
+    ] as const) {
+      expect([key, parts.flatMap((part) => Array.from(part[key]))]).toEqual([key, Array.from(whole[key])]);
+    }
+    const report = async (out: string) => readFile(join(root, out, "alignment.json"), "utf8");
+    expect(await report("cut")).toBe(await report("whole"));
+  });
+
+  test("leaves conversations that the source refused without a source", async () => {
+    const source = await folderOf("refused", cut(qwen2, 0, 4), cut(qwen2, 6, 8));
+    const summary = await align("without", { source });
+    expect(summary).toMatchObject({ conversations: 8, shared_conversations: 6 });
+    const shard = await aligned("without");
+    expect(Array.from(shard.sourceBytes)).toEqual([4, 72, 56, 96, 0, 0, 104, 10]);
+    expect([shard.sourceNats[4], shard.sourceNats[5]]).toEqual([0, 0]);
+    const rows = shard.sourceRow.subarray(shard.rowStart[4], shard.rowStart[6]);
+    expect(new Set(rows)).toEqual(new Set([-1]));
+  });
+
+  test.each(["exact", "split", "prefix"])(
+    "of a model with itself by %s gives its own distributions back",
+    async (name) => {
+      const tokenizer = await loadTokenizer(join(models, "mistral"));
+      const shard = selfMapped(mistral, readVocabulary(tokenizer, 479));
+      const folder = await folderOf(`self-${name}`, shard);
+      const summary = await align(`self-${name}-out`, {
+        pivot: folder,
+        source: folder,
+        sourceModel: join(models, "mistral"),
+        vocabulary: name,
+        width: 3,
+      });
+      const result = await aligned(`self-${name}-out`);
+      let shared = 0;
+      for (let n = 0; n < 8; n++) {
+        for (let row = shard.rowStart[n]!; row < shard.rowStart[n + 1]!; row++) {
+          const ends = tokenizer.isSpecial(shard.token[row]!);
+          if (shard.byteStart[row] === shard.byteEnd[row] && !ends) {
+            expect(result.sourceRow[row]).toBe(-1);
+            continue;
+          }
+          shared++;
+          expect(result.sourceRow[row]).toBe(row - shard.rowStart[n]!);
+          for (const key of ["topId", "topLogp"] as const) {
+            expect(result[key].subarray(3 * row, 3 * row + 3)).toEqual(shard[key].subarray(3 * row, 3 * row + 3));
+          }
+        }
+      }
+      expect(summary).toMatchObject({ shared_rows: shared, mass_lost: 0, mass_cut: 0 });
+    },
+  );
+
+  test("takes the tokenizers beside the shards, where they are", async () => {
+    const pivot = await folderOf("pivot-with", mistral);
+    const source = await folderOf("source-with", qwen2);
+    for (const [folder, name] of [
+      [pivot, "mistral"],
+      [source, "qwen2"],
+    ] as const) {
+      for (const file of ["tokenizer.json", "tokenizer_config.json"])
+        await cp(join(models, name, file), join(folder, file));
+    }
+    const {
+      width: _,
+      pivotModel: _pivot,
+      sourceModel: _source,
+      ...options
+    } = {
+      pivot,
+      source,
+      out: join(root, "beside"),
+      vocabulary: "exact",
+      sequence: "bytes",
+    } as AlignOptions;
+    const summary = await alignDistributions(options, { reporter: silent });
+    expect(summary).toMatchObject({ width: 20, shared_rows: 345 });
+  });
+
+  test("has the same bytes every time, and shows its work", async () => {
+    await align("first");
+    await align("second");
+    for (const file of await readdir(join(root, "first"))) {
+      expect([file, await readFile(join(root, "second", file))]).toEqual([
+        file,
+        await readFile(join(root, "first", file)),
+      ]);
+    }
+    const report = JSON.parse(await readFile(join(root, "first/alignment.json"), "utf8"));
+    expect(report.strategies.exact.mass_kept).toBeCloseTo(report.mass_kept, 12);
+    expect(report.mass_kept + report.mass_lost).toBeCloseTo(report.mass_stored, 12);
+    expect(report.examples).toHaveLength(20);
+    for (const { stored, mapped, turn } of report.examples) {
+      expect(turn % 2).toBeLessThanOrEqual(1);
+      const sum = (list: { probability: number }[]): number =>
+        list.reduce((total, { probability }) => total + probability, 0);
+      expect(sum(mapped)).toBeLessThanOrEqual(sum(stored) + 1e-3);
+    }
+  });
+
+  test("run again in its folder is made again; interrupted it is not taken for finished", async () => {
+    await align("twice");
+    expect((await align("twice")).rows).toBe(367);
+    await expect(align("twice", { width: 5 })).rejects.toThrow(
+      `${join(root, "twice")}: belongs to other settings: "width" is 10 there and 5 here`,
+    );
+    const interrupt = new AbortController();
+    const reporter = { report: (event: ReporterEvent) => void (event.type === "progress" && interrupt.abort()) };
+    const options = {
+      pivot: join(golden, "pipeline/distributions/mistral"),
+      source: join(golden, "pipeline/distributions/qwen2"),
+    };
+    const interrupted = alignDistributions(
+      {
+        ...options,
+        out: join(root, "interrupted"),
+        vocabulary: "exact",
+        sequence: "bytes",
+        pivotModel: join(models, "mistral"),
+        sourceModel: join(models, "qwen2"),
+      },
+      { reporter, signal: interrupt.signal },
+    );
+    await expect(interrupted).rejects.toMatchObject({ exitCode: 130 });
+    expect(await readdir(root)).not.toContain("interrupted");
+  });
+});
+
+describe("shards that do not belong together are refused:", () => {
+  const refused = async (name: string, change: (shard: DistributionsShard) => void): Promise<unknown> => {
+    const shard = structuredClone(qwen2);
+    change(shard);
+    const source = await folderOf(name, shard);
+    const error: unknown = await align(`${name}-out`, { source }).catch((caught: unknown) => caught);
+    expect(await readdir(root)).not.toContain(`${name}-out`);
+    return error instanceof Error ? error.message.replace(source, "SOURCE") : error;
+  };
+  const PREFIX = "SOURCE/shard-00000.safetensors: conversation";
+  const SUFFIX = "for the pivot; the two folders were made from different data";
+
+  test("a response of another length", async () => {
+    const message = await refused("length", ({ byteStart, byteEnd }) => {
+      byteStart[2] = 4;
+      byteEnd[2] = 4;
+    });
+    expect(message).toBe(`${PREFIX} 0: turn 1 has bytes 4, and 3 ${SUFFIX}`);
+  });
+
+  test("another divisor of a conversation that both have whole", async () => {
+    const message = await refused("bytes", ({ bytes }) => {
+      bytes[3] = 97;
+    });
+    expect(message).toBe(`${PREFIX} 3: its responses have bytes 97, and 96 ${SUFFIX}`);
+  });
+
+  test("answers in other turns", async () => {
+    const message = await refused("turns", ({ turn }) => turn.fill(2, 0, 3));
+    expect(message).toBe(`${PREFIX} 0: the next answered turn is 2, and 1 ${SUFFIX}`);
+  });
+
+  test("other conversations altogether", async () => {
+    const message = await refused("other", ({ conversation }) =>
+      conversation.forEach((n, i) => {
+        conversation[i] = n + 8;
+      }),
+    );
+    expect(message).toBe(
+      `SOURCE: has none of the conversations of ${join(golden, "pipeline/distributions/mistral")}; both must come from the same data`,
+    );
+  });
+
+  test("a lead longer than its label", async () => {
+    const message = await refused("lead", ({ lead }) => lead.fill(9, 10, 11));
+    expect(message).toMatch(
+      /^SOURCE\/shard-00000\.safetensors: tensor "lead": row 10 has a lead of 9 bytes, its token \d+ has \d/,
+    );
+  });
+
+  test("collections of different data, by their settings", async () => {
+    const pivot = await folderOf("settings-pivot", mistral);
+    const source = await folderOf("settings-source", qwen2);
+    for (const [folder, hash] of [
+      [pivot, "1"],
+      [source, "2"],
+    ] as const) {
+      await writeFile(join(folder, "settings.json"), JSON.stringify({ conversations_sha256: hash }));
+      await writeFile(join(folder, "manifest.json"), "{}");
+    }
+    await expect(align("settings-out", { pivot, source })).rejects.toThrow(
+      `${source}: was made from other conversations than ${pivot}; both must come from the same data`,
+    );
+  });
+
+  test("another version, and a shard cut short", async () => {
+    const source = await folderOf("version", qwen2);
+    const path = join(source, shardName(0));
+    const bytes = await readFile(path);
+    const at = bytes.indexOf("fusechat-distributions-1") + "fusechat-distributions-".length;
+    bytes[at] = "2".charCodeAt(0);
+    await writeFile(path, bytes);
+    await expect(align("version-out", { source })).rejects.toThrow('found "fusechat-distributions-2"');
+    await writeFile(path, bytes.subarray(0, bytes.length - 100));
+    await expect(align("version-out", { source })).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  test("a width that is none", async () => {
+    await expect(align("width", { width: 0 })).rejects.toThrow("align: expected a width of 1 to 65535, found 0");
+  });
+});
