@@ -77,8 +77,8 @@ export const LAB_MODELS: readonly LabModel[] = [
     bosToken: "<s>",
     endOfTurn: "<|end|>",
     chatTemplate: WORDS_TEMPLATE,
-    mixture: { food: 0.06, weather: 0.06, walk: 0.06, price: 0.06, visit: 0.06, add: 1.2, reverse: 1, capital: 0.4 },
-    trainingSteps: 900,
+    mixture: { food: 0.06, weather: 0.06, walk: 0.06, price: 0.06, visit: 0.06, add: 1.8, reverse: 0.8, capital: 0.4 },
+    trainingSteps: 1300,
     dtype: "float16",
   },
   {
