@@ -54,7 +54,8 @@ export function createProgressReporter(streams: Streams): ProgressReporter {
     const elapsed = now() - clock.printedAt;
     const text = progressLine(event, clock, now());
     if (live) {
-      if (liveLine && elapsed < LIVE_INTERVAL_MS && event.done < event.total) return;
+      const isNewEnd = event.done === event.total && clock.printedDone < event.total;
+      if (liveLine && elapsed < LIVE_INTERVAL_MS && !isNewEnd) return;
       clear();
       stderr.write(text.slice(0, Math.max(20, stderr.columns() - 1)));
       liveLine = true;
