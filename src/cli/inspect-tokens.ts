@@ -1,6 +1,7 @@
 /** `fusechat inspect tokens`: ids and true byte spans of texts. No special tokens are added. */
+import { readFile } from "node:fs/promises";
 import { inputError } from "../errors.ts";
-import { readText } from "../formats/files.ts";
+import { fileError, readText } from "../formats/files.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import type { Encoding, Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Invocation } from "./verb.ts";
@@ -22,7 +23,7 @@ export async function inspectTokens(invocation: Invocation, options: TokensOptio
   if ((textFile === undefined) === (textsFile === undefined)) {
     throw inputError("inspect tokens", "expected either --text-file or --texts");
   }
-  const texts = textFile !== undefined ? [await readText(textFile)] : await readTexts(textsFile!);
+  const texts = textFile !== undefined ? [await readWholeText(textFile)] : await readTexts(textsFile!);
   const tokenizer = await loadTokenizer(model);
   for (let first = 0; first < texts.length; first += TEXTS_AT_ONCE) {
     const batch = texts.slice(first, first + TEXTS_AT_ONCE);
@@ -35,6 +36,19 @@ export async function inspectTokens(invocation: Invocation, options: TokensOptio
       });
     }
   }
+}
+
+/** Every byte counts: a byte order mark is part of the text here, unlike in files that only carry text. */
+async function readWholeText(path: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  const text = decodeUtf8(bytes);
+  if (text === null) throw inputError(path, "expected UTF-8 text, found other bytes");
+  return text;
 }
 
 /** One JSON string a line; all bad lines are told together. */

@@ -44,6 +44,12 @@ describe("inspect tokens", () => {
     expect(document.byte_end).toEqual([1, 3, 4, 5, 6, 7, 8]);
   });
 
+  test("takes a file as it is, byte order mark and line ends included", async () => {
+    const path = await fileWith("a.txt", "\ufeffa\r\n");
+    const { out } = await inspect("tokens", "--model", model("qwen2"), "--text-file", path, "--json");
+    expect(JSON.parse(out).byte_end.at(-1)).toBe(6);
+  });
+
   test("gives one object a line for a file of JSON strings", async () => {
     const path = await fileWith("a.jsonl", '"Yes"\n""\n"\\u00e9"\n');
     const { out } = await inspect("tokens", "--model", model("qwen2"), "--texts", path, "--json");
