@@ -91,8 +91,9 @@ export async function alignDistributions(
   const { map, placed } = await buildMaps(strategy.name, pair, pivotTokenizer, survey);
 
   await writeSettings(options.out, settings);
+  const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
   const written = await writeAlignedFolder(
-    { ...pair, out: options.out, sequence, metadata: { ...settings, vocabulary: strategy.name }, map, width, survey },
+    { ...pair, out: options.out, sequence, metadata, map, width, survey },
     { pivot: pivotTokenizer, source: sourceTokenizer },
     onShard,
   );

@@ -2,9 +2,9 @@
  * Worked examples for people: shared rows with both label tokens, the source's most probable tokens and what became of
  * them in the pivot's vocabulary. They lie evenly over the shared rows of the whole corpus.
  */
+import type { ShardOfFolder } from "../distributions/read-folder.ts";
 import { halfToNumber } from "../formats/float.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Side } from "./paired-folders.ts";
 
 export interface TokenMass {
   readonly token: number;
@@ -58,24 +58,30 @@ export function tokenMasses(
   return result;
 }
 
+/** A row of a shard, and the tokenizer that spells it. */
+export interface ExampleRow extends ShardOfFolder {
+  readonly row: number;
+  readonly tokenizer: Tokenizer;
+}
+
 export function workedExample(
-  pivot: { readonly side: Side; readonly row: number; readonly tokenizer: Tokenizer; readonly conversation: number },
-  source: { readonly side: Side; readonly row: number; readonly tokenizer: Tokenizer },
+  pivot: ExampleRow,
+  source: ExampleRow,
+  conversation: number,
   mapped: readonly TokenMass[],
 ): WorkedExample {
-  const label = ({ side, row, tokenizer }: typeof source) => {
-    const token = side.shard.token[row]!;
+  const label = ({ shard, row, tokenizer }: ExampleRow): { token: number; text: string } => {
+    const token = shard.token[row]!;
     return { token, text: tokenName(tokenizer, token) };
   };
-  const { shard } = source.side;
-  const { topK } = shard.metadata;
+  const { topId, topLogp, metadata } = source.shard;
   return {
-    conversation: pivot.conversation,
-    turn: pivot.side.shard.turn[pivot.row]!,
-    byte_start: pivot.side.shard.byteStart[pivot.row]!,
+    conversation,
+    turn: pivot.shard.turn[pivot.row]!,
+    byte_start: pivot.shard.byteStart[pivot.row]!,
     pivot: label(pivot),
     source: label(source),
-    stored: tokenMasses(source.tokenizer, shard.topId, shard.topLogp, source.row * topK, topK),
+    stored: tokenMasses(source.tokenizer, topId, topLogp, source.row * metadata.topK, metadata.topK),
     mapped,
   };
 }

@@ -28,7 +28,7 @@ export interface FolderPair {
   readonly sourceVocabulary: Vocabulary;
 }
 
-/** Calls `visit` for every shard of the pivot, with a function that finds the source's part of a conversation. */
+/** Every shard of the pivot in turn, with a function that finds the source's part of a conversation; ask in ascending order. */
 export async function* pairedShards(
   pair: FolderPair,
 ): AsyncGenerator<{ pivot: Side; find(conversation: number): Promise<Part | null> }, void, void> {
@@ -81,7 +81,15 @@ export function checkSameConversation(pivot: Part, source: Part): void {
   let whole = true;
   while (i < pivot.to && j < source.to) {
     const turn = a.turn[i]!;
-    if (turn !== b.turn[j]) throw differ("the next answered turn is", b.turn[j]!, turn);
+    const sourceTurn = b.turn[j]!;
+    if ((turn - sourceTurn) % 2 !== 0) throw differ("answers come in turns like", sourceTurn, turn);
+    if (turn !== sourceTurn) {
+      // A response without a row of its own: an empty one that the template does not close.
+      whole = false;
+      if (turn < sourceTurn) i++;
+      else j++;
+      continue;
+    }
     while (i + 1 < pivot.to && a.turn[i + 1] === turn) i++;
     while (j + 1 < source.to && b.turn[j + 1] === turn) j++;
     // Now the last rows of the turn: an end-of-turn row tells the whole length, another one how far the tokens reach.

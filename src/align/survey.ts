@@ -76,9 +76,12 @@ export async function surveyFolders(
         if (mass === 0) break;
         storedMass += mass;
         const id = topId[k]!;
-        const text = swap === null || sourceVocabulary.special[id] === 1 ? -1 : swap.textOf(id);
-        if (swap === null || sourceVocabulary.special[id] === 1) tokenMass[id]! += mass;
-        else if (text >= 0) textMass[text] = (textMass[text] ?? 0) + mass;
+        if (swap === null || sourceVocabulary.special[id] === 1) {
+          tokenMass[id]! += mass;
+          continue;
+        }
+        const text = swap.textOf(id);
+        if (text >= 0) textMass[text] = (textMass[text] ?? 0) + mass;
       }
     }
   };

@@ -4,6 +4,7 @@ import { shardName } from "../distributions/folder.ts";
 import { tokenIds } from "../distributions/shard-file.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { exampleRows, tokenMasses, type WorkedExample, workedExample } from "./examples.ts";
+import type { LeadSwap } from "./leads.ts";
 import { type FolderPair, type Part, pairedShards, part, type Side } from "./paired-folders.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { AlignedMetadata, AlignedShard } from "./shard.ts";
@@ -50,34 +51,39 @@ export async function writeAlignedFolder(
   let sharedBefore = 0;
   let index = 0;
 
-  for await (const { pivot, find } of pairedShards(plan)) {
-    const shard = emptyShard(plan, pivot);
+  const addExamples = (shard: AlignedShard, pivot: Part, source: Part, shared: number): void => {
+    while (examples.length < wanted.length && wanted[examples.length]! < sharedBefore + shared) {
+      const row = sharedRow(shard, pivot, wanted[examples.length]! - sharedBefore);
+      examples.push(
+        workedExample(
+          { ...pivot.side, row, tokenizer: tokenizers.pivot },
+          { ...source.side, row: source.from + shard.sourceRow[row]!, tokenizer: tokenizers.source },
+          shard.conversation[pivot.index]!,
+          tokenMasses(tokenizers.pivot, shard.topId, shard.topLogp, row * width, width),
+        ),
+      );
+    }
+    sharedBefore += shared;
+  };
+  for await (const { pivot: side, find } of pairedShards(plan)) {
+    const shard = emptyShard(plan, side);
     for (let n = 0; n < shard.conversation.length; n++) {
-      const here = part(pivot, n);
-      const there = await find(shard.conversation[n]!);
-      const pivotNats = nats(here);
+      const pivot = part(side, n);
+      const source = await find(shard.conversation[n]!);
+      const pivotNats = nats(pivot);
+      const pivotBytes = shard.pivotBytes[n]!;
       shard.pivotNats[n] = pivotNats;
       sums.pivotNats += pivotNats;
-      sums.pivotBytes += shard.pivotBytes[n]!;
-      if (there === null) continue;
-      const sourceNats = nats(there);
+      sums.pivotBytes += pivotBytes;
+      if (source === null) continue;
+      const sourceNats = nats(source);
+      const sourceBytes = source.side.shard.bytes[source.index]!;
       shard.sourceNats[n] = sourceNats;
-      shard.sourceBytes[n] = there.side.shard.bytes[there.index]!;
+      shard.sourceBytes[n] = sourceBytes;
       sums.sourceNats += sourceNats;
-      sums.sourceBytes += shard.sourceBytes[n]!;
-      if (sourceNats / shard.sourceBytes[n]! < pivotNats / shard.pivotBytes[n]!) sums.sourceBetter++;
-      const shared = alignPart(plan, transfer, shard, here, there);
-      while (examples.length < wanted.length && wanted[examples.length]! < sharedBefore + shared) {
-        const row = sharedRow(shard, here, wanted[examples.length]! - sharedBefore);
-        examples.push(
-          workedExample(
-            { side: pivot, row, tokenizer: tokenizers.pivot, conversation: shard.conversation[n]! },
-            { side: there.side, row: there.from + shard.sourceRow[row]!, tokenizer: tokenizers.source },
-            tokenMasses(tokenizers.pivot, shard.topId, shard.topLogp, row * width, width),
-          ),
-        );
-      }
-      sharedBefore += shared;
+      sums.sourceBytes += sourceBytes;
+      if (sourceNats / sourceBytes < pivotNats / pivotBytes) sums.sourceBetter++;
+      addExamples(shard, pivot, source, alignPart(plan, transfer, shard, pivot, source));
     }
     await writeAlignedShard(join(plan.out, shardName(index++)), shard);
     onShard();
@@ -129,19 +135,19 @@ export function alignPart(
     if (sourceRow[row] === -1) continue;
     const at = (source.from + sourceRow[row]!) * topK;
     const swap = swaps.between(pivot.side, row, source.side, source.from + sourceRow[row]!);
-    if (swap === null) for (let k = 0; k < topK; k++) sources[k] = from.topId[at + k]!;
-    else
-      for (let k = 0; k < topK; k++)
-        sources[k] = swappedSource(swap.textOf, from.topId[at + k]!, plan.sourceVocabulary);
+    for (let k = 0; k < topK; k++) {
+      const id = from.topId[at + k]!;
+      sources[k] = swap === null ? id : swappedSource(swap, id, plan.sourceVocabulary);
+    }
     transfer.row(sources, from.topLogp, at, topId, topLogp, row * plan.width);
   }
   return shared;
 }
 
 /** The source of the map for a token with another lead: special tokens keep theirs, as they have no bytes. */
-function swappedSource(textOf: (id: number) => number, id: number, vocabulary: Vocabulary): number {
+function swappedSource(swap: LeadSwap, id: number, vocabulary: Vocabulary): number {
   if (vocabulary.special[id] === 1) return id;
-  const text = textOf(id);
+  const text = swap.textOf(id);
   return text < 0 ? -1 : vocabulary.size + text;
 }
 

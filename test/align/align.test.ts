@@ -263,7 +263,7 @@ describe("shards that do not belong together are refused:", () => {
 
   test("answers in other turns", async () => {
     const message = await refused("turns", ({ turn }) => turn.fill(2, 0, 3));
-    expect(message).toBe(`${PREFIX} 0: the next answered turn is 2, and 1 ${SUFFIX}`);
+    expect(message).toBe(`${PREFIX} 0: answers come in turns like 2, and 1 ${SUFFIX}`);
   });
 
   test("other conversations altogether", async () => {
