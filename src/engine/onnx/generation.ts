@@ -6,7 +6,7 @@ import { failure } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
 import type { GenerateOptions } from "../engine.ts";
 import { candidatesNeeded, chooseToken } from "../sampling.ts";
-import { planBatches } from "./batches.ts";
+import { lengthBucket, planBatches } from "./batches.ts";
 import { POSITION_BUDGET } from "./inference.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { rowsProgram } from "./programs.ts";
@@ -33,7 +33,7 @@ export async function generateAnswers(
 
   while (sequences.some(({ open }) => open)) {
     const waiting = sequences.map(({ length, open }) => ({ length, rows: open ? 1 : 0 }));
-    for (const { size, length, members } of planBatches(waiting, POSITION_BUDGET)) {
+    for (const { size, length, members } of planBatches(waiting, POSITION_BUDGET, answerBucket)) {
       const session = await runtime.session(`${model.folder}: next ${size} x ${length}, top ${topK}`, () =>
         rowsProgram(model, { batch: size, length, rows: size, topK }),
       );
@@ -75,4 +75,9 @@ export async function generateAnswers(
     }
   }
   return sequences.map(({ ids, length }, index) => ids.slice(prompts[index]!.length, length));
+}
+
+/** Coarser than for whole texts: an answer grows through all lengths, and each new one is a program to build. */
+function answerBucket(length: number): number {
+  return lengthBucket(32 * Math.ceil(length / 32));
 }

@@ -30,21 +30,19 @@ export interface TrainingState {
   readonly loaded: LoadedModel;
   readonly options: OptimiserOptions;
   readonly parameters: ReadonlyMap<string, Parameter>;
-  /** Gradients of micro-batches after the first, before they are added. */
-  readonly scratch: ReadonlyMap<string, Float32Array>;
+  /** Gradients of micro-batches after the first, before they are added; made when first needed. */
+  readonly scratch: Map<string, Float32Array>;
   steps: number;
 }
 
 export function createTrainingState(loaded: LoadedModel, options: OptimiserOptions): TrainingState {
   const parameters = new Map<string, Parameter>();
-  const scratch = new Map<string, Float32Array>();
   for (const { name, shape } of loaded.model.shapes) {
     const weight = loaded.weights.get(name)!;
     const zeros = (): Float32Array => new Float32Array(weight.length);
     parameters.set(name, { weight, mean: zeros(), square: zeros(), gradient: zeros(), decays: shape.length >= 2 });
-    scratch.set(name, zeros());
   }
-  return { loaded, options, parameters, scratch, steps: 0 };
+  return { loaded, options, parameters, scratch: new Map(), steps: 0 };
 }
 
 /** Takes one step; the means returned are those before the update. Throws, changing nothing, where it diverges. */
@@ -91,7 +89,9 @@ async function backward(
   const into: Record<string, Tensor> = {};
   for (const { name, shape } of model.shapes) {
     // The first micro-batch writes where the sums are, which saves a pass over all gradients.
-    const target = first ? parameters.get(name)!.gradient : scratch.get(name)!;
+    const { gradient } = parameters.get(name)!;
+    if (!first && !scratch.has(name)) scratch.set(name, new Float32Array(gradient.length));
+    const target = first ? gradient : scratch.get(name)!;
     if (session.outputs.includes(`grad.${name}`)) into[`grad.${name}`] = runtime.tensor(target, shape);
   }
   const outputs = await session.run(
