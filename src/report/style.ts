@@ -29,7 +29,7 @@ th+th,td+td{padding-left:6px}
 .range{color:var(--soft);font-size:12.5px}
 .shade{background:color-mix(in srgb,var(--worse) var(--shade),transparent);padding-right:8px}
 .dot,.legend i{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:7px;background:var(--soft)}
-.badge{display:inline-block;min-width:84px;text-align:center;padding:1px 9px;border-radius:10px;font-size:12.5px;font-weight:600;color:#fff;background:var(--noise);white-space:nowrap}
+.badge{display:inline-block;min-width:104px;text-align:center;padding:1px 9px;border-radius:10px;font-size:12.5px;font-weight:600;color:#fff;background:var(--noise);white-space:nowrap}
 .badge.better{background:var(--better)}.badge.worse{background:var(--worse)}
 @media(prefers-color-scheme:dark){.badge{color:#10151b}}
 .verdicts{list-style:none;padding:0;margin:0}.verdicts li{padding:7px 0;border-bottom:1px solid var(--line)}.verdicts .badge{margin-right:8px}

@@ -1,0 +1,55 @@
+/** Runs a merge method over arrays in memory, in chunks as the stage does. */
+import { CHUNK_ENTRIES, type Chunk, type MergedTensor } from "#src/merge/method.js";
+import { METHODS } from "#src/merge/methods/index.js";
+
+export interface ArrayMerge {
+  readonly values: number[];
+  readonly coefficients: readonly number[] | undefined;
+}
+
+export function mergeArrays(
+  name: string,
+  options: Record<string, unknown>,
+  models: readonly ArrayLike<number>[],
+  rest: { base?: ArrayLike<number>; modelOptions?: readonly Record<string, unknown>[]; likeMergekit?: boolean } = {},
+): ArrayMerge {
+  const method = METHODS.find((candidate) => candidate.name === name)!;
+  const size = models[0]!.length;
+  const work = method.tensor({
+    name: "test",
+    shape: [size],
+    size,
+    models: models.length,
+    options: method.options.parse(options),
+    modelOptions: (rest.modelOptions ?? models.map(() => ({}))).map((one) => method.modelOptions.parse(one)),
+    likeMergekit: rest.likeMergekit ?? false,
+  });
+  const visit = (read: (chunk: Chunk) => void): void => {
+    for (let start = 0; start < size; start += CHUNK_ENTRIES) {
+      const count = Math.min(CHUNK_ENTRIES, size - start);
+      const values = new Float64Array(models.length * CHUNK_ENTRIES);
+      const base = new Float64Array(CHUNK_ENTRIES);
+      for (let i = 0; i < count; i++) {
+        for (const [j, model] of models.entries()) values[j * CHUNK_ENTRIES + i] = model[start + i]!;
+        base[i] = rest.base?.[start + i] ?? 0;
+      }
+      read({ start, count, models: values, base });
+    }
+  };
+  let merged: MergedTensor;
+  if ("next" in work) {
+    let step = work.next();
+    while (step.done !== true) {
+      visit(step.value);
+      step = work.next();
+    }
+    merged = step.value;
+  } else merged = work;
+  const values: number[] = [];
+  const buffer = new Float64Array(CHUNK_ENTRIES);
+  visit((chunk) => {
+    merged.write(chunk, buffer);
+    values.push(...buffer.subarray(0, chunk.count));
+  });
+  return { values, coefficients: merged.coefficients };
+}
