@@ -30,8 +30,14 @@ function closeAllGates(): void {
   for (const gate of openGates) waitAtGate(gate);
 }
 
-/** Starts the thread. It keeps the process alive only while it has something to do. */
+/**
+ * Starts the thread. It keeps the process alive only while it has something to do.
+ *
+ * ONNX Runtime 1.30 reports its use to its maker (an event a process, a device id on disk, a file in the temporary
+ * folder) unless this variable is set before it is loaded; a thread's own environment would come too late for it.
+ */
 export function connect(): Connection {
+  process.env.ORT_DISABLE_TELEMETRY = "1";
   const gate = createNativeGate();
   const worker = new Worker(new URL("./worker.js", import.meta.url), { execArgv: [], workerData: gate });
   worker.unref();

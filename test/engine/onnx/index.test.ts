@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -145,4 +145,21 @@ test("a missing runtime is explained with what helps", () => {
   );
   expect(missingRuntime(absent, "darwin-x64").message).toContain("it has no build for macOS on Intel processors");
   expect(missingRuntime(absent).exitCode).toBe(1);
+});
+
+test("the runtime reports nothing to anyone: a process that used it leaves no trace in its home or temporary folder", async () => {
+  const home = join(folder, "home");
+  await mkdir(home);
+  const script = `
+    import { createOnnxEngine } from ${JSON.stringify(import.meta.resolve("#src/engine/onnx/index.js"))};
+    const engine = await createOnnxEngine();
+    const model = await engine.open(${JSON.stringify(goldenFolder("mistral"))});
+    console.log((await model.logits(Int32Array.of(1, 2))).length);
+    await engine.dispose();`;
+  const environment = { PATH: process.env.PATH, HOME: home, TMPDIR: home, XDG_CACHE_HOME: home };
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
+    env: environment,
+  });
+  expect(stdout.trim()).toBe(String(2 * 479));
+  expect(await readdir(home)).toEqual([]);
 });
