@@ -51,7 +51,13 @@ export async function productTimer(products, threads) {
         initializers: [],
         nodes: [{ op: "MatMul", inputs: ["a", "b"], outputs: ["c"] }],
       });
-      const session = await InferenceSession.create(onnx, { intraOpNumThreads: threads });
+      // As the engine's own sessions, so that only the operations differ.
+      const session = await InferenceSession.create(onnx, {
+        intraOpNumThreads: threads,
+        enableCpuMemArena: false,
+        enableMemPattern: false,
+        extra: { session: { intra_op: { allow_spinning: "0" } } },
+      });
       const feeds = Object.fromEntries([a, b].map(({ name, shape }) => [name, filled(shape)]));
       const into = { c: filled(c.shape) };
       return async () => {

@@ -4,7 +4,7 @@
  * file or the whole new one. Errors of the operating system become one sentence that names the file.
  */
 import { createHash } from "node:crypto";
-import { access, copyFile, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { access, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { FusechatError, failure, inputError, internalError } from "../errors.ts";
 import { jsonErrorPosition } from "./json-text.ts";
@@ -26,8 +26,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly
   EIO: { input: false, problem: "the disk could not be read or written" },
 };
 
-/** Pieces in which whole files are hashed: large enough for the disk, small enough not to count in memory. */
-const HASH_CHUNK_BYTES = 1 << 22;
+/** Pieces in which whole files are read: large enough for the disk, small enough not to count in memory. */
+const CHUNK_BYTES = 1 << 22;
 
 /** The sentence for an error that reading or writing `path` threw. Errors that are ours already pass unchanged. */
 export function fileError(path: string, error: unknown): FusechatError {
@@ -95,22 +95,20 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string): 
   }
 }
 
-/** Copies a file or nothing: the copy appears under its name only once it is whole and flushed. */
+/** Copies a file's bytes or nothing: the copy appears under its name only once it is whole and flushed. */
 export async function copyFileAtomic(from: string, to: string): Promise<void> {
-  const temporary = temporaryName(to);
+  const source = await openForReading(from);
   try {
-    await copyFile(from, temporary);
-    const handle = await open(temporary, "r+");
+    const file = await openAtomic(to);
     try {
-      await handle.sync();
-    } finally {
-      await handle.close();
+      for await (const chunk of chunksOf(from, source)) await file.write(chunk);
+      await file.commit();
+    } catch (error) {
+      await file.abort();
+      throw error;
     }
-    await rename(temporary, to);
-    await syncFolder(dirname(to));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw fileError(errorPath(error) === from ? from : to, error);
+  } finally {
+    await source.close();
   }
 }
 
@@ -204,26 +202,39 @@ export async function sha256OfFile(path: string): Promise<string> {
 /** Lower-case hex SHA-256 of the bytes of several files, one after the other. */
 export async function sha256OfFiles(paths: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
-  const chunk = new Uint8Array(HASH_CHUNK_BYTES);
   for (const path of paths) {
+    const handle = await openForReading(path);
     try {
-      const handle = await open(path, "r");
-      try {
-        let position = 0;
-        for (;;) {
-          const count = await readFully(handle, chunk, position);
-          if (count === 0) break;
-          hash.update(chunk.subarray(0, count));
-          position += count;
-        }
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw fileError(path, error);
+      for await (const chunk of chunksOf(path, handle)) hash.update(chunk);
+    } finally {
+      await handle.close();
     }
   }
   return hash.digest("hex");
+}
+
+async function openForReading(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r");
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** A file piece by piece, in one buffer that is filled anew for each. */
+async function* chunksOf(path: string, handle: FileHandle): AsyncGenerator<Uint8Array> {
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let position = 0;
+  try {
+    for (;;) {
+      const count = await readFully(handle, chunk, position);
+      if (count === 0) return;
+      position += count;
+      yield chunk.subarray(0, count);
+    }
+  } catch (error) {
+    throw fileError(path, error);
+  }
 }
 
 /** The folder's own entry survives a power cut only when it is flushed too; not every system can open a folder. */
@@ -250,10 +261,6 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, position: numbe
 
 function temporaryName(path: string): string {
   return `${resolve(path)}.${process.pid}.tmp`;
-}
-
-function errorPath(error: unknown): string | undefined {
-  return error instanceof Error && "path" in error ? String(error.path) : undefined;
 }
 
 /** Offset of the byte at which decoding as UTF-8 fails. */
