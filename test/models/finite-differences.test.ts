@@ -141,7 +141,7 @@ function draw(shapes: readonly { name: string; shape: readonly number[] }[], voc
 
 function lossOf(results: Results, feeds: Readonly<Record<string, Feed>>, tail: boolean): number {
   const dot = (weights: string, logp: string): number =>
-    feeds[weights]![0].reduce((sum, weight, place) => sum - weight * results[logp]![place]!, 0);
+    Array.from(feeds[weights]![0]).reduce((sum, weight, place) => sum - weight * results[logp]![place]!, 0);
   const label = dot("label_weight", "label_logp");
   return label + dot("target_weight", "target_logp") + (tail ? dot("tail_weight", "complement_log") : 0);
 }

@@ -3,9 +3,8 @@
  * row. The gradient is written by hand; with `n = x * r` and `g = dy * weight` it is
  * `dx = r * (g - n * mean(g * n))`, `dweight = sum over rows of dy * n`.
  */
-import { composite, type Value } from "../graph.ts";
+import { composite, constant, type Graph, sharedConstant, type Value } from "../graph.ts";
 import { add, addScalar, multiply, reciprocal, scale, sqrt, subtract } from "./arithmetic.ts";
-import { reduceSum } from "./broadcast.ts";
 import { gemm } from "./matmul.ts";
 import { reduceSumSquare } from "./reduction.ts";
 import { reshape } from "./shape.ts";
@@ -25,8 +24,18 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
         const dot = gemm(product, reshape(weight, [width, 1]), { scale: 1 / width });
         const centred = subtract(multiply(dy, weight), multiply(normalised, dot));
         const dx = multiply(centred, inverse);
-        return [(sum) => (sum === undefined ? dx : add(sum, dx)), reshape(reduceSum(product, [0]), weight.shape)];
+        return [
+          (sum) => (sum === undefined ? dx : add(sum, dx)),
+          reshape(gemm(ones(x.graph, x.shape[0]!), product), weight.shape),
+        ];
       },
     };
   });
+}
+
+/** [1, count]: a product with it sums over rows twice as fast as the runtime's reduction. */
+function ones(graph: Graph, count: number): Value {
+  return sharedConstant(graph, `ones/${count}`, () =>
+    constant(graph, new Float64Array(count).fill(1), [1, count], "float"),
+  );
 }
