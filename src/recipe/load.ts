@@ -7,7 +7,8 @@ import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { inputErrors } from "../errors.ts";
 import { exists, readText } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import { attemptRecipe, type ParsedRecipe, type Recipe } from "./recipe.ts";
+import { attemptRecipe, type ParsedRecipe } from "./parse.ts";
+import type { Recipe } from "./recipe.ts";
 
 export interface LoadedRecipe extends ParsedRecipe {
   /** The file's text, as it is kept with a run. */

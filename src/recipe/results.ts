@@ -3,8 +3,8 @@
  * reader wants: each model against the pivot, and the fused model against every other model that the run made.
  */
 import type { Comparison, Metric } from "../evaluate/benchmarks/benchmark.ts";
-import type { HeldOutResult } from "../evaluate/benchmarks/held-out.ts";
 import { compareHeldOut } from "../evaluate/benchmarks/held-out-comparison.ts";
+import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
 import type { RunModel, RunModelRole } from "./layout.ts";
 
 export interface ComparedModel {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readText, writeFileAtomic } from "../formats/files.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
-import { parseRecipe, recipeDifference } from "../recipe/recipe.ts";
+import { parseRecipe, recipeDifference } from "../recipe/parse.ts";
 import { acquireLock, type Lock } from "./lock.ts";
 
 export interface OpenRun {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DEMO_SETTINGS, demoRecipe } from "#src/lab/demo-recipe.js";
-import { parseRecipe } from "#src/recipe/recipe.js";
+import { parseRecipe } from "#src/recipe/parse.js";
 
 const paths = { models: "models", fusion: "fusion.jsonl", heldOut: "held-out.jsonl" };
 

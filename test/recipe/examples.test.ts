@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { parseRecipe } from "#src/recipe/recipe.js";
+import { parseRecipe } from "#src/recipe/parse.js";
 
 const examples = resolve(import.meta.dirname, "../../examples");
 const recipes = readdirSync(examples).filter((name) => readFileSync(join(examples, name), "utf8").includes("\npivot:"));

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { modelsOf } from "#src/recipe/layout.js";
-import { parseRecipe } from "#src/recipe/recipe.js";
+import { parseRecipe } from "#src/recipe/parse.js";
 import { unitsOf } from "#src/run/units.js";
 
 function recipe(more = "") {

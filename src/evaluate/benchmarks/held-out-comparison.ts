@@ -5,7 +5,7 @@
 import { inputError } from "../../errors.ts";
 import { pairedRatioDifference, type Term, verdict } from "../statistics.ts";
 import type { Comparison, Difference } from "./benchmark.ts";
-import type { HeldOutConversation, HeldOutResult } from "./held-out.ts";
+import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 export const UNIT = "nats/byte";
 

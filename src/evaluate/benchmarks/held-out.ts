@@ -13,36 +13,10 @@ import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { bootstrapRatio } from "../statistics.ts";
 import type { Benchmark, BenchmarkOptions, BenchmarkResult, Difference, Metric } from "./benchmark.ts";
 import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
+import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 /** Conversations an engine call, between two looks at the abort signal. */
 const CHUNK = 64;
-
-export interface HeldOutConversation {
-  readonly id: string;
-  readonly nats: number;
-  readonly bytes: number;
-  readonly rows: number;
-  readonly skill?: string;
-  /** Only where the whole conversation was read: the floor speaks of all its answers. */
-  readonly floor_nats?: number;
-}
-
-export interface HeldOutResult extends BenchmarkResult {
-  readonly benchmark: "held-out";
-  readonly rows: number;
-  readonly bytes: number;
-  readonly conversations: number;
-  /** Conversations that the model's template refuses; they count nowhere. */
-  readonly refused: number;
-  readonly per_conversation: readonly HeldOutConversation[];
-  /** `metrics` are this model's figures minus the other's, on what both could read; `figures` are the other's own. */
-  readonly against?: {
-    readonly model: string;
-    readonly conversations: number;
-    readonly figures: Readonly<Record<string, Metric>>;
-    readonly metrics: Readonly<Record<string, Difference>>;
-  };
-}
 
 export const heldOut: Benchmark = {
   name: "held-out",

@@ -3,8 +3,9 @@ import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Conversation, conversationId, type Turn } from "#src/data/conversation.js";
 import type { Engine, Sequence } from "#src/engine/engine.js";
-import { evaluateHeldOut, type HeldOutResult, heldOut } from "#src/evaluate/benchmarks/held-out.js";
+import { evaluateHeldOut, heldOut } from "#src/evaluate/benchmarks/held-out.js";
 import { compareHeldOut } from "#src/evaluate/benchmarks/held-out-comparison.js";
+import type { HeldOutResult } from "#src/evaluate/benchmarks/held-out-result.js";
 import { BENCHMARKS, benchmark } from "#src/evaluate/benchmarks/index.js";
 import { type ReporterEvent, silent } from "#src/reporter.js";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { attemptRecipe, parseRecipe, recipeDifference } from "#src/recipe/recipe.js";
+import { attemptRecipe, parseRecipe, recipeDifference } from "#src/recipe/parse.js";
 import { RECIPE_TEMPLATE } from "#src/recipe/template.js";
 
 const SHORTEST = "pivot: models/a\nsources: [models/b]\ndata: { path: c.jsonl }\n";

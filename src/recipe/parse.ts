@@ -1,0 +1,147 @@
+/**
+ * A recipe from its text: YAML, schema, what a schema cannot say, then every default written out. No file is touched;
+ * `load.ts` finds those a recipe names.
+ */
+import { basename } from "node:path";
+import { inputErrors } from "../errors.ts";
+import { type KeyPath, parseYaml } from "../formats/yaml.ts";
+import { contradictions } from "./contradictions.ts";
+import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
+import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
+import { type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
+
+export interface ParsedRecipe {
+  readonly recipe: Recipe;
+  /** `recipe.yaml:12:5 data.path`, for problems found later. */
+  where(path: KeyPath): string;
+}
+
+/** Reads a recipe from its text. `file` is how it is called in messages. Throws one error that lists all problems. */
+export function parseRecipe(text: string, file: string): ParsedRecipe {
+  const attempt = attemptRecipe(text, file);
+  if (attempt.parsed === null) throw inputErrors(attempt.problems);
+  return attempt.parsed;
+}
+
+/** A parser that has lost its way complains about every later line. */
+const LISTED_PROBLEMS = 20;
+
+/** What `parseRecipe` found: problems, or a recipe; and the raw value, so that files can be checked all the same. */
+export interface RecipeAttempt {
+  readonly parsed: ParsedRecipe | null;
+  readonly problems: readonly string[];
+  readonly raw: unknown;
+  where(path: KeyPath, key?: boolean): string;
+}
+
+export function attemptRecipe(text: string, file: string): RecipeAttempt {
+  const document = parseYaml(text);
+  const where = (path: KeyPath, key = false): string => {
+    const place = `${file}:${document.place(path, key ? "key" : "value")}`;
+    return path.length === 0 ? place : `${place} ${pathText(path)}`;
+  };
+  const failed = (problems: readonly string[]): RecipeAttempt => ({
+    parsed: null,
+    problems,
+    raw: document.value,
+    where,
+  });
+  if (document.problems.length > 0) {
+    const told = document.problems.slice(0, LISTED_PROBLEMS);
+    return failed(told.map(({ place, message }) => `${file}:${place}: ${message}`));
+  }
+  if (document.value === null || document.value === undefined) {
+    return failed([`${file}: expected a recipe with pivot, sources and data, found nothing; fusechat init writes one`]);
+  }
+  const result = recipeSchema.safeParse(document.value, { reportInput: true });
+  const tell = (problems: readonly RecipeProblem[]): string[] =>
+    problems
+      .map(({ path, key, message }) => ({
+        line: `${where(path, key)}: ${message}`,
+        place: document.place(path, key ? "key" : "value"),
+      }))
+      .sort((a, b) => placeOrder(a.place) - placeOrder(b.place))
+      .map(({ line }) => line);
+  if (!result.success) return failed(tell(describeIssues(result.error.issues, recipeSchema)));
+  const recipe = writeOut(result.data);
+  const problems = contradictions(recipe, result.data);
+  if (problems.length > 0) return failed(tell(problems));
+  return { parsed: { recipe, where }, problems: [], raw: document.value, where };
+}
+
+/** Places in the order of the file; a recipe has no line of a million characters. */
+function placeOrder(place: string): number {
+  const [line, column] = place.split(":").map(Number);
+  return line! * 1e6 + column!;
+}
+
+function writeOut(file: RecipeFile): Recipe {
+  const merges = Array.isArray(file.merge) ? file.merge : [file.merge];
+  const list = (paths: string | string[]): readonly string[] => (Array.isArray(paths) ? paths : [paths]);
+  return {
+    pivot: namedModel(file.pivot),
+    sources: file.sources.map(namedModel),
+    data: {
+      path: list(file.data.path),
+      max_length: file.data.max_length,
+      held_out: file.data.held_out,
+      held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
+    },
+    distributions: file.distributions,
+    align: {
+      sequence: file.align.sequence,
+      vocabulary: file.align.vocabulary,
+      unshared: file.align.unshared,
+      width: file.align.width ?? 2 * file.distributions.top_k,
+    },
+    fuse: file.fuse,
+    merge: merges.map((merge, index) => writeOutMerge(merge, index)),
+    baselines: file.baselines,
+    evaluate: file.evaluate,
+    seed: file.seed,
+    engine: { kind: file.engine.kind, threads: file.engine.threads ?? null },
+  };
+}
+
+function namedModel(reference: ModelReference): RecipeModel {
+  if (typeof reference === "string") return { name: basename(reference), model: reference };
+  return { name: reference.name ?? basename(reference.model), model: reference.model };
+}
+
+function writeOutMerge(merge: MergeFile, index: number): RecipeMerge {
+  const isSce = merge.method === "sce";
+  const variant = merge.variant ?? (isSce ? "fusechat" : null);
+  const ownName = isSce && variant !== "fusechat" ? `${merge.method}-${variant}` : merge.method;
+  return {
+    name: index === 0 ? "fused" : (merge.name ?? ownName),
+    method: merge.method,
+    variant,
+    select_topk: merge.select_topk ?? (isSce ? 0.1 : null),
+    weights: merge.weights ?? null,
+    parameters: merge.parameters ?? {},
+    dtype: merge.dtype ?? null,
+  };
+}
+
+/** The first key in which two recipes differ, with both values, or null where they are the same. */
+export function recipeDifference(
+  a: unknown,
+  b: unknown,
+  path: KeyPath = [],
+): { key: string; a: string; b: string } | null {
+  if (isTree(a) && isTree(b)) {
+    for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+      const step = Array.isArray(a) ? Number(key) : key;
+      const found = recipeDifference(a[key], b[key], [...path, step]);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  if (Object.is(a, b)) return null;
+  const text = (value: unknown): string => (value === undefined || value === null ? "nothing" : JSON.stringify(value));
+  return { key: pathText(path), a: text(a), b: text(b) };
+}
+
+function isTree(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
