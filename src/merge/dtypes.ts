@@ -1,11 +1,12 @@
 /**
- * Between the bytes of a checkpoint and the doubles that merge methods compute with. Sixteen-bit floats are widened
- * through a table of all 65,536 patterns (1.4 ns an entry, a third less than by arithmetic on the bits); results are
- * rounded once, from the double. Both directions report the first entry that is not finite.
+ * Between the bytes of a checkpoint and the doubles that merge methods compute with. Widening goes by whole arrays where
+ * it can: conversions between typed arrays run at the speed of memory, ten times that of a loop over entries. Results
+ * are rounded once, from the double.
  */
 
-import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, numberToHalf } from "../formats/float.ts";
+import { float16ToFloat32, float32ToBfloat16, numberToHalf } from "../formats/float.ts";
 import type { Dtype } from "../formats/safetensors.ts";
+import { CHUNK_ENTRIES } from "./method.ts";
 
 /** Names as in mergekit and `torch_dtype`. */
 export const MERGE_DTYPES = ["float64", "float32", "float16", "bfloat16"] as const;
@@ -39,22 +40,35 @@ export function storedView(dtype: MergeDtype, buffer: ArrayBuffer, entries: numb
   return new Uint16Array(buffer, 0, entries);
 }
 
-/** Widens `count` entries from `from` into `values` at `at`; returns the first that is not finite, counted from `from`, or -1. */
+/**
+ * Widens `count` entries from `from` into `values` at `at`. Returns the first that became infinite by a cast, counted
+ * from `from`, or -1.
+ */
 export type Widen = (stored: StoredArray, from: number, count: number, values: Float64Array, at: number) => number;
 
 /** `cast`: the dtype each entry is rounded to when read; undefined, or one at least as wide, leaves it as it is. */
 export function widener(dtype: MergeDtype, cast: MergeDtype | undefined): Widen {
-  const table = tableOf(dtype);
-  const widen: Widen =
-    table === undefined
-      ? (stored, from, count, values, at) => copyEntries(stored, from, count, values, at)
-      : (stored, from, count, values, at) => lookUpEntries(stored, table, from, count, values, at);
+  const widen = dtype === "bfloat16" ? widenBfloat16 : dtype === "float16" ? widenFloat16 : widenFloats;
   if (cast === undefined || promote([dtype, cast]) === cast) return widen;
   const round = rounder(cast);
   return (stored, from, count, values, at) => {
-    const bad = widen(stored, from, count, values, at);
-    return bad >= 0 ? bad : round(values.subarray(at, at + count));
+    widen(stored, from, count, values, at);
+    return round(values.subarray(at, at + count));
   };
+}
+
+/** The first of `count` entries that is NaN or infinite, or -1. */
+export function findNotFinite(dtype: MergeDtype, stored: StoredArray, count: number): number {
+  const exponent = { float64: 0, float32: 0, float16: 0x7c00, bfloat16: 0x7f80 }[dtype];
+  if (exponent === 0) return findNotFiniteFloat(stored, count);
+  for (let i = 0; i < count; i++) if ((stored[i]! & exponent) === exponent) return i;
+  return -1;
+}
+
+function findNotFiniteFloat(stored: StoredArray, count: number): number {
+  // The difference is NaN for infinities and NaN alone.
+  for (let i = 0; i < count; i++) if (stored[i]! - stored[i]! !== 0) return i;
+  return -1;
 }
 
 /** Rounds in place to what the dtype can hold; returns the index of the first entry that overflows, or -1. */
@@ -85,35 +99,36 @@ export function narrower(dtype: MergeDtype): Narrow {
   };
 }
 
-function copyEntries(stored: StoredArray, from: number, count: number, values: Float64Array, at: number): number {
-  let bad = -1;
-  for (let i = 0; i < count; i++) {
-    const value = stored[from + i]!;
-    // The difference is NaN for infinities and NaN alone.
-    if (value - value !== 0 && bad < 0) bad = i;
-    values[at + i] = value;
-  }
-  return bad;
+function widenFloats(stored: StoredArray, from: number, count: number, values: Float64Array, at: number): number {
+  values.set(stored.subarray(from, from + count), at);
+  return -1;
 }
 
-function lookUpEntries(
-  stored: StoredArray,
-  table: Float64Array,
-  from: number,
-  count: number,
-  values: Float64Array,
-  at: number,
-): number {
-  let bad = -1;
-  for (let i = 0; i < count; i++) {
-    const value = table[stored[from + i]!]!;
-    if (value - value !== 0 && bad < 0) bad = i;
-    values[at + i] = value;
-  }
-  return bad;
+function widenFloat16(stored: StoredArray, from: number, count: number, values: Float64Array, at: number): number {
+  values.set(float16ToFloat32((stored as Uint16Array).slice(from, from + count)), at);
+  return -1;
 }
 
-const narrow32 = new Float32Array(4096);
+const widened = new Uint32Array(CHUNK_ENTRIES + 1);
+const widenedBytes = new Uint8Array(widened.buffer);
+const widenedFloats = new Float32Array(widened.buffer);
+
+/**
+ * A bfloat16 is the upper half of a float32: spread the patterns over 32-bit words, move all bytes up by two (a pattern
+ * then lies in the upper half of its word, and the zeros above it in the lower half of the next), convert.
+ */
+function widenBfloat16(stored: StoredArray, from: number, count: number, values: Float64Array, at: number): number {
+  for (let done = 0; done < count; done += CHUNK_ENTRIES) {
+    const part = Math.min(CHUNK_ENTRIES, count - done);
+    widened.set(stored.subarray(from + done, from + done + part));
+    widenedBytes.copyWithin(2, 0, 4 * part);
+    widenedBytes.fill(0, 0, 2);
+    values.set(widenedFloats.subarray(0, part), at + done);
+  }
+  return -1;
+}
+
+const narrow32 = new Float32Array(CHUNK_ENTRIES);
 const narrow32Bits = new Uint32Array(narrow32.buffer);
 
 function narrowToBfloat16(values: Float64Array, count: number, stored: StoredArray, at: number): number {
@@ -141,18 +156,4 @@ function narrowToFloat16(values: Float64Array, count: number, stored: StoredArra
     stored[at + i] = pattern;
   }
   return bad;
-}
-
-const tables = new Map<MergeDtype, Float64Array>();
-
-/** Values of all patterns of a sixteen-bit dtype, made at first use; undefined for wider ones. */
-function tableOf(dtype: MergeDtype): Float64Array | undefined {
-  if (dtype !== "bfloat16" && dtype !== "float16") return undefined;
-  let table = tables.get(dtype);
-  if (table === undefined) {
-    const patterns = Uint16Array.from({ length: 65536 }, (_, pattern) => pattern);
-    table = Float64Array.from((dtype === "bfloat16" ? bfloat16ToFloat32 : float16ToFloat32)(patterns));
-    tables.set(dtype, table);
-  }
-  return table;
 }

