@@ -14,7 +14,20 @@ export { collectDistributions } from "./distributions/collect.ts";
 export type { DistributionsShard } from "./distributions/shard.ts";
 export { listShards, readDistributionsShard, writeDistributionsShard } from "./distributions/shard-file.ts";
 export type { StageContext } from "./engine/context.ts";
-export * from "./engine/engine.ts";
+export {
+  ADAMW,
+  type Engine,
+  type EngineModel,
+  type GenerateOptions,
+  type OptimiserOptions,
+  type RowBatch,
+  type Sequence,
+  type StepResult,
+  type Trainer,
+  type TrainSequence,
+  type TrainStep,
+  type WeightDtype,
+} from "./engine/engine.ts";
 export { createOnnxEngine } from "./engine/onnx/index.ts";
 export { type ErrorCode, FusechatError } from "./errors.ts";
 export type { Comparison, Difference, Metric } from "./evaluate/benchmarks/benchmark.ts";

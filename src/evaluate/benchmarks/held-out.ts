@@ -11,7 +11,7 @@ import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { bootstrapRatio } from "../statistics.ts";
-import type { Benchmark, BenchmarkOptions, BenchmarkResult, Difference, Metric } from "./benchmark.ts";
+import type { Benchmark, BenchmarkOptions, Metric } from "./benchmark.ts";
 import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
