@@ -26,11 +26,20 @@ const MOST_CHARACTERS = 1_000_000;
 /** Aliases may stand for this many nodes in all; a YAML bomb's stand for billions. */
 const MOST_ALIASES = 100;
 
+/**
+ * Lists and mappings within each other. The parser recurses, and where its stack ends while it compiles a regular
+ * expression, V8 ends the process: such text must not reach it.
+ */
+const DEEPEST = 100;
+/** Characters before a line's text: indentation, and the dashes of lists within lists. */
+const LONGEST_INDENT = 200;
+
 /** Reads one document. Version 1.1 is what Python's YAML speaks: there `yes` and `off` are booleans. */
 export function parseYaml(text: string, version: "1.1" | "1.2" = "1.2"): YamlDocument {
   if (text.length > MOST_CHARACTERS) {
     return refused(`expected at most ${MOST_CHARACTERS} characters, found ${text.length}`);
   }
+  if (isTooDeep(text)) return refused(`expected at most ${DEEPEST} lists and mappings within each other, found more`);
   const lines = new LineCounter();
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
@@ -46,9 +55,21 @@ export function parseYaml(text: string, version: "1.1" | "1.2" = "1.2"): YamlDoc
     const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
     return { value, problems, place: (path, part = "value") => at(offsetOf(document.contents, path, part)) };
   } catch (error) {
-    // Too many aliases, or nesting so deep that the parser's stack ends.
-    return refused(error instanceof RangeError ? "the nesting is too deep" : (error as Error).message);
+    // Too many aliases.
+    return refused((error as Error).message);
   }
+}
+
+/** Brackets are counted wherever they stand; no honest text leaves a hundred open. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
+    depth = bracket === "[" || bracket === "{" ? depth + 1 : Math.max(0, depth - 1);
+    if (depth > DEEPEST) return true;
+  }
+  return text
+    .split("\n")
+    .some((line) => line.slice(0, LONGEST_INDENT + 1).search(/[^ \-?]/) < 0 && line.length > LONGEST_INDENT);
 }
 
 function refused(message: string): YamlDocument {

@@ -3,7 +3,7 @@
  * name and renamed when it is whole, so that an output folder is either absent or finished.
  */
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { copyModelFiles } from "../models/folder.ts";
@@ -85,7 +85,8 @@ async function build(
 ): Promise<void> {
   const folder = `${resolve(out)}.${process.pid}.tmp`;
   try {
-    await rm(folder, { recursive: true, force: true });
+    await mkdir(dirname(folder), { recursive: true });
+    await removeAbandoned(resolve(out));
     await mkdir(folder, { recursive: true });
   } catch (error) {
     throw fileError(out, error);
@@ -101,11 +102,29 @@ async function build(
     const record = recordOf(await hashing, plan, coefficients);
     await writeJson(join(folder, RECORD_FILE), record);
     await writeFileAtomic(join(folder, "README.md"), modelCard(record, plan.method.paper));
-    await mkdir(dirname(resolve(out)), { recursive: true });
     await rename(folder, resolve(out));
   } catch (error) {
     await rm(folder, { recursive: true, force: true });
     throw fileError(out, error);
+  }
+}
+
+/** Takes away what merges into `out` left behind when their process was killed; those of living processes stay. */
+async function removeAbandoned(out: string): Promise<void> {
+  const prefix = `${basename(out)}.`;
+  for (const name of await readdir(dirname(out))) {
+    const pid = name.startsWith(prefix) ? /^(\d+)\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
+    if (pid === undefined || (isAlive(Number(pid)) && Number(pid) !== process.pid)) continue;
+    await rm(join(dirname(out), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -1,7 +1,7 @@
 /** The stage: what it refuses and leaves behind, shards, tied heads, dtypes. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32ToBfloat16 } from "#src/formats/float.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
@@ -142,6 +142,17 @@ test("an interrupted merge leaves nothing behind", async () => {
   aborted.abort();
   await expect(merge(average("still"), { signal: aborted.signal })).rejects.toMatchObject({ exitCode: 130 });
   expect(await readdir(folder)).toEqual(before);
+});
+
+test("what a killed merge left behind is taken away by the next one", async () => {
+  await model("survivor", { a: float32([1], [1]) });
+  // No process has this id: it is above every system's largest.
+  const left = join(folder, `out-${number}.999999999.tmp`);
+  await mkdir(left);
+  await writeFile(join(left, "model.safetensors"), "half");
+  const { out } = await merge(average("survivor"));
+  expect(await readdir(folder)).not.toContain(basename(left));
+  expect(await readdir(out)).toContain("merge.json");
 });
 
 test("tensors larger than a block are read block by block, with the same result", async () => {
