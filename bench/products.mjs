@@ -1,87 +1,55 @@
 /**
- * The yardstick: how long the runtime's own matrix products take for the sizes of a pass, each as a program of one
- * MatMul node. What a pass takes beyond them is what this project can lose or save.
+ * The yardstick: the speed of the runtime's own matrix product, [1024, 1024] by [1024, 1024], with the engine's session
+ * settings and in the same run. A pass is judged by the share of it that its necessary products reach: everything else
+ * (softmax, norms, copies, the optimiser) counts as loss.
  */
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { encodeOnnx } from "../dist/formats/onnx.js";
 
-/** @typedef {{ batch: number, m: number, k: number, n: number, count: number }} Product */
+const SIDE = 1024;
 
 /**
- * Products of a forward pass over `sequences` x `length` positions with `rows` rows before the head and, where
- * training, of the backward pass: two more for each, for the gradients of both factors.
+ * Multiplications and additions of the products that a forward pass over `sequences` x `length` positions with `rows`
+ * rows before the head cannot do without; training needs two more for each. Causal attention needs half of a square.
  * @param {import("./random-model.mjs").Size} size
  * @param {{ sequences: number, length: number, rows: number, training: boolean }} pass
- * @returns {Product[]}
  */
-export function productsOf({ hidden, layers, heads, intermediate, vocabulary }, { sequences, length, rows, training }) {
+export function operations({ hidden, layers, intermediate, vocabulary }, { sequences, length, rows, training }) {
   const positions = sequences * length;
-  const headSize = hidden / heads;
-  /** @type {Product[]} */
-  const forward = [
-    { batch: 1, m: positions, k: hidden, n: hidden, count: 4 * layers },
-    { batch: 1, m: positions, k: hidden, n: intermediate, count: 2 * layers },
-    { batch: 1, m: positions, k: intermediate, n: hidden, count: layers },
-    { batch: sequences * heads, m: length, k: headSize, n: length, count: layers },
-    { batch: sequences * heads, m: length, k: length, n: headSize, count: layers },
-    { batch: 1, m: rows, k: hidden, n: vocabulary, count: 1 },
-  ];
-  if (!training) return forward;
-  return forward.flatMap((product) => {
-    const { batch, m, k, n, count } = product;
-    return [product, { batch, m, k: n, n: k, count }, { batch, m: k, k: m, n, count }];
-  });
+  const linear = positions * (4 * hidden * hidden + 3 * hidden * intermediate);
+  const attention = 2 * sequences * hidden * (length * (length + 1)) * 0.5;
+  return 2 * (training ? 3 : 1) * (layers * (linear + attention) + rows * hidden * vocabulary);
 }
 
 /**
- * A function that measures all products once, in milliseconds.
- * @param {readonly Product[]} products
+ * A function that times one product and gives its speed in GFLOPS.
  * @param {number} threads
  */
-export async function productTimer(products, threads) {
-  const timers = await Promise.all(
-    products.map(async ({ batch, m, k, n, count }) => {
-      const a = /** @type {const} */ ({ name: "a", type: "float32", shape: [batch, m, k] });
-      const b = /** @type {const} */ ({ name: "b", type: "float32", shape: [batch, k, n] });
-      const c = /** @type {const} */ ({ name: "c", type: "float32", shape: [batch, m, n] });
-      const onnx = encodeOnnx({
-        opsets: { "": 21 },
-        inputs: [a, b],
-        outputs: [c],
-        initializers: [],
-        nodes: [{ op: "MatMul", inputs: ["a", "b"], outputs: ["c"] }],
-      });
-      // As the engine's own sessions, so that only the operations differ.
-      const session = await InferenceSession.create(onnx, {
-        intraOpNumThreads: threads,
-        enableCpuMemArena: false,
-        enableMemPattern: false,
-        extra: { session: { intra_op: { allow_spinning: "0" } } },
-      });
-      const feeds = Object.fromEntries([a, b].map(({ name, shape }) => [name, filled(shape)]));
-      const into = { c: filled(c.shape) };
-      return async () => {
-        const start = performance.now();
-        await session.run(feeds, into);
-        return (performance.now() - start) * count;
-      };
-    }),
-  );
-  return async () => {
-    let total = 0;
-    for (const time of timers) total += await time();
-    return total;
+export async function productTimer(threads) {
+  const shape = [SIDE, SIDE];
+  const value = (/** @type {string} */ name) => ({ name, type: /** @type {const} */ ("float32"), shape });
+  const onnx = encodeOnnx({
+    opsets: { "": 21 },
+    inputs: [value("a"), value("b")],
+    outputs: [value("c")],
+    initializers: [],
+    nodes: [{ op: "MatMul", inputs: ["a", "b"], outputs: ["c"] }],
+  });
+  const session = await InferenceSession.create(onnx, {
+    intraOpNumThreads: threads,
+    enableCpuMemArena: false,
+    enableMemPattern: false,
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
+  });
+  const filled = () => {
+    const values = Float32Array.from({ length: SIDE * SIDE }, (_, i) => ((i * 7919) % 2001) / 1000 - 1);
+    return new Tensor("float32", values, shape);
   };
-}
-
-/** Multiplications and additions of the products. @param {readonly Product[]} products */
-export function operations(products) {
-  return products.reduce((sum, { batch, m, k, n, count }) => sum + 2 * batch * m * k * n * count, 0);
-}
-
-/** @param {readonly number[]} shape */
-function filled(shape) {
-  const values = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
-  for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 2001) / 1000 - 1;
-  return new Tensor("float32", values, shape);
+  const feeds = { a: filled(), b: filled() };
+  const into = { c: filled() };
+  return async () => {
+    const start = performance.now();
+    await session.run(feeds, into);
+    return (2 * SIDE ** 3) / (performance.now() - start) / 1e6;
+  };
 }

@@ -6,7 +6,7 @@ import { rm } from "node:fs/promises";
 import { ADAMW } from "../dist/engine/engine.js";
 import { createOnnxEngine } from "../dist/engine/onnx/index.js";
 import { createRandom } from "../dist/random.js";
-import { operations, productsOf, productTimer } from "./products.mjs";
+import { operations, productTimer } from "./products.mjs";
 import { randomModel } from "./random-model.mjs";
 import { flags, median, peakMegabytes, print, randomIds } from "./rounds.mjs";
 
@@ -37,20 +37,20 @@ try {
   await step();
   const memory = peakMegabytes();
   const rows = sequences * length;
-  const products = productsOf(size, { sequences, length, rows, training: true });
-  const timeProducts = await productTimer(products, threads);
-  await timeProducts();
-  /** @type {{ step: number, products: number }[]} */
+  const work = operations(size, { sequences, length, rows, training: true });
+  const timeProduct = await productTimer(threads);
+  await timeProduct();
+  /** @type { step: number, product: number }[]} */
   const times = [];
-  for (let round = 0; round < rounds; round++) times.push({ step: await step(), products: await timeProducts() });
+  for (let round = 0; round < rounds; round++) times.push({ step: await step(), product: await timeProduct() });
   const milliseconds = median(times.map((time) => time.step));
-  const share = median(times.map((time) => time.products / time.step));
-  const speed = operations(products) / median(times.map((time) => time.products)) / 1e6;
+  const speed = work / milliseconds / 1e6;
+  const peak = median(times.map((time) => time.product));
   print({
     size: `${name}, ${sequences} x ${length} positions, ${threads} threads, median of ${rounds}`,
     "first step": `${first.toFixed(0)} ms (programs built)`,
     step: `${milliseconds.toFixed(0)} ms, ${((1000 * rows) / milliseconds).toFixed(0)} tokens/s`,
-    products: `${(100 * share).toFixed(0)} % of the step would be left with products alone, at ${speed.toFixed(0)} GFLOPS`,
+    products: `${speed.toFixed(0)} GFLOPS, ${((100 * speed) / peak).toFixed(0)} % of the ${peak.toFixed(0)} of one large product`,
     "peak memory": `${memory.toFixed(0)} MB`,
   });
 } finally {
