@@ -32,7 +32,7 @@ try {
   const work = operations(size, { sequences, length, rows, training: false });
   const timeProduct = await productTimer(threads);
   await timeProduct();
-  /** @type { pass: number, product: number }[]} */
+  /** @type {{ pass: number, product: number }[]} */
   const times = [];
   for (let round = 0; round < rounds; round++) times.push({ pass: await pass(), product: await timeProduct() });
   const milliseconds = median(times.map((time) => time.pass));

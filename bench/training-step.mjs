@@ -40,7 +40,7 @@ try {
   const work = operations(size, { sequences, length, rows, training: true });
   const timeProduct = await productTimer(threads);
   await timeProduct();
-  /** @type { step: number, product: number }[]} */
+  /** @type {{ step: number, product: number }[]} */
   const times = [];
   for (let round = 0; round < rounds; round++) times.push({ step: await step(), product: await timeProduct() });
   const milliseconds = median(times.map((time) => time.step));
