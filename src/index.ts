@@ -39,9 +39,9 @@ export { readSafetensors, readSafetensorsHeader, writeSafetensors } from "./form
 export { openWeights } from "./formats/weights.ts";
 export { FUSION_FUNCTIONS } from "./fuse/functions/index.ts";
 export { fuseTarget } from "./fuse/fuse.ts";
-export { readMergeConfig } from "./merge/config.ts";
 export { mergeModels } from "./merge/merge.ts";
 export { METHODS } from "./merge/methods/index.ts";
+export { readMergeConfig } from "./merge/read-config.ts";
 export { ARCHITECTURES, openModel } from "./models/index.ts";
 export { loadRecipe } from "./recipe/load.ts";
 export { parseRecipe } from "./recipe/parse.ts";

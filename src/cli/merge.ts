@@ -1,8 +1,8 @@
 /** `fusechat merge config.yaml --out DIR`: reads mergekit's YAML, merges, and says what was done and how fast. */
 import { dirname, resolve } from "node:path";
 import { Option } from "commander";
-import { readMergeConfig } from "../merge/config.ts";
 import { mergeModels } from "../merge/merge.ts";
+import { readMergeConfig } from "../merge/read-config.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import type { Verb } from "./verb.ts";
 

@@ -4,8 +4,8 @@
  */
 import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import { checkMergeConfig } from "../merge/config.ts";
 import { METHODS } from "../merge/methods/index.ts";
+import { checkMergeConfig } from "../merge/read-config.ts";
 import { modelsOf } from "./layout.ts";
 import { mergeConfigOf, takesWeights } from "./merge-config.ts";
 import type { RecipeProblem } from "./problems.ts";

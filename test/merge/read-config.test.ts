@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { checkMergeConfig, readMergeConfig } from "#src/merge/config.js";
+import { checkMergeConfig, readMergeConfig } from "#src/merge/read-config.js";
 
 let folder: string;
 
