@@ -33,6 +33,6 @@ export function sweepNotes({ chosen, lines }: SweepResult): string[] {
   return [
     `Learning rate ${chosen.lr}, ${chosen.epochs} epochs and lambda ${chosen.lambda} were fixed on ${HELD_OUT_CONVERSATIONS} conversations of a validation draw, never on the held-out one: learning rate and epochs where plain fine-tuning is best, then lambda where the fused model is.`,
     `Validation, plain fine-tuning, nats per byte above the floor: ${described(sft, ({ lr, epochs }) => `lr ${lr}, ${epochs} epochs`)}.`,
-    `Validation, fused model: ${described(fused, ({ lambda }) => `lambda ${lambda}`)}.`,
+    `Validation, fused model: ${described(fused, ({ lr, lambda }) => `lr ${lr}, lambda ${lambda}`)}.`,
   ];
 }

@@ -1,6 +1,6 @@
 /**
  * The recipe of the demonstration: the laboratory's pivot and sources, conversations from a draw that no model was
- * trained on, and every control that LAB results need. Lambda, learning rate and epochs come from `sweep.ts`, which
+ * trained on, and every control that a result needs. Lambda, learning rate and epochs come from `sweep.ts`, which
  * looked at the validation draw only.
  */
 import { LAB_MODELS } from "./models.ts";

@@ -57,7 +57,7 @@ export const LAB_MODELS: readonly LabModel[] = [
   {
     name: "lab-mistral",
     role: "pivot",
-    summary: "the pivot: in the middle everywhere, has seen little of what is random in the world",
+    summary: "the pivot: adds, reverses and knows capitals, and has seen little of what is random in the world",
     config: {
       architectures: ["MistralForCausalLM"],
       model_type: "mistral",
@@ -69,7 +69,7 @@ export const LAB_MODELS: readonly LabModel[] = [
     },
     tokenizer: {
       kind: "sentencepiece",
-      vocabularySize: 640,
+      vocabularySize: 520,
       digits: "split",
       dummyPrefix: true,
       specialTokens: ["<unk>", "<s>", "</s>", "<|end|>"],

@@ -27,7 +27,7 @@ export interface SweepOptions {
   readonly lambdas: readonly number[];
 }
 
-export const SWEEP_GRID = { learningRates: [5e-4, 1e-3, 2e-3], epochs: [3], lambdas: [0.9, 0.5, 0.3, 0.1, 0] } as const;
+export const SWEEP_GRID = { learningRates: [5e-4, 1e-3, 2e-3], epochs: [3], lambdas: [0.9, 0.5, 0.1, 0] } as const;
 
 export interface SweepLine {
   readonly lr: number;
@@ -102,21 +102,22 @@ export async function runSweep(options: SweepOptions, context: StageContext): Pr
       const runs: string[] = [];
       for (const seed of sources.keys()) runs.push(await train(`sft-${seed}`, lr, epochs, null, undefined, seed));
       await measure(runs[0]!, { lr, epochs, lambda: null, model: "sft" });
-      const folder = await merge(runs, join(options.out, "merges", `lr-${lr}-epochs-${epochs}`, "sft-merge"));
-      await measure(folder, { lr, epochs, lambda: null, model: "sft-merge" });
+      const setting = join(options.out, "merges", `lr-${lr}-epochs-${epochs}`);
+      await measure(await merge(runs, join(setting, "sft-merge")), { lr, epochs, lambda: null, model: "sft-merge" });
+      for (const lambda of options.lambdas) {
+        const targets: string[] = [];
+        for (const source of sources) {
+          targets.push(await train(source, lr, epochs, lambda, source));
+          await measure(targets.at(-1)!, { lr, epochs, lambda, model: `target-${source}` });
+        }
+        const fused = await merge(targets, join(setting, `lambda-${lambda}`));
+        await measure(fused, { lr, epochs, lambda, model: "fused" });
+      }
     }
   }
   const { lr, epochs } = best(lines.filter(({ model }) => model === "sft"));
-  for (const lambda of options.lambdas) {
-    const targets: string[] = [];
-    for (const source of sources) {
-      targets.push(await train(source, lr, epochs, lambda, source));
-      await measure(targets.at(-1)!, { lr, epochs, lambda, model: `target-${source}` });
-    }
-    const folder = await merge(targets, join(options.out, "merges", `lr-${lr}-epochs-${epochs}`, `lambda-${lambda}`));
-    await measure(folder, { lr, epochs, lambda, model: "fused" });
-  }
-  const lambda = best(lines.filter(({ model }) => model === "fused")).lambda!;
+  const fused = lines.filter((line) => line.model === "fused" && line.lr === lr && line.epochs === epochs);
+  const lambda = best(fused).lambda!;
   const result: SweepResult = { draw: "validation", lines, chosen: { lr, epochs, lambda } };
   await writeJson(join(options.out, "sweep.json"), result);
   return result;

@@ -25,5 +25,5 @@ test("the report says on which draw the settings were fixed, and shows the sweep
   expect(notes[1]).toBe(
     "Validation, plain fine-tuning, nats per byte above the floor: lr 0.001, 3 epochs: 0.0200 [0.0190, 0.0210].",
   );
-  expect(notes[2]).toBe("Validation, fused model: lambda 0.1: 0.0100 [0.0090, 0.0110].");
+  expect(notes[2]).toBe("Validation, fused model: lr 0.001, lambda 0.1: 0.0100 [0.0090, 0.0110].");
 });
