@@ -173,14 +173,15 @@ async function runSteps(
     await trainer.loadCheckpoint(join(work, stateFile(done)));
     progress = (await readJson(join(work, progressFile(done)))) as Progress;
   }
-  // The engine computes in a thread of its own: the next batch is drawn and tokenised meanwhile.
-  let upcoming = stepSequences(settings, done, tokeniser);
+  let sequences = await stepSequences(settings, done, tokeniser);
   for (let step = done; step < settings.steps; step++) {
-    const sequences = await upcoming;
     const rate = learningRate(settings.learningRate, step, settings.steps, settings.warmupRatio);
-    const running = trainer.step({ sequences, lambda: 1, learningRate: rate });
-    if (step + 1 < settings.steps) upcoming = stepSequences(settings, step + 1, tokeniser);
-    const { rows, labelLoss } = await running;
+    // The engine computes in a thread of its own: the next batch is drawn and tokenised meanwhile.
+    const [{ rows, labelLoss }, upcoming] = await Promise.all([
+      trainer.step({ sequences, lambda: 1, learningRate: rate }),
+      step + 1 < settings.steps ? stepSequences(settings, step + 1, tokeniser) : [],
+    ]);
+    sequences = upcoming;
     if (!Number.isFinite(labelLoss)) throw failure(work, `training diverged at step ${step} of ${settings.steps}`);
     progress = advance(progress, rows, labelLoss, step >= 0.9 * settings.steps);
     context.reporter.report({
@@ -194,7 +195,6 @@ async function runSteps(
     const interrupted = context.signal?.aborted === true;
     if (step + 1 < settings.steps && ((step + 1) % checkpointSteps === 0 || interrupted)) {
       await saveState(work, trainer, step + 1, progress);
-      if (interrupted) await upcoming;
       throwIfInterrupted(context.signal, stage);
     }
   }
