@@ -6,6 +6,7 @@ import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS, SHIPPED_SW
 import { annotateReport } from "../lab/demo-notes.ts";
 import { askModel, demoQuestion } from "../lab/demo-question.ts";
 import { skillTable } from "../lab/skill-table.ts";
+import { SKILLS } from "../lab/skills/index.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { runRecipe } from "../run/run-recipe.ts";
 import { formatSeconds } from "./figures.ts";
@@ -16,6 +17,9 @@ interface Options {
   readonly models?: string;
   readonly force?: boolean;
 }
+
+/** The models that a fusion has to answer for, skill by skill. */
+const CONTROLS = ["lab-mistral", "sft", "sft-merge"];
 
 const UNIT = "distance above the entropy floor, 0.001 nats per byte, ± half of the 95 % interval; 0 is perfect";
 
@@ -38,9 +42,11 @@ export const demoVerb: Verb = {
     const { reporter, signal } = invocation;
 
     invocation.print("Three small models, and how good each is at what (held-out conversations):");
-    invocation.print(`${UNIT}\n`);
+    invocation.print(UNIT);
+    invocation.print("");
     const before = await measureModels(models, input.heldOut, { engine, reporter, signal });
-    invocation.print(`${skillTable(before).join("\n")}\n`);
+    invocation.print(skillTable(before).join("\n"));
+    invocation.print("");
 
     const recipe = await loadRecipe(input.recipeFile);
     const { report } = await runRecipe(
@@ -51,11 +57,18 @@ export const demoVerb: Verb = {
     const results = await readDemoResults(input.run, recipe.recipe);
     await annotateReport(input.run, results, SHIPPED_SWEEP);
     invocation.print("After fusing (target-X: pivot fused with X; fused: SCE merge of the targets; sft: fine-tuning):");
-    invocation.print(`${UNIT}\n`);
-    invocation.print(`${skillTable(results.models).join("\n")}\n`);
+    invocation.print(UNIT);
+    invocation.print("");
+    invocation.print(skillTable(results.models).join("\n"));
+    invocation.print("");
     invocation.print("The fused model minus the others, nats per byte of held-out responses, paired:");
     for (const comparison of results.comparisons) invocation.print(`  ${sentence(comparison)}`);
-    invocation.print("(Intervals cover the held-out conversations, not training seeds.)\n");
+    invocation.print("By skill:");
+    for (const comparison of results.comparisons.filter(({ against }) => CONTROLS.includes(against))) {
+      invocation.print(`  against ${comparison.against}: ${skillSentence(comparison)}`);
+    }
+    invocation.print("Intervals and p cover the held-out conversations, not training seeds.");
+    invocation.print("");
 
     const asked = await askModel(engine, join(input.run, "fused"), demoQuestion());
     printQuestion(invocation, asked);
@@ -64,7 +77,8 @@ export const demoVerb: Verb = {
     }
     const failed = results.checks.some(({ passed }) => !passed);
     const seconds = (performance.now() - started) / 1000;
-    invocation.print(`\n${formatSeconds(seconds)}; the report is ${relative(process.cwd(), report)}`);
+    invocation.print("");
+    invocation.print(`${formatSeconds(seconds)}; the report is ${relative(process.cwd(), report)}`);
     invocation.document({ type: "result", ...results, question: asked, report, seconds });
     return failed ? 3 : undefined;
   },
@@ -75,6 +89,15 @@ function sentence({ against, metrics }: Comparison): string {
   const { value, low, high, p, verdict } = metrics.nats_per_byte!;
   const relation = verdict === "within noise" ? "within noise of" : `${verdict} than`;
   return `${relation} ${against}: ${signed(value)} [${signed(low)}, ${signed(high)}], p ${p.toFixed(4)}`;
+}
+
+/** "better at food, walk; worse at add; within noise at price". */
+function skillSentence({ metrics }: Comparison): string {
+  const parts = (["better", "worse", "within noise"] as const).flatMap((verdict) => {
+    const skills = SKILLS.filter(({ name }) => metrics[`above_floor/${name}`]?.verdict === verdict);
+    return skills.length === 0 ? [] : [`${verdict} at ${skills.map(({ name }) => name).join(", ")}`];
+  });
+  return parts.join("; ");
 }
 
 function signed(value: number): string {

@@ -25,7 +25,7 @@ const MAX_TOKENS = 48;
 
 /** A question of a random skill, so that there is a distribution to get right. */
 export function demoQuestion(): Question {
-  return SKILLS.find(({ name }) => name === "food")!.ask(createRandom("fusechat/lab/demo question"));
+  return SKILLS.find(({ name }) => name === "visit")!.ask(createRandom("fusechat/lab/demo question"));
 }
 
 export async function askModel(engine: Engine, folder: string, question: Question, show = 5): Promise<AskedQuestion> {

@@ -16,10 +16,9 @@ import type { StageContext } from "../engine/context.ts";
 import { inputError } from "../errors.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
-import { compareHeldOut } from "../evaluate/benchmarks/held-out-comparison.ts";
 import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
 import { exists, readJson, writeFileAtomic } from "../formats/files.ts";
-import { alignedFolder, heldOutFile, modelsOf } from "../recipe/layout.ts";
+import { alignedFolder, heldOutFile, modelsOf, RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { drawConversations } from "./conversations.ts";
 import { type Check, checkAlignment, checkFusion, checkModels, type MeasuredModel } from "./demo-checks.ts";
@@ -111,19 +110,17 @@ export interface DemoResults {
 
 /** Reads what a finished run measured, and judges it. */
 export async function readDemoResults(run: string, recipe: Recipe): Promise<DemoResults> {
-  const results = new Map<string, HeldOutResult>();
   const models: MeasuredModel[] = [];
   for (const { name, role } of modelsOf(recipe)) {
-    const result = (await readJson(join(run, heldOutFile(name)))) as HeldOutResult;
-    results.set(name, result);
-    models.push({ name, role, metrics: result.metrics });
+    const { metrics } = (await readJson(join(run, heldOutFile(name)))) as HeldOutResult;
+    models.push({ name, role, metrics });
   }
   const alignments: AlignmentSummary[] = [];
   for (const { name } of recipe.sources) {
     alignments.push((await readJson(join(run, alignedFolder(name), "alignment.json"))) as AlignmentSummary);
   }
-  const others = models.filter(({ name }) => name !== "fused" && !/^sft-\d+$/.test(name));
-  const comparisons = others.map(({ name }) => compareHeldOut(results.get("fused")!, results.get(name)!));
+  const document = (await readJson(join(run, RUN_FILES.comparison))) as { comparisons: readonly Comparison[] };
+  const comparisons = document.comparisons.filter(({ model }) => model === "fused");
   const againstPivot = comparisons.find(({ against }) => against === recipe.pivot.name)!;
   return {
     models,

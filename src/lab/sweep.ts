@@ -27,7 +27,11 @@ export interface SweepOptions {
   readonly lambdas: readonly number[];
 }
 
-export const SWEEP_GRID = { learningRates: [2.5e-4, 5e-4, 1e-3, 2e-3], epochs: [3], lambdas: [0.9, 0.5, 0.1, 0] } as const;
+export const SWEEP_GRID = {
+  learningRates: [2.5e-4, 5e-4, 1e-3, 2e-3],
+  epochs: [3],
+  lambdas: [0.9, 0.5, 0.1, 0],
+} as const;
 
 export interface SweepLine {
   readonly lr: number;
