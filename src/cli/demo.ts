@@ -79,7 +79,7 @@ export const demoVerb: Verb = {
     const seconds = (performance.now() - started) / 1000;
     invocation.print("");
     invocation.print(`${formatSeconds(seconds)}; the report is ${relative(process.cwd(), report)}`);
-    invocation.document({ type: "result", ...results, question: asked, report, seconds });
+    invocation.document({ ...results, question: asked, report, seconds });
     return failed ? 3 : undefined;
   },
 };
