@@ -5,6 +5,7 @@ import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS, SHIPPED_SWEEP } from "../lab/demo.ts";
 import { annotateReport } from "../lab/demo-notes.ts";
 import { askModel, demoQuestion } from "../lab/demo-question.ts";
+import { LAB_THREADS } from "../lab/models.ts";
 import { skillTable } from "../lab/skill-table.ts";
 import { SKILLS } from "../lab/skills/index.ts";
 import { loadRecipe } from "../recipe/load.ts";
@@ -38,7 +39,7 @@ export const demoVerb: Verb = {
     const options = given as unknown as Options;
     const models = options.models ?? SHIPPED_MODELS;
     const input = await prepareDemo({ out: options.out, models });
-    const engine = await invocation.engine();
+    const engine = await invocation.engine(LAB_THREADS);
     const { reporter, signal } = invocation;
 
     invocation.print("Three small models, and how good each is at what (held-out conversations):");

@@ -2,7 +2,7 @@
 import { Argument, Option } from "commander";
 import type { StageContext } from "../engine/context.ts";
 import { SHIPPED_MODELS } from "../lab/demo.ts";
-import { LAB_MODELS } from "../lab/models.ts";
+import { LAB_MODELS, LAB_THREADS } from "../lab/models.ts";
 import { runSweep, SWEEP_GRID } from "../lab/sweep.ts";
 import { LAB_TRAIN_DEFAULTS, type LabTrainSummary, trainLabModel } from "../lab/train.ts";
 import { integer } from "./option-values.ts";
@@ -42,7 +42,11 @@ export const labVerb: Verb = {
   },
   run: async (invocation, [task], given) => {
     const options = given as unknown as Options;
-    const context = { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal };
+    const context = {
+      engine: await invocation.engine(LAB_THREADS),
+      reporter: invocation.reporter,
+      signal: invocation.signal,
+    };
     await (task === "train" ? train(invocation, options, context) : sweep(invocation, options, context));
     return undefined;
   },

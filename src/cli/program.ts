@@ -78,8 +78,8 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
     document: (value) => {
       if (json) line(events ? resultEvent(value) : value);
     },
-    engine: () => {
-      engine ??= startEngine();
+    engine: (threads) => {
+      engine ??= startEngine(threads);
       return engine;
     },
   };
@@ -91,9 +91,9 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
   }
 }
 
-async function startEngine(): Promise<Engine> {
+async function startEngine(threads: number | undefined): Promise<Engine> {
   const { createOnnxEngine } = await import("../engine/onnx/index.ts");
-  return createOnnxEngine();
+  return createOnnxEngine(threads === undefined ? {} : { threads });
 }
 
 /** A long verb's document is one more event of its stream. */

@@ -18,8 +18,11 @@ export interface Invocation {
   print(text: string): void;
   /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */
   document(value: unknown): void;
-  /** The embedded engine, started on first use and disposed of when the verb ends. */
-  engine(): Promise<Engine>;
+  /**
+   * The embedded engine, started on first use and disposed of when the verb ends. `threads` (one a core where absent)
+   * counts at the first use: sums are cut by thread, so only a fixed number gives the same bytes on every machine.
+   */
+  engine(threads?: number): Promise<Engine>;
 }
 
 export interface Verb {

@@ -3,7 +3,7 @@
  * trained on, and every control that a result needs. Lambda, learning rate and epochs come from `sweep.ts`, which
  * looked at the validation draw only.
  */
-import { LAB_MODELS } from "./models.ts";
+import { LAB_MODELS, LAB_THREADS } from "./models.ts";
 
 /** What the sweep varies. */
 export interface DemoSettings {
@@ -58,6 +58,6 @@ ${merges.map((merge) => `  - ${merge}`).join("\n")}
 baselines: [sft, sft-merge]
 evaluate: [held-out]
 seed: 0
-engine: { kind: onnx, threads: 2 } # sums are cut by thread: another number gives other last digits
+engine: { kind: onnx, threads: ${LAB_THREADS} } # sums are cut by thread: another number gives other last digits
 `;
 }

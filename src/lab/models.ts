@@ -53,6 +53,9 @@ const CHATML_TEMPLATE =
   "{% for turn in messages %}{{ '<|im_start|>' + turn['role'] + '\\n' + turn['content'] + '<|im_end|>\\n' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+/** Threads of everything whose bytes are shipped or printed: sums are cut by thread, another number gives other digits. */
+export const LAB_THREADS = 2;
+
 export const LAB_MODELS: readonly LabModel[] = [
   {
     name: "lab-mistral",
