@@ -20,11 +20,6 @@ export async function openModel(folder: string): Promise<Model> {
   return modelFromConfig(folder, path, await readJson(path));
 }
 
-/** Names and shapes of every weight of a model folder, from its `config.json` alone. */
-export async function modelShapes(folder: string): Promise<readonly WeightShape[]> {
-  return (await openModel(folder)).shapes;
-}
-
 /** A model from the parsed contents of its `config.json`. */
 export function modelFromConfig(folder: string, path: string, json: unknown): Model {
   const fields = configFields(path, json);
