@@ -14,6 +14,7 @@ import { gatherColumns, scatterColumns } from "./ops/indexing.ts";
 import { gemm } from "./ops/matmul.ts";
 import { reduceMax, softmax } from "./ops/reduction.ts";
 import { concat, reshape, slice } from "./ops/shape.ts";
+import { softCap, softCapSlope } from "./ops/soft-cap.ts";
 
 /** The smallest complement whose logarithm is taken; below it the tail has no gradient. */
 export const COMPLEMENT_FLOOR = 1e-7;
@@ -46,12 +47,19 @@ export interface SparseCrossEntropy {
   readonly rowWeight: Value;
 }
 
+export interface SparseCrossEntropyOptions {
+  /** Rows whose logits exist at a time. */
+  readonly chunkRows: number;
+  /** Logits z become `cap * tanh(z / cap)`; null leaves them. */
+  readonly logitCap: number | null;
+}
+
 /** `hidden` [rows, hidden] before the head, `head` [vocabulary, hidden]. No entries on the tape are needed. */
 export function sparseCrossEntropy(
   hidden: Value,
   head: Value,
   targets: SparseTargets,
-  chunkRows: number,
+  { chunkRows, logitCap }: SparseCrossEntropyOptions,
 ): SparseCrossEntropy {
   const rows = hidden.shape[0]!;
   const chunks: SparseCrossEntropy[] = [];
@@ -68,6 +76,7 @@ export function sparseCrossEntropy(
           targetWeight: cut(targets.targetWeight),
           tailWeight: targets.tailWeight === null ? null : cut(targets.tailWeight),
         },
+        logitCap,
         chunks.at(-1)?.headGradient,
       ),
     );
@@ -87,6 +96,7 @@ function chunkCrossEntropy(
   hidden: Value,
   head: Value,
   targets: SparseTargets,
+  logitCap: number | null,
   headGradientBefore: Value | undefined,
 ): SparseCrossEntropy {
   const { graph } = hidden;
@@ -96,7 +106,7 @@ function chunkCrossEntropy(
   const ids = concat([column(targets.label), targets.targetId], 1);
   const weights = concat([column(targets.labelWeight), targets.targetWeight], 1);
 
-  const logits = gemm(hidden, head, { transB: true });
+  const logits = softCap(gemm(hidden, head, { transB: true }), logitCap);
   const probabilities = softmax(logits);
   const logp = subtract(gatherColumns(logits, ids), logSumExp(logits, probabilities));
 
@@ -108,7 +118,8 @@ function chunkCrossEntropy(
   const divisor = where(greater(total, scalar(graph, 0)), total, one);
   const base =
     tail === null ? probabilities : subtract(probabilities, multiply(tail.share, divide(tail.weight, divisor)));
-  const dLogits = scatterColumns(base, ids, negate(divide(weights, divisor)), "add");
+  const dCapped = scatterColumns(base, ids, negate(divide(weights, divisor)), "add");
+  const dLogits = logitCap === null ? dCapped : multiply(dCapped, softCapSlope(logits, logitCap));
   return {
     labelLogp: reshape(slice(logp, 1, 0, 1), [rows]),
     targetLogp: slice(logp, 1, 1, 1 + width),

@@ -31,18 +31,43 @@ export interface ModelConfig {
   /** The longest sequence the model was made for; null where the config does not say. */
   readonly maxPositions: number | null;
   readonly normEpsilon: number;
-  /** Base of the rotary frequencies. */
-  readonly rotaryBase: number;
+  readonly rotary: RotaryEmbedding;
+  /** Logits z become `cap * tanh(z / cap)`; null leaves them as they are. */
+  readonly logitCap: number | null;
 }
 
+/** The angles by which positions turn queries and keys. */
+export interface RotaryEmbedding {
+  /** [headSize / 2] radians a position, rounded to single precision. */
+  readonly frequencies: Float32Array;
+  /** Tells embeddings apart within one network. */
+  readonly key: string;
+}
+
+/**
+ * A decoder in parts: `forward` (below) runs them one after the other in one program; where a model is larger than
+ * memory they run as programs of their own. Activations are rows [batch * length, hidden].
+ */
 export interface Network {
   readonly config: ModelConfig;
   /** Checkpoint name of the embedding [vocabulary, hidden]. */
   readonly embedding: string;
   /** Checkpoint name of the head [vocabulary, hidden]; the embedding's where it is tied. */
   readonly head: string;
-  /** From looked-up embeddings [batch * length, hidden] to what the head reads, of the same shape. */
-  readonly forward: (scope: Scope, embedded: Value) => Value;
+  /** What the names of a layer's weights begin with, as `model.layers.3.`; layers differ in nothing else. */
+  readonly layerPrefix: (layer: number) => string;
+  /** From looked-up embeddings to what the first layer reads. */
+  readonly enter: (scope: Scope, embedded: Value) => Value;
+  readonly layer: (scope: Scope, index: number, x: Value) => Value;
+  /** From the last layer to what the head reads. */
+  readonly leave: (scope: Scope, x: Value) => Value;
+}
+
+/** From looked-up embeddings to what the head reads, through all layers. */
+export function forward(network: Network, scope: Scope, embedded: Value): Value {
+  let x = network.enter(scope, embedded);
+  for (let index = 0; index < network.config.layers; index++) x = network.layer(scope, index, x);
+  return network.leave(scope, x);
 }
 
 /** Where a forward pass is built. */

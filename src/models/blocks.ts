@@ -3,13 +3,11 @@
  * `[batch * length, width]` throughout.
  */
 import type { Value } from "../graph/graph.ts";
-import { causalAttention } from "../graph/ops/attention.ts";
 import { gatedSilu } from "../graph/ops/gated-silu.ts";
 import { linear } from "../graph/ops/matmul.ts";
 import { rmsNorm } from "../graph/ops/rms-norm.ts";
-import { rotary } from "../graph/ops/rotary.ts";
 import type { ModelConfig, Scope } from "./architecture.ts";
-import { rotaryTables } from "./rotary-tables.ts";
+import { attend } from "./attend.ts";
 
 /** A normalised copy of the rows; `name` is that of the module, its weight [width]. */
 export function norm(scope: Scope, x: Value, name: string, epsilon: number): Value {
@@ -55,19 +53,22 @@ export function selfAttention(
 ): Value {
   const { heads, keyValueHeads, headSize } = config;
   const { names, inputBias: bias } = options;
-  const tables = rotaryTables(config.rotaryBase, headSize, scope.length);
-  const query = rotary(project(scope, x, names.query, heads * headSize, { bias }), tables);
-  const key = rotary(project(scope, x, names.key, keyValueHeads * headSize, { bias }), tables);
+  const query = project(scope, x, names.query, heads * headSize, { bias });
+  const key = project(scope, x, names.key, keyValueHeads * headSize, { bias });
   const value = project(scope, x, names.value, keyValueHeads * headSize, { bias });
-  const attended = causalAttention(query, key, value, {
-    batch: scope.batch,
-    length: scope.length,
-    heads,
-    keyValueHeads,
-    headSize,
-    scale: 1 / Math.sqrt(headSize),
-    window: options.window,
-  });
+  const attended = attend(
+    scope,
+    { query, key, value },
+    {
+      rotary: config.rotary,
+      heads,
+      keyValueHeads,
+      headSize,
+      scale: 1 / Math.sqrt(headSize),
+      window: options.window,
+      cap: null,
+    },
+  );
   return project(scope, attended, names.output, config.hiddenSize, { bias: options.outputBias, residual });
 }
 

@@ -5,6 +5,7 @@
  */
 import type { ModelConfig } from "./architecture.ts";
 import type { ConfigFields } from "./config-fields.ts";
+import { rotaryEmbedding } from "./rotary-tables.ts";
 
 export interface DecoderDefaults {
   /** Key and value heads where the config has none; `heads` gives every query head its own. */
@@ -45,7 +46,8 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
     maxPositions:
       fields.value("max_position_embeddings") === undefined ? null : fields.count("max_position_embeddings"),
     normEpsilon: fields.positive("rms_norm_eps", defaults.normEpsilon),
-    rotaryBase: readRotaryBase(fields, defaults.rotaryBase),
+    rotary: rotaryEmbedding(readRotaryBase(fields, defaults.rotaryBase), headSize),
+    logitCap: null,
   };
 }
 

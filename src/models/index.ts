@@ -3,13 +3,14 @@ import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
 import { createGraph, elements, input } from "../graph/graph.ts";
-import type { Architecture, Model, Network, WeightShape } from "./architecture.ts";
+import { type Architecture, forward, type Model, type Network, type WeightShape } from "./architecture.ts";
 import { configFields } from "./config-fields.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { qwen2 } from "./qwen2.ts";
 
-export type { Architecture, Model, ModelConfig, WeightShape } from "./architecture.ts";
+export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./architecture.ts";
+export { forward } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
 
 export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, qwen2];
@@ -40,15 +41,16 @@ export function modelFromConfig(folder: string, path: string, json: unknown): Mo
 }
 
 /** The weights a forward pass asks for: it is built once, for a sequence of one position. */
-function traceShapes({ config, embedding, head, forward }: Network): readonly WeightShape[] {
-  const { vocabularySize, hiddenSize, tied } = config;
+function traceShapes(network: Network): readonly WeightShape[] {
+  const { embedding, head } = network;
+  const { vocabularySize, hiddenSize, tied } = network.config;
   const graph = createGraph();
   const shapes: WeightShape[] = [{ name: embedding, shape: [vocabularySize, hiddenSize] }];
   const weight = (name: string, shape: readonly number[]) => {
     shapes.push({ name, shape });
     return input(graph, name, shape, "float");
   };
-  forward({ graph, batch: 1, length: 1, weight }, input(graph, "embedded", [1, hiddenSize], "float"));
+  forward(network, { graph, batch: 1, length: 1, weight }, input(graph, "embedded", [1, hiddenSize], "float"));
   if (!tied) shapes.push({ name: head, shape: [vocabularySize, hiddenSize] });
   return shapes;
 }

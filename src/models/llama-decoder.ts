@@ -18,31 +18,32 @@ export interface LlamaDecoderOptions {
 
 export function llamaDecoder(config: ModelConfig, options: LlamaDecoderOptions): Network {
   const embedding = "model.embed_tokens.weight";
+  const layerPrefix = (layer: number): string => `model.layers.${layer}.`;
   return {
     config,
     embedding,
     head: config.tied ? embedding : "lm_head.weight",
-    forward: (scope, embedded) => {
-      let x = embedded;
-      for (let layer = 0; layer < config.layers; layer++) {
-        const name = `model.layers.${layer}`;
-        const attention = {
-          names: {
-            query: `${name}.self_attn.q_proj`,
-            key: `${name}.self_attn.k_proj`,
-            value: `${name}.self_attn.v_proj`,
-            output: `${name}.self_attn.o_proj`,
-          },
-          inputBias: options.inputBias,
-          outputBias: options.outputBias,
-          window: options.window(layer),
-        };
-        const gate = { gate: `${name}.mlp.gate_proj`, up: `${name}.mlp.up_proj`, down: `${name}.mlp.down_proj` };
-        x = selfAttention(scope, norm(scope, x, `${name}.input_layernorm`, config.normEpsilon), config, attention, x);
-        const normalised = norm(scope, x, `${name}.post_attention_layernorm`, config.normEpsilon);
-        x = gatedLayer(scope, normalised, config, gate, options.layerBias, x);
-      }
-      return norm(scope, x, "model.norm", config.normEpsilon);
+    layerPrefix,
+    enter: (_, embedded) => embedded,
+    layer: (scope, index, x) => {
+      const prefix = layerPrefix(index);
+      const attention = {
+        names: {
+          query: `${prefix}self_attn.q_proj`,
+          key: `${prefix}self_attn.k_proj`,
+          value: `${prefix}self_attn.v_proj`,
+          output: `${prefix}self_attn.o_proj`,
+        },
+        inputBias: options.inputBias,
+        outputBias: options.outputBias,
+        window: options.window(index),
+      };
+      const gate = { gate: `${prefix}mlp.gate_proj`, up: `${prefix}mlp.up_proj`, down: `${prefix}mlp.down_proj` };
+      const before = norm(scope, x, `${prefix}input_layernorm`, config.normEpsilon);
+      const attended = selfAttention(scope, before, config, attention, x);
+      const normalised = norm(scope, attended, `${prefix}post_attention_layernorm`, config.normEpsilon);
+      return gatedLayer(scope, normalised, config, gate, options.layerBias, attended);
     },
+    leave: (scope, x) => norm(scope, x, "model.norm", config.normEpsilon),
   };
 }

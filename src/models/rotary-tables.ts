@@ -5,19 +5,28 @@
  * would otherwise differ by up to 2e-4).
  */
 import type { RotaryTables } from "../graph/ops/rotary.ts";
+import type { RotaryEmbedding } from "./architecture.ts";
+
+/** The plain embedding of one base. */
+export function rotaryEmbedding(base: number, headSize: number): RotaryEmbedding {
+  const frequencies = Float32Array.from(
+    { length: headSize / 2 },
+    (_, i) => 1 / Math.fround(base ** Math.fround((2 * i) / headSize)),
+  );
+  return { frequencies, key: `${base}/${headSize}` };
+}
 
 /** Tables [length, headSize / 2] for positions 0 to length - 1. */
-export function rotaryTables(base: number, headSize: number, length: number): RotaryTables {
-  const half = headSize / 2;
+export function rotaryTables({ frequencies, key }: RotaryEmbedding, length: number): RotaryTables {
+  const half = frequencies.length;
   const table = (f: (angle: number) => number) => (): Float64Array => {
     const values = new Float64Array(length * half);
-    for (let i = 0; i < half; i++) {
-      const frequency = Math.fround(1 / Math.fround(base ** Math.fround((2 * i) / headSize)));
+    frequencies.forEach((frequency, i) => {
       for (let position = 0; position < length; position++) {
         values[position * half + i] = f(Math.fround(position * frequency));
       }
-    }
+    });
     return values;
   };
-  return { cosine: table(Math.cos), sine: table(Math.sin), headSize, length, key: `${base}/${headSize}` };
+  return { cosine: table(Math.cos), sine: table(Math.sin), headSize: 2 * half, length, key };
 }

@@ -22,7 +22,7 @@ for (const [name, length, heads, keyValueHeads, window] of [
   ["several blocks of queries under a window", 300, 2, 1, 40],
 ] as const) {
   test(`attention where ${name} equals a plain loop`, async () => {
-    const options = { batch: 2, length, heads, keyValueHeads, headSize: 4, scale: SCALE, window };
+    const options = { batch: 2, length, heads, keyValueHeads, headSize: 4, scale: SCALE, window, cap: null };
     const shapes = [heads, keyValueHeads, keyValueHeads].map((count) => [2 * length, count * 4] as const);
     const feeds = shapes.map((shape, index) => [normal(`${name}/${index}`, shape[0] * shape[1]), shape] as const);
     const graph = createGraph();

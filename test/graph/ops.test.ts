@@ -11,7 +11,8 @@ import { reduceSumSquare, softmax } from "#src/graph/ops/reduction.js";
 import { rmsNorm } from "#src/graph/ops/rms-norm.js";
 import { rotary } from "#src/graph/ops/rotary.js";
 import { concat, reshape, slice, transpose } from "#src/graph/ops/shape.js";
-import { rotaryTables } from "#src/models/rotary-tables.js";
+import { softCap } from "#src/graph/ops/soft-cap.js";
+import { rotaryEmbedding, rotaryTables } from "#src/models/rotary-tables.js";
 import { gradientError } from "./finite-differences.ts";
 
 /** Central differences in double precision are good to about 1e-10 of the largest gradient. */
@@ -21,7 +22,7 @@ const PRECISION_TOLERANCE = 2e-6;
 
 type Build = (inputs: readonly [Value, Value, Value], graph: Graph) => Value;
 
-const attention = { batch: 2, length: 5, heads: 4, keyValueHeads: 2, headSize: 4, scale: 0.5, window: null };
+const attention = { batch: 2, length: 5, heads: 4, keyValueHeads: 2, headSize: 4, scale: 0.5, window: null, cap: null };
 
 /** The square of a value plus one: a positive operand for logarithms and roots. */
 const positive = (a: Value): Value => arithmetic.addScalar(arithmetic.multiply(a, a), 1);
@@ -167,7 +168,7 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
     ],
     ([a, b]) => gatedSilu(a, b),
   ],
-  ["rotary", [[10, 8]], ([a]) => rotary(a, rotaryTables(100, 4, 5))],
+  ["rotary", [[10, 8]], ([a]) => rotary(a, rotaryTables(rotaryEmbedding(100, 4), 5))],
   [
     "attention",
     [
@@ -186,6 +187,16 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
     ],
     ([q, k, v]) => causalAttention(q, k, v, { ...attention, window: 2 }),
   ],
+  [
+    "attention, capped",
+    [
+      [10, 16],
+      [10, 8],
+      [10, 8],
+    ],
+    ([q, k, v]) => causalAttention(q, k, v, { ...attention, cap: 0.7 }),
+  ],
+  ["soft cap", [[5, 7]], ([a]) => softCap(a, 0.8)],
 ];
 
 for (const [name, shapes, build] of CASES) {

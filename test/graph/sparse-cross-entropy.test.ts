@@ -24,18 +24,21 @@ interface Case {
   readonly head: Float64Array;
   readonly tail: boolean;
   readonly chunkRows: number;
+  readonly logitCap: number | null;
 }
 
 describe.each([
-  { tail: false, chunkRows: 8 },
-  { tail: true, chunkRows: 8 },
-  { tail: true, chunkRows: 2 },
-])("with tail $tail, in chunks of $chunkRows rows", ({ tail, chunkRows }) => {
+  { tail: false, chunkRows: 8, logitCap: null },
+  { tail: true, chunkRows: 8, logitCap: null },
+  { tail: true, chunkRows: 2, logitCap: null },
+  { tail: true, chunkRows: 2, logitCap: 1.5 },
+])("with tail $tail, in chunks of $chunkRows rows, logits capped at $logitCap", ({ tail, chunkRows, logitCap }) => {
   const settings: Case = {
     hidden: normal("hidden", ROWS * HIDDEN),
     head: normal("head", VOCABULARY * HIDDEN),
     tail,
     chunkRows,
+    logitCap,
   };
 
   test("the outputs are the definition's", async () => {
@@ -71,7 +74,7 @@ test("a complement below the floor is floored and has no gradient", async () => 
   hidden[0] = 1;
   const head = new Float64Array(VOCABULARY * HIDDEN);
   for (const id of [1, 2, 3]) head[id * HIDDEN] = 28;
-  const settings: Case = { hidden, head, tail: true, chunkRows: 8 };
+  const settings: Case = { hidden, head, tail: true, chunkRows: 8, logitCap: null };
   const withTail = await run(settings);
   const without = await run({ ...settings, tail: false });
   expect(withTail.complement_log![0]).toBeCloseTo(Math.log(COMPLEMENT_FLOOR), 12);
@@ -82,7 +85,7 @@ test("in single precision a complement far below one part in a million keeps its
   const hidden = Float64Array.of(1, 0, 0, ...new Array((ROWS - 1) * HIDDEN).fill(0));
   const head = new Float64Array(VOCABULARY * HIDDEN);
   for (const id of [1, 2, 3]) head[id * HIDDEN] = 14;
-  const settings: Case = { hidden, head, tail: true, chunkRows: 8 };
+  const settings: Case = { hidden, head, tail: true, chunkRows: 8, logitCap: null };
   const found = await run(settings, "float32");
   const expected = definition(settings).complementLog[0]!;
   expect(expected).toBeLessThan(Math.log(2e-6));
@@ -100,7 +103,10 @@ async function run(settings: Case, float: "float32" | "float64" = "float64"): Pr
     targetWeight: input(graph, "target_weight", [ROWS, WIDTH], "float"),
     tailWeight: settings.tail ? input(graph, "tail_weight", [ROWS], "float") : null,
   };
-  const loss = sparseCrossEntropy(hidden, head, targets, settings.chunkRows);
+  const loss = sparseCrossEntropy(hidden, head, targets, {
+    chunkRows: settings.chunkRows,
+    logitCap: settings.logitCap,
+  });
   output(graph, "label_logp", loss.labelLogp);
   output(graph, "target_logp", loss.targetLogp);
   if (loss.complementLog !== null) output(graph, "complement_log", loss.complementLog);
@@ -121,7 +127,7 @@ async function run(settings: Case, float: "float32" | "float64" = "float64"): Pr
 }
 
 /** The loss as the specification writes it, in plain loops. */
-function definition({ hidden, head, tail }: Case) {
+function definition({ hidden, head, tail, logitCap }: Case) {
   const labelLogp: number[] = [];
   const targetLogp: number[] = [];
   const complementLog: number[] = [];
@@ -130,7 +136,7 @@ function definition({ hidden, head, tail }: Case) {
     const logits = Array.from({ length: VOCABULARY }, (_, id) => {
       let dot = 0;
       for (let j = 0; j < HIDDEN; j++) dot += hidden[row * HIDDEN + j]! * head[id * HIDDEN + j]!;
-      return dot;
+      return logitCap === null ? dot : logitCap * Math.tanh(dot / logitCap);
     });
     const logSum = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
     const logp = logits.map((logit) => logit - logSum);

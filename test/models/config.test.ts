@@ -103,7 +103,8 @@ test("sizes, ties and rotary bases are read, and absent fields mean what each ar
     tied: false,
     maxPositions: null,
     normEpsilon: 1e-6,
-    rotaryBase: 10_000,
+    rotary: { frequencies: Float32Array.of(1, 0.01), key: "10000/4" },
+    logitCap: null,
   });
   const other = open({
     ...QWEN2,
@@ -112,7 +113,8 @@ test("sizes, ties and rotary bases are read, and absent fields mean what each ar
     rope_parameters: { rope_theta: 1e6, rope_type: "default" },
     max_position_embeddings: 128,
   });
-  expect(other.config).toMatchObject({ headSize: 8, tied: true, rotaryBase: 1e6, maxPositions: 128, keyValueHeads: 2 });
+  expect(other.config).toMatchObject({ headSize: 8, tied: true, maxPositions: 128, keyValueHeads: 2 });
+  expect(other.config.rotary.key).toBe("1000000/8");
   expect(other.head).toBe("model.embed_tokens.weight");
   expect(() => open({ ...MISTRAL, num_key_value_heads: null })).toThrow(
     "num_key_value_heads: expected a divisor of num_attention_heads (4), found 8",

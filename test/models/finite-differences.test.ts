@@ -4,7 +4,7 @@
  */
 
 import { describe, expect, test } from "vitest";
-import { trainingProgram } from "#src/engine/onnx/programs.js";
+import { trainingProgram } from "#src/engine/onnx/programs/training.js";
 import { elements } from "#src/graph/graph.js";
 import { modelFromConfig } from "#src/models/index.js";
 import { createRandom } from "#src/random.js";

@@ -4,7 +4,9 @@
  */
 import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { logitsProgram, rowsProgram, trainingProgram } from "#src/engine/onnx/programs.js";
+import { logitsProgram } from "#src/engine/onnx/programs/logits.js";
+import { rowsProgram } from "#src/engine/onnx/programs/rows.js";
+import { trainingProgram } from "#src/engine/onnx/programs/training.js";
 import { readJson } from "#src/formats/files.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";

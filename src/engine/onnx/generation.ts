@@ -9,18 +9,19 @@ import { candidatesNeeded, chooseToken } from "../sampling.ts";
 import { lengthBucket, planBatches } from "./batches.ts";
 import { POSITION_BUDGET } from "./inference.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { rowsProgram } from "./programs.ts";
+import { rowsProgram } from "./programs/rows.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** One answer a prompt, without the stop id. An answer also ends where the model's context does. */
 export async function generateAnswers(
-  { model, inputs }: LoadedModel,
+  { model, resident }: LoadedModel,
   runtime: Runtime,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
   onToken: (prompt: number, id: number) => void,
 ): Promise<Int32Array[]> {
   const { vocabularySize, maxPositions } = model.config;
+  const inputs = await resident();
   const topK = candidatesNeeded(vocabularySize, options);
   const room = (prompt: Int32Array): number =>
     Math.min(prompt.length + options.maxTokens, maxPositions ?? Number.POSITIVE_INFINITY);

@@ -4,7 +4,8 @@ import type { RowBatch } from "../engine.ts";
 import { lengthBucket, type MicroBatch, planBatches } from "./batches.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { PackedSequences } from "./packed.ts";
-import { logitsProgram, rowsProgram } from "./programs.ts";
+import { logitsProgram } from "./programs/logits.ts";
+import { rowsProgram } from "./programs/rows.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 
 /** Positions of one micro-batch: enough for full matrix speed, and 2,048 x 152k logits are never made at once. */
@@ -12,7 +13,7 @@ export const POSITION_BUDGET = 2048;
 
 /** Distributions of all rows, in the order of the sequences and their positions. */
 export async function computeRows(
-  { model, inputs }: LoadedModel,
+  { model, resident }: LoadedModel,
   runtime: Runtime,
   sequences: PackedSequences,
   topK: number,
@@ -21,6 +22,7 @@ export async function computeRows(
   const labelLogp = new Float32Array(total);
   const topId = new Int32Array(total * topK);
   const topLogp = new Float32Array(total * topK);
+  const inputs = await resident();
   for (const batch of planBatches(extents(sequences), POSITION_BUDGET)) {
     const { size, length, rows } = batch;
     const session = await runtime.session(`${model.folder}: rows ${size} x ${length}, ${rows} rows, top ${topK}`, () =>
@@ -44,7 +46,7 @@ export async function computeRows(
 
 /** Logits [T, vocabulary] of one sequence. */
 export async function computeLogits(
-  { model, inputs }: LoadedModel,
+  { model, resident }: LoadedModel,
   runtime: Runtime,
   ids: Int32Array,
 ): Promise<Float32Array> {
@@ -55,7 +57,7 @@ export async function computeLogits(
   );
   const padded = new Int32Array(length);
   padded.set(ids);
-  const { logits } = await session.run({ ...inputs, ids: runtime.tensor(padded, [1, length]) });
+  const { logits } = await session.run({ ...(await resident()), ids: runtime.tensor(padded, [1, length]) });
   return (logits!.data as Float32Array).slice(0, ids.length * model.config.vocabularySize);
 }
 

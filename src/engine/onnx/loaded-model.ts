@@ -9,8 +9,8 @@ export interface LoadedModel {
   readonly model: Model;
   /** Every weight by its checkpoint name, in the order of `model.shapes`. */
   readonly weights: ReadonlyMap<string, Float32Array>;
-  /** The same memory as inputs of the runtime. */
-  readonly inputs: Readonly<Record<string, Tensor>>;
+  /** The same memory as inputs of the runtime, for programs of the whole network. */
+  readonly resident: () => Promise<Readonly<Record<string, Tensor>>>;
 }
 
 /** Reads and checks a folder. Throws input errors that name file and tensor. */
@@ -33,7 +33,7 @@ export async function loadModel(folder: string, runtime: Runtime): Promise<Loade
     weights.set(name, weight);
     inputs[name] = runtime.tensor(weight, shape);
   }
-  return { model, weights, inputs };
+  return { model, weights, resident: async () => inputs };
 }
 
 /** Index of the first NaN or infinity, or -1. */

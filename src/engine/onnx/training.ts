@@ -13,7 +13,7 @@ import { type MicroBatch, planBatches } from "./batches.ts";
 import { batchInputs, extents } from "./inference.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { PackedStep } from "./messages.ts";
-import { trainingProgram } from "./programs.ts";
+import { trainingProgram } from "./programs/training.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 
 /** Positions of one micro-batch; beyond this the matrices gain no speed and activations only take memory. */
@@ -77,7 +77,7 @@ async function backward(
   first: boolean,
   sums: { label: number; fusion: number },
 ): Promise<void> {
-  const { model, inputs } = loaded;
+  const { model, resident } = loaded;
   const { size, length, rows } = batch;
   const { width, tailProbability } = step.targets;
   const tail = tailProbability !== null;
@@ -95,7 +95,7 @@ async function backward(
     if (session.outputs.includes(`grad.${name}`)) into[`grad.${name}`] = runtime.tensor(target, shape);
   }
   const outputs = await session.run(
-    { ...inputs, ...feeds.tensors, ...coefficients(runtime, step, feeds.rows, rows) },
+    { ...(await resident()), ...feeds.tensors, ...coefficients(runtime, step, feeds.rows, rows) },
     into,
   );
   if (!first) {

@@ -14,6 +14,7 @@ import { reduceSum } from "./broadcast.ts";
 import { matmul } from "./matmul.ts";
 import { softmax } from "./reduction.ts";
 import { concat, reshape, slice, transpose } from "./shape.ts";
+import { softCap, softCapSlope } from "./soft-cap.ts";
 
 /** Four blocks save 3/8 of the products; eight would save 1/16 more with three times the nodes. */
 const LEAST_BLOCK = 128;
@@ -30,6 +31,8 @@ export interface AttentionOptions {
   readonly scale: number;
   /** A position sees itself and the `window` - 1 before it; null sees all before it. */
   readonly window: number | null;
+  /** Scaled products z become `cap * tanh(z / cap)` (Gemma 2, section 2); null leaves them. */
+  readonly cap: number | null;
 }
 
 /** Queries `start` to `end` - 1 see keys from `first` on, at most to `end` - 1. */
@@ -53,8 +56,9 @@ export function causalAttention(query: Value, key: Value, value: Value, options:
       const keys = stack(slice(k, 2, block.first, block.end));
       const values = stack(slice(v, 2, block.first, block.end));
       const products = matmul(queries, keys, { transB: true, scale });
-      const probabilities = stack(softmax(mask(unstack(products, group), block, options.window)));
-      return { queries, keys, values, probabilities, context: matmul(probabilities, values) };
+      const capped = softCap(products, options.cap);
+      const probabilities = stack(softmax(mask(unstack(capped, group), block, options.window)));
+      return { queries, keys, values, capped, probabilities, context: matmul(probabilities, values) };
     });
     const joined = (pieces: readonly Value[]): Value =>
       concat(
@@ -66,11 +70,12 @@ export function causalAttention(query: Value, key: Value, value: Value, options:
       gradient: (gradient) => {
         const dOutput = toHeads(gradient, options, group);
         const pieces = blocks.map((block, index) => {
-          const { queries, keys, values, probabilities, context } = parts[index]!;
+          const { queries, keys, values, capped, probabilities, context } = parts[index]!;
           const dContext = stack(slice(dOutput, 2, block.start, block.end));
           const dProbabilities = matmul(dContext, values, { transB: true });
           const dot = reduceSum(multiply(dContext, context), [2]);
-          const dProducts = multiply(probabilities, subtract(dProbabilities, dot));
+          const dCapped = multiply(probabilities, subtract(dProbabilities, dot));
+          const dProducts = options.cap === null ? dCapped : multiply(dCapped, softCapSlope(capped, options.cap));
           return {
             query: matmul(dProducts, keys, { scale }),
             key: matmul(dProducts, queries, { transA: true, scale }),

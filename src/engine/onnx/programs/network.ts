@@ -1,0 +1,66 @@
+/**
+ * What the programs of the engine share. A program is a pure function from a model and a static shape to the bytes of an
+ * ONNX model. Every weight is an input under its checkpoint name and in its checkpoint layout, so one session serves
+ * all steps.
+ *
+ * Legend: B sequences, T positions each (padded on the right), N rows, V vocabulary, W target width, K kept entries.
+ * A row is addressed by the flat index `b * T + t` of the hidden state before its label.
+ */
+import { createGraph, type FloatType, type Graph, input, type Value } from "../../../graph/graph.ts";
+import { gatherRows } from "../../../graph/ops/indexing.ts";
+import { gemm } from "../../../graph/ops/matmul.ts";
+import { reshape } from "../../../graph/ops/shape.ts";
+import { softCap } from "../../../graph/ops/soft-cap.ts";
+import { forward, type Model } from "../../../models/index.ts";
+
+export interface Program {
+  readonly onnx: Uint8Array;
+  /** Names of the inputs the program reads, data and weights. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+export interface ProgramShape {
+  readonly batch: number;
+  readonly length: number;
+  /** Precision of every float inside and at the border; float32 where absent. float64 is for checks. */
+  readonly float?: FloatType;
+}
+
+export interface BuiltNetwork {
+  readonly graph: Graph;
+  /** [B * T, hidden], looked up. */
+  readonly embedded: Value;
+  /** [B * T, hidden], what the head reads. */
+  readonly hidden: Value;
+  /** [V, hidden] */
+  readonly head: () => Value;
+  /** Every weight asked for so far, by its checkpoint name. */
+  readonly weights: ReadonlyMap<string, Value>;
+}
+
+/** A model's forward pass from its ids, input `ids` int32 [B, T]. */
+export function buildNetwork(model: Model, { batch, length }: ProgramShape): BuiltNetwork {
+  const { vocabularySize, hiddenSize } = model.config;
+  const graph = createGraph();
+  const weights = new Map<string, Value>();
+  const weight = (name: string, shape: readonly number[]): Value => {
+    const known = weights.get(name) ?? input(graph, name, shape, "float");
+    weights.set(name, known);
+    return known;
+  };
+  const ids = reshape(input(graph, "ids", [batch, length], "int32"), [batch * length]);
+  const embedded = gatherRows(weight(model.embedding, [vocabularySize, hiddenSize]), ids);
+  const hidden = forward(model, { graph, batch, length, weight }, embedded);
+  return { graph, embedded, hidden, head: () => weight(model.head, [vocabularySize, hiddenSize]), weights };
+}
+
+/** [rows, V] from what the head reads [rows, hidden] and its weight [V, hidden]. */
+export function headLogits(hidden: Value, head: Value, cap: number | null): Value {
+  return softCap(gemm(hidden, head, { transB: true }), cap);
+}
+
+/** Logits of a chunk of rows, at most 32 MB of single precision, within bounds at which the products stay fast. */
+export function chunkRows(model: Model): number {
+  return Math.min(512, Math.max(64, Math.floor(2 ** 23 / model.config.vocabularySize)));
+}

@@ -1,0 +1,65 @@
+/** The program of teacher passes: the distributions of chosen rows. */
+import { input, output, type Value } from "../../../graph/graph.ts";
+import { lowerGraph } from "../../../graph/lower.ts";
+import { cast, subtract } from "../../../graph/ops/arithmetic.ts";
+import { gatherColumns, gatherRows, topK } from "../../../graph/ops/indexing.ts";
+import { softmax } from "../../../graph/ops/reduction.ts";
+import { concat, reshape, slice } from "../../../graph/ops/shape.ts";
+import { logSumExp } from "../../../graph/sparse-cross-entropy.ts";
+import type { Model } from "../../../models/index.ts";
+import { buildNetwork, chunkRows, headLogits, type Program, type ProgramShape } from "./network.ts";
+
+export interface RowsShape extends ProgramShape {
+  readonly rows: number;
+  readonly topK: number;
+}
+
+/**
+ * Inputs `ids` int32 [B, T], `row_index` int32 [N], `label` int32 [N]; outputs `label_logp` [N], and the most probable
+ * ids under the full softmax, `top_id` int32 [N, K] and `top_logp` [N, K], descending, ties to the lower id.
+ */
+export function rowsProgram(model: Model, shape: RowsShape): Program {
+  const { rows } = shape;
+  const network = buildNetwork(model, shape);
+  const { graph } = network;
+  const index = input(graph, "row_index", [rows], "int32");
+  const label = reshape(input(graph, "label", [rows], "int32"), [rows, 1]);
+  const top = topRows(model, gatherRows(network.hidden, index), network.head(), label, shape.topK);
+  output(graph, "label_logp", top.labelLogp);
+  output(graph, "top_id", top.topId);
+  output(graph, "top_logp", top.topLogp);
+  return lowerGraph(graph, shape.float ?? "float32");
+}
+
+export interface TopRows {
+  /** [N] */
+  readonly labelLogp: Value;
+  /** [N, K] int32 */
+  readonly topId: Value;
+  /** [N, K] */
+  readonly topLogp: Value;
+}
+
+/** `hidden` [N, hidden] is what the head [V, hidden] reads, `label` [N, 1]. Logits exist for a chunk of rows at a time. */
+export function topRows(model: Model, hidden: Value, head: Value, label: Value, count: number): TopRows {
+  const rows = hidden.shape[0]!;
+  const parts: TopRows[] = [];
+  const step = chunkRows(model);
+  for (let start = 0; start < rows; start += step) {
+    const end = Math.min(start + step, rows);
+    const logits = headLogits(slice(hidden, 0, start, end), head, model.config.logitCap);
+    const logSum = logSumExp(logits, softmax(logits));
+    const top = topK(logits, count);
+    parts.push({
+      labelLogp: subtract(gatherColumns(logits, slice(label, 0, start, end)), logSum),
+      topId: cast(top.indices, "int32"),
+      topLogp: subtract(top.values, logSum),
+    });
+  }
+  const joined = (part: keyof TopRows): Value =>
+    concat(
+      parts.map((chunk) => chunk[part]),
+      0,
+    );
+  return { labelLogp: reshape(joined("labelLogp"), [rows]), topId: joined("topId"), topLogp: joined("topLogp") };
+}
