@@ -7,13 +7,14 @@ import { type Architecture, forward, type Model, type Network, type WeightShape 
 import { configFields } from "./config-fields.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { qwen2 } from "./qwen2.ts";
 
 export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./architecture.ts";
 export { forward } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
 
-export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, qwen2];
+export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, mixtral, qwen2];
 
 /** Opens a Hugging Face model folder by its `config.json`. The weights are not looked at. */
 export async function openModel(folder: string): Promise<Model> {

@@ -13,7 +13,7 @@ async function list(...arguments_: string[]) {
 test.each([
   ["methods", ["sce", "linear"]],
   ["strategies", ["split", "exact"]],
-  ["models", ["llama", "mistral", "qwen2"]],
+  ["models", ["llama", "mistral", "mixtral", "qwen2"]],
   ["benchmarks", ["held-out"]],
 ])("list %s names them, with sources", async (what, names) => {
   const { exitCode, stdout } = await list(what, "--json");

@@ -75,10 +75,10 @@ describe("a config that cannot be right is refused by its field", () => {
     [{ ...LLAMA, rope_scaling: "linear" }, 'rope_scaling: expected an object or null, found "linear"'],
     [
       { ...LLAMA, model_type: "lama" },
-      'model_type: unknown architecture "lama"; known are llama, mistral, qwen2 ' +
+      'model_type: unknown architecture "lama"; known are llama, mistral, mixtral, qwen2 ' +
         "(another one is a file in src/models and a line in its index)",
     ],
-    [{}, "model_type: is missing; known are llama, mistral, qwen2"],
+    [{}, "model_type: is missing; known are llama, mistral, mixtral, qwen2"],
   ])("%#", (config, message) => {
     expect(() => open(config)).toThrow(message);
   });

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import type { Sequence, TrainSequence } from "#src/engine/engine.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 
-export const GOLDEN_MODELS = ["llama", "mistral", "qwen2"] as const;
+export const GOLDEN_MODELS = ["llama", "mistral", "mixtral", "qwen2"] as const;
 
 export const pipeline: string = resolve(import.meta.dirname, "../../golden/pipeline");
 
