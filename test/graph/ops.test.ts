@@ -1,15 +1,17 @@
 /** Every operation with a gradient against finite differences; a case is one line. */
 
 import { expect, test } from "vitest";
-import { createGraph, type Graph, input, type Value } from "#src/graph/graph.js";
+import { constant, createGraph, type Graph, input, type Value } from "#src/graph/graph.js";
 import * as arithmetic from "#src/graph/ops/arithmetic.js";
 import { causalAttention } from "#src/graph/ops/attention.js";
 import { expand, reduceSum } from "#src/graph/ops/broadcast.js";
 import { gatedSilu, silu } from "#src/graph/ops/gated-silu.js";
+import { groupedLinear } from "#src/graph/ops/grouped-linear.js";
 import { gemm, linear, matmul } from "#src/graph/ops/matmul.js";
 import { reduceSumSquare, softmax } from "#src/graph/ops/reduction.js";
 import { rmsNorm } from "#src/graph/ops/rms-norm.js";
 import { rotary } from "#src/graph/ops/rotary.js";
+import { combine, dispatch, route } from "#src/graph/ops/routing.js";
 import { concat, reshape, slice, transpose } from "#src/graph/ops/shape.js";
 import { softCap } from "#src/graph/ops/soft-cap.js";
 import { rotaryEmbedding, rotaryTables } from "#src/models/rotary-tables.js";
@@ -157,6 +159,36 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
       [2, 4, 5],
     ],
     ([a, b]) => matmul(a, b, { transA: true }),
+  ],
+  [
+    "grouped linear",
+    [
+      [5, 4],
+      [3, 4],
+      [3, 4],
+    ],
+    ([a, b, c], graph) => groupedLinear(a, constant(graph, [2, 3], [2], "int64"), [b, c]),
+  ],
+  [
+    "grouped linear, one group empty",
+    [
+      [5, 4],
+      [3, 4],
+      [3, 4],
+    ],
+    ([a, b, c], graph) => groupedLinear(a, constant(graph, [0, 5, 0], [3], "int64"), [c, b, c]),
+  ],
+  ["weights of a routing", [[6, 4]], ([a]) => route(a, 2).weights],
+  [
+    "rows to their slots and back",
+    [
+      [6, 3],
+      [6, 4],
+    ],
+    ([a, b]) => {
+      const routing = route(b, 2);
+      return combine(arithmetic.exp(dispatch(a, routing)), routing);
+    },
   ],
   ["normalisation", [[3, 6], [6]], ([a, b]) => rmsNorm(a, b, 1e-5)],
   ["silu", [[3, 4]], ([a]) => silu(a)],

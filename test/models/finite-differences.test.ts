@@ -54,6 +54,14 @@ const CONFIGS = {
     num_key_value_heads: 1,
     sliding_window: 4,
   },
+  "a mixtral with two of three experts and a window": {
+    model_type: "mixtral",
+    ...sizes,
+    num_key_value_heads: 2,
+    num_local_experts: 3,
+    num_experts_per_tok: 2,
+    sliding_window: 4,
+  },
 };
 
 const BATCH = 2;
