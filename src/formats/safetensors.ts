@@ -43,21 +43,35 @@ export interface Tensor {
 /** One tensor's bytes, in a buffer of their own. */
 export async function readTensorBytes(info: TensorInfo): Promise<Uint8Array> {
   const bytes = new Uint8Array(info.byteLength);
+  await withTensorFile(info, (read) => read(bytes, 0));
+  return bytes;
+}
+
+/**
+ * Opens the file of a tensor for as long as `work` takes. `read` fills `bytes` with the tensor's own from `begin` on;
+ * several reads may be under way.
+ */
+export async function withTensorFile(
+  info: TensorInfo,
+  work: (read: (bytes: Uint8Array, begin: number) => Promise<void>) => Promise<void>,
+): Promise<void> {
   try {
     const handle = await open(info.file, "r");
     try {
-      const count = await readFully(handle, bytes, info.offset);
-      if (count < bytes.byteLength) {
-        const where = `${info.file}: ${JSON.stringify(info.name)}`;
-        throw inputError(where, `the file ends at byte ${info.offset + count}; it was cut after it was opened`);
-      }
+      await work(async (bytes, begin) => {
+        const count = await readFully(handle, bytes, info.offset + begin);
+        if (count < bytes.byteLength) {
+          const where = `${info.file}: ${JSON.stringify(info.name)}`;
+          const end = info.offset + begin + count;
+          throw inputError(where, `the file ends at byte ${end}; it was cut after it was opened`);
+        }
+      });
     } finally {
       await handle.close();
     }
   } catch (error) {
     throw fileError(info.file, error);
   }
-  return bytes;
 }
 
 /** One tensor as the array of its dtype. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, sha256OfFiles } from "./files.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./float.ts";
-import { readSafetensorsHeader, readTensor, type TensorInfo } from "./safetensors.ts";
+import { DTYPE_BYTES, type Dtype, readSafetensorsHeader, type TensorInfo, withTensorFile } from "./safetensors.ts";
 
 export interface Weights {
   readonly folder: string;
@@ -20,6 +20,10 @@ export interface Weights {
   sha256(): Promise<string>;
   /** One tensor, widened to float32. Throws an input error where it is missing or no floating-point tensor. */
   float32(name: string): Promise<Float32Array>;
+  /** Fills `into` with a tensor's elements from `first` on, widened. No other memory of that size is taken. */
+  read(name: string, into: Float32Array, first?: number): Promise<void>;
+  /** Fills `into` with rows of a matrix, widened: row `ids[i]` goes to place i. Each row is read once. */
+  readRows(name: string, ids: ArrayLike<number>, into: Float32Array): Promise<void>;
 }
 
 const SINGLE = "model.safetensors";
@@ -121,24 +125,80 @@ function weights(folder: string, files: readonly string[], tensors: ReadonlyMap<
       return digest;
     },
     float32: async (name) => {
-      const info = tensors.get(name);
-      if (info === undefined) throw inputError(folder, `the tensor ${JSON.stringify(name)} is missing`);
-      return widen(info);
+      const info = floatTensor(folder, tensors, name);
+      const values = new Float32Array(info.byteLength / DTYPE_BYTES[info.dtype]);
+      await withTensorFile(info, (read) => readWidened(info, read, values, 0));
+      return values;
+    },
+    read: async (name, into, first = 0) => {
+      const info = floatTensor(folder, tensors, name);
+      await withTensorFile(info, (read) => readWidened(info, read, into, first));
+    },
+    readRows: async (name, ids, into) => {
+      const info = floatTensor(folder, tensors, name);
+      const width = info.shape.at(-1)!;
+      const places = new Map<number, number>();
+      await withTensorFile(info, async (read) => {
+        for (let i = 0; i < ids.length; i++) {
+          const place = places.get(ids[i]!);
+          places.set(ids[i]!, place ?? i);
+          if (place !== undefined) into.copyWithin(i * width, place * width, (place + 1) * width);
+          else await readWidened(info, read, into.subarray(i * width, (i + 1) * width), ids[i]! * width);
+        }
+      });
     },
   };
 }
 
-/** A floating-point tensor as float32. */
-async function widen(info: TensorInfo): Promise<Float32Array> {
-  const { data } = await readTensor(info);
-  if (info.dtype === "F32") return data as Float32Array;
-  if (info.dtype === "F16") return float16ToFloat32(data as Uint16Array);
-  if (info.dtype === "BF16") return bfloat16ToFloat32(data as Uint16Array);
-  if (info.dtype === "F64") return Float32Array.from(data as Float64Array);
-  throw inputError(
-    `${info.file}: ${JSON.stringify(info.name)}`,
-    `expected floating-point weights, found ${info.dtype}`,
-  );
+function floatTensor(folder: string, tensors: ReadonlyMap<string, TensorInfo>, name: string): TensorInfo {
+  const info = tensors.get(name);
+  if (info === undefined) throw inputError(folder, `the tensor ${JSON.stringify(name)} is missing`);
+  if (!Object.hasOwn(WIDENING, info.dtype) && info.dtype !== "F32") {
+    throw inputError(
+      `${info.file}: ${JSON.stringify(info.name)}`,
+      `expected floating-point weights, found ${info.dtype}`,
+    );
+  }
+  return info;
+}
+
+/** Bytes read and widened at a time: while one piece is widened the next is read. */
+const PIECE_BYTES = 1 << 22;
+
+/** How the stored bytes of a piece become float32. */
+const WIDENING: Readonly<Partial<Record<Dtype, (bytes: ArrayBuffer, into: Float32Array) => void>>> = {
+  F16: (bytes, into) => float16ToFloat32(new Uint16Array(bytes, 0, into.length), into),
+  BF16: (bytes, into) => bfloat16ToFloat32(new Uint16Array(bytes, 0, into.length), into),
+  F64: (bytes, into) => into.set(new Float64Array(bytes, 0, into.length)),
+};
+
+/** Elements of a tensor from `first` on, as many as `into` has. */
+async function readWidened(
+  info: TensorInfo,
+  read: (bytes: Uint8Array, begin: number) => Promise<void>,
+  into: Float32Array,
+  first: number,
+): Promise<void> {
+  const size = DTYPE_BYTES[info.dtype];
+  const widen = WIDENING[info.dtype];
+  if (widen === undefined) {
+    await read(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), first * size);
+    return;
+  }
+  const piece = Math.min(into.length, PIECE_BYTES / size);
+  const buffers = [new ArrayBuffer(piece * size), new ArrayBuffer(piece < into.length ? piece * size : 0)] as const;
+  const fetch = async (start: number, buffer: ArrayBuffer): Promise<void> => {
+    const count = Math.min(piece, into.length - start);
+    if (count > 0) await read(new Uint8Array(buffer, 0, count * size), (first + start) * size);
+  };
+  let [ready, next] = buffers;
+  await fetch(0, ready);
+  for (let start = 0; start < into.length; start += piece) {
+    const fetching = fetch(start + piece, next);
+    widen(ready, into.subarray(start, start + piece));
+    await fetching;
+    [ready, next] = [next, ready];
+  }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -4,7 +4,7 @@
  */
 import type { Engine, EngineModel, OptimiserOptions, Sequence, Trainer } from "../engine.ts";
 import { type Connection, connect } from "./connection.ts";
-import type { OpenedModel } from "./messages.ts";
+import type { OpenedModel, StopFlag } from "./messages.ts";
 import { checkIds, type ModelLimits, packSequences, packTargets } from "./packed.ts";
 
 export interface OnnxEngineOptions {
@@ -13,13 +13,21 @@ export interface OnnxEngineOptions {
    * the runtime's products elsewhere and round some sums otherwise (1e-7 of a gradient).
    */
   readonly threads?: number;
+  /**
+   * Models whose weights take up to this many bytes in single precision are kept in memory; of larger ones teacher
+   * passes read layer after layer from the files. Default: 1 GB.
+   */
+  readonly residentBytes?: number;
 }
 
 /** Starts the engine's thread and loads the runtime in it; throws where that is not installed. */
 export async function createOnnxEngine(options: OnnxEngineOptions = {}): Promise<Engine> {
   const connection = connect();
   try {
-    await connection.call("load", { threads: options.threads ?? null });
+    await connection.call("load", {
+      threads: options.threads ?? null,
+      residentBytes: options.residentBytes ?? null,
+    });
   } catch (error) {
     await connection.dispose();
     throw error;
@@ -47,13 +55,21 @@ function engineModel(connection: Connection, folder: string, opened: OpenedModel
       checkIds(ids, 0, limits);
       return connection.call("logits", { handle, ids: ids.slice() });
     },
-    generate: async (prompts, options, onToken) => {
+    generate: async (prompts, { signal, ...options }, onToken) => {
       prompts.forEach((prompt, index) => {
         checkIds(prompt, index, limits);
       });
       const copies = prompts.map((prompt) => prompt.slice());
-      const answers = await connection.call("generate", { handle, prompts: copies, options }, [], onToken);
-      return [...answers];
+      const stop: StopFlag = new Int32Array(new SharedArrayBuffer(4));
+      const raise = (): void => void Atomics.store(stop, 0, 1);
+      if (signal?.aborted) raise();
+      signal?.addEventListener("abort", raise);
+      try {
+        const input = { handle, prompts: copies, options, stop };
+        return [...(await connection.call("generate", input, [], onToken))];
+      } finally {
+        signal?.removeEventListener("abort", raise);
+      }
     },
     dispose: async () => {
       await connection.call("close", { handle });

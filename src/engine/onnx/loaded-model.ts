@@ -1,45 +1,73 @@
-/** A model folder in the worker's memory: its config and every weight as float32, checked to be finite. */
+/**
+ * A model folder opened in the worker: its config and its weights as float32, checked to be finite. Where they are kept
+ * is said by `placement.ts`; whoever needs all of them in memory asks for `resident()`.
+ */
 import type { Tensor } from "onnxruntime-node";
-import { inputError } from "../../errors.ts";
-import { openWeights } from "../../formats/weights.ts";
+import { openWeights, type Weights } from "../../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../../models/index.ts";
-import type { Runtime } from "./runtime.ts";
+import { refuseBeyondMemory } from "./memory-check.ts";
+import { placementOf } from "./placement.ts";
+import type { Runtime, Tensors } from "./runtime.ts";
+import { PASS_POSITIONS, type StreamedModel } from "./streamed-inference.ts";
+import { streamedNetwork } from "./streamed-network.ts";
+import { openWeightStream, refuseNotFinite, windowBytes } from "./streamed-weights.ts";
 
 export interface LoadedModel {
   readonly model: Model;
-  /** Every weight by its checkpoint name, in the order of `model.shapes`. */
+  /** Every weight by its checkpoint name, in the order of `model.shapes`; of a streamed model none before `resident()`. */
   readonly weights: ReadonlyMap<string, Float32Array>;
-  /** The same memory as inputs of the runtime, for programs of the whole network. */
-  readonly resident: () => Promise<Readonly<Record<string, Tensor>>>;
+  /** The same memory as inputs of the runtime, for programs of the whole network. A streamed model is read first. */
+  readonly resident: () => Promise<Tensors>;
+  /** Reads the weights layer by layer, for teacher passes; null where they are all in memory. */
+  readonly streamed: StreamedModel | null;
 }
 
-/** Reads and checks a folder. Throws input errors that name file and tensor. */
-export async function loadModel(folder: string, runtime: Runtime): Promise<LoadedModel> {
+/**
+ * Opens and checks a folder; weights of more than `residentBytes` in single precision are streamed. Throws input errors
+ * that name file and tensor, and refuses what will not fit.
+ */
+export async function loadModel(folder: string, runtime: Runtime, residentBytes: number): Promise<LoadedModel> {
   const model = await openModel(folder);
   const stored = await openWeights(folder);
   checkWeights(model, stored.tensors);
   const weights = new Map<string, Float32Array>();
+  let inputs: Promise<Tensors> | undefined;
+  const resident = (): Promise<Tensors> => {
+    inputs ??= readAll(model, stored, runtime, weights);
+    return inputs;
+  };
+  if (placementOf(model.parameters, residentBytes) === "resident") {
+    await resident();
+    return { model, weights, resident, streamed: null };
+  }
+  refuseBeyondMemory(folder, streamedBytes(model), "reading it layer by layer");
+  const stream = openWeightStream(model, stored, runtime);
+  return {
+    model,
+    weights,
+    resident,
+    streamed: { model, weights: stream, network: streamedNetwork(model, stream, runtime) },
+  };
+}
+
+async function readAll(
+  model: Model,
+  stored: Weights,
+  runtime: Runtime,
+  weights: Map<string, Float32Array>,
+): Promise<Tensors> {
+  refuseBeyondMemory(model.folder, 4 * model.parameters, "holding its weights in single precision");
   const inputs: Record<string, Tensor> = {};
   for (const { name, shape } of model.shapes) {
     const weight = await stored.float32(name);
-    const place = firstNotFinite(weight);
-    if (place >= 0) {
-      const file = stored.tensors.get(name)!.file;
-      throw inputError(
-        `${file}: ${JSON.stringify(name)}`,
-        `expected finite weights, found ${weight[place]} at element ${place}; the model is damaged`,
-      );
-    }
+    refuseNotFinite(stored, name, weight);
     weights.set(name, weight);
     inputs[name] = runtime.tensor(weight, shape);
   }
-  return { model, weights, resident: async () => inputs };
+  return inputs;
 }
 
-/** Index of the first NaN or infinity, or -1. */
-export function firstNotFinite(values: Float32Array): number {
-  for (let i = 0; i < values.length; i++) {
-    if (values[i]! - values[i]! !== 0) return i;
-  }
-  return -1;
+/** Weights in memory and states of a whole pass; the activations of one micro-batch come on top. */
+function streamedBytes(model: Model): number {
+  return windowBytes(model) + 4 * PASS_POSITIONS * model.config.hiddenSize;
 }

@@ -20,16 +20,19 @@ export interface PackedStep {
   readonly learningRate: number;
 }
 
+/** One shared word that is not 0 once a generation is to end: a message would wait behind the call it is about. */
+export type StopFlag = Int32Array<SharedArrayBuffer>;
+
 /** The calls, each with what goes in and what comes back. */
 export interface Calls {
-  load: { input: { threads: number | null }; output: null };
+  load: { input: { threads: number | null; residentBytes: number | null }; output: null };
   /** Answers once everything before it has been answered. */
   idle: { input: null; output: null };
   open: { input: { folder: string }; output: OpenedModel };
   rows: { input: { handle: Handle; sequences: PackedSequences; topK: number }; output: RowBatch };
   logits: { input: { handle: Handle; ids: Int32Array }; output: Float32Array };
   generate: {
-    input: { handle: Handle; prompts: readonly Int32Array[]; options: GenerateOptions };
+    input: { handle: Handle; prompts: readonly Int32Array[]; options: GenerateOptions; stop: StopFlag };
     output: readonly Int32Array[];
   };
   close: { input: { handle: Handle }; output: null };

@@ -10,13 +10,16 @@ import { computeLogits, computeRows } from "./inference.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import type { CallName, Calls, Handle, OpenedModel, Reply, Request } from "./messages.ts";
 import type { NativeGate } from "./native-gate.ts";
+import { RESIDENT_BYTES } from "./placement.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { writeWeights } from "./save-weights.ts";
+import { computeStreamedLogits, computeStreamedRows } from "./streamed-inference.ts";
 import { createTrainingState, type TrainingState, trainStep } from "./training.ts";
 
 const models = new Map<Handle, LoadedModel>();
 const trainings = new Map<Handle, TrainingState>();
 let runtime: Runtime | undefined;
+let residentBytes = RESIDENT_BYTES;
 let lastHandle: Handle = 0;
 
 function loadedRuntime(): Runtime {
@@ -44,22 +47,32 @@ function opened({ model }: LoadedModel): OpenedModel {
 type Answer<Name extends CallName> = (input: Calls[Name]["input"], id: number) => Promise<Calls[Name]["output"]>;
 
 const answers: { readonly [Name in CallName]: Answer<Name> } = {
-  load: async ({ threads }) => {
+  load: async ({ threads, residentBytes: limit }) => {
     runtime = await loadRuntime(threads, workerData as NativeGate);
+    residentBytes = limit ?? RESIDENT_BYTES;
     return null;
   },
   idle: async () => null,
   open: async ({ folder }) => {
-    const loaded = await loadModel(folder, loadedRuntime());
+    const loaded = await loadModel(folder, loadedRuntime(), residentBytes);
     const description = opened(loaded);
     models.set(description.handle, loaded);
     return description;
   },
-  rows: ({ handle, sequences, topK }) => computeRows(modelOf(handle), loadedRuntime(), sequences, topK),
-  logits: ({ handle, ids }) => computeLogits(modelOf(handle), loadedRuntime(), ids),
-  generate: ({ handle, prompts, options }, id) =>
-    generateAnswers(modelOf(handle), loadedRuntime(), prompts, options, (prompt, token) => {
-      reply({ type: "token", id, prompt, token });
+  rows: ({ handle, sequences, topK }) => {
+    const loaded = modelOf(handle);
+    if (loaded.streamed === null) return computeRows(loaded, loadedRuntime(), sequences, topK);
+    return computeStreamedRows(loaded.streamed, loadedRuntime(), sequences, topK);
+  },
+  logits: ({ handle, ids }) => {
+    const loaded = modelOf(handle);
+    if (loaded.streamed === null) return computeLogits(loaded, loadedRuntime(), ids);
+    return computeStreamedLogits(loaded.streamed, loadedRuntime(), ids);
+  },
+  generate: ({ handle, prompts, options, stop }, id) =>
+    generateAnswers(modelOf(handle), loadedRuntime(), prompts, options, {
+      onToken: (prompt, token) => reply({ type: "token", id, prompt, token }),
+      stopped: () => Atomics.load(stop, 0) !== 0,
     }),
   close: async ({ handle }) => {
     const loaded = models.get(handle) ?? trainings.get(handle)?.loaded;
@@ -69,7 +82,7 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
     return null;
   },
   train: async ({ folder, options }) => {
-    const loaded = await loadModel(folder, loadedRuntime());
+    const loaded = await loadModel(folder, loadedRuntime(), Number.POSITIVE_INFINITY);
     const description = opened(loaded);
     trainings.set(description.handle, createTrainingState(loaded, options));
     return description;

@@ -1,0 +1,92 @@
+/**
+ * Teacher passes and logits of streamed models: the same micro-batches as of resident ones, in passes of as many tokens
+ * as make reading the weights cheap.
+ */
+import { failure } from "../../errors.ts";
+import type { Model } from "../../models/index.ts";
+import type { RowBatch } from "../engine.ts";
+import { lengthBucket, type MicroBatch, planBatches } from "./batches.ts";
+import { batchInputs, extents, POSITION_BUDGET } from "./inference.ts";
+import type { PackedSequences } from "./packed.ts";
+import type { Runtime } from "./runtime.ts";
+import { streamedHeadLogits, streamedHeadRows } from "./streamed-head.ts";
+import type { StreamedNetwork } from "./streamed-network.ts";
+import type { WeightStream } from "./streamed-weights.ts";
+
+/** A model whose layers are read when they are needed. */
+export interface StreamedModel {
+  readonly model: Model;
+  readonly weights: WeightStream;
+  readonly network: StreamedNetwork;
+}
+
+/** Positions of a pass: their states take 268 MB at a hidden size of 2,048, 1.1 GB at 8,192. */
+export const PASS_POSITIONS = 32_768;
+
+/** Distributions of all rows, in the order of the sequences and their positions. */
+export async function computeStreamedRows(
+  { model, weights, network }: StreamedModel,
+  runtime: Runtime,
+  sequences: PackedSequences,
+  topK: number,
+  passPositions: number = PASS_POSITIONS,
+): Promise<RowBatch> {
+  const total = sequences.positions.length;
+  const labelLogp = new Float32Array(total);
+  const topId = new Int32Array(total * topK);
+  const topLogp = new Float32Array(total * topK);
+  for (const batches of passes(planBatches(extents(sequences), POSITION_BUDGET), passPositions)) {
+    const feeds = batches.map((batch) => batchInputs(runtime, batch, sequences));
+    const states = await network.pass(
+      batches.map(({ size, length }, n) => ({
+        size,
+        length,
+        ids: feeds[n]!.tensors.ids!.data as Int32Array,
+        rowIndex: feeds[n]!.tensors.row_index!.data as Int32Array,
+      })),
+    );
+    const labels = feeds.map(({ tensors }) => tensors.label!.data as Int32Array);
+    const results = await streamedHeadRows(model, weights, runtime, { states, labels }, topK);
+    results.forEach((result, b) => {
+      feeds[b]!.rows.forEach((row, n) => {
+        labelLogp[row] = result.labelLogp[n]!;
+        topId.set(result.topId.subarray(n * topK, (n + 1) * topK), row * topK);
+        topLogp.set(result.topLogp.subarray(n * topK, (n + 1) * topK), row * topK);
+      });
+    });
+  }
+  const bad = labelLogp.findIndex((value) => Number.isNaN(value));
+  if (bad >= 0) throw failure(model.folder, `row ${bad} came out as NaN; the weights overflow single precision`);
+  return { labelLogp, topId, topLogp };
+}
+
+/** Logits [T, vocabulary] of one sequence. */
+export async function computeStreamedLogits(
+  { model, weights, network }: StreamedModel,
+  runtime: Runtime,
+  ids: Int32Array,
+): Promise<Float32Array> {
+  if (ids.length === 0) return new Float32Array(0);
+  const length = lengthBucket(ids.length);
+  const padded = new Int32Array(length);
+  padded.set(ids);
+  const rowIndex = Int32Array.from(ids, (_, position) => position);
+  const [state] = await network.pass([{ size: 1, length, ids: padded, rowIndex }]);
+  return streamedHeadLogits(model, weights, runtime, state!);
+}
+
+/** Micro-batches in order, as many to a pass as its positions allow and at least one. */
+function passes(batches: readonly MicroBatch[], budget: number): MicroBatch[][] {
+  const result: MicroBatch[][] = [];
+  let positions = Number.POSITIVE_INFINITY;
+  for (const batch of batches) {
+    const own = batch.size * batch.length;
+    if (positions + own > budget) {
+      result.push([]);
+      positions = 0;
+    }
+    result.at(-1)!.push(batch);
+    positions += own;
+  }
+  return result;
+}

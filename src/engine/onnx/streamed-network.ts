@@ -1,0 +1,96 @@
+/**
+ * A pass of many micro-batches through a network whose layers are read one after the other: the states of all
+ * micro-batches go through a layer before the next one is read, so that each weight is read once a pass. Layers of one
+ * kind share their sessions: they are of one kind where their programs are equal, byte for byte.
+ */
+import { createHash } from "node:crypto";
+import { elements } from "../../graph/graph.ts";
+import type { Model } from "../../models/index.ts";
+import { enterProgram, layerProgram, leaveProgram } from "./programs/layer.ts";
+import type { Program } from "./programs/network.ts";
+import type { Runtime, Session, Tensors } from "./runtime.ts";
+import type { WeightStream } from "./streamed-weights.ts";
+
+/** A micro-batch: `ids` [size, length], padded, and the rows that the head will read. */
+export interface StreamedBatch {
+  readonly size: number;
+  readonly length: number;
+  readonly ids: Int32Array;
+  /** [N] flat indices into the positions. */
+  readonly rowIndex: Int32Array;
+}
+
+export interface StreamedNetwork {
+  /**
+   * What the head reads of each micro-batch: [N, hidden] in single precision, in memory that the next pass overwrites.
+   */
+  pass(batches: readonly StreamedBatch[]): Promise<Float32Array[]>;
+}
+
+export function streamedNetwork(model: Model, weights: WeightStream, runtime: Runtime): StreamedNetwork {
+  const { hiddenSize, layers } = model.config;
+  const layerSession = layerSessions(model, runtime);
+  // Kept from pass to pass: arrays of this size would otherwise wait for the collector.
+  let memory = new Float32Array(0);
+
+  return {
+    pass: async (batches) => {
+      const positions = batches.map(({ size, length }) => size * length);
+      const largest = Math.max(...positions) * hiddenSize;
+      const total = positions.reduce((sum, count) => sum + count * hiddenSize, largest);
+      if (memory.length < total) memory = new Float32Array(total);
+      // An output must not lie where its input does: each goes to the space in front and is moved into place.
+      const result = memory.subarray(0, largest);
+      let start = largest;
+      const states = positions.map((count) => {
+        const state = memory.subarray(start, start + count * hiddenSize);
+        start += state.length;
+        return state;
+      });
+      const run = async (session: Session, n: number, inputs: Tensors, rows = positions[n]!): Promise<void> => {
+        const state = states[n]!;
+        const x = runtime.tensor(state, [positions[n]!, hiddenSize]);
+        const y = result.subarray(0, elements([rows, hiddenSize]));
+        await session.run({ ...inputs, x }, { y: runtime.tensor(y, [rows, hiddenSize]) });
+        state.set(y);
+      };
+
+      const outside = await weights.outside();
+      for (const [n, { size, length, ids }] of batches.entries()) {
+        await weights.lookUp(ids, states[n]!);
+        const key = `${model.folder}: enter ${size} x ${length}`;
+        await run(await runtime.session(key, () => enterProgram(model, { batch: size, length })), n, outside);
+      }
+      for (let index = 0; index < layers; index++) {
+        const inputs = await weights.layer(index);
+        for (const [n, { size, length }] of batches.entries()) {
+          await run(await layerSession(index, size, length), n, inputs);
+        }
+      }
+      for (const [n, { size, length, rowIndex }] of batches.entries()) {
+        const rows = rowIndex.length;
+        const key = `${model.folder}: leave ${size} x ${length}, ${rows} rows`;
+        const session = await runtime.session(key, () => leaveProgram(model, { batch: size, length, rows }));
+        await run(session, n, { ...outside, row_index: runtime.tensor(rowIndex, [rows]) }, rows);
+      }
+      return states.map((state, n) => state.subarray(0, batches[n]!.rowIndex.length * hiddenSize));
+    },
+  };
+}
+
+/** Finds the session of a layer; each layer's program is built once a shape to see of which kind it is. */
+function layerSessions(model: Model, runtime: Runtime) {
+  const kinds = new Map<string, string>();
+  return (index: number, size: number, length: number): Promise<Session> => {
+    const place = `${index}/${size}/${length}`;
+    const build = (): Program => layerProgram(model, index, { batch: size, length });
+    let program: Program | undefined;
+    let kind = kinds.get(place);
+    if (kind === undefined) {
+      program = build();
+      kind = createHash("sha256").update(program.onnx).digest("hex");
+      kinds.set(place, kind);
+    }
+    return runtime.session(`${model.folder}: layer ${size} x ${length}, ${kind}`, () => program ?? build());
+  };
+}
