@@ -118,7 +118,7 @@ baseline: [sft]
     ["--- a\n--- b", "recipe.yaml:2:1: expected one document, found several (---)"],
     [
       `${SHORTEST}align: { vocabulary: splitt }`,
-      'recipe.yaml:4:22 align.vocabulary: expected one of split, exact, prefix, found "splitt"; did you mean "split"?',
+      'recipe.yaml:4:22 align.vocabulary: expected one of split, mapping-statistics, exact, prefix, min-edit, found "splitt"; did you mean "split"?',
     ],
     [`${SHORTEST}evaluate: [mt]`, 'recipe.yaml:4:12 evaluate[0]: expected held-out, found "mt"'],
     [

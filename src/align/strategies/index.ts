@@ -1,11 +1,13 @@
 /** The vocabulary strategies, in the order of help and reports: one file each, one line here. */
 import { inputError, suggestion } from "../../errors.ts";
 import { exact } from "./exact.ts";
+import { mappingStatistics } from "./mapping-statistics.ts";
+import { minEdit } from "./min-edit.ts";
 import { prefix } from "./prefix.ts";
 import { split } from "./split.ts";
 import type { VocabularyStrategy } from "./strategy.ts";
 
-export const STRATEGIES: readonly VocabularyStrategy[] = [split, exact, prefix];
+export const STRATEGIES: readonly VocabularyStrategy[] = [split, mappingStatistics, exact, prefix, minEdit];
 
 export const DEFAULT_STRATEGY = "split";
 

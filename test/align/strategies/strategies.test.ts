@@ -1,9 +1,12 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createCoStartCounter } from "#src/align/co-starts.js";
 import type { SparseMap } from "#src/align/sparse-map.js";
 import { DEFAULT_STRATEGY, findStrategy, STRATEGIES } from "#src/align/strategies/index.js";
+import { createNearest } from "#src/align/strategies/min-edit.js";
 import { readVocabulary } from "#src/align/vocabulary.js";
 import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
+import { naiveDistance } from "../naive-distance.ts";
 import { toyTokenizer } from "../toy-tokenizer.ts";
 
 // The pivot writes 's and 't as one token; byte pieces stand for what has no token of its own.
@@ -85,6 +88,75 @@ describe("split", () => {
   });
 });
 
+describe("mapping-statistics", () => {
+  test("lets equal bytes win, else the most frequent partner, else prefix", async () => {
+    const [quote, , abc, end, special, , zz] = await places("mapping-statistics", [
+      [0, 2, 6],
+      [2, 7, 2],
+      [2, 3, 1],
+    ]);
+    expect([quote, abc, end, special, zz]).toEqual([[[4, 1]], [[7, 1]], [[END, 1]], NONE, NONE]);
+  });
+
+  test("breaks ties by the longest common prefix, then by the lowest id, and not by the rarer partner", async () => {
+    expect(
+      (
+        await places("mapping-statistics", [
+          [2, 4, 3],
+          [2, 1, 3],
+          [2, 5, 3],
+          [2, 7, 1],
+        ])
+      )[2],
+    ).toEqual([[5, 1]]);
+    expect(
+      (
+        await places("mapping-statistics", [
+          [2, 7, 2],
+          [2, 3, 2],
+          [2, 4, 1],
+        ])
+      )[2],
+    ).toEqual([[3, 1]]);
+  });
+});
+
+describe("min-edit", () => {
+  test("gives the rest the nearest token: ties by the longest common prefix, then the lowest id", async () => {
+    const [quote, a, abc, end, special, noToken, zz, , , two] = await places("min-edit");
+    expect([quote, a, end, special, noToken]).toEqual([[[4, 1]], [[1, 1]], [[END, 1]], NONE, NONE]);
+    expect(abc).toEqual([[5, 1]]);
+    // All tokens of two bytes are at distance two from zz, those of one byte too: the lowest id.
+    expect(zz).toEqual([[1, 1]]);
+    expect(two).toEqual([[1, 1]]);
+  });
+
+  test("is the plain search over all tokens, whatever the lengths", () => {
+    const bytes = fc.uint8Array({ minLength: 1, maxLength: 40, max: 40 });
+    const short = fc.uint8Array({ minLength: 1, maxLength: 6, min: 96, max: 100 });
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(bytes, short), { minLength: 1, maxLength: 60 }),
+        fc.oneof(bytes, short),
+        (tokens, text) => {
+          const vocabulary = readVocabulary(toyTokenizer(tokens), tokens.length);
+          const ranked = tokens
+            .map((token, id) => {
+              const common = token.findIndex((byte, i) => byte !== text[i]);
+              return { id, distance: naiveDistance(text, token), prefix: common === -1 ? token.length : common };
+            })
+            .sort((x, y) => x.distance - y.distance || y.prefix - x.prefix || x.id - y.id);
+          expect(createNearest(vocabulary)(text)).toBe(ranked[0]!.id);
+        },
+      ),
+    );
+  });
+
+  test("of a vocabulary without bytes is no place", () => {
+    expect(createNearest(readVocabulary(toyTokenizer(["<end>", null]), 3))(Uint8Array.of(65))).toBe(-1);
+  });
+});
+
 describe("every strategy", () => {
   test.each(STRATEGIES.map(({ name }) => name))("%s divides all of a mass or none of it", async (name) => {
     for (const row of await places(name, [
@@ -99,13 +171,15 @@ describe("every strategy", () => {
   });
 
   test("has a name of its own, a summary and a source", () => {
-    expect(STRATEGIES.map(({ name }) => name)).toEqual(["split", "exact", "prefix"]);
+    expect(STRATEGIES.map(({ name }) => name)).toEqual(["split", "mapping-statistics", "exact", "prefix", "min-edit"]);
     for (const { summary, source } of STRATEGIES) expect(Math.min(summary.length, source.length)).toBeGreaterThan(5);
     expect(findStrategy(DEFAULT_STRATEGY).needsCounts).toBe(true);
   });
 
   test("is found by name, and a misspelt one suggested", () => {
     expect(() => findStrategy("prefx")).toThrow('align: unknown vocabulary strategy "prefx"; did you mean "prefix"?');
-    expect(() => findStrategy("magic")).toThrow('unknown vocabulary strategy "magic"; there is split, exact, prefix');
+    expect(() => findStrategy("magic")).toThrow(
+      'unknown vocabulary strategy "magic"; there is split, mapping-statistics, exact, prefix, min-edit',
+    );
   });
 });
