@@ -14,6 +14,9 @@ const FLOAT_TYPES = ["F32", "F16", "BF16", "F64"];
 /** Buffers that older checkpoints carry along and that follow from the config. */
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
 
+/** Heads; where one is tied, a stored copy of the embedding. */
+const HEADS = ["lm_head.weight", "output.weight"];
+
 /**
  * Throws one error that lists every missing, misshapen, unreadable or unknown tensor. A tied head may be stored again;
  * it is not read.
@@ -33,7 +36,7 @@ export function checkWeights(model: Model, tensors: ReadonlyMap<string, StoredTe
   }
   const known = new Set(model.shapes.map((shape) => shape.name));
   for (const name of tensors.keys()) {
-    if (known.has(name) || COMPUTED.test(name) || (model.config.tied && name === "lm_head.weight")) continue;
+    if (known.has(name) || COMPUTED.test(name) || (model.config.tied && HEADS.includes(name))) continue;
     problems.push(`${where(name)}: ${model.architecture.name} models with this config have no such tensor`);
   }
   if (problems.length > 0) throw inputErrors(problems);

@@ -15,18 +15,26 @@ export interface ConfigFields {
   readonly count: (name: string, fallback?: number) => number;
   /** A finite number above zero. */
   readonly positive: (name: string, fallback?: number) => number;
+  /** A finite number no smaller than `minimum`. */
+  readonly atLeast: (name: string, minimum: number) => number;
+  /** As `count`, where null is a value of its own and only an absent field means the fallback. */
+  readonly countOrNull: (name: string, fallback: number | null) => number | null;
+  /** As `positive`, likewise. */
+  readonly positiveOrNull: (name: string, fallback: number | null) => number | null;
   readonly boolean: (name: string, fallback: boolean) => boolean;
-  /** Refuses the field where it is there and is none of these values. */
+  /** The fields of an object within the file; undefined where it is absent or null. */
+  readonly section: (name: string) => ConfigFields | undefined;
+  /** Names of the fields that are there and not null. */
+  readonly names: readonly string[];
+  /** Refuses the field where it is there and is none of these values. Null counts as absent. */
   readonly only: (name: string, supported: readonly unknown[]) => void;
   readonly refuse: (name: string, problem: string) => never;
 }
 
 /** `json` is the parsed file. */
 export function configFields(path: string, json: unknown): ConfigFields {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw inputError(path, `expected a JSON object, found ${describe(json)}`);
-  }
-  const fields = json as Readonly<Record<string, unknown>>;
+  if (!isObject(json)) throw inputError(path, `expected a JSON object, found ${describe(json)}`);
+  const fields = json;
   const has = (name: string): boolean => Object.hasOwn(fields, name);
   const value = (name: string): unknown => (has(name) ? (fields[name] ?? undefined) : undefined);
   const refuse = (name: string, problem: string): never => {
@@ -37,20 +45,39 @@ export function configFields(path: string, json: unknown): ConfigFields {
     if (holds(found)) return found;
     return refuse(name, `expected ${expected}, found ${describe(found)}`);
   };
+  const count: ConfigFields["count"] = (name, fallback) =>
+    read(name, "a whole number of at least 1", isCount, fallback);
+  const positive: ConfigFields["positive"] = (name, fallback) => read(name, "a number above 0", isPositive, fallback);
   return {
     path,
     value,
     has,
     refuse,
-    count: (name, fallback) => read(name, "a whole number of at least 1", isCount, fallback),
-    positive: (name, fallback) => read(name, "a number above 0", isPositive, fallback),
+    count,
+    positive,
+    atLeast: (name, minimum) =>
+      read(name, `a number of at least ${minimum}`, (found): found is number => isPositive(found) && found >= minimum),
+    countOrNull: (name, fallback) => (value(name) === undefined ? (has(name) ? null : fallback) : count(name)),
+    positiveOrNull: (name, fallback) => (value(name) === undefined ? (has(name) ? null : fallback) : positive(name)),
+    section: (name) => {
+      const found = value(name);
+      if (found === undefined) return undefined;
+      if (!isObject(found)) refuse(name, `expected an object or null, found ${describe(found)}`);
+      return configFields(`${path}: ${name}`, found);
+    },
+    names: Object.keys(fields).filter((name) => value(name) !== undefined),
     boolean: (name, fallback) => read(name, "true or false", isBoolean, fallback),
     only: (name, supported) => {
       const found = value(name);
       if (found === undefined || supported.includes(found)) return;
-      refuse(name, `${describe(found)} is not supported (only ${supported.map(describe).join(" or ")})`);
+      const others = supported.length === 0 ? "leave it out" : `only ${supported.map(describe).join(" or ")}`;
+      refuse(name, `${describe(found)} is not supported (${others})`);
     },
   };
+}
+
+function isObject(found: unknown): found is Readonly<Record<string, unknown>> {
+  return typeof found === "object" && found !== null && !Array.isArray(found);
 }
 
 function isCount(found: unknown): found is number {
@@ -66,7 +93,7 @@ function isBoolean(found: unknown): found is boolean {
 }
 
 /** A value as the file spells it, cut to a line. */
-function describe(value: unknown): string {
+export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;

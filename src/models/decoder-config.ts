@@ -5,35 +5,58 @@
  */
 import type { ModelConfig } from "./architecture.ts";
 import type { ConfigFields } from "./config-fields.ts";
-import { rotaryEmbedding } from "./rotary-tables.ts";
+import { readRotary } from "./rotary-scaling.ts";
 
 export interface DecoderDefaults {
   /** Key and value heads where the config has none; `heads` gives every query head its own. */
   readonly keyValueHeads: number | "heads";
   readonly rotaryBase: number;
   readonly normEpsilon: number;
+  /** The hidden size divided among the heads where absent. */
+  readonly headSize?: number;
+  /** False where absent. */
+  readonly tied?: boolean;
+  /** The gate's activation, the only one the architecture has, by its name in configs; `silu` where absent. */
+  readonly activation?: string;
 }
 
-/** Reads a decoder with rotary positions, RMSNorm and a SiLU gate; everything else is refused by name. */
+/**
+ * What some decoders do and none of these does, with the values that leave the numbers as they are. The published code
+ * of these architectures reads none of it; a checkpoint that has it was trained with other code.
+ */
+const FOREIGN: Readonly<Record<string, readonly unknown[]>> = {
+  partial_rotary_factor: [1],
+  rotary_pct: [1],
+  rope_interleaved: [false],
+  use_mrope: [false],
+  no_rope_layers: [],
+  use_qk_norm: [false],
+  qk_layernorm: [false],
+  clip_qkv: [],
+  attention_multiplier: [],
+  embedding_multiplier: [1],
+  residual_multiplier: [1],
+  logits_scaling: [1],
+  logit_scale: [1],
+};
+
+/** Drawn anew at every step of training: what they leave out cannot be reproduced. */
+const DROPOUTS = ["attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"];
+
+/** Reads a decoder with rotary positions, RMSNorm and gated feed-forward layers; all else is refused by name. */
 export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefaults): ModelConfig {
-  refuseUnsupported(fields);
+  for (const field of ["hidden_act", "hidden_activation"]) fields.only(field, [defaults.activation ?? "silu"]);
+  for (const [field, harmless] of Object.entries(FOREIGN)) fields.only(field, harmless);
+  for (const dropout of DROPOUTS) fields.only(dropout, [0]);
   const hiddenSize = fields.count("hidden_size");
   const heads = fields.count("num_attention_heads");
-  const keyValueHeads = fields.count(
-    "num_key_value_heads",
-    defaults.keyValueHeads === "heads" ? heads : defaults.keyValueHeads,
-  );
-  if (heads % keyValueHeads !== 0) {
-    fields.refuse(
-      "num_key_value_heads",
-      `expected a divisor of num_attention_heads (${heads}), found ${keyValueHeads}`,
-    );
-  }
-  if (fields.value("head_dim") === undefined && hiddenSize % heads !== 0) {
+  const keyValueHeads = readKeyValueHeads(fields, defaults, heads);
+  if (fields.value("head_dim") === undefined && defaults.headSize === undefined && hiddenSize % heads !== 0) {
     fields.refuse("num_attention_heads", `expected a divisor of hidden_size (${hiddenSize}), found ${heads}`);
   }
-  const headSize = fields.count("head_dim", hiddenSize / heads);
+  const headSize = fields.count("head_dim", defaults.headSize ?? hiddenSize / heads);
   if (headSize % 2 !== 0) fields.refuse("head_dim", `rotary positions need an even head size, found ${headSize}`);
+  const maxPositions = fields.countOrNull("max_position_embeddings", null);
   return {
     vocabularySize: fields.count("vocab_size"),
     hiddenSize,
@@ -42,39 +65,19 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
     keyValueHeads,
     headSize,
     intermediateSize: fields.count("intermediate_size"),
-    tied: fields.boolean("tie_word_embeddings", false),
-    maxPositions:
-      fields.value("max_position_embeddings") === undefined ? null : fields.count("max_position_embeddings"),
+    tied: fields.boolean("tie_word_embeddings", defaults.tied ?? false),
+    maxPositions,
     normEpsilon: fields.positive("rms_norm_eps", defaults.normEpsilon),
-    rotary: rotaryEmbedding(readRotaryBase(fields, defaults.rotaryBase), headSize),
+    rotary: readRotary(fields, { base: defaults.rotaryBase, headSize, maxPositions }),
     logitCap: null,
   };
 }
 
-function refuseUnsupported(fields: ConfigFields): void {
-  fields.only("hidden_act", ["silu"]);
-  fields.only("partial_rotary_factor", [1]);
-  for (const dropout of ["attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"]) fields.only(dropout, [0]);
-  if (fields.value("quantization_config") !== undefined) {
-    fields.refuse("quantization_config", "quantised weights are not supported; use the unquantised checkpoint");
+/** Null, in older configs, gives every query head its own. */
+function readKeyValueHeads(fields: ConfigFields, { keyValueHeads }: DecoderDefaults, heads: number): number {
+  const count = fields.countOrNull("num_key_value_heads", keyValueHeads === "heads" ? heads : keyValueHeads) ?? heads;
+  if (heads % count !== 0) {
+    fields.refuse("num_key_value_heads", `expected a divisor of num_attention_heads (${heads}), found ${count}`);
   }
-}
-
-/** `rope_theta` and `rope_scaling`, or `rope_parameters`, which holds both in newer configs. */
-function readRotaryBase(fields: ConfigFields, fallback: number): number {
-  for (const name of ["rope_scaling", "rope_parameters"]) {
-    const found = fields.value(name);
-    if (found === undefined) continue;
-    if (typeof found !== "object" || found === null || Array.isArray(found)) {
-      fields.refuse(name, `expected an object or null, found ${JSON.stringify(found)}`);
-    }
-    const scaling = found as Readonly<Record<string, unknown>>;
-    const type = scaling.rope_type ?? scaling.type ?? "default";
-    if (type !== "default") fields.refuse(name, `the type ${JSON.stringify(type)} is not supported (only "default")`);
-    if (scaling.partial_rotary_factor !== undefined && scaling.partial_rotary_factor !== 1) {
-      fields.refuse(name, "partial_rotary_factor is not supported (only 1)");
-    }
-    if (typeof scaling.rope_theta === "number" && scaling.rope_theta > 0) return scaling.rope_theta;
-  }
-  return fields.positive("rope_theta", fallback);
+  return count;
 }

@@ -1,20 +1,25 @@
 /** The architectures, and how a model folder is opened. To add one: a file beside this one, and a line in the list. */
 import { join } from "node:path";
-import { inputError } from "../errors.ts";
+import { inputError, suggestion } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
 import { createGraph, elements, input } from "../graph/graph.ts";
 import { type Architecture, forward, type Model, type Network, type WeightShape } from "./architecture.ts";
-import { configFields } from "./config-fields.ts";
+import { type ConfigFields, configFields, describe } from "./config-fields.ts";
+import { gemma2 } from "./gemma2.ts";
+import { internlm2 } from "./internlm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mixtral } from "./mixtral.ts";
+import { phi3 } from "./phi3.ts";
+import { checkPublishedClass } from "./published-class.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
 
 export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./architecture.ts";
 export { forward } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
 
-export const ARCHITECTURES: readonly Architecture[] = [llama, mistral, mixtral, qwen2];
+export const ARCHITECTURES: readonly Architecture[] = [gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, qwen3];
 
 /** Opens a Hugging Face model folder by its `config.json`. The weights are not looked at. */
 export async function openModel(folder: string): Promise<Model> {
@@ -25,20 +30,25 @@ export async function openModel(folder: string): Promise<Model> {
 /** A model from the parsed contents of its `config.json`. */
 export function modelFromConfig(folder: string, path: string, json: unknown): Model {
   const fields = configFields(path, json);
-  const type = fields.value("model_type");
-  const architecture = ARCHITECTURES.find(({ name }) => name === type);
-  if (architecture === undefined) {
-    const known = ARCHITECTURES.map(({ name }) => name).join(", ");
-    throw inputError(
-      `${path}: model_type`,
-      `${type === undefined ? "is missing" : `unknown architecture ${JSON.stringify(type)}`}; known are ${known} ` +
-        "(another one is a file in src/models and a line in its index)",
-    );
-  }
+  const architecture = findArchitecture(fields);
+  checkPublishedClass(fields, architecture.name);
   const network = architecture.network(fields);
   const shapes = traceShapes(network);
   const parameters = shapes.reduce((sum, { shape }) => sum + elements(shape), 0);
   return { ...network, folder, architecture, shapes, parameters };
+}
+
+function findArchitecture(fields: ConfigFields): Architecture {
+  const type = fields.value("model_type");
+  const architecture = ARCHITECTURES.find(({ name }) => name === type);
+  if (architecture !== undefined) return architecture;
+  const names = ARCHITECTURES.map(({ name }) => name);
+  const found = type === undefined ? "is missing" : `unknown architecture ${describe(type)}`;
+  throw inputError(
+    `${fields.path}: model_type`,
+    `${found}; known are ${names.join(", ")} (another one is a file in src/models and a line in its index, as ` +
+      `docs/adding.md says)${suggestion(String(type), names)}`,
+  );
 }
 
 /** The weights a forward pass asks for: it is built once, for a sequence of one position. */

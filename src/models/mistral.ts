@@ -1,9 +1,10 @@
 /** Mistral 7B and its fine-tunes (OpenChat 3.5, Starling): grouped heads and, in version 0.1, a sliding window. */
 import type { Architecture } from "./architecture.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
+import { uniformWindows } from "./layer-windows.ts";
 import { llamaDecoder } from "./llama-decoder.ts";
 
-/** What the published code assumes where the config is silent; a window of null means none. */
+/** What the published code assumes where the config is silent. */
 const DEFAULT_WINDOW = 4096;
 const DEFAULT_KEY_VALUE_HEADS = 8;
 
@@ -18,8 +19,7 @@ export const mistral: Architecture = {
       rotaryBase: 10_000,
       normEpsilon: 1e-6,
     });
-    const unlimited = fields.has("sliding_window") && fields.value("sliding_window") === undefined;
-    const window = unlimited ? null : fields.count("sliding_window", DEFAULT_WINDOW);
-    return llamaDecoder(config, { inputBias: false, outputBias: false, layerBias: false, window: () => window });
+    const windows = uniformWindows(fields, config.layers, fields.countOrNull("sliding_window", DEFAULT_WINDOW));
+    return llamaDecoder(config, { inputBias: false, outputBias: false, layerBias: false, windows });
   },
 };

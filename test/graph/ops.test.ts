@@ -5,6 +5,7 @@ import { constant, createGraph, type Graph, input, type Value } from "#src/graph
 import * as arithmetic from "#src/graph/ops/arithmetic.js";
 import { causalAttention } from "#src/graph/ops/attention.js";
 import { expand, reduceSum } from "#src/graph/ops/broadcast.js";
+import { gatedGelu, gelu } from "#src/graph/ops/gated-gelu.js";
 import { gatedSilu, silu } from "#src/graph/ops/gated-silu.js";
 import { groupedLinear } from "#src/graph/ops/grouped-linear.js";
 import { gemm, linear, matmul } from "#src/graph/ops/matmul.js";
@@ -14,6 +15,7 @@ import { rotary } from "#src/graph/ops/rotary.js";
 import { combine, dispatch, route } from "#src/graph/ops/routing.js";
 import { concat, reshape, slice, transpose } from "#src/graph/ops/shape.js";
 import { softCap } from "#src/graph/ops/soft-cap.js";
+import { split } from "#src/graph/ops/split.js";
 import { rotaryEmbedding, rotaryTables } from "#src/models/rotary-tables.js";
 import { gradientError } from "./finite-differences.ts";
 
@@ -200,6 +202,28 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
     ],
     ([a, b]) => gatedSilu(a, b),
   ],
+  ["gelu", [[3, 4]], ([a]) => gelu(arithmetic.scale(a, 3))],
+  [
+    "gated gelu",
+    [
+      [3, 4],
+      [3, 4],
+    ],
+    ([a, b]) => gatedGelu(a, b),
+  ],
+  [
+    "split, parts of one sum",
+    [
+      [3, 7],
+      [3, 2],
+    ],
+    ([a, b]) => {
+      const [first, second, third] = split(a, 1, [2, 4, 1]);
+      const square = arithmetic.multiply(a, a);
+      return concat([arithmetic.multiply(first!, b), second!, arithmetic.multiply(third!, square)], 1);
+    },
+  ],
+  ["split, one part unused", [[3, 5]], ([a]) => split(a, 1, [2, 3])[1]!],
   ["rotary", [[10, 8]], ([a]) => rotary(a, rotaryTables(rotaryEmbedding(100, 4), 5))],
   [
     "attention",
@@ -249,4 +273,5 @@ test("shapes that do not fit are named", () => {
   expect(() => gemm(a, b)).toThrow("internal: no matrix product of [3,4] and [3,2]");
   expect(() => reshape(a, [5])).toThrow("internal: cannot reshape [3,4] to [5]");
   expect(() => slice(a, 1, 2, 7)).toThrow("internal: no slice 2:7 of [3,4]");
+  expect(() => split(a, 1, [2, 1])).toThrow("internal: no split of [3,4] into 2,1 along axis 1");
 });

@@ -13,6 +13,10 @@ const LLAMA = {
   vocab_size: 30,
 };
 const QWEN2 = { ...LLAMA, model_type: "qwen2", num_key_value_heads: 2 };
+const QWEN3 = { ...QWEN2, model_type: "qwen3" };
+const INTERNLM2 = { ...LLAMA, model_type: "internlm2" };
+const PHI3 = { ...LLAMA, model_type: "phi3" };
+const GEMMA2 = { ...QWEN2, model_type: "gemma2" };
 const MISTRAL = { ...LLAMA, model_type: "mistral", num_key_value_heads: 2 };
 
 const open = (config: unknown) => modelFromConfig("models/x", "models/x/config.json", config);
@@ -20,27 +24,43 @@ const open = (config: unknown) => modelFromConfig("models/x", "models/x/config.j
 describe("what would change the numbers and is not supported is refused by name", () => {
   test.each([
     [{ ...LLAMA, hidden_act: "gelu" }, 'hidden_act: "gelu" is not supported (only "silu")'],
-    [
-      { ...LLAMA, rope_scaling: { rope_type: "llama3", factor: 8 } },
-      'rope_scaling: the type "llama3" is not supported (only "default")',
-    ],
-    [
-      { ...LLAMA, rope_scaling: { type: "dynamic", factor: 2 } },
-      'rope_scaling: the type "dynamic" is not supported (only "default")',
-    ],
-    [
-      { ...LLAMA, rope_parameters: { rope_type: "yarn", rope_theta: 1e4 } },
-      'rope_parameters: the type "yarn" is not supported (only "default")',
-    ],
     [{ ...LLAMA, partial_rotary_factor: 0.5 }, "partial_rotary_factor: 0.5 is not supported (only 1)"],
     [{ ...LLAMA, pretraining_tp: 2 }, "pretraining_tp: 2 is not supported (only 1)"],
+    [{ ...LLAMA, sliding_window: 4096 }, "sliding_window: 4096 is not supported (leave it out)"],
+    [{ ...LLAMA, rope_interleaved: true }, "rope_interleaved: true is not supported (only false)"],
+    [{ ...LLAMA, use_qk_norm: true }, "use_qk_norm: true is not supported (only false)"],
+    [{ ...LLAMA, attention_multiplier: 0.01 }, "attention_multiplier: 0.01 is not supported (leave it out)"],
+    [{ ...LLAMA, logits_scaling: 8 }, "logits_scaling: 8 is not supported (only 1)"],
+    [{ ...LLAMA, add_cross_attention: true }, "add_cross_attention: true is not supported (only false)"],
     [{ ...LLAMA, attention_dropout: 0.1 }, "attention_dropout: 0.1 is not supported (only 0)"],
-    [
-      { ...LLAMA, quantization_config: { bits: 4 } },
-      "quantization_config: quantised weights are not supported; use the unquantised checkpoint",
-    ],
     [{ ...MISTRAL, attention_bias: true }, "attention_bias: true is not supported (only false)"],
     [{ ...QWEN2, mlp_bias: true }, "mlp_bias: true is not supported (only false)"],
+    [{ ...QWEN2, use_mrope: true }, "use_mrope: true is not supported (only false)"],
+    [{ ...QWEN3, mlp_bias: true }, "mlp_bias: true is not supported (only false)"],
+    [{ ...INTERNLM2, hidden_act: "gelu" }, 'hidden_act: "gelu" is not supported (only "silu")'],
+    [{ ...INTERNLM2, head_dim: 8 }, "head_dim: expected hidden_size / num_attention_heads, found 8"],
+    [{ ...PHI3, partial_rotary_factor: 0.75 }, "partial_rotary_factor: 0.75 is not supported (only 1)"],
+    [{ ...PHI3, attention_bias: true }, "attention_bias: true is not supported (only false)"],
+    [{ ...PHI3, resid_pdrop: 0.1 }, "resid_pdrop: 0.1 is not supported (only 0)"],
+    [{ ...GEMMA2, hidden_activation: "gelu" }, 'hidden_activation: "gelu" is not supported (only "gelu_pytorch_tanh")'],
+    [{ ...GEMMA2, hidden_act: "silu" }, 'hidden_act: "silu" is not supported (only "gelu_pytorch_tanh")'],
+    [
+      { ...GEMMA2, use_bidirectional_attention: true },
+      "use_bidirectional_attention: true is not supported (only false)",
+    ],
+    [{ ...LLAMA, hidden_activation: "gelu" }, 'hidden_activation: "gelu" is not supported (only "silu")'],
+    [
+      { ...LLAMA, layer_types: ["full_attention", "sliding_attention"] },
+      'layer_types: "sliding_attention" is not supported here (only "full_attention")',
+    ],
+    [
+      { ...MISTRAL, layer_types: ["sliding_attention", "full_attention"] },
+      'layer_types: "full_attention" is not supported here (only "sliding_attention")',
+    ],
+    [
+      { ...QWEN2, layer_types: ["full_attention", "sliding_attention"] },
+      'layer_types: "sliding_attention" needs a sliding window, and the config has none switched on',
+    ],
     [
       { ...QWEN2, use_sliding_window: true, layer_types: ["full_attention", "chunked_attention"] },
       'layer_types: "chunked_attention" is not supported (only "full_attention" or "sliding_attention")',
@@ -58,6 +78,46 @@ describe("what would change the numbers and is not supported is refused by name"
   });
 });
 
+describe("a config of another class, of code of its own or of quantised weights is refused", () => {
+  test.each([
+    [
+      { ...MISTRAL, architectures: ["MistralForSequenceClassification"] },
+      'architectures: expected the causal language model of mistral, found ["MistralForSequenceClassification"]',
+    ],
+    [
+      { ...INTERNLM2, architectures: ["InternLM2ForRewardModel"] },
+      'architectures: expected the causal language model of internlm2, found ["InternLM2ForRewardModel"]',
+    ],
+    [
+      { ...LLAMA, architectures: "LlamaForCausalLM" },
+      'architectures: expected the causal language model of llama, found "LlamaForCausalLM"',
+    ],
+    [
+      { ...LLAMA, auto_map: { AutoModelForCausalLM: "modeling_deci.DeciLMForCausalLM" } },
+      'auto_map: AutoModelForCausalLM: the model\'s own code, "modeling_deci.DeciLMForCausalLM", is not llama, and is ' +
+        "never run",
+    ],
+    [{ ...LLAMA, auto_map: "modeling.py" }, 'auto_map: expected an object or null, found "modeling.py"'],
+    [
+      { ...LLAMA, quantization_config: { bits: 4 } },
+      "quantization_config: quantised weights are not supported; use the unquantised checkpoint",
+    ],
+    [
+      { ...LLAMA, compression_config: { format: "int" } },
+      "compression_config: quantised weights are not supported; use the unquantised checkpoint",
+    ],
+  ])("%#", (config, message) => {
+    expect(() => open(config)).toThrow(`models/x/config.json: ${message}`);
+  });
+
+  test("the published class passes, also where the repository carries a copy of its code", () => {
+    const classes = { architectures: ["InternLM2ForCausalLM"] };
+    const code = { auto_map: { AutoModelForCausalLM: "modeling_internlm2.InternLM2ForCausalLM" } };
+    const elsewhere = { auto_map: { AutoModelForCausalLM: "x/y--modeling_internlm2.InternLM2ForCausalLM" } };
+    for (const more of [classes, code, elsewhere]) expect(() => open({ ...INTERNLM2, ...more })).not.toThrow();
+  });
+});
+
 describe("a config that cannot be right is refused by its field", () => {
   test.each([
     [[], "models/x/config.json: expected a JSON object, found []"],
@@ -72,13 +132,16 @@ describe("a config that cannot be right is refused by its field", () => {
     ],
     [{ ...LLAMA, num_attention_heads: 3 }, "num_attention_heads: expected a divisor of hidden_size (16), found 3"],
     [{ ...LLAMA, head_dim: 5 }, "head_dim: rotary positions need an even head size, found 5"],
-    [{ ...LLAMA, rope_scaling: "linear" }, 'rope_scaling: expected an object or null, found "linear"'],
+    [{ ...GEMMA2, query_pre_attn_scalar: 0 }, "query_pre_attn_scalar: expected a number above 0, found 0"],
+    [{ ...GEMMA2, attn_logit_softcapping: -50 }, "attn_logit_softcapping: expected a number above 0, found -50"],
+    [{ ...PHI3, sliding_window: 0 }, "sliding_window: expected a whole number of at least 1, found 0"],
     [
       { ...LLAMA, model_type: "lama" },
-      'model_type: unknown architecture "lama"; known are llama, mistral, mixtral, qwen2 ' +
-        "(another one is a file in src/models and a line in its index)",
+      'model_type: unknown architecture "lama"; known are gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, ' +
+        "qwen3 (another one is a file in src/models and a line in its index, as docs/adding.md says); " +
+        'did you mean "llama"?',
     ],
-    [{}, "model_type: is missing; known are llama, mistral, mixtral, qwen2"],
+    [{}, "model_type: is missing; known are gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, qwen3"],
   ])("%#", (config, message) => {
     expect(() => open(config)).toThrow(message);
   });
@@ -116,9 +179,13 @@ test("sizes, ties and rotary bases are read, and absent fields mean what each ar
   expect(other.config).toMatchObject({ headSize: 8, tied: true, maxPositions: 128, keyValueHeads: 2 });
   expect(other.config.rotary.key).toBe("1000000/8");
   expect(other.head).toBe("model.embed_tokens.weight");
-  expect(() => open({ ...MISTRAL, num_key_value_heads: null })).toThrow(
+  expect(open({ ...MISTRAL, num_key_value_heads: null }).config.keyValueHeads).toBe(4);
+  expect(() => open({ ...LLAMA, model_type: "mistral" })).toThrow(
     "num_key_value_heads: expected a divisor of num_attention_heads (4), found 8",
   );
+  expect(open(QWEN3).config).toMatchObject({ headSize: 128, tied: false });
+  expect(open(GEMMA2).config).toMatchObject({ headSize: 256, tied: true, logitCap: 30 });
+  expect(open({ ...GEMMA2, final_logit_softcapping: null }).config.logitCap).toBe(null);
 });
 
 test("weights are listed in the order of use, under their checkpoint names", () => {
@@ -149,6 +216,52 @@ test("weights are listed in the order of use, under their checkpoint names", () 
   ]);
   expect(model.parameters).toBe(30 * 16 * 2 + 16 + 2 * (16 * 2 + 16 * 16 * 2 + 8 * 16 * 2 + 32 + 3 * 16 * 24));
   expect(open({ ...QWEN2, tie_word_embeddings: true }).shapes.map(({ name }) => name)).not.toContain("lm_head.weight");
+});
+
+test("fused projections and names of their own are listed as the checkpoints have them", () => {
+  const first = (config: unknown) =>
+    open(config)
+      .shapes.filter(({ name }) => name.includes(".0."))
+      .map(({ name, shape }) => `${name.replace(/^.*\.0\./, "")} ${shape}`);
+  expect(first({ ...INTERNLM2, num_key_value_heads: 2 })).toEqual([
+    "attention_norm.weight 16",
+    "attention.wqkv.weight 32,16",
+    "attention.wqkv.bias 32",
+    "attention.wo.weight 16,16",
+    "attention.wo.bias 16",
+    "ffn_norm.weight 16",
+    "feed_forward.w1.weight 24,16",
+    "feed_forward.w3.weight 24,16",
+    "feed_forward.w2.weight 16,24",
+  ]);
+  expect(first({ ...PHI3, num_key_value_heads: 2 })).toEqual([
+    "input_layernorm.weight 16",
+    "self_attn.qkv_proj.weight 32,16",
+    "self_attn.o_proj.weight 16,16",
+    "post_attention_layernorm.weight 16",
+    "mlp.gate_up_proj.weight 48,16",
+    "mlp.down_proj.weight 16,24",
+  ]);
+  expect(first({ ...QWEN3, head_dim: 6, attention_bias: true }).filter((name) => name.startsWith("self_attn"))).toEqual(
+    [
+      "self_attn.q_proj.weight 24,16",
+      "self_attn.q_proj.bias 24",
+      "self_attn.k_proj.weight 12,16",
+      "self_attn.k_proj.bias 12",
+      "self_attn.v_proj.weight 12,16",
+      "self_attn.v_proj.bias 12",
+      "self_attn.q_norm.weight 6",
+      "self_attn.k_norm.weight 6",
+      "self_attn.o_proj.weight 16,24",
+      "self_attn.o_proj.bias 16",
+    ],
+  );
+  expect(first(GEMMA2).filter((name) => name.includes("norm"))).toEqual([
+    "input_layernorm.weight 16",
+    "post_attention_layernorm.weight 16",
+    "pre_feedforward_layernorm.weight 16",
+    "post_feedforward_layernorm.weight 16",
+  ]);
 });
 
 describe("weights of a checkpoint are checked against the config", () => {

@@ -19,7 +19,10 @@ const LOSS_TOLERANCE = 2e-5;
 const GRADIENT_TOLERANCE = 5e-5;
 const LAMBDA = 0.9;
 
-for (const { name } of ARCHITECTURES) {
+/** A folder for every architecture, and one for Llama's stretched positions, whose weights are in three shards. */
+const FOLDERS = [...ARCHITECTURES.map(({ name }) => name), "llama3"];
+
+for (const name of FOLDERS) {
   describe(name, () => {
     test(`the logits of ${name} are those of transformers`, async () => {
       const { model, weights, batch, length, golden } = await open(name);
@@ -35,6 +38,24 @@ for (const { name } of ARCHITECTURES) {
         largest = Math.max(largest, Math.abs(logits![i]! - expected[i]!));
       }
       expect(largest).toBeLessThan(LOGITS_TOLERANCE);
+    });
+
+    test(`${name} continues greedily as transformers does`, async () => {
+      const { folder, model, weights } = await open(name);
+      const { greedy } = (await readJson(`${folder}/golden.json`)) as { greedy: { prompt: number[]; ids: number[] } };
+      const ids = [...greedy.prompt, ...greedy.ids];
+      const { logits } = await runGraph(logitsProgram(model, { batch: 1, length: ids.length }), {
+        ...weights,
+        ids: [Int32Array.from(ids), [1, ids.length]],
+      });
+      // A position sees nothing after it: one pass over the whole answer has the logits of every step.
+      const { vocabularySize } = model.config;
+      const next = greedy.ids.map((_, step) => {
+        const start = (greedy.prompt.length + step - 1) * vocabularySize;
+        const row = logits!.subarray(start, start + vocabularySize);
+        return row.indexOf(Math.max(...row));
+      });
+      expect(next).toEqual(greedy.ids);
     });
 
     test(`the most probable ids of ${name} and their log-probabilities are those of its logits`, async () => {

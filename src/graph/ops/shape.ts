@@ -38,15 +38,16 @@ export function slice(a: Value, axis: number, start: number, end: number): Value
       const bounds = [[start], [end], [axis]].map((bound) => emit.constant(bound, [1], "int64"));
       emit.node("Slice", [name!, ...bounds], outputs);
     },
-    (gradient) => {
-      const parts = [zeros(a, axis, start), gradient, zeros(a, axis, size - end)];
-      return [
-        concat(
-          parts.filter((part) => part !== undefined),
-          axis,
-        ),
-      ];
-    },
+    (gradient) => [padded(gradient, axis, start, size)],
+  );
+}
+
+/** `a` as the entries from `start` on of an axis of this size, zeros elsewhere. */
+export function padded(a: Value, axis: number, start: number, size: number): Value {
+  const parts = [zeros(a, axis, start), a, zeros(a, axis, size - start - a.shape[axis]!)];
+  return concat(
+    parts.filter((part) => part !== undefined),
+    axis,
   );
 }
 

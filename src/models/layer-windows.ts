@@ -1,0 +1,65 @@
+/** The sliding window of every layer, null where a layer sees everything before it. */
+import { type ConfigFields, describe } from "./config-fields.ts";
+
+type LayerType = "full_attention" | "sliding_attention";
+
+/** What the published code assumes where the config is silent. */
+const DEFAULT_WINDOW = 4096;
+const DEFAULT_MAX_WINDOW_LAYERS = 28;
+
+/** One window for all layers; `layer_types`, which newer configs may have, must say the same. */
+export function uniformWindows(fields: ConfigFields, layers: number, window: number | null): (number | null)[] {
+  const expected = window === null ? "full_attention" : "sliding_attention";
+  const other = readLayerTypes(fields, layers)?.find((type) => type !== expected);
+  if (other !== undefined) {
+    fields.refuse("layer_types", `${describe(other)} is not supported here (only ${describe(expected)})`);
+  }
+  return new Array(layers).fill(window);
+}
+
+/**
+ * Qwen's windows, which `use_sliding_window` switches on and published checkpoints switch off: `layer_types` says which
+ * layers have them, or else those from `max_window_layers` on.
+ */
+export function switchedWindows(fields: ConfigFields, layers: number): (number | null)[] {
+  const limit = fields.countOrNull("sliding_window", DEFAULT_WINDOW);
+  const window = fields.boolean("use_sliding_window", false) ? limit : null;
+  const types = readLayerTypes(fields, layers);
+  if (types !== undefined) return windowsOf(fields, types, window);
+  // Zero is a common value here (every layer), so this is no `count`.
+  const first = fields.value("max_window_layers") ?? DEFAULT_MAX_WINDOW_LAYERS;
+  if (!Number.isSafeInteger(first) || (first as number) < 0) {
+    fields.refuse("max_window_layers", `expected a whole number, found ${describe(first)}`);
+  }
+  return Array.from({ length: layers }, (_, layer) => (layer >= (first as number) ? window : null));
+}
+
+/** Gemma 2's windows: every other layer has one, the first included, unless `layer_types` says otherwise. */
+export function alternatingWindows(fields: ConfigFields, layers: number): (number | null)[] {
+  const window = fields.countOrNull("sliding_window", DEFAULT_WINDOW);
+  const types = readLayerTypes(fields, layers);
+  if (types !== undefined) return windowsOf(fields, types, window);
+  return Array.from({ length: layers }, (_, layer) => (layer % 2 === 0 ? window : null));
+}
+
+function windowsOf(fields: ConfigFields, types: readonly LayerType[], window: number | null): (number | null)[] {
+  if (window === null && types.includes("sliding_attention")) {
+    fields.refuse("layer_types", '"sliding_attention" needs a sliding window, and the config has none switched on');
+  }
+  return types.map((type) => (type === "sliding_attention" ? window : null));
+}
+
+function readLayerTypes(fields: ConfigFields, layers: number): LayerType[] | undefined {
+  const types = fields.value("layer_types");
+  if (types === undefined) return undefined;
+  if (!Array.isArray(types) || types.length !== layers) {
+    fields.refuse("layer_types", `expected a list of ${layers} names, one a layer`);
+  }
+  return (types as readonly unknown[]).map((type) => {
+    if (type === "full_attention" || type === "sliding_attention") return type;
+    return fields.refuse(
+      "layer_types",
+      `${describe(type)} is not supported (only "full_attention" or "sliding_attention")`,
+    );
+  });
+}

@@ -1,0 +1,45 @@
+/**
+ * Qwen3, its dense sizes: Qwen2 without biases, with a head size of its own, and with every head's queries and keys
+ * normalised before positions turn them.
+ */
+import type { Architecture } from "./architecture.ts";
+import { attention, gatedLayer, headNorm, project, projectHeads } from "./blocks.ts";
+import { readDecoderConfig } from "./decoder-config.ts";
+import { switchedWindows } from "./layer-windows.ts";
+import { llamaAttention, llamaGate, preNormDecoder } from "./pre-norm-decoder.ts";
+
+/** What the published code assumes where the config is silent. */
+const DEFAULT_KEY_VALUE_HEADS = 32;
+const DEFAULT_HEAD_SIZE = 128;
+
+export const qwen3: Architecture = {
+  name: "qwen3",
+  summary: "Qwen3 (dense): normalised queries and keys, head size of its own, tied heads, optional sliding window",
+  source: "https://arxiv.org/abs/2505.09388",
+  network: (fields) => {
+    fields.only("mlp_bias", [false]);
+    const config = readDecoderConfig(fields, {
+      keyValueHeads: DEFAULT_KEY_VALUE_HEADS,
+      headSize: DEFAULT_HEAD_SIZE,
+      rotaryBase: 10_000,
+      normEpsilon: 1e-6,
+    });
+    const bias = fields.boolean("attention_bias", false);
+    const windows = switchedWindows(fields, config.layers);
+    return preNormDecoder(config, {
+      attention: (scope, { layer, prefix, x, residual }) => {
+        const names = llamaAttention(prefix);
+        const { query, key, value } = projectHeads(scope, x, config, names, bias);
+        const normalised = {
+          query: headNorm(scope, query, `${prefix}self_attn.q_norm`, config),
+          key: headNorm(scope, key, `${prefix}self_attn.k_norm`, config),
+          value,
+        };
+        const attended = attention(scope, normalised, config, { window: windows[layer]! });
+        return project(scope, attended, names.output, config.hiddenSize, { bias, residual });
+      },
+      feedForward: (scope, { prefix, x, residual }) =>
+        gatedLayer(scope, x, config, { names: llamaGate(prefix), bias: false }, residual),
+    });
+  },
+};

@@ -1,0 +1,114 @@
+/**
+ * The angles of a checkpoint: `rope_theta`, and what `rope_scaling` (configs of transformers 4) or `rope_parameters`
+ * (of transformers 5, `rope_theta` within) does to stretch them over contexts longer than those of pre-training.
+ * Every step is rounded to single precision, as in the code the checkpoints were trained with.
+ */
+import type { RotaryEmbedding } from "./architecture.ts";
+import { type ConfigFields, describe } from "./config-fields.ts";
+import { rotaryEmbedding } from "./rotary-tables.ts";
+
+export interface RotaryOptions {
+  /** Where the config names no base. */
+  readonly base: number;
+  readonly headSize: number;
+  /** `max_position_embeddings`. */
+  readonly maxPositions: number | null;
+}
+
+/** A kind of scaling: the fields it has, and what it makes of the plain frequencies. */
+interface Scaling {
+  readonly fields: readonly string[];
+  readonly scale: (plain: RotaryEmbedding, fields: ConfigFields, options: RotaryOptions) => RotaryEmbedding;
+}
+
+const SCALINGS: Readonly<Record<string, Scaling>> = {
+  default: { fields: [], scale: (plain) => plain },
+  linear: { fields: ["factor"], scale: linear },
+  dynamic: { fields: ["factor", "original_max_position_embeddings"], scale: dynamic },
+  llama3: {
+    fields: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
+    scale: llama3,
+  },
+};
+
+/** Fields that every kind may have. */
+const COMMON = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
+
+/** Reads the rotary embedding; a kind that is not known, and fields that do not belong to a kind, are refused by name. */
+export function readRotary(fields: ConfigFields, options: RotaryOptions): RotaryEmbedding {
+  const sections = ["rope_scaling", "rope_parameters"].map((name) => fields.section(name));
+  if (sections.every((section) => section !== undefined)) {
+    fields.refuse("rope_parameters", "stands beside rope_scaling; leave one of the two");
+  }
+  const section = sections.find((found) => found !== undefined);
+  const base = readBase(fields, section, options.base);
+  const plain = rotaryEmbedding(base, options.headSize);
+  if (section === undefined) return plain;
+  const { fields: own, scale } = readKind(section);
+  section.only("partial_rotary_factor", [1]);
+  for (const name of section.names) {
+    if (!COMMON.includes(name) && !own.includes(name)) section.only(name, []);
+  }
+  return scale(plain, section, options);
+}
+
+function readBase(fields: ConfigFields, section: ConfigFields | undefined, fallback: number): number {
+  if (section === undefined || section.value("rope_theta") === undefined)
+    return fields.positive("rope_theta", fallback);
+  const base = section.positive("rope_theta");
+  fields.only("rope_theta", [base]);
+  return base;
+}
+
+function readKind(section: ConfigFields): Scaling {
+  const name = section.value("rope_type") ?? section.value("type") ?? "default";
+  section.only("type", [name]);
+  const kind = typeof name === "string" && Object.hasOwn(SCALINGS, name) ? SCALINGS[name] : undefined;
+  const field = section.value("rope_type") === undefined ? "type" : "rope_type";
+  return kind ?? section.refuse(field, `${describe(name)} is not supported (only ${Object.keys(SCALINGS).join(", ")})`);
+}
+
+/** Positions divided by the factor (Chen et al. 2023, eq. 4). */
+function linear({ frequencies, key }: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
+  const factor = fields.atLeast("factor", 1);
+  return {
+    frequencies: frequencies.map((frequency) => frequency / Math.fround(factor)),
+    key: `${key}/linear ${factor}`,
+  };
+}
+
+/**
+ * A base that grows with the sequence once that is longer than `max_position_embeddings`. Up to there the published
+ * code uses the plain frequencies, and no engine here takes a longer sequence.
+ */
+function dynamic(plain: RotaryEmbedding, fields: ConfigFields, { maxPositions }: RotaryOptions): RotaryEmbedding {
+  fields.atLeast("factor", 1);
+  if (maxPositions === null) {
+    fields.refuse("type", "dynamic scaling begins after max_position_embeddings, and the config has none");
+  }
+  fields.only("original_max_position_embeddings", [maxPositions]);
+  return plain;
+}
+
+/**
+ * Llama 3.1 (Grattafiori et al. 2024, section 3.4.2, in the form of its published code): wavelengths longer than
+ * `original / low` positions are stretched by the factor, those shorter than `original / high` stay, and those between
+ * are interpolated by how many periods fit into the original context.
+ */
+function llama3({ frequencies, key }: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
+  const factor = fields.atLeast("factor", 1);
+  const low = fields.positive("low_freq_factor");
+  const high = fields.positive("high_freq_factor");
+  if (low >= high) fields.refuse("high_freq_factor", `expected more than low_freq_factor (${low}), found ${high}`);
+  const original = fields.count("original_max_position_embeddings");
+  const f = Math.fround;
+  const scaled = frequencies.map((frequency) => {
+    const wavelength = f(f(1 / frequency) * f(2 * Math.PI));
+    if (wavelength < f(original / high)) return frequency;
+    if (wavelength > f(original / low)) return f(frequency / f(factor));
+    const periods = f(f(1 / wavelength) * original);
+    const share = f(f(periods - f(low)) / f(high - low));
+    return f(f(f(f(1 - share) * frequency) / f(factor)) + f(share * frequency));
+  });
+  return { frequencies: scaled, key: `${key}/llama3 ${factor} ${low} ${high} ${original}` };
+}
