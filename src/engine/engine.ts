@@ -94,6 +94,8 @@ export interface GenerateOptions {
   readonly seed: string;
   /** Ids that must never be drawn (a padded head's ids without a token). */
   readonly bannedFrom?: number;
+  /** Aborted: every answer ends with the token in hand, and what there is comes back. */
+  readonly signal?: AbortSignal;
 }
 
 export interface EngineModel {

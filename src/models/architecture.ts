@@ -78,6 +78,25 @@ export interface Scope {
   readonly length: number;
   /** The graph input of a weight, by its checkpoint name and layout (a projection is [out, in]). */
   readonly weight: (name: string, shape: readonly number[]) => Value;
+  /** Where keys and values are kept for later passes; absent where there will be none. */
+  readonly cache?: KeyValueCache;
+}
+
+/** What a pass knows of earlier positions, and where its own go. Every attention uses it once, in the order of layers. */
+export interface KeyValueCache {
+  /** Null where the pass begins its sequences. */
+  readonly past: PastPositions | null;
+  /** Takes the pass's own keys (turned) and values, [batch * keyValueHeads, length, headSize]. */
+  readonly keep: (key: Value, value: Value) => void;
+}
+
+export interface PastPositions {
+  /** Places each sequence has. */
+  readonly capacity: number;
+  /** int32 [batch]: how many of them are filled. */
+  readonly filled: Value;
+  /** Keys and values of the next attention, [batch * keyValueHeads, capacity, headSize]. */
+  readonly next: () => { readonly key: Value; readonly value: Value };
 }
 
 export interface WeightShape {

@@ -1,7 +1,8 @@
 /** Attention of projected queries to projected keys and values, positions turned in on the way. */
 import type { Value } from "../graph/graph.ts";
 import { causalAttention } from "../graph/ops/attention.ts";
-import { rotary } from "../graph/ops/rotary.ts";
+import { cachedAttention, headsFirst, newPositions } from "../graph/ops/cached-attention.ts";
+import { rotary, rotaryAt } from "../graph/ops/rotary.ts";
 import type { RotaryEmbedding, Scope } from "./architecture.ts";
 import { rotaryTables } from "./rotary-tables.ts";
 
@@ -19,14 +20,29 @@ export interface AttendOptions {
   readonly cap: number | null;
 }
 
-/** Rows are positions: `query` [batch * length, heads * headSize], `key` and `value` with keyValueHeads; out as query. */
+/**
+ * Rows are positions: `query` [batch * length, heads * headSize], `key` and `value` with keyValueHeads; out as query.
+ * Only here is known that there may be a cache: the rest of a network is the same in a step of generation.
+ */
 export function attend(
   scope: Scope,
   { query, key, value }: Readonly<Record<"query" | "key" | "value", Value>>,
-  options: AttendOptions,
+  { rotary: embedding, ...shape }: AttendOptions,
 ): Value {
-  const { rotary: embedding, ...shape } = options;
-  const { batch, length } = scope;
-  const tables = rotaryTables(embedding, length);
-  return causalAttention(rotary(query, tables), rotary(key, tables), value, { batch, length, ...shape });
+  const { batch, length, cache } = scope;
+  const options = { batch, length, ...shape };
+  if (cache === undefined || cache.past === null) {
+    const tables = rotaryTables(embedding, length);
+    const turned = rotary(key, tables);
+    cache?.keep(headsFirst(turned, options), headsFirst(value, options));
+    return causalAttention(rotary(query, tables), turned, value, options);
+  }
+  const { past } = cache;
+  const tables = rotaryTables(embedding, past.capacity + length);
+  const positions = newPositions(past.filled, length);
+  const newKey = headsFirst(rotaryAt(key, tables, positions), options);
+  const newValue = headsFirst(value, options);
+  cache.keep(newKey, newValue);
+  const kept = { ...past.next(), filled: past.filled };
+  return cachedAttention(rotaryAt(query, tables, positions), newKey, newValue, kept, options);
 }

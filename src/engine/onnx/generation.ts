@@ -1,84 +1,192 @@
 /**
- * Answers to prompts, token by token. Each token reads its whole sequence again: right for the small models and short
- * answers of evaluation, quadratic for long ones; a cache of keys and values would change this file alone.
+ * Answers to prompts, token by token, with the keys and values of what was read kept. Sequences of different lengths
+ * share a batch; once half of its slots are free, those that go on move together and waiting prompts join them. What
+ * an answer is depends on its prompt, its seed and the options alone, up to the rounding of sums that are cut otherwise.
  */
-import { failure } from "../../errors.ts";
-import { createRandom } from "../../random.ts";
+
+import type { Model } from "../../models/index.ts";
+import { createRandom, type Random } from "../../random.ts";
 import type { GenerateOptions } from "../engine.ts";
-import { candidatesNeeded, chooseToken } from "../sampling.ts";
+import { chooseToken } from "../sampling.ts";
 import { lengthBucket, planBatches } from "./batches.ts";
+import { type Decoder, openDecoder, type PassResult } from "./decoder.ts";
 import { POSITION_BUDGET } from "./inference.ts";
+import { createCache, type KeyValueCache, moveSlot, positionBytes, store } from "./key-value-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { rowsProgram } from "./programs/rows.ts";
 import type { Runtime } from "./runtime.ts";
+
+/** Largest cache of a batch; one sequence alone may need more. */
+const CACHE_BYTES = 2 ** 30;
+const MOST_SLOTS = 32;
+const LEAST_CAPACITY = 64;
+
+/** Products of queries and keys of one layer at most, in floats (256 MB), where a long prompt is read in pieces. */
+const PIECE_PRODUCTS = 2 ** 26;
+const LONGEST_PIECE = 512;
+
+/** What a generation tells, and asks, on its way. */
+export interface GenerationListener {
+  readonly onToken: (prompt: number, id: number) => void;
+  /** True where all answers are to end as they are. */
+  readonly stopped: () => boolean;
+}
+
+interface Answer {
+  readonly prompt: number;
+  /** The prompt's ids, then the answer's. All but the last are in the cache. */
+  readonly ids: number[];
+  /** The most ids there may be. */
+  readonly room: number;
+  readonly random: Random;
+  open: boolean;
+}
+
+/** Answers by their slots. */
+interface Group {
+  readonly cache: KeyValueCache;
+  readonly members: readonly Answer[];
+}
 
 /** One answer a prompt, without the stop id. An answer also ends where the model's context does. */
 export async function generateAnswers(
-  { model, resident }: LoadedModel,
+  loaded: LoadedModel,
   runtime: Runtime,
   prompts: readonly Int32Array[],
   options: GenerateOptions,
-  onToken: (prompt: number, id: number) => void,
+  listener: GenerationListener,
 ): Promise<Int32Array[]> {
+  const { model } = loaded;
   const { vocabularySize, maxPositions } = model.config;
-  const inputs = await resident();
-  const topK = candidatesNeeded(vocabularySize, options);
-  const room = (prompt: Int32Array): number =>
-    Math.min(prompt.length + options.maxTokens, maxPositions ?? Number.POSITIVE_INFINITY);
-  const sequences = prompts.map((prompt, index) => {
-    const ids = new Int32Array(room(prompt));
-    ids.set(prompt);
-    const open = prompt.length > 0 && ids.length > prompt.length;
-    return { ids, length: prompt.length, open, random: createRandom(`${options.seed}/${index}`) };
+  const allowed = Math.min(vocabularySize, options.bannedFrom ?? vocabularySize);
+  const answers = prompts.map((ids, prompt): Answer => {
+    const room = Math.min(ids.length + options.maxTokens, maxPositions ?? Number.POSITIVE_INFINITY);
+    const open = allowed > 0 && ids.length > 0 && room > ids.length;
+    return { prompt, ids: [...ids], room, random: createRandom(`${options.seed}/${prompt}`), open };
   });
-
-  while (sequences.some(({ open }) => open)) {
-    const waiting = sequences.map(({ length, open }) => ({ length, rows: open ? 1 : 0 }));
-    for (const { size, length, members } of planBatches(waiting, POSITION_BUDGET, answerBucket)) {
-      const session = await runtime.session(`${model.folder}: next ${size} x ${length}, top ${topK}`, () =>
-        rowsProgram(model, { batch: size, length, rows: size, topK }),
-      );
-      const ids = new Int32Array(size * length);
-      const rowIndex = new Int32Array(size);
-      members.forEach((s, b) => {
-        const sequence = sequences[s]!;
-        ids.set(sequence.ids.subarray(0, sequence.length), b * length);
-        rowIndex[b] = b * length + sequence.length - 1;
-      });
-      const outputs = await session.run({
-        ...inputs,
-        ids: runtime.tensor(ids, [size, length]),
-        row_index: runtime.tensor(rowIndex, [size]),
-        label: runtime.tensor(new Int32Array(size), [size]),
-      });
-      const topId = outputs.top_id!.data as Int32Array;
-      const topLogp = outputs.top_logp!.data as Float32Array;
-      members.forEach((s, b) => {
-        const sequence = sequences[s]!;
-        const from = b * topK;
-        if (Number.isNaN(topLogp[from]!)) {
-          throw failure(model.folder, "a token's logits came out as NaN; the weights overflow single precision");
-        }
-        const id = chooseToken(
-          topId.subarray(from, from + topK),
-          topLogp.subarray(from, from + topK),
-          options,
-          sequence.random,
-        );
-        if (id < 0 || options.stopIds.includes(id)) {
-          sequence.open = false;
-          return;
-        }
-        sequence.ids[sequence.length++] = id;
-        sequence.open = sequence.length < sequence.ids.length;
-        onToken(s, id);
-      });
+  const decode = await openDecoder(loaded, runtime, allowed, options);
+  const choose = ({ candidates }: PassResult, b: number, answer: Answer): void => {
+    const { id, logit } = candidates(b);
+    const chosen = chooseToken(id, logit, options, answer.random);
+    if (options.stopIds.includes(chosen)) {
+      answer.open = false;
+      return;
     }
+    answer.ids.push(chosen);
+    answer.open = answer.ids.length < answer.room;
+    listener.onToken(answer.prompt, chosen);
+  };
+
+  // Longest first: prompts of like lengths are read together.
+  const waiting = answers.filter(({ open }) => open).sort((a, b) => b.ids.length - a.ids.length || a.prompt - b.prompt);
+  const slots = mostSlots(model, waiting);
+  let group: Group = { cache: createCache(model, 0, 0), members: [] };
+  while (!listener.stopped()) {
+    const going = group.members.filter(({ open }) => open);
+    const full = going.some(({ ids }) => ids.length > group.cache.capacity);
+    if (!full && 2 * going.length > group.cache.slots) {
+      await step(group, decode, choose);
+      continue;
+    }
+    const joining = waiting.splice(0, slots - going.length);
+    if (going.length + joining.length === 0) break;
+    group = regroup(model, group, [...going, ...joining]);
+    await readPrompts(model, group, joining, { decode, choose, stopped: listener.stopped });
   }
-  return sequences.map(({ ids, length }, index) => ids.slice(prompts[index]!.length, length));
+  return answers.map(({ ids, prompt }) => Int32Array.from(ids.slice(prompts[prompt]!.length)));
 }
 
-/** Coarser than for whole texts: an answer grows through all lengths, and each new one is a program to build. */
-function answerBucket(length: number): number {
-  return lengthBucket(32 * Math.ceil(length / 32));
+type Choose = (result: PassResult, b: number, answer: Answer) => void;
+
+/** One token for every member that goes on; the others are carried along, and what comes of them is ignored. */
+async function step({ cache, members }: Group, decode: Decoder, choose: Choose): Promise<void> {
+  const batch = cache.slots;
+  const ids = new Int32Array(batch);
+  members.forEach(({ ids: known }, slot) => {
+    ids[slot] = known.at(-1)!;
+  });
+  const counts = new Int32Array(batch).fill(1);
+  const result = await decode({ batch, length: 1, ids, counts, past: { cache, first: 0 } });
+  members.forEach((answer, slot) => {
+    if (!answer.open) return;
+    store(cache, slot, result.fresh, slot, 1);
+    choose(result, slot, answer);
+  });
+}
+
+interface PromptReading {
+  readonly decode: Decoder;
+  readonly choose: Choose;
+  readonly stopped: () => boolean;
+}
+
+/** Reads prompts into their slots, together where they are short, and chooses the first token of each answer. */
+async function readPrompts(
+  model: Model,
+  { cache, members }: Group,
+  joining: readonly Answer[],
+  { decode, choose, stopped }: PromptReading,
+): Promise<void> {
+  const extents = joining.map(({ ids }) => ({ length: Math.min(ids.length, POSITION_BUDGET), rows: 1 }));
+  for (const { size, length, members: batch } of planBatches(extents, POSITION_BUDGET)) {
+    if (stopped()) return;
+    const ids = new Int32Array(size * length);
+    const counts = new Int32Array(size).fill(1);
+    batch.forEach((index, b) => {
+      counts[b] = extents[index]!.length;
+      ids.set(joining[index]!.ids.slice(0, counts[b]), b * length);
+    });
+    const result = await decode({ batch: size, length, ids, counts, past: null });
+    for (const [b, index] of batch.entries()) {
+      const answer = joining[index]!;
+      const slot = members.indexOf(answer);
+      store(cache, slot, result.fresh, b, counts[b]!);
+      if (counts[b] === answer.ids.length) choose(result, b, answer);
+    }
+  }
+  for (const answer of joining) {
+    const slot = members.indexOf(answer);
+    const end = answer.ids.length;
+    while (answer.open && cache.filled[slot]! < end && !stopped()) {
+      const from = cache.filled[slot]!;
+      const count = Math.min(end - from, pieceLength(model, cache.capacity));
+      const length = lengthBucket(count);
+      const ids = new Int32Array(length);
+      ids.set(answer.ids.slice(from, from + count));
+      const result = await decode({ batch: 1, length, ids, counts: [count], past: { cache, first: slot } });
+      store(cache, slot, result.fresh, 0, count);
+      if (from + count === end) choose(result, 0, answer);
+    }
+  }
+}
+
+/** Positions of a long prompt that are read at a time. */
+function pieceLength({ config }: Model, capacity: number): number {
+  const most = Math.floor(PIECE_PRODUCTS / (config.heads * capacity));
+  return Math.max(LEAST_CAPACITY, Math.min(LONGEST_PIECE, 2 ** Math.floor(Math.log2(most))));
+}
+
+/** Answers in the slots of a cache that is large enough for a while, what they had read moved there. */
+function regroup(model: Model, old: Group, members: readonly Answer[]): Group {
+  const longest = Math.max(...members.map(({ ids }) => ids.length));
+  const most = Math.max(...members.map(({ room }) => room));
+  const slots = powerOfTwo(members.length);
+  const capacity = powerOfTwo(Math.max(LEAST_CAPACITY, Math.min(longest + LEAST_CAPACITY / 2, most)));
+  const cache = createCache(model, slots, capacity);
+  members.forEach((answer, slot) => {
+    const from = old.members.indexOf(answer);
+    if (from >= 0) moveSlot(old.cache, from, cache, slot);
+  });
+  return { cache, members };
+}
+
+/** Slots of a batch: as many as the cache has memory for when every answer takes all its room. */
+function mostSlots(model: Model, answers: readonly Answer[]): number {
+  const longest = powerOfTwo(answers.reduce((most, { room }) => Math.max(most, room), LEAST_CAPACITY));
+  const fitting = Math.floor(CACHE_BYTES / (longest * positionBytes(model)));
+  return Math.max(1, Math.min(MOST_SLOTS, 2 ** Math.floor(Math.log2(fitting))));
+}
+
+/** The smallest power of two that is at least `count`. */
+function powerOfTwo(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count));
 }

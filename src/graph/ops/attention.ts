@@ -157,7 +157,7 @@ function mask(products: Value, block: Block, window: number | null): Value {
 }
 
 /** [queries, keys]: 0 where seen, else a large negative number. Blocks of one form share it. */
-function blockMask(graph: Graph, { first, start, end }: Block, window: number | null): Value | null {
+export function blockMask(graph: Graph, { first, start, end }: Block, window: number | null): Value | null {
   const rows = end - start;
   const columns = end - first;
   const reach = window === null ? columns : Math.min(window, columns);

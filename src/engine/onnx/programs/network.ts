@@ -11,6 +11,7 @@ import { gatherRows } from "../../../graph/ops/indexing.ts";
 import { gemm } from "../../../graph/ops/matmul.ts";
 import { reshape } from "../../../graph/ops/shape.ts";
 import { softCap } from "../../../graph/ops/soft-cap.ts";
+import type { KeyValueCache } from "../../../models/architecture.ts";
 import { forward, type Model } from "../../../models/index.ts";
 
 export interface Program {
@@ -39,8 +40,12 @@ export interface BuiltNetwork {
   readonly weights: ReadonlyMap<string, Value>;
 }
 
-/** A model's forward pass from its ids, input `ids` int32 [B, T]. */
-export function buildNetwork(model: Model, { batch, length }: ProgramShape): BuiltNetwork {
+/** A model's forward pass from its ids, input `ids` int32 [B, T]; `cacheOf` gives it a key-value cache. */
+export function buildNetwork(
+  model: Model,
+  { batch, length }: ProgramShape,
+  cacheOf?: (graph: Graph) => KeyValueCache,
+): BuiltNetwork {
   const { vocabularySize, hiddenSize } = model.config;
   const graph = createGraph();
   const weights = new Map<string, Value>();
@@ -51,7 +56,8 @@ export function buildNetwork(model: Model, { batch, length }: ProgramShape): Bui
   };
   const ids = reshape(input(graph, "ids", [batch, length], "int32"), [batch * length]);
   const embedded = gatherRows(weight(model.embedding, [vocabularySize, hiddenSize]), ids);
-  const hidden = forward(model, { graph, batch, length, weight }, embedded);
+  const cache = cacheOf === undefined ? {} : { cache: cacheOf(graph) };
+  const hidden = forward(model, { graph, batch, length, weight, ...cache }, embedded);
   return { graph, embedded, hidden, head: () => weight(model.head, [vocabularySize, hiddenSize]), weights };
 }
 

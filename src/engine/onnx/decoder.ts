@@ -1,0 +1,70 @@
+/** One pass of generation: a program run on new positions, and what it says about the tokens that may follow. */
+import { failure } from "../../errors.ts";
+import type { SamplingOptions } from "../sampling.ts";
+import { candidatesNeeded } from "../sampling.ts";
+import { cacheTensors, type FreshPositions, type KeyValueCache } from "./key-value-cache.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import { decodeProgram } from "./programs/decode.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface Pass {
+  readonly batch: number;
+  readonly length: number;
+  /** [batch, length], padded on the right. */
+  readonly ids: Int32Array;
+  /** [batch] positions of each sequence that are not padding, at least 1. */
+  readonly counts: ArrayLike<number>;
+  /** The slots that hold what came before: `batch` of them from `first` on; null where the pass begins its sequences. */
+  readonly past: { readonly cache: KeyValueCache; readonly first: number } | null;
+}
+
+export interface PassResult {
+  readonly fresh: FreshPositions;
+  /** What may follow sequence `b`. */
+  readonly candidates: (b: number) => { readonly id: Int32Array; readonly logit: Float32Array };
+}
+
+export type Decoder = (pass: Pass) => Promise<PassResult>;
+
+/** `allowed` ids, from 0 on, may be drawn. */
+export async function openDecoder(
+  { model, resident }: LoadedModel,
+  runtime: Runtime,
+  allowed: number,
+  sampling: SamplingOptions,
+): Promise<Decoder> {
+  const weights = await resident();
+  const candidates = candidatesNeeded(allowed, sampling);
+  const allIds = Int32Array.from({ length: allowed }, (_, id) => id);
+  return async ({ batch, length, ids, counts, past }) => {
+    const capacity = past?.cache.capacity ?? 0;
+    const session = await runtime.session(
+      `${model.folder}: decode ${batch} x ${length} after ${capacity}, ${candidates} of ${allowed}`,
+      () => decodeProgram(model, { batch, length, capacity, allowed, candidates }),
+    );
+    const outputs = await session.run({
+      ...weights,
+      ...(past === null ? {} : cacheTensors(past.cache, runtime, past.first, batch)),
+      ids: runtime.tensor(ids, [batch, length]),
+      last: runtime.tensor(
+        Int32Array.from(counts, (count, b) => b * length + count - 1),
+        [batch],
+      ),
+    });
+    const logits = outputs.logit!.data as Float32Array;
+    const best = outputs.candidate?.data as Int32Array | undefined;
+    return {
+      fresh: { data: outputs.fresh!.data as Float32Array, batch, length },
+      candidates: (b) => {
+        const logit = logits.subarray(b * candidates, (b + 1) * candidates);
+        if (!Number.isFinite(logit[0])) {
+          throw failure(
+            model.folder,
+            `a token's logits came out as ${logit[0]}; the weights overflow single precision`,
+          );
+        }
+        return { id: best?.subarray(b * candidates, (b + 1) * candidates) ?? allIds, logit };
+      },
+    };
+  };
+}
