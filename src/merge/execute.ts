@@ -5,16 +5,17 @@
 import { failure, throwIfInterrupted } from "../errors.ts";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import type { Reporter } from "../reporter.ts";
-import { narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
+import { type MergeDtype, narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type MergedTensor } from "./method.ts";
 import { openShardedWriter, SHARD_BYTES } from "./output-shards.ts";
-import type { MergePlan, TensorPlan } from "./plan.ts";
+import { inputsOf, type MergePlan, outputShape, type TensorPlan } from "./plan.ts";
 import {
   type BlockMemory,
   createBlockMemory,
   createTensorReader,
   openWeightFiles,
   type TensorReader,
+  type WeightFiles,
 } from "./read-tensor.ts";
 
 export interface ExecuteOptions {
@@ -41,7 +42,11 @@ export async function executePlan(
   { likeMergekit, shardBytes = SHARD_BYTES }: ExecuteOptions,
   { reporter, signal }: ExecuteContext,
 ): Promise<Coefficients> {
-  const entries = plan.tensors.map(({ name, shape, output }) => ({ name, shape, dtype: STORED_DTYPE[output] }));
+  const entries = plan.tensors.map((tensor) => ({
+    name: tensor.name,
+    shape: outputShape(tensor),
+    dtype: STORED_DTYPE[tensor.output],
+  }));
   const total = Math.ceil(plan.bytesIn / MEGABYTE);
   reporter.report({ type: "start", stage: STAGE, total, unit: "MB" });
   const writer = await openShardedWriter(folder, entries, shardBytes);
@@ -60,6 +65,7 @@ export async function executePlan(
         const read = Math.round((done + (bytes * entriesDone) / tensor.size) / MEGABYTE);
         reporter.report({ type: "progress", stage: STAGE, done: read, total, unit: "MB" });
       });
+      await writePadding(tensor, plan.config.dtype, files, memory, (piece) => writer.write(piece));
       done += bytes;
       coefficients.push(merged.coefficients);
     }
@@ -123,6 +129,22 @@ async function writeTensor(
   );
 }
 
-function inputBytes({ models, base }: TensorPlan): number {
-  return models.reduce((total, { byteLength }) => total + byteLength, base?.byteLength ?? 0);
+/** The rows after the merged ones, as they are but for the dtype. */
+async function writePadding(
+  tensor: TensorPlan,
+  cast: MergeDtype | undefined,
+  files: WeightFiles,
+  memory: BlockMemory,
+  write: (piece: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { padding } = tensor;
+  if (padding === undefined) return;
+  const size = padding.shape.reduce((product, extent) => product * extent, 1);
+  const rows = { ...tensor, shape: padding.shape, size, models: [padding], base: undefined };
+  const copy: MergedTensor = { write: ({ models, count }, values) => values.set(models.subarray(0, count)) };
+  await writeTensor(rows, copy, createTensorReader(rows, cast, files, memory), memory, write);
+}
+
+function inputBytes(tensor: TensorPlan): number {
+  return inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
 }

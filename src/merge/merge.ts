@@ -10,7 +10,7 @@ import { copyModelFiles } from "../models/folder.ts";
 import { isRecord } from "./complaints.ts";
 import type { MergeConfig } from "./config.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
-import { type MergePlan, planMerge } from "./plan.ts";
+import { type MergePlan, outputEntries, planMerge } from "./plan.ts";
 import { identify, modelCard, RECORD_FILE, recordOf, sameIdentity } from "./record.ts";
 
 export interface MergeOptions {
@@ -52,7 +52,7 @@ export async function mergeModels(
     out,
     method: plan.method.name,
     tensors: plan.tensors.length,
-    parameters: plan.tensors.reduce((total, { size }) => total + size, 0),
+    parameters: plan.tensors.reduce((total, tensor) => total + outputEntries(tensor), 0),
     bytes_read: plan.bytesIn,
     bytes_written: plan.bytesOut,
     already_done: finished,

@@ -14,6 +14,7 @@ import { METHODS } from "./methods/index.ts";
 import { resolveOptions } from "./options.ts";
 import { depthsOf, type Parameters } from "./parameters.ts";
 import { checkSameVocabulary } from "./vocabulary.ts";
+import { matchShapes, paddingRule, TIED_HEADS } from "./vocabulary-padding.ts";
 
 export interface MergeInput {
   /** As the configuration calls it. */
@@ -31,9 +32,11 @@ export interface StoredTensor extends TensorInfo {
 
 export interface TensorPlan {
   readonly name: string;
+  /** Of what is merged, and its entries. */
   readonly shape: readonly number[];
-  /** Entries. */
   readonly size: number;
+  /** Rows that follow in the output as they are in one of the inputs: padding that others lack. */
+  readonly padding: StoredTensor | undefined;
   /** One per merged model, in their order. */
   readonly models: readonly StoredTensor[];
   readonly base: StoredTensor | undefined;
@@ -60,11 +63,6 @@ export interface MergePlan {
   readonly warnings: readonly string[];
 }
 
-/** A head that shares its weights with the embedding has no tensor of its own. */
-const TIED_HEADS: Readonly<Record<string, string>> = {
-  "lm_head.weight": "model.embed_tokens.weight",
-  "output.weight": "model.tok_embeddings.weight",
-};
 /** Tables that old checkpoints stored although they follow from the config; nothing reads them. */
 const DERIVED = /\.rotary_emb\.inv_freq$/;
 
@@ -81,9 +79,12 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
 
   const names = tensorNames(ordered);
   const depth = depthsOf(names);
-  const tensors = names.map((name): TensorPlan => {
-    const stored = all.map((input) => tensorOf(input, name, ordered));
-    checkShapes(name, stored);
+  // What mergekit does without a tokenizer setting is to refuse.
+  const keepsShape = config.base_model !== undefined && !likeMergekit;
+  const rule = keepsShape ? paddingRule(all.indexOf(donor), donor.folder) : undefined;
+  const tensors = await inTurn(names, async (name): Promise<TensorPlan> => {
+    const whole = all.map((input) => tensorOf(input, name, ordered));
+    const { stored, padding } = await matchShapes(name, whole, rule);
     const resolved = resolveOptions(method, config.parameters, models, name, depth(name));
     const problem = method.problem?.(resolved.options, resolved.modelOptions);
     if (problem !== undefined) throw inputError(JSON.stringify(name), problem);
@@ -91,7 +92,8 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
     return {
       name,
       shape: stored[0]!.shape,
-      size: stored[0]!.shape.reduce((product, extent) => product * extent, 1),
+      size: elements(stored[0]!.shape),
+      padding,
       models: base === undefined ? stored : stored.slice(1),
       base: base === undefined ? undefined : stored[0],
       working,
@@ -106,10 +108,24 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
     base,
     donor,
     tensors,
-    bytesIn: sum(tensors.map(({ models, base }) => sum([...models, ...(base ? [base] : [])].map((t) => t.byteLength)))),
-    bytesOut: sum(tensors.map(({ size, output }) => size * DTYPE_BYTES[STORED_DTYPE[output]])),
+    bytesIn: sum(tensors.flatMap(inputsOf).map(({ byteLength }) => byteLength)),
+    bytesOut: sum(tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[STORED_DTYPE[tensor.output]])),
     warnings: [...(config.warnings ?? []), ...remarks(method, tensors)],
   };
+}
+
+/** All that is read for a tensor. */
+export function inputsOf({ models, base, padding }: TensorPlan): readonly StoredTensor[] {
+  return [...models, ...(base === undefined ? [] : [base]), ...(padding === undefined ? [] : [padding])];
+}
+
+/** The shape of a tensor as it is written. */
+export function outputShape({ shape, padding }: TensorPlan): readonly number[] {
+  return padding === undefined ? shape : shape.with(0, shape[0]! + padding.shape[0]!);
+}
+
+export function outputEntries(tensor: TensorPlan): number {
+  return elements(outputShape(tensor));
 }
 
 async function openInputs(
@@ -169,14 +185,6 @@ function tensorOf(input: MergeInput, name: string, ordered: readonly MergeInput[
   return { ...info, input: input.name, mergeDtype };
 }
 
-function checkShapes(name: string, stored: readonly StoredTensor[]): void {
-  const first = stored[0]!;
-  const other = stored.find(({ shape }) => shape.join() !== first.shape.join());
-  if (other === undefined) return;
-  const shape = ({ shape: extents, input }: StoredTensor): string => `[${extents.join(", ")}] in ${input}`;
-  throw inputError(JSON.stringify(name), `expected one shape, found ${shape(first)} and ${shape(other)}`);
-}
-
 /** Each remark once, with the first tensor it was made about. */
 function remarks(method: MergeMethod, tensors: readonly TensorPlan[]): string[] {
   const found = new Map<string, string>();
@@ -191,6 +199,10 @@ async function inTurn<T, U>(items: readonly T[], work: (item: T) => Promise<U>):
   const results: U[] = [];
   for (const item of items) results.push(await work(item));
   return results;
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
 }
 
 function sum(values: readonly number[]): number {

@@ -9,7 +9,7 @@ import { stringify } from "yaml";
 import type { MergeConfig } from "./config.ts";
 import type { Coefficients } from "./execute.ts";
 import { layerOf } from "./parameters.ts";
-import type { MergeInput, MergePlan } from "./plan.ts";
+import { type MergeInput, type MergePlan, outputShape } from "./plan.ts";
 
 export const RECORD_FILE = "merge.json";
 
@@ -74,9 +74,16 @@ function publicName(model: string): string {
 }
 
 export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients: Coefficients): MergeRecord {
-  const tensors = plan.tensors.map(({ name, shape }, index): TensorRecord => {
+  const tensors = plan.tensors.map((tensor, index): TensorRecord => {
+    const { name } = tensor;
     const own = coefficients[index];
-    return { name, shape, layer: layerOf(name) ?? null, matrix: matrixOf(name), ...(own && { coefficients: own }) };
+    return {
+      name,
+      shape: outputShape(tensor),
+      layer: layerOf(name) ?? null,
+      matrix: matrixOf(name),
+      ...(own && { coefficients: own }),
+    };
   });
   return { ...identity, donor: publicName(plan.donor.name), tensors };
 }

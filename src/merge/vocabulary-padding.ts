@@ -1,0 +1,91 @@
+/**
+ * Heads of one tokenizer that are padded differently. Published models round the rows of embedding and head up to some
+ * multiple, and some fine-tunes cut them back: 151,936 rows and 151,665 may hold the same 151,665 tokens. Rows beyond
+ * the tokens say nothing, so those that all models have are merged, and the result has as many as `base_model`, whose
+ * config it takes: rows that others lack stay as they are there.
+ */
+import { inputError } from "../errors.ts";
+import type { TensorInfo } from "../formats/safetensors.ts";
+import { loadTokenizer } from "../tokenizer/load.ts";
+
+/** A head that shares its weights with the embedding has no tensor of its own. */
+export const TIED_HEADS: Readonly<Record<string, string>> = {
+  "lm_head.weight": "model.embed_tokens.weight",
+  "output.weight": "model.tok_embeddings.weight",
+};
+/** Tensors [rows, hidden] with a row for every id. */
+const VOCABULARY_TENSORS: ReadonlySet<string> = new Set(Object.entries(TIED_HEADS).flat());
+
+/** Whose rows the result has, and how many of them are tokens. */
+export interface PaddingRule {
+  /** Place of the model among the tensors that are compared. */
+  readonly keeper: number;
+  readonly folder: string;
+  readonly tokens: () => Promise<number>;
+}
+
+/** The rule where the result takes the shape of the model in `folder`. Its tokenizer is read when it is asked for. */
+export function paddingRule(keeper: number, folder: string): PaddingRule {
+  let size: Promise<number> | undefined;
+  return {
+    keeper,
+    folder,
+    tokens: () => {
+      size ??= loadTokenizer(folder).then((tokenizer) => tokenizer.size);
+      return size;
+    },
+  };
+}
+
+export interface CommonRows<T> {
+  /** What is merged: the tensors without the rows that some lack. */
+  readonly stored: readonly T[];
+  /** Rows of the keeper that follow, undefined where there are none. */
+  readonly padding: T | undefined;
+}
+
+/**
+ * Tensors of one name, all of one shape; of vocabulary tensors the rows that all have, where the rest is padding.
+ * Throws where shapes differ otherwise, or where there is no rule to say whose shape the result has.
+ */
+export async function matchShapes<T extends TensorInfo & { readonly input: string }>(
+  name: string,
+  stored: readonly T[],
+  rule: PaddingRule | undefined,
+): Promise<CommonRows<T>> {
+  const first = stored[0]!;
+  const other = stored.find(({ shape }) => shape.join() !== first.shape.join());
+  if (other === undefined) return { stored, padding: undefined };
+  const shape = ({ shape: extents, input }: T): string => `[${extents.join(", ")}] in ${input}`;
+  const problem = `expected one shape, found ${shape(first)} and ${shape(other)}`;
+  const width = ({ shape: [, ...extents] }: T): string => extents.join();
+  if (!VOCABULARY_TENSORS.has(name) || stored.some((tensor) => width(tensor) !== width(first))) {
+    throw inputError(JSON.stringify(name), problem);
+  }
+  if (rule === undefined) {
+    const advice = "where only the padding differs, name the model whose shape the result is to have as base_model";
+    throw inputError(JSON.stringify(name), `${problem}; ${advice}`);
+  }
+  const tokens = await rule.tokens();
+  const rows = Math.min(...stored.map((tensor) => tensor.shape[0]!));
+  if (rows < tokens) {
+    throw inputError(JSON.stringify(name), `${problem}; that is no padding, ${rule.folder} has ${tokens} tokens`);
+  }
+  const keeper = stored[rule.keeper]!;
+  return {
+    stored: stored.map((tensor) => cutRows(tensor, 0, rows)),
+    padding: keeper.shape[0]! > rows ? cutRows(keeper, rows, keeper.shape[0]!) : undefined,
+  };
+}
+
+/** Rows `start` to `end` - 1 of a tensor, where they lie in its file. */
+function cutRows<T extends TensorInfo>(tensor: T, start: number, end: number): T {
+  const [rows, ...width] = tensor.shape;
+  const rowBytes = tensor.byteLength / rows!;
+  return {
+    ...tensor,
+    shape: [end - start, ...width],
+    offset: tensor.offset + start * rowBytes,
+    byteLength: (end - start) * rowBytes,
+  };
+}
