@@ -1,10 +1,12 @@
 /**
- * From a graph to the bytes of an ONNX model. Only what the outputs depend on is written, in the order of building,
- * which is an order of evaluation; weights and other inputs stay inputs, so one session serves every optimiser step.
+ * From a graph to the bytes of an ONNX model. Only what the outputs depend on is written; weights and other inputs stay
+ * inputs, so one session serves every optimiser step. The order of nodes is an order of evaluation, and it decides
+ * when the runtime evaluates what (see `memory.ts`).
  */
 import { internalError } from "../errors.ts";
 import { type ElementType, encodeOnnx, type OnnxInitializer, type OnnxNode, type OnnxValue } from "../formats/onnx.ts";
 import { type Dtype, type Emitter, elements, type FloatType, type Graph, type Node, type Value } from "./graph.ts";
+import { type Extent, peakBytes } from "./memory.ts";
 
 /** Larger constants (masks, rotary tables) are shared by whoever builds the graph, not compared here. */
 const LARGE_CONSTANT_BYTES = 4096;
@@ -15,6 +17,8 @@ export interface LoweredGraph {
   /** Names of the inputs that are read, in the order they were declared: the runtime refuses others. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** What a run takes at its worst moment, besides inputs and outputs. */
+  readonly peakBytes: number;
 }
 
 export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
@@ -28,6 +32,9 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
   }
   const nodes: OnnxNode[] = [];
   const constants = new Map<string, OnnxInitializer>();
+  const extents = new Map<string, Extent>();
+  /** What temporaries of the node in hand are taken to be: as its result. */
+  let current: Extent = { shape: [], type: float };
   let temporaries = 0;
   const emit: Emitter = {
     float,
@@ -40,7 +47,11 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
         ...(domain === undefined ? {} : { domain }),
       });
     },
-    temporary: () => `t${temporaries++}`,
+    temporary: () => {
+      const temporary = `t${temporaries++}`;
+      extents.set(temporary, current);
+      return temporary;
+    },
     constant: (values, shape, dtype) => {
       if (values.length !== elements(shape)) throw internalError(`${values.length} values for a constant [${shape}]`);
       const type = elementType(dtype, float);
@@ -56,8 +67,14 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
   };
   const ownName = new Map<Value, string>();
   for (const [outputName, value] of graph.outputs) ownName.set(value, ownName.get(value) ?? outputName);
-  for (const node of live) {
-    for (const value of node.outputs) names.set(value, ownName.get(value) ?? `v${names.size}`);
+  for (const node of leavesLast(live)) {
+    for (const value of node.outputs) {
+      const own = ownName.get(value) ?? `v${names.size}`;
+      names.set(value, own);
+      extents.set(own, { shape: value.shape, type: elementType(value.dtype, float) });
+    }
+    const { shape, dtype } = node.outputs[0]!;
+    current = { shape, type: elementType(dtype, float) };
     node.lower(
       emit,
       node.inputs.map((value) => name(names, value)),
@@ -74,6 +91,11 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
     onnx: encodeOnnx({ opsets: OPSETS, inputs, outputs, nodes, initializers: [...constants.values()] }),
     inputs: inputs.map((value) => value.name),
     outputs: outputs.map((value) => value.name),
+    peakBytes: peakBytes({
+      nodes,
+      outputs: outputs.map((value) => value.name),
+      extent: (value) => extents.get(value),
+    }),
   };
 }
 
@@ -93,6 +115,17 @@ function liveNodes(graph: Graph): Node[] {
     live.push(node);
   }
   return live.reverse();
+}
+
+/**
+ * Nodes that nobody reads after all others, last built first. The runtime starts at the last leaf, so that leaves are
+ * evaluated as they were built: the gradient of a weight as soon as it can be, not after the whole backward pass with
+ * all activations still alive.
+ */
+function leavesLast(live: readonly Node[]): Node[] {
+  const read = new Set(live.flatMap((node) => node.inputs));
+  const isLeaf = (node: Node): boolean => !node.outputs.some((value) => read.has(value));
+  return [...live.filter((node) => !isLeaf(node)), ...live.filter(isLeaf).reverse()];
 }
 
 function elementType(dtype: Dtype, float: FloatType): ElementType {

@@ -8,6 +8,7 @@
  * the target. The log-sum-exp comes from what is there already: `max z - log max p`.
  */
 import { scalar, type Value } from "./graph.ts";
+import { after } from "./ops/after.ts";
 import { add, cast, divide, greater, log, maximum, multiply, negate, subtract, where } from "./ops/arithmetic.ts";
 import { reduceSum } from "./ops/broadcast.ts";
 import { gatherColumns, scatterColumns } from "./ops/indexing.ts";
@@ -65,9 +66,10 @@ export function sparseCrossEntropy(
   const chunks: SparseCrossEntropy[] = [];
   for (let start = 0; start < rows; start += chunkRows) {
     const cut = (value: Value): Value => slice(value, 0, start, Math.min(start + chunkRows, rows));
+    const before = chunks.at(-1);
     chunks.push(
       chunkCrossEntropy(
-        cut(hidden),
+        before === undefined ? cut(hidden) : after(cut(hidden), resultsOf(before)),
         head,
         {
           label: cut(targets.label),
@@ -77,7 +79,7 @@ export function sparseCrossEntropy(
           tailWeight: targets.tailWeight === null ? null : cut(targets.tailWeight),
         },
         logitCap,
-        chunks.at(-1)?.headGradient,
+        before?.headGradient,
       ),
     );
   }
@@ -90,6 +92,12 @@ export function sparseCrossEntropy(
     headGradient: chunks.at(-1)!.headGradient,
     rowWeight: joined((chunk) => chunk.rowWeight),
   };
+}
+
+/** What is made of a chunk's logits. */
+function resultsOf(chunk: SparseCrossEntropy): Value[] {
+  const { targetLogp, complementLog, hiddenGradient, headGradient } = chunk;
+  return [targetLogp, hiddenGradient, headGradient, ...(complementLog === null ? [] : [complementLog])];
 }
 
 function chunkCrossEntropy(

@@ -7,6 +7,7 @@
  * A row is addressed by the flat index `b * T + t` of the hidden state before its label.
  */
 import { createGraph, type FloatType, type Graph, input, type Value } from "../../../graph/graph.ts";
+import type { LoweredGraph } from "../../../graph/lower.ts";
 import { gatherRows } from "../../../graph/ops/indexing.ts";
 import { gemm } from "../../../graph/ops/matmul.ts";
 import { reshape } from "../../../graph/ops/shape.ts";
@@ -14,12 +15,8 @@ import { softCap } from "../../../graph/ops/soft-cap.ts";
 import type { KeyValueCache } from "../../../models/architecture.ts";
 import { forward, type Model } from "../../../models/index.ts";
 
-export interface Program {
-  readonly onnx: Uint8Array;
-  /** Names of the inputs the program reads, data and weights. */
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-}
+/** The bytes of an ONNX model, the inputs it reads (data and weights) and its outputs. */
+export type Program = LoweredGraph;
 
 export interface ProgramShape {
   readonly batch: number;

@@ -1,6 +1,7 @@
 /** The program of teacher passes: the distributions of chosen rows. */
 import { input, output, type Value } from "../../../graph/graph.ts";
 import { lowerGraph } from "../../../graph/lower.ts";
+import { after } from "../../../graph/ops/after.ts";
 import { cast, subtract } from "../../../graph/ops/arithmetic.ts";
 import { gatherColumns, gatherRows, topK } from "../../../graph/ops/indexing.ts";
 import { softmax } from "../../../graph/ops/reduction.ts";
@@ -47,7 +48,10 @@ export function topRows(model: Model, hidden: Value, head: Value, label: Value, 
   const step = chunkRows(model);
   for (let start = 0; start < rows; start += step) {
     const end = Math.min(start + step, rows);
-    const logits = headLogits(slice(hidden, 0, start, end), head, model.config.logitCap);
+    const chunk = slice(hidden, 0, start, end);
+    const before = parts.at(-1);
+    const ordered = before === undefined ? chunk : after(chunk, [before.labelLogp, before.topLogp]);
+    const logits = headLogits(ordered, head, model.config.logitCap);
     const logSum = logSumExp(logits, softmax(logits));
     const top = topK(logits, count);
     parts.push({
