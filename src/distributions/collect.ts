@@ -1,9 +1,11 @@
 /**
  * The teacher pass: a model reads the conversations and every row's label probability and top-K go to shards. A shard
- * is the unit of work: it appears whole or not at all, and one that is there is not computed again. `settings.json`
- * comes first and ties the folder to one model, one data set and one way of collecting; `manifest.json` comes last.
+ * appears whole or not at all, and one that is there is not computed again; what is done of the next one is kept under
+ * another name until then. `settings.json` comes first and ties the folder to one model, one data set and one way of
+ * collecting; `manifest.json` comes last.
  */
 import { createHash } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../data/conversation.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
@@ -39,8 +41,10 @@ export interface CollectOptions {
   readonly shardConversations?: number;
 }
 
-/** A shard is what a kill can lose: some minutes for a 7B model on a GPU, and about 6 MB in memory. */
+/** About 6 MB in memory and 128,000 tokens: hours for a 7B model without a GPU, so a shard is kept while it grows. */
 const SHARD_CONVERSATIONS = 256;
+/** After a shard's name: what is done of it. A kill or Ctrl-C loses one call to the engine. */
+const UNFINISHED = ".unfinished";
 const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
 /** Where a template can stand in a model folder. */
 const TEMPLATE_FILES = ["chat_template.jinja", "chat_template.json", "tokenizer_config.json"];
@@ -73,11 +77,13 @@ export async function collectDistributions(
     context.reporter.report({ type: "start", stage, total, unit: "conversations" });
     for (let first = 0; first < total; first += size) {
       const path = join(out, shardName(first / size));
+      const unfinished = `${path}${UNFINISHED}`;
       const block = conversations.slice(first, first + size);
       const report = (done: number): void =>
         context.reporter.report({ type: "progress", stage, done: first + done, total, unit: "conversations" });
       const finished = await finishedShard(path, metadata, first, block.length);
       if (finished !== undefined) {
+        await rm(unfinished, { force: true });
         tally.add(path, finished, first, block.length, true);
         report(block.length);
         continue;
@@ -87,8 +93,14 @@ export async function collectDistributions(
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) if ("refused" in conversation) tally.refuse(conversation);
       const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
-      const shard = await computeShard(model, metadata, accepted, report);
+      const begun = await finishedShard(unfinished, metadata, first, block.length);
+      const shard = await computeShard(model, metadata, accepted, begun, async (part) => {
+        await writeDistributionsShard(unfinished, part);
+        report(part.conversation.length);
+        throwIfInterrupted(context.signal, stage);
+      });
       await writeDistributionsShard(path, shard);
+      await rm(unfinished, { force: true });
       tally.add(path, shard, first, block.length, false);
       report(block.length);
     }

@@ -6,19 +6,28 @@ import { numberToHalf } from "../formats/float.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { tokenIds } from "./shard-file.ts";
 
-/** Tokens handed to the engine at once: enough for it to sort by length, few enough that progress shows. */
+/**
+ * Tokens handed to the engine at once: enough for it to sort by length, and to read a large model from its files once
+ * for all of them; few enough that progress shows and that little is lost with a call (minutes for a model of a
+ * thousand million parameters on two cores).
+ */
 const BATCH_TOKENS = 32_768;
 
-/** Computes the rows of all conversations; `onProgress` hears how many are done, while some are left. */
+/**
+ * Computes the rows of all conversations. What an earlier call has computed of their first ones comes in as `begun`;
+ * `onBatch` is handed the shard of those that are done, while some are left. Conversations are cut into the same calls
+ * to the engine whether it begins in the middle or not, so that the result has the same bytes.
+ */
 export async function computeShard(
   model: EngineModel,
   metadata: DistributionsMetadata,
   conversations: readonly TokenisedConversation[],
-  onProgress: (done: number) => void,
+  begun: DistributionsShard | undefined,
+  onBatch: (part: DistributionsShard) => Promise<void>,
 ): Promise<DistributionsShard> {
   const shard = layOut(metadata, conversations);
   const { topK } = metadata;
-  let done = 0;
+  let done = begun === undefined ? 0 : takeOver(shard, begun);
   while (done < conversations.length) {
     const batch = takeBatch(conversations, done);
     const { labelLogp, topId, topLogp } = await model.rows(
@@ -39,9 +48,43 @@ export async function computeShard(
     for (let k = 0; k < topLogp.length; k++)
       shard.topLogp[firstRow * topK + k] = numberToHalf(Math.min(0, topLogp[k]!));
     done += batch.length;
-    if (done < conversations.length) onProgress(done);
+    if (done < conversations.length) await onBatch(firstConversations(shard, done));
   }
   return shard;
+}
+
+/** The shard of the first `count` conversations, on the same memory. */
+function firstConversations(shard: DistributionsShard, count: number): DistributionsShard {
+  const rows = shard.rowStart[count]!;
+  const { topK } = shard.metadata;
+  return {
+    metadata: shard.metadata,
+    conversation: shard.conversation.subarray(0, count),
+    bytes: shard.bytes.subarray(0, count),
+    rowStart: shard.rowStart.subarray(0, count + 1),
+    turn: shard.turn.subarray(0, rows),
+    byteStart: shard.byteStart.subarray(0, rows),
+    byteEnd: shard.byteEnd.subarray(0, rows),
+    lead: shard.lead.subarray(0, rows),
+    token: shard.token.subarray(0, rows),
+    labelLogp: shard.labelLogp.subarray(0, rows),
+    topId: shard.topId.subarray(0, rows * topK),
+    topLogp: shard.topLogp.subarray(0, rows * topK),
+  };
+}
+
+/** Copies the probabilities of a shard's first conversations; how many there are, 0 where they are others. */
+function takeOver(shard: DistributionsShard, begun: DistributionsShard): number {
+  const count = begun.conversation.length;
+  const same =
+    count <= shard.conversation.length &&
+    begun.conversation.every((index, n) => index === shard.conversation[n]) &&
+    begun.rowStart.every((start, n) => start === shard.rowStart[n]);
+  if (!same) return 0;
+  shard.labelLogp.set(begun.labelLogp);
+  shard.topId.set(begun.topId);
+  shard.topLogp.set(begun.topLogp);
+  return count;
 }
 
 /** The shard without its probabilities. */

@@ -124,6 +124,44 @@ describe("collecting distributions", () => {
     expect(third.calls).toEqual([]);
   });
 
+  test("interrupted within a shard, continues where it was, also after a kill, with the same bytes", async () => {
+    // Some 6,000 tokens each, and 32,768 go to the engine at once.
+    const answer = "A long answer has many words. ".repeat(600);
+    const long = Array.from({ length: 14 }, (_, n): Conversation => {
+      const turns = [
+        { role: "user" as const, content: `Question ${n}` },
+        { role: "assistant" as const, content: answer },
+      ];
+      return { id: conversationId(turns), turns };
+    });
+    const changes = { conversations: long, maxLength: 100_000, shardConversations: 14 };
+    const whole = fakeEngine(VOCABULARY);
+    await collectDistributions(options("one-go", changes), { engine: whole, reporter: silent });
+    expect(whole.calls.length).toBeGreaterThan(2);
+
+    const interrupt = new AbortController();
+    const first = fakeEngine(VOCABULARY, (rows) => {
+      interrupt.abort();
+      return rows;
+    });
+    const context = { engine: first, reporter: silent, signal: interrupt.signal };
+    await expect(collectDistributions(options("parts", changes), context)).rejects.toMatchObject({ exitCode: 130 });
+    expect(first.calls).toEqual(whole.calls.slice(0, 1));
+    expect(await readdir(join(root, "parts"))).toContain("shard-00000.safetensors.unfinished");
+
+    let calls = 0;
+    const killed = fakeEngine(VOCABULARY, (rows) => {
+      if (++calls === 2) throw new Error("killed");
+      return rows;
+    });
+    const again = collectDistributions(options("parts", changes), { engine: killed, reporter: silent });
+    await expect(again).rejects.toThrow("killed");
+    const last = fakeEngine(VOCABULARY);
+    await collectDistributions(options("parts", changes), { engine: last, reporter: silent });
+    expect(last.calls).toEqual(whole.calls.slice(2));
+    expect(await filesOf(join(root, "parts"))).toEqual(await filesOf(join(root, "one-go")));
+  });
+
   test("leaves out what the template refuses, counts it and says why", async () => {
     const model = await refusingModel("no-system", "m.role == 'system'");
     const events: ReporterEvent[] = [];
