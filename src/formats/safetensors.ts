@@ -62,8 +62,8 @@ export async function withTensorFile(
         const count = await readFully(handle, bytes, info.offset + begin);
         if (count < bytes.byteLength) {
           const where = `${info.file}: ${JSON.stringify(info.name)}`;
-          const end = info.offset + begin + count;
-          throw inputError(where, `the file ends at byte ${end}; it was cut after it was opened`);
+          const end = info.offset + begin + bytes.byteLength;
+          throw inputError(where, `the file ends before byte ${end}; it was cut after it was opened`);
         }
       });
     } finally {

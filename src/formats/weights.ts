@@ -46,11 +46,14 @@ export async function openWeights(folder: string): Promise<Weights> {
     return weights(folder, [path], (await readSafetensorsHeader(path)).tensors);
   }
   if (index) return openSharded(folder);
-  const pickle = names.find((name) => /^pytorch_model.*\.bin(\.index\.json)?$/.test(name));
+  const pickle = names.find((name) =>
+    /^(pytorch_model|model|consolidated).*\.(bin|pth?|ckpt)(\.index\.json)?$/.test(name),
+  );
   if (pickle !== undefined) {
     throw inputError(
       join(folder, pickle),
-      "pickled weights can run code when loaded and are never opened; convert them to safetensors",
+      "pickled weights can run code when loaded and are never opened; convert them to safetensors " +
+        "(save_pretrained of transformers writes it)",
     );
   }
   throw inputError(folder, `expected ${SINGLE} or ${INDEX}, found neither`);

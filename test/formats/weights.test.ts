@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { float16ToFloat32 } from "#src/formats/float.js";
 import { writeSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
 
@@ -67,11 +68,57 @@ test("16-bit weights are widened exactly", async () => {
   await expect(weights.float32("absent")).rejects.toThrow(`${folder}: the tensor "absent" is missing`);
 });
 
+/** Bit by bit, and faster than comparing elements. */
+function expectSame(a: Float32Array, b: Float32Array): void {
+  const bytes = (values: Float32Array) => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  expect(bytes(a).equals(bytes(b))).toBe(true);
+}
+
+test("a part of a tensor is read into given memory, in pieces or row by row", async () => {
+  // More than the 4 MB that are widened at a time.
+  const count = 3 * 2 ** 20 + 5;
+  const patterns = Uint16Array.from({ length: count }, (_, i) => 0x3c00 + (i % 1000));
+  const values = Float64Array.from(patterns, (_, i) => i);
+  const matrix = Uint16Array.of(0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0);
+  await writeSafetensors(join(folder, "model.safetensors"), [
+    ["half", { dtype: "F16", shape: [count], data: patterns }],
+    ["single", { dtype: "F32", shape: [count], data: Float32Array.from(values) }],
+    ["double", { dtype: "F64", shape: [count], data: values }],
+    ["matrix", { dtype: "BF16", shape: [3, 2], data: matrix }],
+  ]);
+  const weights = await openWeights(folder);
+  const memory = new Float32Array(count + 2).fill(-1);
+  const into = memory.subarray(1, count + 1);
+  await weights.read("half", into);
+  expectSame(into, float16ToFloat32(patterns));
+  for (const name of ["single", "double"]) {
+    await weights.read(name, into);
+    expectSame(into, Float32Array.from(values));
+    await weights.read(name, into.subarray(0, 3), count - 3);
+    expect([...into.subarray(0, 4)]).toEqual([count - 3, count - 2, count - 1, 3]);
+  }
+  expect([memory[0], memory.at(-1)]).toEqual([-1, -1]);
+  const rows = new Float32Array(8);
+  await weights.readRows("matrix", [2, 0, 2, 1], rows);
+  expect([...rows]).toEqual([5, 6, 1, 2, 5, 6, 3, 4]);
+  await truncate(join(folder, "model.safetensors"), 1000);
+  await expect(weights.read("half", into)).rejects.toThrow(
+    /"half": the file ends before byte \d+; it was cut after it was opened/,
+  );
+});
+
 test("pickled weights are refused with advice and never opened", async () => {
   await writeFile(join(folder, "pytorch_model.bin"), "cos\nsystem\n");
-  expect(await refusal()).toBe(
-    "FOLDER/pytorch_model.bin: pickled weights can run code when loaded and are never opened; convert them to safetensors",
-  );
+  const problem =
+    "pickled weights can run code when loaded and are never opened; " +
+    "convert them to safetensors (save_pretrained of transformers writes it)";
+  expect(await refusal()).toBe(`FOLDER/pytorch_model.bin: ${problem}`);
+  for (const name of ["pytorch_model-00001-of-00002.bin", "consolidated.00.pth", "model.pt", "model.ckpt"]) {
+    await rm(folder, { recursive: true });
+    await mkdir(folder);
+    await writeFile(join(folder, name), "cos\nsystem\n");
+    expect(await refusal()).toBe(`FOLDER/${name}: ${problem}`);
+  }
 });
 
 test("a folder without weights, or none at all, is refused", async () => {

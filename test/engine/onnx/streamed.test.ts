@@ -1,9 +1,9 @@
 import { readdirSync } from "node:fs";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Engine, RowBatch, Sequence } from "#src/engine/engine.js";
+import { ADAMW, type Engine, type RowBatch, type Sequence } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { loadModel } from "#src/engine/onnx/loaded-model.js";
 import { createNativeGate } from "#src/engine/onnx/native-gate.js";
@@ -128,6 +128,43 @@ describe("a stream of weights", () => {
     const all = await loadModel(goldenFolder("llama"), runtime, 4 * loaded.model.parameters);
     expect(all.streamed).toBeNull();
     expect(all.weights).toEqual(loaded.weights);
+  });
+});
+
+describe("a model that will not fit", () => {
+  /** 550 GB in single precision; its file is a header and a hole. */
+  async function vast(): Promise<string> {
+    const path = join(folder, "vast");
+    await mkdir(path, { recursive: true });
+    const config = JSON.parse(await readFile(join(goldenFolder("llama"), "config.json"), "utf8"));
+    const vocabulary = 2 ** 31;
+    Object.assign(config, { vocab_size: vocabulary, tie_word_embeddings: true });
+    await writeFile(join(path, "config.json"), JSON.stringify(config));
+    const header: Record<string, unknown> = {};
+    let end = 0;
+    for (const { name, shape } of (await openModel(path)).shapes) {
+      const begin = end;
+      end += shape.reduce((product, extent) => product * extent, 2);
+      header[name] = { dtype: "BF16", shape, data_offsets: [begin, end] };
+    }
+    const json = Buffer.from(JSON.stringify(header));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(json.length));
+    const file = join(path, "model.safetensors");
+    await writeFile(file, Buffer.concat([length, json]));
+    await truncate(file, 8 + json.length + end);
+    return path;
+  }
+
+  test("is refused with what it needs before it is loaded, for all but teacher passes", async () => {
+    const path = await vast();
+    const message =
+      /vast: holding its weights in single precision needs \d+\.\d GB of memory, and \d+\.\d GB are available;/;
+    await expect(resident.train(path, ADAMW)).rejects.toThrow(message);
+    const model = await resident.open(path);
+    const options = { maxTokens: 1, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "" };
+    await expect(model.generate([Int32Array.of(1)], options)).rejects.toThrow(message);
+    await model.dispose();
   });
 });
 
