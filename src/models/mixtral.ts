@@ -3,11 +3,13 @@
  * position. The loss that balances the experts' load (`router_aux_loss_coef`, where `output_router_logits` is set) is
  * a term its authors trained with; fusion trains with its own loss, which has no such term, router included.
  */
-import type { Architecture, ModelConfig, Network } from "./architecture.ts";
-import { norm, selfAttention } from "./blocks.ts";
+import type { Architecture } from "./architecture.ts";
+import { type GatedLayerNames, selfAttention } from "./blocks.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { expertLayer } from "./expert-layer.ts";
+import { uniformWindows } from "./layer-windows.ts";
+import { llamaAttention, preNormDecoder } from "./pre-norm-decoder.ts";
 
 /** What the published code assumes where the config is silent. */
 const DEFAULT_KEY_VALUE_HEADS = 8;
@@ -28,18 +30,28 @@ export const mixtral: Architecture = {
       rotaryBase: 1_000_000,
       normEpsilon: 1e-5,
     });
-    const window = fields.value("sliding_window") === undefined ? null : fields.count("sliding_window");
-    return mixtralDecoder(config, { window, ...readExperts(fields) });
+    const windows = uniformWindows(fields, config.layers, fields.countOrNull("sliding_window", null));
+    const experts = readExperts(fields);
+    return preNormDecoder(config, {
+      attention: (scope, { layer, prefix, x, residual }) => {
+        const options = { names: llamaAttention(prefix), inputBias: false, outputBias: false, window: windows[layer]! };
+        return selfAttention(scope, x, config, options, residual);
+      },
+      feedForward: (scope, { prefix, x, residual }) => {
+        const names = (expert: number): GatedLayerNames => expertNames(prefix, expert);
+        return expertLayer(scope, x, config, { ...experts, router: `${prefix}block_sparse_moe.gate`, names }, residual);
+      },
+    });
   },
 };
 
-interface MixtralOptions {
-  readonly window: number | null;
+interface Experts {
   readonly experts: number;
+  /** How many of them a position takes. */
   readonly chosen: number;
 }
 
-function readExperts(fields: ConfigFields): Pick<MixtralOptions, "experts" | "chosen"> {
+function readExperts(fields: ConfigFields): Experts {
   const experts = fields.count("num_local_experts", DEFAULT_EXPERTS);
   const chosen = fields.count("num_experts_per_tok", DEFAULT_CHOSEN);
   if (chosen > experts) {
@@ -48,42 +60,8 @@ function readExperts(fields: ConfigFields): Pick<MixtralOptions, "experts" | "ch
   return { experts, chosen };
 }
 
-function mixtralDecoder(config: ModelConfig, { window, experts, chosen }: MixtralOptions): Network {
-  const embedding = "model.embed_tokens.weight";
-  const layerPrefix = (layer: number): string => `model.layers.${layer}.`;
-  return {
-    config,
-    embedding,
-    head: config.tied ? embedding : "lm_head.weight",
-    layerPrefix,
-    enter: (_, embedded) => embedded,
-    layer: (scope, index, x) => {
-      const prefix = layerPrefix(index);
-      const attention = {
-        names: {
-          query: `${prefix}self_attn.q_proj`,
-          key: `${prefix}self_attn.k_proj`,
-          value: `${prefix}self_attn.v_proj`,
-          output: `${prefix}self_attn.o_proj`,
-        },
-        inputBias: false,
-        outputBias: false,
-        window,
-      };
-      const feedForward = {
-        experts,
-        chosen,
-        router: `${prefix}block_sparse_moe.gate`,
-        names: (expert: number) => {
-          const module = `${prefix}block_sparse_moe.experts.${expert}`;
-          return { gate: `${module}.w1`, up: `${module}.w3`, down: `${module}.w2` };
-        },
-      };
-      const before = norm(scope, x, `${prefix}input_layernorm`, config.normEpsilon);
-      const attended = selfAttention(scope, before, config, attention, x);
-      const normalised = norm(scope, attended, `${prefix}post_attention_layernorm`, config.normEpsilon);
-      return expertLayer(scope, normalised, config, feedForward, attended);
-    },
-    leave: (scope, x) => norm(scope, x, "model.norm", config.normEpsilon),
-  };
+/** Names of the gated layer that an expert is. */
+function expertNames(prefix: string, expert: number): GatedLayerNames {
+  const module = `${prefix}block_sparse_moe.experts.${expert}`;
+  return { gate: `${module}.w1`, up: `${module}.w3`, down: `${module}.w2` };
 }
