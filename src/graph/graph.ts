@@ -30,8 +30,11 @@ export interface Emitter {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     domain?: string,
   ): void;
-  /** A fresh name for a value between two nodes of one lowering. */
-  temporary(): string;
+  /**
+   * A fresh name for a value between two nodes of one lowering. What it takes in memory follows from `shape`, which is
+   * that of the lowering's first output where it is not given.
+   */
+  temporary(shape?: readonly number[]): string;
   /** The name of a constant; equal ones are stored once. */
   constant(values: ArrayLike<number>, shape: readonly number[], dtype: Dtype): string;
 }

@@ -33,7 +33,7 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
   const nodes: OnnxNode[] = [];
   const constants = new Map<string, OnnxInitializer>();
   const extents = new Map<string, Extent>();
-  /** What temporaries of the node in hand are taken to be: as its result. */
+  /** What temporaries of the node in hand are taken to be, where it does not say: as its result. */
   let current: Extent = { shape: [], type: float };
   let temporaries = 0;
   const emit: Emitter = {
@@ -47,9 +47,9 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
         ...(domain === undefined ? {} : { domain }),
       });
     },
-    temporary: () => {
+    temporary: (shape = current.shape) => {
       const temporary = `t${temporaries++}`;
-      extents.set(temporary, current);
+      extents.set(temporary, { shape, type: current.type });
       return temporary;
     },
     constant: (values, shape, dtype) => {

@@ -28,16 +28,18 @@ export function groupedLinear(x: Value, sizes: Value, weights: readonly Value[])
 
 /** `x_g W_g`, or `x_g W_g^T`, of every group, one below the other. */
 function groupedProduct(x: Value, sizes: Value, weights: readonly Value[], transposed: boolean): Value {
+  const [count, inner] = x.shape as [number, number];
   const width = weights[0]!.shape[transposed ? 0 : 1]!;
+  const part = partRows(count, weights.length);
   const attributes = { transB: { int: +transposed } };
   return addNode(
     x.graph,
     [x, sizes, ...weights],
-    [{ shape: [x.shape[0]!, width], dtype: x.dtype }],
+    [{ shape: [count, width], dtype: x.dtype }],
     (emit, [rows, groups, ...names], outputs) => {
-      const products = split(emit, rows!, groups!, names.length).map((part, group) => {
-        const product = emit.temporary();
-        emit.node("Gemm", [part, names[group]!], [product], attributes);
+      const products = split(emit, rows!, groups!, names.length, [part, inner]).map((ofGroup, group) => {
+        const product = emit.temporary([part, width]);
+        emit.node("Gemm", [ofGroup, names[group]!], [product], attributes);
         return product;
       });
       emit.node("Concat", products, outputs, { axis: { int: 0 } });
@@ -48,14 +50,15 @@ function groupedProduct(x: Value, sizes: Value, weights: readonly Value[], trans
 /** `dy_g^T x_g` [out, in] of every group. */
 function weightGradients(dy: Value, x: Value, sizes: Value): Value[] {
   const count = sizes.shape[0]!;
-  const shape = [dy.shape[1]!, x.shape[1]!];
+  const shape = [dy.shape[1]!, x.shape[1]!] as const;
+  const part = partRows(x.shape[0]!, count);
   return addNode(
     x.graph,
     [dy, x, sizes],
     Array.from({ length: count }, () => ({ shape, dtype: x.dtype })),
     (emit, [left, right, groups], outputs) => {
-      const lefts = split(emit, left!, groups!, count);
-      const rights = split(emit, right!, groups!, count);
+      const lefts = split(emit, left!, groups!, count, [part, shape[0]]);
+      const rights = split(emit, right!, groups!, count, [part, shape[1]]);
       outputs.forEach((name, group) => {
         emit.node("Gemm", [lefts[group]!, rights[group]!], [name], { transA: { int: 1 } });
       });
@@ -63,9 +66,14 @@ function weightGradients(dy: Value, x: Value, sizes: Value): Value[] {
   );
 }
 
+/** Rows that a group has on average: what its part of memory is reckoned by. */
+function partRows(rows: number, groups: number): number {
+  return Math.ceil(rows / groups);
+}
+
 /** Names of the rows of every group. */
-function split(emit: Emitter, rows: string, sizes: string, count: number): string[] {
-  const parts = Array.from({ length: count }, () => emit.temporary());
+function split(emit: Emitter, rows: string, sizes: string, count: number, shape: readonly number[]): string[] {
+  const parts = Array.from({ length: count }, () => emit.temporary(shape));
   emit.node("Split", [rows, sizes], parts, { axis: { int: 0 } });
   return parts;
 }
