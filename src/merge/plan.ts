@@ -28,6 +28,8 @@ export interface MergeInput {
 export interface StoredTensor extends TensorInfo {
   readonly input: string;
   readonly mergeDtype: MergeDtype;
+  /** Of a part of the rows: which row of the stored tensor comes first. */
+  readonly firstRow?: number;
 }
 
 export interface TensorPlan {

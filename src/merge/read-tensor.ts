@@ -157,6 +157,7 @@ function notFinite(tensor: StoredTensor, index: number, cast: MergeDtype | undef
     place.unshift(rest % extent);
     rest = Math.floor(rest / extent);
   }
+  if (tensor.firstRow !== undefined) place[0] = place[0]! + tensor.firstRow;
   const found = cast === undefined ? "NaN or infinity" : `a value too large for ${cast}`;
   return inputError(
     `${tensor.file}: ${JSON.stringify(tensor.name)}`,

@@ -84,6 +84,7 @@ function cutRows<T extends TensorInfo>(tensor: T, start: number, end: number): T
   const rowBytes = tensor.byteLength / rows!;
   return {
     ...tensor,
+    firstRow: start,
     shape: [end - start, ...width],
     offset: tensor.offset + start * rowBytes,
     byteLength: (end - start) * rowBytes,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bfloat16ToFloat32, float32ToBfloat16 } from "#src/formats/float.js";
-import { readSafetensors } from "#src/formats/safetensors.js";
+import { readSafetensors, writeSafetensors } from "#src/formats/safetensors.js";
 import type { MergeConfig } from "#src/merge/config.js";
 import { mergeModels } from "#src/merge/merge.js";
 import { checkWeights, openModel } from "#src/models/index.js";
@@ -104,6 +104,17 @@ describe("refused by name", () => {
 
   test("different padding where mergekit is repeated, which refuses it", async () => {
     expect(await refusal(linear(["padded", "rows-432"], "padded"), true)).toContain(shapes);
+  });
+
+  test("a NaN in the padding that is kept, with its place in the file", async () => {
+    const path = join(folder, "damaged/model.safetensors");
+    await withRows(join(folder, "damaged"), 432);
+    const tensors = new Map((await readSafetensors(path)).tensors);
+    (tensors.get("lm_head.weight")!.data as Float32Array)[430 * HIDDEN + 5] = Number.NaN;
+    await writeSafetensors(path, tensors);
+    expect(await refusal(linear(["padded", "damaged"], "damaged"))).toBe(
+      'damaged/model.safetensors: "lm_head.weight": expected finite weights, found NaN or infinity at [430, 5]',
+    );
   });
 
   test("a head without rows for all tokens", async () => {
