@@ -8,7 +8,7 @@
 const WORD = 32;
 
 export interface EditDistance {
-  /** The string that `to` measures from; at once all strings when it has up to 32 bytes. */
+  /** The string that `to` measures from; it is not copied. */
   from(pattern: Uint8Array): void;
   /** Distance to bytes `begin .. end-1` of `text`, or any number above `limit` where the distance is above it. */
   to(text: Uint8Array, begin: number, end: number, limit: number): number;
@@ -17,11 +17,11 @@ export interface EditDistance {
 export function createEditDistance(): EditDistance {
   /** [256] for each byte the places where the pattern has it. */
   const places = new Int32Array(256);
-  let pattern = new Uint8Array(0);
+  let pattern: Uint8Array = new Uint8Array(0);
   return {
     from: (bytes) => {
       for (const byte of pattern) places[byte] = 0;
-      pattern = bytes.slice();
+      pattern = bytes;
       if (pattern.length > WORD) return;
       for (let i = 0; i < pattern.length; i++) places[pattern[i]!]! |= 1 << i;
     },

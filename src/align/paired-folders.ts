@@ -5,7 +5,7 @@
  */
 import { readDistributions, type ShardOfFolder } from "../distributions/read-folder.ts";
 import { inputError } from "../errors.ts";
-import { endOfTurnRows, type RowSpans } from "./sequence.ts";
+import { type RowSpans, rowSpans } from "./sequence.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** A shard with the roles of its rows. */
@@ -55,8 +55,7 @@ export async function* pairedShards(
 }
 
 function side(loaded: ShardOfFolder, vocabulary: Vocabulary): Side {
-  const { turn, byteStart, byteEnd } = loaded.shard;
-  return { ...loaded, spans: { turn, byteStart, byteEnd, endOfTurn: endOfTurnRows(loaded.shard, vocabulary.special) } };
+  return { ...loaded, spans: rowSpans(loaded.shard, vocabulary) };
 }
 
 export function part(side: Side, index: number): Part {

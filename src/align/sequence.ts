@@ -1,10 +1,14 @@
 /**
  * What a sequence alignment is: for each row of the pivot the row of the source that predicts the same place, or none.
- * It sees where tokens lie in the response, and which rows end a turn.
+ * It sees where tokens lie in the response, what they spell, and which rows end a turn.
  */
 import type { DistributionsShard } from "../distributions/shard.ts";
+import type { Vocabulary } from "./vocabulary.ts";
 
-/** Where the rows of one model lie. R rows, grouped by conversation; turns and starts never descend within one. */
+/**
+ * Where the rows of one model lie and what their labels spell. R rows, grouped by conversation; turns and starts never
+ * descend within one.
+ */
 export interface RowSpans {
   /** [R] index of the turn. */
   readonly turn: Uint16Array;
@@ -13,6 +17,10 @@ export interface RowSpans {
   readonly byteEnd: Int32Array;
   /** [R] 1 for end-of-turn rows, each the last row of its turn. */
   readonly endOfTurn: Uint8Array;
+  /** [R] the label token. */
+  readonly token: Uint16Array | Uint32Array;
+  /** The own bytes of a token, whatever of them its span takes; empty for one that has none. Not to be written to. */
+  bytes(token: number): Uint8Array;
 }
 
 export interface SequenceAlignment {
@@ -36,8 +44,17 @@ export interface SequenceAlignment {
   ): number;
 }
 
+/** The rows of a shard, with their roles and the bytes of the shard's vocabulary. */
+export function rowSpans(
+  shard: DistributionsShard,
+  { special, bytes }: Pick<Vocabulary, "special" | "bytes">,
+): RowSpans {
+  const { turn, byteStart, byteEnd, token } = shard;
+  return { turn, byteStart, byteEnd, endOfTurn: endOfTurnRows(shard, special), token, bytes };
+}
+
 /** [R] 1 for the end-of-turn rows of a shard: the last row of a turn, where its label is special and takes no bytes. */
-export function endOfTurnRows(shard: DistributionsShard, special: Uint8Array): Uint8Array {
+function endOfTurnRows(shard: DistributionsShard, special: Uint8Array): Uint8Array {
   const { rowStart, turn, byteStart, byteEnd, token } = shard;
   const result = new Uint8Array(token.length);
   for (let n = 0; n < shard.conversation.length; n++) {

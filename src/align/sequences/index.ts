@@ -2,8 +2,9 @@
 import { inputError, suggestion } from "../../errors.ts";
 import type { SequenceAlignment } from "../sequence.ts";
 import { bytes } from "./bytes.ts";
+import { dynamicProgramming } from "./dynamic-programming.ts";
 
-export const SEQUENCES: readonly SequenceAlignment[] = [bytes];
+export const SEQUENCES: readonly SequenceAlignment[] = [bytes, dynamicProgramming];
 
 export function findSequence(name: string): SequenceAlignment {
   const found = SEQUENCES.find((sequence) => sequence.name === name);

@@ -13,6 +13,8 @@ function spans(rows: readonly Row[]): RowSpans {
     byteStart: Int32Array.from(rows, ([, start]) => start),
     byteEnd: Int32Array.from(rows, ([, start, end]) => (end === "end" ? start : end)),
     endOfTurn: Uint8Array.from(rows, ([, , end]) => (end === "end" ? 1 : 0)),
+    token: new Uint16Array(rows.length),
+    bytes: () => new Uint8Array(0),
   };
 }
 
@@ -193,5 +195,7 @@ describe("byte alignment", () => {
 test("an unknown sequence alignment is refused with a suggestion", () => {
   expect(findSequence("bytes").name).toBe("bytes");
   expect(() => findSequence("bites")).toThrow('align: unknown sequence alignment "bites"; did you mean "bytes"?');
-  expect(() => findSequence("dtw-alignment")).toThrow('unknown sequence alignment "dtw-alignment"; expected bytes');
+  expect(() => findSequence("dtw-alignment")).toThrow(
+    'unknown sequence alignment "dtw-alignment"; expected bytes, dynamic-programming',
+  );
 });
