@@ -13,9 +13,11 @@ export function checkPublishedClass(fields: ConfigFields, type: string): void {
   }
   const code = fields.section("auto_map");
   const own = code?.value("AutoModelForCausalLM");
-  // `module.Class`, or `repository--module.Class`.
-  if (own !== undefined && !isCausalModel(String(own).replace(/^.*\./, ""), type)) {
-    code!.refuse("AutoModelForCausalLM", `the model's own code, ${describe(own)}, is not ${type}, and is never run`);
+  if (own !== undefined && !isPublishedCode(own, type)) {
+    code!.refuse(
+      "AutoModelForCausalLM",
+      `the model's own code, ${describe(own)}, is not that of ${type}, and is never run`,
+    );
   }
   for (const name of ["quantization_config", "compression_config"]) {
     if (fields.value(name) === undefined) continue;
@@ -26,5 +28,14 @@ export function checkPublishedClass(fields: ConfigFields, type: string): void {
 
 /** By the rule that names the classes: MistralForCausalLM for mistral. */
 function isCausalModel(name: unknown, type: string): boolean {
-  return typeof name === "string" && name.toLowerCase() === `${type.toLowerCase()}forcausallm`;
+  return typeof name === "string" && name.toLowerCase() === `${type}forcausallm`;
+}
+
+/**
+ * A copy of the published code, as InternLM2 and Phi-3 carry it: `modeling_phi3.Phi3ForCausalLM`, perhaps after
+ * `repository--`. Other models keep the class's name in a module called otherwise.
+ */
+function isPublishedCode(reference: unknown, type: string): boolean {
+  const [module, name, ...rest] = String(reference).replace(/^.*--/, "").split(".");
+  return module === `modeling_${type}` && isCausalModel(name, type) && rest.length === 0;
 }

@@ -56,7 +56,8 @@ function readBase(fields: ConfigFields, section: ConfigFields | undefined, fallb
   if (section === undefined || section.value("rope_theta") === undefined)
     return fields.positive("rope_theta", fallback);
   const base = section.positive("rope_theta");
-  fields.only("rope_theta", [base]);
+  const outside = fields.value("rope_theta") ?? base;
+  if (outside !== base) fields.refuse("rope_theta", `is ${describe(outside)} here and ${base} among the rotary fields`);
   return base;
 }
 

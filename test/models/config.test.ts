@@ -94,8 +94,13 @@ describe("a config of another class, of code of its own or of quantised weights 
     ],
     [
       { ...LLAMA, auto_map: { AutoModelForCausalLM: "modeling_deci.DeciLMForCausalLM" } },
-      'auto_map: AutoModelForCausalLM: the model\'s own code, "modeling_deci.DeciLMForCausalLM", is not llama, and is ' +
-        "never run",
+      'auto_map: AutoModelForCausalLM: the model\'s own code, "modeling_deci.DeciLMForCausalLM", is not that of llama, ' +
+        "and is never run",
+    ],
+    [
+      { ...QWEN3, auto_map: { AutoModelForCausalLM: "modeling_qwen3_masked.Qwen3ForCausalLM" } },
+      'auto_map: AutoModelForCausalLM: the model\'s own code, "modeling_qwen3_masked.Qwen3ForCausalLM", is not that of ' +
+        "qwen3, and is never run",
     ],
     [{ ...LLAMA, auto_map: "modeling.py" }, 'auto_map: expected an object or null, found "modeling.py"'],
     [

@@ -4,7 +4,17 @@ import { resolve } from "node:path";
 import type { Sequence, TrainSequence } from "#src/engine/engine.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 
-export const GOLDEN_MODELS = ["llama", "mistral", "mixtral", "qwen2"] as const;
+export const GOLDEN_MODELS = [
+  "gemma2",
+  "internlm2",
+  "llama",
+  "llama3",
+  "mistral",
+  "mixtral",
+  "phi3",
+  "qwen2",
+  "qwen3",
+] as const;
 
 export const pipeline: string = resolve(import.meta.dirname, "../../golden/pipeline");
 

@@ -1,0 +1,215 @@
+/**
+ * The configs of published checkpoints, by the fields that say how large a model is or that could be misread, and the
+ * numbers of parameters their authors' files hold.
+ */
+import { describe, expect, test } from "vitest";
+import { layerProgram } from "#src/engine/onnx/programs/layer.js";
+import { modelFromConfig } from "#src/models/index.js";
+
+/** Sizes in the order in which they are given below. */
+const sizes = (
+  hidden_size: number,
+  intermediate_size: number,
+  num_attention_heads: number,
+  num_key_value_heads: number,
+  num_hidden_layers: number,
+  vocab_size: number,
+) => ({
+  hidden_size,
+  intermediate_size,
+  num_attention_heads,
+  num_key_value_heads,
+  num_hidden_layers,
+  vocab_size,
+});
+
+const mistral = {
+  architectures: ["MistralForCausalLM"],
+  model_type: "mistral",
+  hidden_act: "silu",
+  sliding_window: 4096,
+};
+const llama = { architectures: ["LlamaForCausalLM"], model_type: "llama", hidden_act: "silu", pretraining_tp: 1 };
+const qwen2 = {
+  architectures: ["Qwen2ForCausalLM"],
+  model_type: "qwen2",
+  hidden_act: "silu",
+  use_sliding_window: false,
+};
+const stretched = {
+  rope_type: "llama3",
+  factor: 8,
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+};
+
+const PUBLISHED: Readonly<Record<string, readonly [parameters: number, config: Readonly<Record<string, unknown>>]>> = {
+  "Mistral-7B-v0.1": [7_241_732_096, { ...mistral, ...sizes(4096, 14_336, 32, 8, 32, 32_000) }],
+  "OpenChat-3.5-0106": [
+    7_241_748_480,
+    { ...mistral, ...sizes(4096, 14_336, 32, 8, 32, 32_002), max_position_embeddings: 8192, rope_theta: 10_000 },
+  ],
+  "Starling-LM-7B-alpha": [
+    7_241_748_480,
+    {
+      ...mistral,
+      ...sizes(4096, 14_336, 32, 8, 32, 32_002),
+      max_position_embeddings: 8192,
+      tie_word_embeddings: false,
+    },
+  ],
+  "Nous-Hermes-2-SOLAR-10.7B": [
+    10_731_540_480,
+    { ...llama, ...sizes(4096, 14_336, 32, 8, 48, 32_002), attention_bias: false, rope_scaling: null },
+  ],
+  "InternLM2-Chat-20B": [
+    19_861_149_696,
+    {
+      architectures: ["InternLM2ForCausalLM"],
+      model_type: "internlm2",
+      auto_map: {
+        AutoConfig: "configuration_internlm2.InternLM2Config",
+        AutoModel: "modeling_internlm2.InternLM2ForCausalLM",
+        AutoModelForCausalLM: "modeling_internlm2.InternLM2ForCausalLM",
+      },
+      attn_implementation: "eager",
+      bias: false,
+      ...sizes(6144, 16_384, 48, 8, 48, 92_544),
+      max_position_embeddings: 32_768,
+      rope_scaling: { factor: 3, type: "dynamic" },
+      rope_theta: 1_000_000,
+    },
+  ],
+  "Qwen1.5-72B-Chat": [
+    72_287_920_128,
+    { ...qwen2, ...sizes(8192, 24_576, 64, 64, 80, 152_064), sliding_window: 4096, max_window_layers: 70 },
+  ],
+  "Llama-2-7B": [6_738_415_616, { ...llama, ...sizes(4096, 11_008, 32, 32, 32, 32_000), rope_scaling: null }],
+  "Llama-3.1-8B": [
+    8_030_261_248,
+    { ...llama, ...sizes(4096, 14_336, 32, 8, 32, 128_256), rope_theta: 500_000, rope_scaling: stretched },
+  ],
+  "Llama-3.2-1B": [
+    1_235_814_400,
+    {
+      ...llama,
+      ...sizes(2048, 8192, 32, 8, 16, 128_256),
+      head_dim: 64,
+      tie_word_embeddings: true,
+      rope_theta: 500_000,
+      rope_scaling: { ...stretched, factor: 32 },
+    },
+  ],
+  "TinyLlama-1.1B": [1_100_048_384, { ...llama, ...sizes(2048, 5632, 32, 4, 22, 32_000) }],
+  "SmolLM2-135M": [
+    134_515_008,
+    {
+      ...llama,
+      ...sizes(576, 1536, 9, 3, 30, 49_152),
+      is_llama_config: true,
+      rope_interleaved: false,
+      rope_theta: 100_000,
+      tie_word_embeddings: true,
+    },
+  ],
+  "Yi-34B": [34_388_917_248, { ...llama, ...sizes(7168, 20_480, 56, 8, 60, 64_000), rope_theta: 5_000_000 }],
+  "Qwen2.5-0.5B": [
+    494_032_768,
+    {
+      ...qwen2,
+      ...sizes(896, 4864, 14, 2, 24, 151_936),
+      max_window_layers: 24,
+      sliding_window: 32_768,
+      tie_word_embeddings: true,
+      use_mrope: false,
+    },
+  ],
+  "Qwen3-0.6B": [
+    596_049_920,
+    {
+      architectures: ["Qwen3ForCausalLM"],
+      model_type: "qwen3",
+      attention_bias: false,
+      ...sizes(1024, 3072, 16, 8, 28, 151_936),
+      head_dim: 128,
+      max_window_layers: 28,
+      rope_theta: 1_000_000,
+      sliding_window: null,
+      tie_word_embeddings: true,
+      use_sliding_window: false,
+    },
+  ],
+  "gemma-2-2b-it": [
+    2_614_341_888,
+    {
+      architectures: ["Gemma2ForCausalLM"],
+      model_type: "gemma2",
+      attention_bias: false,
+      attn_logit_softcapping: 50,
+      cache_implementation: "hybrid",
+      final_logit_softcapping: 30,
+      hidden_act: "gelu_pytorch_tanh",
+      hidden_activation: "gelu_pytorch_tanh",
+      ...sizes(2304, 9216, 8, 4, 26, 256_000),
+      head_dim: 256,
+      query_pre_attn_scalar: 256,
+      sliding_window: 4096,
+    },
+  ],
+  "Phi-3-mini-4k": [
+    3_821_079_552,
+    {
+      architectures: ["Phi3ForCausalLM"],
+      model_type: "phi3",
+      auto_map: {
+        AutoConfig: "configuration_phi3.Phi3Config",
+        AutoModelForCausalLM: "modeling_phi3.Phi3ForCausalLM",
+      },
+      embd_pdrop: 0,
+      resid_pdrop: 0,
+      ...sizes(3072, 8192, 32, 32, 32, 32_064),
+      max_position_embeddings: 4096,
+      original_max_position_embeddings: 4096,
+      rope_scaling: null,
+      sliding_window: 2047,
+    },
+  ],
+};
+
+const open = (name: string) => modelFromConfig("folder", "config.json", PUBLISHED[name]![1]);
+
+test.each(Object.entries(PUBLISHED))("%s has as many parameters as its authors' files", (name, [parameters]) => {
+  expect(open(name).parameters).toBe(parameters);
+});
+
+test("a model of 80 layers is read in a moment", () => {
+  open("Qwen1.5-72B-Chat");
+  const start = performance.now();
+  open("Qwen1.5-72B-Chat");
+  // It takes 10 to 16 ms on a quiet machine of 2024.
+  expect(performance.now() - start).toBeLessThan(500);
+});
+
+describe("layers of one kind are one program, once the prefix of their weights is left out", () => {
+  test.each([
+    ["OpenChat-3.5-0106", 1],
+    ["InternLM2-Chat-20B", 1],
+    ["Llama-3.2-1B", 1],
+    ["Qwen3-0.6B", 1],
+    ["Phi-3-mini-4k", 1],
+    ["gemma-2-2b-it", 2],
+  ])("%s: %i", (name, kinds) => {
+    const layers = Math.min(4, open(name).config.layers);
+    // Longer than Gemma's window, which its layers have by turns.
+    const model = modelFromConfig("folder", "config.json", { ...PUBLISHED[name]![1], sliding_window: windowOf(name) });
+    const programs = Array.from({ length: layers }, (_, index) => layerProgram(model, index, { batch: 1, length: 12 }));
+    expect(new Set(programs.map(({ onnx }) => Buffer.from(onnx).toString("base64"))).size).toBe(kinds);
+    for (const { inputs } of programs) expect(inputs.filter((input) => input.includes("layers."))).toEqual([]);
+  });
+});
+
+/** A window that is shorter than the sequence above, where the model has one at all. */
+function windowOf(name: string): number | null {
+  return PUBLISHED[name]![1].sliding_window === undefined || PUBLISHED[name]![1].sliding_window === null ? null : 8;
+}
