@@ -1,9 +1,11 @@
 /** The names that a recipe may use, from the lists of the folders that implement them, in the order of those lists. */
+import { SEQUENCES } from "../align/sequences/index.ts";
 import { STRATEGIES } from "../align/strategies/index.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { METHODS } from "../merge/methods/index.ts";
 
+export const SEQUENCE_NAMES: readonly string[] = SEQUENCES.map(({ name }) => name);
 export const STRATEGY_NAMES: readonly string[] = STRATEGIES.map(({ name }) => name);
 export const BENCHMARK_NAMES: readonly string[] = BENCHMARKS.map(({ name }) => name);
 export const FUNCTION_NAMES: readonly string[] = FUSION_FUNCTIONS.map(({ name }) => name);

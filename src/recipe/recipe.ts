@@ -32,7 +32,7 @@ export interface Recipe {
   };
   readonly distributions: RecipeFile["distributions"];
   readonly align: {
-    readonly sequence: "bytes";
+    readonly sequence: string;
     readonly vocabulary: string;
     readonly unshared: "label" | "pivot" | "skip";
     /** Already filled in: twice `top_k` by default. */

@@ -5,7 +5,7 @@
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
 import { z } from "zod";
-import { BENCHMARK_NAMES, FUNCTION_NAMES, METHOD_NAMES, STRATEGY_NAMES } from "./names.ts";
+import { BENCHMARK_NAMES, FUNCTION_NAMES, METHOD_NAMES, SEQUENCE_NAMES, STRATEGY_NAMES } from "./names.ts";
 
 /** A JavaScript number that counts something. */
 const count = (least: number): z.ZodInt => z.int().min(least);
@@ -75,9 +75,11 @@ const distributions = z
 const align = z
   .strictObject({
     sequence: z
-      .enum(["bytes"])
+      .enum(SEQUENCE_NAMES as [string, ...string[]])
       .default("bytes")
-      .describe("Which rows of two models belong together: those that start at the same byte. (name; default bytes)"),
+      .describe(
+        "Which rows of two models belong together: those that start at the same byte, or after tokens that the papers' warping pairs. (name; default bytes)",
+      ),
     vocabulary: z
       .enum(STRATEGY_NAMES as [string, ...string[]])
       .default("split")
@@ -246,7 +248,7 @@ export interface RecipeFile {
     held_out_path?: string | string[] | undefined;
   };
   distributions: { top_k: number; template: "native" | "pivot" };
-  align: { sequence: "bytes"; vocabulary: string; unshared: "label" | "pivot" | "skip"; width?: number | undefined };
+  align: { sequence: string; vocabulary: string; unshared: "label" | "pivot" | "skip"; width?: number | undefined };
   fuse: {
     function: string;
     level: "conversation" | "row";
