@@ -1,8 +1,4 @@
-/**
- * `fusechat chat`: a conversation with a model in the terminal. The whole conversation so far is rendered anew with the
- * model's template for each answer, so the model reads exactly what it was trained on.
- */
-import { createInterface } from "node:readline";
+/** `fusechat chat`: a conversation with a model in the terminal, the answers printed as they come. */
 import type { Turn } from "../data/conversation.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { EngineModel, GenerateOptions } from "../engine/engine.ts";
@@ -10,6 +6,8 @@ import { inputError } from "../errors.ts";
 import { readSpecialTokens } from "../tokenizer/special.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { integer, number } from "./option-values.ts";
+import { oneQuestion, questionsFrom } from "./questions.ts";
+import { type ChatAnswer, openTalk } from "./talk.ts";
 import type { Verb } from "./verb.ts";
 
 interface Options {
@@ -17,22 +15,13 @@ interface Options {
   readonly system?: string;
   readonly temperature: number;
   readonly topP: number;
+  readonly topK: number;
   readonly maxTokens: number;
   readonly seed: number;
 }
 
 /** Exit code after Ctrl-C (FORMATS). */
 const INTERRUPTED = 130;
-
-/** One question and what came of it. */
-export interface ChatAnswer {
-  readonly question: string;
-  readonly answer: string;
-  readonly prompt_tokens: number;
-  readonly answer_tokens: number;
-  /** False where the answer was cut at `--max-tokens`. */
-  readonly finished: boolean;
-}
 
 export const chatVerb: Verb = {
   name: "chat",
@@ -44,6 +33,7 @@ export const chatVerb: Verb = {
       .option("--system <text>", "system turn")
       .option("--temperature <t>", "0 is greedy", number({ min: 0 }), 0.7)
       .option("--top-p <share>", "keep the most probable tokens of this mass", number({ min: 0, max: 1 }), 0.95)
+      .option("--top-k <n>", "keep this many most probable tokens; 0 keeps all", integer({ min: 0 }), 0)
       .option("--max-tokens <n>", "longest answer", integer({ min: 1 }), 512)
       .option("--seed <n>", "of the sampling", integer(), 0);
   },
@@ -62,16 +52,17 @@ export const chatVerb: Verb = {
         if (!invocation.json) process.stdout.write(text);
       };
       const answers: ChatAnswer[] = [];
-      const interactive = options.prompt === undefined && process.stdin.isTTY === true && !invocation.json;
+      const onTerminal = process.stdin.isTTY === true && process.stderr.isTTY === true && !invocation.json;
       const questions =
-        options.prompt === undefined ? linesOf(process.stdin, interactive, invocation.signal) : [options.prompt];
-      for await (const question of questions) {
+        options.prompt === undefined
+          ? questionsFrom(process.stdin, onTerminal ? process.stderr : null, invocation.signal)
+          : oneQuestion(options.prompt, invocation.signal);
+      for await (const question of questions.lines) {
         if (question.trim() === "") continue;
-        answers.push(await talk.ask(question, write));
+        answers.push(await questions.answering((signal) => talk.ask(question, write, signal)));
         write("\n");
-        if (invocation.signal.aborted) break;
       }
-      if (invocation.signal.aborted) return INTERRUPTED;
+      if (questions.interrupted()) return INTERRUPTED;
       if (answers.length === 0) throw inputError("chat", "expected a question on the input or by --prompt, found none");
       invocation.document(options.prompt === undefined ? { model: folder, answers } : { model: folder, ...answers[0] });
     } finally {
@@ -82,41 +73,6 @@ export const chatVerb: Verb = {
   },
 };
 
-export interface Talk {
-  /** Answers with all turns so far as context; `write` gets the answer as it comes. */
-  ask(question: string, write: (text: string) => void): Promise<ChatAnswer>;
-}
-
-/** A conversation that grows by a question and an answer at a time. */
-export function openTalk(
-  model: Pick<EngineModel, "generate">,
-  tokeniser: Pick<ConversationTokeniser, "prompt" | "tokenizer">,
-  generation: GenerateOptions,
-  system?: string,
-): Talk {
-  let turns: readonly Turn[] = system === undefined ? [] : [{ role: "system", content: system }];
-  return {
-    ask: async (question, write) => {
-      const asked: readonly Turn[] = [...turns, { role: "user", content: question }];
-      const { ids } = await tokeniser.prompt(asked);
-      const stream = textStream(tokeniser.tokenizer, write);
-      // Each answer draws from a stream of its own, whatever was drawn before.
-      const seed = `${generation.seed}/${asked.length}`;
-      const [answerIds] = await model.generate([ids], { ...generation, seed }, (_, id) => stream.push(id));
-      const answer = stream.end();
-      turns = [...asked, { role: "assistant", content: answer }];
-      const count = answerIds?.length ?? 0;
-      return {
-        question,
-        answer,
-        prompt_tokens: ids.length,
-        answer_tokens: count,
-        finished: count < generation.maxTokens,
-      };
-    },
-  };
-}
-
 /** Ids of a padded head are never drawn: they have no text. */
 function generationOptions(options: Options, stopIds: readonly number[], tokenizer: Tokenizer): GenerateOptions {
   return {
@@ -124,7 +80,7 @@ function generationOptions(options: Options, stopIds: readonly number[], tokeniz
     stopIds: [...new Set(stopIds)],
     temperature: options.temperature,
     topP: options.topP,
-    topK: 0,
+    topK: options.topK,
     seed: `chat/${options.seed}`,
     bannedFrom: tokenizer.size,
   };
@@ -144,37 +100,4 @@ async function endOfTurnOf(tokeniser: ConversationTokeniser): Promise<number[]> 
   const last = tokenised.rows.position.at(-1);
   const id = last === undefined ? undefined : tokenised.ids[last];
   return id !== undefined && tokeniser.tokenizer.isSpecial(id) ? [id] : [];
-}
-
-/** Text of tokens as they come: part of a character waits for the rest, white space at the beginning is left out. */
-function textStream(tokenizer: Tokenizer, write: (text: string) => void): { push(id: number): void; end(): string } {
-  const decoder = new TextDecoder("utf-8");
-  let answer = "";
-  const add = (decoded: string): void => {
-    const text = answer === "" ? decoded.trimStart() : decoded;
-    answer += text;
-    if (text !== "") write(text);
-  };
-  return {
-    push: (id) => {
-      const bytes = tokenizer.tokenBytes(id);
-      if (bytes !== null) add(decoder.decode(bytes, { stream: true }));
-    },
-    end: () => {
-      add(decoder.decode());
-      return answer.trimEnd();
-    },
-  };
-}
-
-/** Questions, one a line; on a terminal with a prompt on stderr. */
-async function* linesOf(input: NodeJS.ReadStream, interactive: boolean, signal: AbortSignal): AsyncGenerator<string> {
-  const reader = createInterface({ input, terminal: false });
-  signal.addEventListener("abort", () => reader.close(), { once: true });
-  if (interactive) process.stderr.write("> ");
-  for await (const line of reader) {
-    yield line;
-    if (interactive) process.stderr.write("> ");
-  }
-  if (interactive) process.stderr.write("\n");
 }
