@@ -14,9 +14,11 @@ const SIDE = 1024;
  * @param {import("./random-model.mjs").Size} size
  * @param {{ sequences: number, length: number, rows: number, training: boolean }} pass
  */
-export function operations({ hidden, layers, intermediate, vocabulary }, { sequences, length, rows, training }) {
+export function operations(size, { sequences, length, rows, training }) {
+  const { hidden, layers, heads, keyValueHeads = heads, intermediate, vocabulary } = size;
   const positions = sequences * length;
-  const linear = positions * (4 * hidden * hidden + 3 * hidden * intermediate);
+  const projections = 2 * hidden * hidden * (1 + keyValueHeads / heads);
+  const linear = positions * (projections + 3 * hidden * intermediate);
   const attention = 2 * sequences * hidden * (length * (length + 1)) * 0.5;
   return 2 * (training ? 3 : 1) * (layers * (linear + attention) + rows * hidden * vocabulary);
 }

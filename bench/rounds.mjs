@@ -1,31 +1,4 @@
-/** What both engine benchmarks share: flags, medians over interleaved rounds, and how figures are printed. */
-import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
-import { SIZES } from "./random-model.mjs";
-
-/** `--size small|larger --rounds 7 --length 256 --tokens 2048 --threads N`. */
-export function flags() {
-  const { values } = parseArgs({
-    options: {
-      size: { type: "string", default: "small" },
-      rounds: { type: "string", default: "7" },
-      length: { type: "string", default: "256" },
-      tokens: { type: "string", default: "2048" },
-      threads: { type: "string", default: `${availableParallelism()}` },
-    },
-  });
-  const size = SIZES[values.size];
-  if (size === undefined) throw new Error(`--size is one of ${Object.keys(SIZES).join(", ")}`);
-  const length = Number(values.length);
-  return {
-    name: values.size,
-    size,
-    rounds: Number(values.rounds),
-    length,
-    sequences: Math.max(1, Math.floor(Number(values.tokens) / length)),
-    threads: Number(values.threads),
-  };
-}
+/** What the engine's benchmarks share: medians over interleaved rounds, memory, random ids, and how figures are printed. */
 
 /** @param {readonly number[]} values */
 export function median(values) {
