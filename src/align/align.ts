@@ -1,7 +1,8 @@
 /**
  * The alignment stage: the source's distributions brought to the pivot's rows and vocabulary. Two walks over the
- * shards: the first aligns rows and counts (survey.ts), then the vocabulary map is built, and the second transfers and
- * writes one aligned shard for each of the pivot's. `alignment.json` comes last and tells what was shared and lost.
+ * shards, on all cores: the first aligns rows and counts (survey.ts), then the vocabulary map is built, and the second
+ * transfers and writes one aligned shard for each of the pivot's. `alignment.json` comes last and tells what was shared
+ * and lost. The result is the same for every number of threads.
  */
 import { join } from "node:path";
 import { checkSettings, listShards, readSettings, writeSettings } from "../distributions/folder.ts";
@@ -11,14 +12,16 @@ import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { openTokenizer } from "./open-tokenizer.ts";
-import type { FolderPair } from "./paired-folders.ts";
 import { type AlignmentSummary, summarise } from "./report.ts";
 import { findSequence } from "./sequences/index.ts";
+import { shareVocabulary } from "./shared-vocabulary.ts";
 import type { SparseMap } from "./sparse-map.ts";
 import { findStrategy, STRATEGIES } from "./strategies/index.ts";
 import type { StrategyInput } from "./strategies/strategy.ts";
-import { type Survey, surveyFolders } from "./survey.ts";
-import { readVocabulary } from "./vocabulary.ts";
+import { mergeSurveys, type Survey } from "./survey.ts";
+import { openUnitPool, usefulThreads } from "./unit-pool.ts";
+import { listUnits } from "./units.ts";
+import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 import { buildVocabularyMap, type PlacedMass, placedMass } from "./vocabulary-map.ts";
 import { writeAlignedFolder } from "./write-folder.ts";
 
@@ -38,6 +41,8 @@ export interface AlignOptions {
   /** Model folders, where no tokenizers lie beside the shards. */
   readonly pivotModel?: string;
   readonly sourceModel?: string;
+  /** Threads that share the work; default as many as there are cores, fewer for small folders. */
+  readonly threads?: number;
 }
 
 /** Widest row of an aligned shard; beyond that a row is no longer sparse. */
@@ -71,46 +76,71 @@ export async function alignDistributions(
   await checkSettings(options.out, settings);
   const pivotTokenizer = await openTokenizer(options.pivot, pivot, options.pivotModel, "--pivot-model");
   const sourceTokenizer = await openTokenizer(options.source, source, options.sourceModel, "--source-model");
-  const pair: FolderPair = {
-    pivot: options.pivot,
-    source: options.source,
+  const pair = {
     pivotVocabulary: readVocabulary(pivotTokenizer, pivot.vocabulary),
     sourceVocabulary: readVocabulary(sourceTokenizer, source.vocabulary),
   };
+  const units = await listUnits(options.pivot, options.source);
 
   const stage = `align ${source.model}`;
-  const total = 2 * pivotShards.length;
+  const total = 2 * units.length;
   let done = 0;
-  const onShard = (): void => {
+  const onUnit = (): void => {
     done++;
     context.reporter.report({ type: "progress", stage, done, total, unit: "shards" });
     throwIfInterrupted(context.signal, stage);
   };
   context.reporter.report({ type: "start", stage, total, unit: "shards" });
-  const survey = await surveyFolders(pair, sequence, onShard);
-  const { map, placed } = await buildMaps(strategy.name, pair, pivotTokenizer, survey);
+  const setup = {
+    pivotVocabulary: shareVocabulary(pair.pivotVocabulary),
+    sourceVocabulary: shareVocabulary(pair.sourceVocabulary),
+    sequence: sequence.name,
+  };
+  const pool = openUnitPool(setup, options.threads ?? (await usefulThreads(units)));
+  try {
+    const sharedRows = await pool.each(units.length, async (work, unit) => {
+      const shared = await work.survey(units[unit]!);
+      onUnit();
+      return shared;
+    });
+    const survey = mergeSurveys(await pool.all((work) => work.surveyed(null)), pair.sourceVocabulary);
+    if (survey.sharedConversations === 0) {
+      throw inputError(
+        options.source,
+        `has none of the conversations of ${options.pivot}; both must come from the same data`,
+      );
+    }
+    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokenizer, survey);
 
-  await writeSettings(options.out, settings);
-  const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
-  const written = await writeAlignedFolder(
-    { ...pair, out: options.out, sequence, metadata, map, width, survey },
-    { pivot: pivotTokenizer, source: sourceTokenizer },
-    onShard,
-  );
-  const summary = summarise(settings, source.topK, survey, placed, written);
-  await writeJson(join(options.out, ALIGNMENT_FILE), summary);
-  context.reporter.report({ type: "end", stage, summary: summaryLine(summary), figures: { ...summary, examples: [] } });
-  return summary;
+    await writeSettings(options.out, settings);
+    const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
+    const plan = { out: options.out, metadata, map, texts: survey.texts.map(({ bytes }) => bytes), width };
+    const tokenizers = { pivot: pivotTokenizer, source: sourceTokenizer };
+    const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokenizers, onUnit);
+    const summary = summarise(settings, source.topK, survey, placed, written);
+    await writeJson(join(options.out, ALIGNMENT_FILE), summary);
+    context.reporter.report({
+      type: "end",
+      stage,
+      summary: summaryLine(summary),
+      figures: { ...summary, examples: [] },
+    });
+    return summary;
+  } finally {
+    await pool.dispose();
+  }
 }
 
 /** The chosen strategy's map, and what every strategy does with the same mass. */
 async function buildMaps(
   chosen: string,
-  pair: FolderPair,
+  {
+    pivotVocabulary,
+    sourceVocabulary,
+  }: { readonly pivotVocabulary: Vocabulary; readonly sourceVocabulary: Vocabulary },
   pivotTokenizer: Tokenizer,
   survey: Survey,
 ): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass> }> {
-  const { pivotVocabulary, sourceVocabulary } = pair;
   const first = new Map<string, Promise<number>>();
   const input: StrategyInput = {
     pivot: pivotVocabulary,
@@ -135,7 +165,7 @@ async function buildMaps(
       input,
       sourceVocabulary,
       survey,
-      survey.swaps.texts,
+      survey.texts,
       (id) => survey.tokenMass[id]! > 0,
     );
     placed.set(strategy.name, placedMass(built, survey));

@@ -13,8 +13,20 @@ export interface CoStarts {
   readonly count: Float64Array;
 }
 
+/** Pairs of tokens with their counts, as they go from thread to thread. */
+export interface CountedPairs {
+  readonly source: Int32Array;
+  readonly pivot: Int32Array;
+  readonly count: Uint32Array;
+}
+
 export interface CoStartCounter {
-  add(source: number, pivot: number): void;
+  /** Counts a pair once more, or `times` more. */
+  add(source: number, pivot: number, times?: number): void;
+  /** Adds what another counter has counted. */
+  addAll(counted: CountedPairs): void;
+  /** What has been counted, in no particular order. */
+  pairs(): CountedPairs;
   /** The counts of all source ids below `sources`. */
   counts(sources: number): CoStarts;
 }
@@ -46,19 +58,27 @@ export function createCoStartCounter(): CoStartCounter {
       countOf[at] = counts[i]!;
     }
   };
-  return {
-    add: (source, pivot) => {
-      let at = place(source, pivot);
-      if (countOf[at] === 0) {
-        if (2 * used >= capacity) {
-          grow();
-          at = place(source, pivot);
-        }
-        used++;
-        sourceOf[at] = source;
-        pivotOf[at] = pivot;
+  const add = (source: number, pivot: number, times = 1): void => {
+    let at = place(source, pivot);
+    if (countOf[at] === 0) {
+      if (2 * used >= capacity) {
+        grow();
+        at = place(source, pivot);
       }
-      countOf[at]!++;
+      used++;
+      sourceOf[at] = source;
+      pivotOf[at] = pivot;
+    }
+    countOf[at]! += times;
+  };
+  return {
+    add,
+    addAll: ({ source, pivot, count }) => {
+      for (let i = 0; i < source.length; i++) add(source[i]!, pivot[i]!, count[i]!);
+    },
+    pairs: () => {
+      const taken = (_: number, at: number): boolean => countOf[at] !== 0;
+      return { source: sourceOf.filter(taken), pivot: pivotOf.filter(taken), count: countOf.filter((n) => n !== 0) };
     },
     counts: (sources) => {
       const start = new Int32Array(sources + 1);

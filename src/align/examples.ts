@@ -2,7 +2,6 @@
  * Worked examples for people: shared rows with both label tokens, the source's most probable tokens and what became of
  * them in the pivot's vocabulary. They lie evenly over the shared rows of the whole corpus.
  */
-import type { ShardOfFolder } from "../distributions/read-folder.ts";
 import { halfToNumber } from "../formats/float.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
@@ -41,47 +40,46 @@ export function tokenName(tokenizer: Tokenizer, id: number): string {
   }
 }
 
+/** An example before its tokens have names: what the row itself tells. */
+export interface ExampleRow {
+  readonly conversation: number;
+  readonly turn: number;
+  readonly byteStart: number;
+  /** The label tokens of the two models. */
+  readonly pivotToken: number;
+  readonly sourceToken: number;
+  readonly stored: readonly [token: number, probability: number][];
+  readonly mapped: readonly [token: number, probability: number][];
+}
+
 /** The places `at .. at+width-1` that hold mass. */
-export function tokenMasses(
-  tokenizer: Tokenizer,
+export function heldMasses(
   ids: Uint16Array | Uint32Array,
   logp: Uint16Array,
   at: number,
   width: number,
-): TokenMass[] {
-  const result: TokenMass[] = [];
+): [number, number][] {
+  const result: [number, number][] = [];
   for (let k = at; k < at + width; k++) {
     const probability = Math.exp(halfToNumber(logp[k]!));
     if (probability === 0) break;
-    result.push({ token: ids[k]!, text: tokenName(tokenizer, ids[k]!), probability: Number(probability.toFixed(6)) });
+    result.push([ids[k]!, Number(probability.toFixed(6))]);
   }
   return result;
 }
 
-/** A row of a shard, and the tokenizer that spells it. */
-export interface ExampleRow extends ShardOfFolder {
-  readonly row: number;
-  readonly tokenizer: Tokenizer;
-}
-
-export function workedExample(
-  pivot: ExampleRow,
-  source: ExampleRow,
-  conversation: number,
-  mapped: readonly TokenMass[],
-): WorkedExample {
-  const label = ({ shard, row, tokenizer }: ExampleRow): { token: number; text: string } => {
-    const token = shard.token[row]!;
-    return { token, text: tokenName(tokenizer, token) };
-  };
-  const { topId, topLogp, metadata } = source.shard;
+export function workedExample(row: ExampleRow, pivot: Tokenizer, source: Tokenizer): WorkedExample {
+  const named = (tokenizer: Tokenizer, token: number): { token: number; text: string } => ({
+    token,
+    text: tokenName(tokenizer, token),
+  });
   return {
-    conversation,
-    turn: pivot.shard.turn[pivot.row]!,
-    byte_start: pivot.shard.byteStart[pivot.row]!,
-    pivot: label(pivot),
-    source: label(source),
-    stored: tokenMasses(source.tokenizer, topId, topLogp, source.row * metadata.topK, metadata.topK),
-    mapped,
+    conversation: row.conversation,
+    turn: row.turn,
+    byte_start: row.byteStart,
+    pivot: named(pivot, row.pivotToken),
+    source: named(source, row.sourceToken),
+    stored: row.stored.map(([token, probability]) => ({ ...named(source, token), probability })),
+    mapped: row.mapped.map(([token, probability]) => ({ ...named(pivot, token), probability })),
   };
 }

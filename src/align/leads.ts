@@ -7,9 +7,8 @@
 
 import { tensorPlace } from "../distributions/shard-columns.ts";
 import { inputError } from "../errors.ts";
-import type { Side } from "./paired-folders.ts";
-import type { TokenText } from "./strategies/strategy.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import type { Side } from "./paired-conversations.ts";
+import type { TokenBytes } from "./shared-vocabulary.ts";
 
 export interface LeadSwap {
   /** Index of the text that a source token becomes, or -1 where it does not begin with the lead or nothing is left. */
@@ -17,15 +16,16 @@ export interface LeadSwap {
 }
 
 export interface LeadSwaps {
-  /** All texts so far; `source` is the source token that spells them, where there is one. */
-  readonly texts: readonly TokenText[];
+  /** All texts so far. */
+  readonly texts: readonly Uint8Array[];
   /** The swap of two rows, or null where their leads are the same. */
   between(pivot: Side, row: number, source: Side, sourceRow: number): LeadSwap | null;
 }
 
-export function createLeadSwaps(pivot: Vocabulary, source: Vocabulary): LeadSwaps {
-  const texts: TokenText[] = [];
-  const indexOfText = new Map<string, number>();
+/** Texts that are `known` have their indices there; others come after them, as they arise. */
+export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: readonly Uint8Array[] = []): LeadSwaps {
+  const texts: Uint8Array[] = [...known];
+  const indexOfText = new Map<string, number>(known.map((bytes, index) => [hex(bytes), index]));
   const swaps = new Map<string, LeadSwap>();
 
   const indexOf = (bytes: Uint8Array): number => {
@@ -34,7 +34,7 @@ export function createLeadSwaps(pivot: Vocabulary, source: Vocabulary): LeadSwap
     if (index === undefined) {
       index = texts.length;
       indexOfText.set(key, index);
-      texts.push({ bytes, source: source.find(bytes) });
+      texts.push(bytes);
     }
     return index;
   };
@@ -73,7 +73,7 @@ export function createLeadSwaps(pivot: Vocabulary, source: Vocabulary): LeadSwap
 }
 
 /** The bytes of a row's label token that lie before its span. */
-function leadOf({ path, shard }: Side, row: number, vocabulary: Vocabulary): Uint8Array {
+function leadOf({ path, shard }: Side, row: number, vocabulary: TokenBytes): Uint8Array {
   const length = shard.lead[row]!;
   const bytes = vocabulary.bytes(shard.token[row]!);
   if (length > bytes.length) {

@@ -1,31 +1,38 @@
 /**
  * The first walk over an alignment, before any map exists: it aligns the rows, counts which tokens begin together,
  * and adds up the mass that each source token has in the shared rows, so that maps are built for the tokens that
- * occur and every strategy can be judged by the mass that it places.
+ * occur and every strategy can be judged by the mass that it places. Units may be surveyed in any order by any number
+ * of surveyors: everything that is added up is added up exactly.
  */
 import { massTable } from "../distributions/shard-columns.ts";
-import { inputError } from "../errors.ts";
-import { type CoStarts, createCoStartCounter } from "./co-starts.ts";
-import { createLeadSwaps, type LeadSwaps } from "./leads.ts";
-import { checkSameConversation, type FolderPair, type Part, pairedShards, part, type Side } from "./paired-folders.ts";
+import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
+import { createLeadSwaps } from "./leads.ts";
+import { addMass, addSums, createMassSums, grownSums, type MassSums, sumsOf } from "./mass-sums.ts";
+import { checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
+import type { TokenBytes } from "./shared-vocabulary.ts";
+import type { TokenText } from "./strategies/strategy.ts";
+import type { OpenedUnit } from "./units.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-export interface Survey {
+export interface SurveyFigures {
   /** Conversations of the pivot, and how many of them the source has too. */
   readonly conversations: number;
   readonly sharedConversations: number;
-  /** Rows of the pivot, and how many of them begin where a row of the source does. */
+  /** Rows of the pivot, and how many of them are aligned with a row of the source. */
   readonly rows: number;
   readonly sharedRows: number;
   /** Shared rows whose labels have different leads. */
   readonly differentLeads: number;
+}
+
+export interface Survey extends SurveyFigures {
   readonly counts: CoStarts;
   /** [source vocabulary] summed mass in shared rows with equal leads. */
   readonly tokenMass: Float64Array;
-  readonly swaps: LeadSwaps;
-  /** Summed mass of each text of `swaps`. */
-  readonly textMass: readonly number[];
+  /** The texts that tokens become in rows with different leads, and the summed mass of each. */
+  readonly texts: readonly TokenText[];
+  readonly textMass: Float64Array;
   /** Summed mass of all shared rows. */
   readonly storedMass: number;
   /** The label of end-of-turn rows: the most frequent one of the pivot (-1: none), and all of the source. */
@@ -33,26 +40,43 @@ export interface Survey {
   readonly sourceEndOfTurn: readonly number[];
 }
 
-/** Walks both folders once; `onShard` is called after each shard of the pivot. */
-export async function surveyFolders(
-  pair: FolderPair,
+/** What one surveyor has seen; crosses between threads. */
+export interface SurveyPart {
+  readonly figures: SurveyFigures;
+  readonly pairs: CountedPairs;
+  readonly tokenMass: MassSums;
+  readonly texts: readonly Uint8Array[];
+  readonly textMass: MassSums;
+  readonly storedMass: MassSums;
+  /** How often each label ends a turn. */
+  readonly pivotLabels: ReadonlyMap<number, number>;
+  readonly sourceLabels: ReadonlyMap<number, number>;
+}
+
+export interface Surveyor {
+  /** Returns how many rows of the unit are shared. */
+  add(unit: OpenedUnit): Promise<number>;
+  part(): SurveyPart;
+}
+
+export function createSurveyor(
+  pivotVocabulary: TokenBytes,
+  sourceVocabulary: TokenBytes,
   sequence: SequenceAlignment,
-  onShard: () => void,
-): Promise<Survey> {
-  const { pivotVocabulary, sourceVocabulary } = pair;
+): Surveyor {
   const masses = massTable();
   const counter = createCoStartCounter();
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary);
-  const tokenMass = new Float64Array(sourceVocabulary.size);
-  const textMass: number[] = [];
+  const tokenMass = createMassSums(sourceVocabulary.size);
+  const storedMass = createMassSums(1);
+  let textMass = createMassSums(64);
   const pivotLabels = new Map<number, number>();
   const sourceLabels = new Map<number, number>();
   const figures = { conversations: 0, sharedConversations: 0, rows: 0, sharedRows: 0, differentLeads: 0 };
-  let storedMass = 0;
   let aligned = new Int32Array(0);
 
-  const addPart = (pivot: Part, source: Part): void => {
-    figures.sharedRows += sequence.align(
+  const addPart = (pivot: Part, source: Part): number => {
+    const shared = sequence.align(
       pivot.side.spans,
       pivot.from,
       pivot.to,
@@ -72,53 +96,95 @@ export async function surveyFolders(
       if (swap !== null) figures.differentLeads++;
       const at = sourceRow * metadata.topK;
       for (let k = at; k < at + metadata.topK; k++) {
-        const mass = masses[topLogp[k]! & 0x7fff]!;
-        if (mass === 0) break;
-        storedMass += mass;
+        const bits = topLogp[k]! & 0x7fff;
+        if (masses[bits] === 0) break;
+        addMass(storedMass, 0, bits);
         const id = topId[k]!;
         if (swap === null || sourceVocabulary.special[id] === 1) {
-          tokenMass[id]! += mass;
+          addMass(tokenMass, id, bits);
           continue;
         }
         const text = swap.textOf(id);
-        if (text >= 0) textMass[text] = (textMass[text] ?? 0) + mass;
+        if (text < 0) continue;
+        textMass = grownSums(textMass, swaps.texts.length);
+        addMass(textMass, text, bits);
       }
     }
+    return shared;
   };
 
-  for await (const { pivot, find } of pairedShards(pair)) {
-    if (aligned.length < pivot.shard.token.length) aligned = new Int32Array(pivot.shard.token.length);
-    figures.rows += pivot.shard.token.length;
-    for (let n = 0; n < pivot.shard.conversation.length; n++) {
-      figures.conversations++;
-      const here = part(pivot, n);
-      countEndOfTurn(here, pivotLabels);
-      const there = await find(pivot.shard.conversation[n]!);
-      if (there === null) continue;
-      figures.sharedConversations++;
-      countEndOfTurn(there, sourceLabels);
-      checkSameConversation(here, there);
-      addPart(here, there);
-    }
-    onShard();
-  }
-  if (figures.sharedConversations === 0) {
-    throw inputError(pair.source, `has none of the conversations of ${pair.pivot}; both must come from the same data`);
+  return {
+    add: async ({ pivot, find }) => {
+      const { conversation, token } = pivot.shard;
+      if (aligned.length < token.length) aligned = new Int32Array(token.length);
+      figures.rows += token.length;
+      const before = figures.sharedRows;
+      for (let n = 0; n < conversation.length; n++) {
+        figures.conversations++;
+        const here = part(pivot, n);
+        countEndOfTurn(here, pivotLabels);
+        const there = await find(conversation[n]!);
+        if (there === null) continue;
+        figures.sharedConversations++;
+        countEndOfTurn(there, sourceLabels);
+        checkSameConversation(here, there);
+        figures.sharedRows += addPart(here, there);
+      }
+      return figures.sharedRows - before;
+    },
+    part: () => ({
+      figures,
+      pairs: counter.pairs(),
+      tokenMass,
+      texts: swaps.texts,
+      textMass,
+      storedMass,
+      pivotLabels,
+      sourceLabels,
+    }),
+  };
+}
+
+/** What all surveyors have seen together; the texts are put in the order of their bytes. */
+export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): Survey {
+  const figures = { conversations: 0, sharedConversations: 0, rows: 0, sharedRows: 0, differentLeads: 0 };
+  const counter = createCoStartCounter();
+  const tokenMass = createMassSums(source.size);
+  const storedMass = createMassSums(1);
+  const pivotLabels = new Map<number, number>();
+  const sourceLabels = new Map<number, number>();
+  const texts = [...new Map(parts.flatMap((each) => each.texts.map((bytes) => [hex(bytes), bytes]))).values()].sort(
+    Buffer.compare,
+  );
+  const indexOfText = new Map(texts.map((bytes, index) => [hex(bytes), index]));
+  const textMass = createMassSums(texts.length);
+  for (const each of parts) {
+    for (const key of Object.keys(figures) as (keyof SurveyFigures)[]) figures[key] += each.figures[key];
+    counter.addAll(each.pairs);
+    addSums(tokenMass, each.tokenMass);
+    addSums(storedMass, each.storedMass);
+    each.texts.forEach((bytes, from) => {
+      const index = indexOfText.get(hex(bytes))!;
+      textMass.high[index]! += each.textMass.high[from]!;
+      textMass.low[index]! += each.textMass.low[from]!;
+    });
+    addCounts(pivotLabels, each.pivotLabels);
+    addCounts(sourceLabels, each.sourceLabels);
   }
   return {
     ...figures,
-    counts: counter.counts(sourceVocabulary.size),
-    tokenMass,
-    swaps,
-    textMass,
-    storedMass,
+    counts: counter.counts(source.size),
+    tokenMass: sumsOf(tokenMass),
+    texts: texts.map((bytes) => ({ bytes, source: source.find(bytes) })),
+    textMass: sumsOf(textMass),
+    storedMass: sumsOf(storedMass)[0]!,
     pivotEndOfTurn: mostFrequent(pivotLabels),
     sourceEndOfTurn: [...sourceLabels.keys()].sort((a, b) => a - b),
   };
 }
 
 /** True where a row's span is exactly its label's own bytes: no lead, no special token, nothing cut off. */
-function coversItself({ shard }: Side, row: number, vocabulary: Vocabulary): boolean {
+function coversItself({ shard }: Side, row: number, vocabulary: TokenBytes): boolean {
   const length = shard.byteEnd[row]! - shard.byteStart[row]!;
   return shard.lead[row] === 0 && length === vocabulary.byteLength[shard.token[row]!];
 }
@@ -129,6 +195,14 @@ function countEndOfTurn({ side, from, to }: Part, labels: Map<number, number>): 
     const label = side.shard.token[row]!;
     labels.set(label, (labels.get(label) ?? 0) + 1);
   }
+}
+
+function addCounts(into: Map<number, number>, from: ReadonlyMap<number, number>): void {
+  for (const [label, count] of from) into.set(label, (into.get(label) ?? 0) + count);
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
 }
 
 /** Ties go to the lowest id. */

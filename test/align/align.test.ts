@@ -115,6 +115,26 @@ describe("an alignment", () => {
     expect(await report("cut")).toBe(await report("whole"));
   });
 
+  test("has the same bytes for every number of threads", async () => {
+    const pivot = await folderOf(
+      "pivot-threads",
+      cut(mistral, 0, 1),
+      cut(mistral, 1, 4),
+      cut(mistral, 4, 5),
+      cut(mistral, 5, 8),
+    );
+    const source = await folderOf("source-threads", cut(qwen2, 0, 3), cut(qwen2, 3, 8));
+    for (const threads of [1, 2, 3]) await align(`threads-${threads}`, { pivot, source, vocabulary: "split", threads });
+    const names = (await readdir(join(root, "threads-1"))).sort();
+    expect(names).toHaveLength(6);
+    for (const threads of [2, 3]) {
+      for (const name of names) {
+        const other = await readFile(join(root, `threads-${threads}`, name));
+        expect([name, other.equals(await readFile(join(root, "threads-1", name)))]).toEqual([name, true]);
+      }
+    }
+  });
+
   test("leaves conversations that the source refused without a source", async () => {
     const source = await folderOf("refused", cut(qwen2, 0, 4), cut(qwen2, 6, 8));
     const summary = await align("without", { source });

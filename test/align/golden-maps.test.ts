@@ -18,7 +18,8 @@ import { minEdit } from "#src/align/strategies/min-edit.js";
 import { prefix } from "#src/align/strategies/prefix.js";
 import { split } from "#src/align/strategies/split.js";
 import type { StrategyInput, VocabularyStrategy } from "#src/align/strategies/strategy.js";
-import { surveyFolders } from "#src/align/survey.js";
+import { createSurveyor, mergeSurveys } from "#src/align/survey.js";
+import { createUnitReader, listUnits } from "#src/align/units.js";
 import { readVocabulary } from "#src/align/vocabulary.js";
 import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
@@ -137,7 +138,10 @@ describe.runIf(present)("against the golden maps", () => {
       const pivotVocabulary = readVocabulary(pivotTokenizer, pivotTokenizer.size);
       const sourceVocabulary = readVocabulary(sourceTokenizer, sourceTokenizer.size);
       const sides = { pivot: await shardsOf(pivotName), source: await shardsOf(sourceName) };
-      const { counts } = await surveyFolders({ ...sides, pivotVocabulary, sourceVocabulary }, byteAlignment, () => {});
+      const reader = createUnitReader(pivotVocabulary, sourceVocabulary);
+      const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, byteAlignment);
+      for (const unit of await listUnits(sides.pivot, sides.source)) await surveyor.add(await reader.open(unit));
+      const { counts } = mergeSurveys([surveyor.part()], sourceVocabulary);
 
       const triples: number[] = [];
       for (let s = 0; s < sourceVocabulary.size; s++) {

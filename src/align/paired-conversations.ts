@@ -1,12 +1,7 @@
-/**
- * The two folders of an alignment, walked together: the pivot's shards in order, and beside each of its conversations
- * the source's, found by the index in the prepared data. Shards may be cut differently on the two sides, and either
- * model may have refused conversations. One shard a side is in memory.
- */
-import { readDistributions, type ShardOfFolder } from "../distributions/read-folder.ts";
+/** A conversation as both folders of an alignment have it, and the check that it is one and the same. */
+import type { ShardOfFolder } from "../distributions/read-folder.ts";
 import { inputError } from "../errors.ts";
-import { type RowSpans, rowSpans } from "./sequence.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import type { RowSpans } from "./sequence.ts";
 
 /** A shard with the roles of its rows. */
 export interface Side extends ShardOfFolder {
@@ -21,43 +16,7 @@ export interface Part {
   readonly to: number;
 }
 
-export interface FolderPair {
-  readonly pivot: string;
-  readonly source: string;
-  readonly pivotVocabulary: Vocabulary;
-  readonly sourceVocabulary: Vocabulary;
-}
-
-/** Every shard of the pivot in turn, with a function that finds the source's part of a conversation; ask in ascending order. */
-export async function* pairedShards(
-  pair: FolderPair,
-): AsyncGenerator<{ pivot: Side; find(conversation: number): Promise<Part | null> }, void, void> {
-  const shards = readDistributions(pair.source);
-  let source: Side | undefined;
-  let index = 0;
-  let ended = false;
-  const find = async (conversation: number): Promise<Part | null> => {
-    for (;;) {
-      while (source !== undefined && index < source.shard.conversation.length) {
-        const found = source.shard.conversation[index]!;
-        if (found === conversation) return part(source, index);
-        if (found > conversation) return null;
-        index++;
-      }
-      if (ended) return null;
-      const next = await shards.next();
-      index = 0;
-      source = next.done === true ? undefined : side(next.value, pair.sourceVocabulary);
-      ended = next.done === true;
-    }
-  };
-  for await (const loaded of readDistributions(pair.pivot)) yield { pivot: side(loaded, pair.pivotVocabulary), find };
-}
-
-function side(loaded: ShardOfFolder, vocabulary: Vocabulary): Side {
-  return { ...loaded, spans: rowSpans(loaded.shard, vocabulary) };
-}
-
+/** Conversation `index` of a side. */
 export function part(side: Side, index: number): Part {
   return { side, index, from: side.shard.rowStart[index]!, to: side.shard.rowStart[index + 1]! };
 }
