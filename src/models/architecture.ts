@@ -54,7 +54,7 @@ export interface Network {
   readonly embedding: string;
   /** Checkpoint name of the head [vocabulary, hidden]; the embedding's where it is tied. */
   readonly head: string;
-  /** What the names of a layer's weights begin with, as `model.layers.3.`; layers differ in nothing else. */
+  /** What the names of a layer's weights begin with, as `model.layers.3.`; layers of one kind differ in nothing else. */
   readonly layerPrefix: (layer: number) => string;
   /** From looked-up embeddings to what the first layer reads. */
   readonly enter: (scope: Scope, embedded: Value) => Value;

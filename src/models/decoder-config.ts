@@ -40,6 +40,10 @@ const FOREIGN: Readonly<Record<string, readonly unknown[]>> = {
   logit_scale: [1],
 };
 
+/** Far above those of any model; what is larger is a damaged file, and would be traced for hours. */
+const MOST_LAYERS = 4096;
+const LARGEST_HEAD = 65_536;
+
 /** Drawn anew at every step of training: what they leave out cannot be reproduced. */
 const DROPOUTS = ["attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"];
 
@@ -56,11 +60,14 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
   }
   const headSize = fields.count("head_dim", defaults.headSize ?? hiddenSize / heads);
   if (headSize % 2 !== 0) fields.refuse("head_dim", `rotary positions need an even head size, found ${headSize}`);
+  if (headSize > LARGEST_HEAD) fields.refuse("head_dim", `expected at most ${LARGEST_HEAD}, found ${headSize}`);
+  const layers = fields.count("num_hidden_layers");
+  if (layers > MOST_LAYERS) fields.refuse("num_hidden_layers", `expected at most ${MOST_LAYERS}, found ${layers}`);
   const maxPositions = fields.countOrNull("max_position_embeddings", null);
   return {
     vocabularySize: fields.count("vocab_size"),
     hiddenSize,
-    layers: fields.count("num_hidden_layers"),
+    layers,
     heads,
     keyValueHeads,
     headSize,

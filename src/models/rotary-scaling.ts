@@ -53,8 +53,7 @@ export function readRotary(fields: ConfigFields, options: RotaryOptions): Rotary
 }
 
 function readBase(fields: ConfigFields, section: ConfigFields | undefined, fallback: number): number {
-  if (section === undefined || section.value("rope_theta") === undefined)
-    return fields.positive("rope_theta", fallback);
+  if (section?.value("rope_theta") === undefined) return fields.positive("rope_theta", fallback);
   const base = section.positive("rope_theta");
   const outside = fields.value("rope_theta") ?? base;
   if (outside !== base) fields.refuse("rope_theta", `is ${describe(outside)} here and ${base} among the rotary fields`);
