@@ -8,10 +8,17 @@ import { tokenIds } from "./shard-file.ts";
 
 /**
  * Tokens handed to the engine at once: enough for it to sort by length, and to read a large model from its files once
- * for all of them; few enough that progress shows and that little is lost with a call (minutes for a model of a
- * thousand million parameters on two cores).
+ * for all of them (a twentieth of the time at the least number); few enough that progress shows and that Ctrl-C loses
+ * or waits for little: minutes for a model of some thousand million parameters on two cores.
  */
-const BATCH_TOKENS = 32_768;
+const MOST_TOKENS = 32_768;
+const LEAST_TOKENS = 8_192;
+/** Tokens times parameters of a call in between. */
+const CALL_WORK = 3.5e13;
+
+export function callTokens(parameters: number): number {
+  return Math.max(LEAST_TOKENS, Math.min(MOST_TOKENS, Math.floor(CALL_WORK / parameters)));
+}
 
 /**
  * Computes the rows of all conversations. What an earlier call has computed of their first ones comes in as `begun`;
@@ -29,7 +36,7 @@ export async function computeShard(
   const { topK } = metadata;
   let done = begun === undefined ? 0 : takeOver(shard, begun);
   while (done < conversations.length) {
-    const batch = takeBatch(conversations, done);
+    const batch = takeBatch(conversations, done, callTokens(model.parameters));
     const { labelLogp, topId, topLogp } = await model.rows(
       batch.map(({ ids, rows }) => ({ ids, positions: rows.position })),
       topK,
@@ -129,12 +136,16 @@ function layOut(metadata: DistributionsMetadata, conversations: readonly Tokenis
 }
 
 /** The conversations from `first` on that fit into one call, at least one. */
-function takeBatch(conversations: readonly TokenisedConversation[], first: number): TokenisedConversation[] {
+function takeBatch(
+  conversations: readonly TokenisedConversation[],
+  first: number,
+  limit: number,
+): TokenisedConversation[] {
   const batch: TokenisedConversation[] = [];
   let tokens = 0;
   for (let n = first; n < conversations.length; n++) {
     tokens += conversations[n]!.ids.length;
-    if (batch.length > 0 && tokens > BATCH_TOKENS) break;
+    if (batch.length > 0 && tokens > limit) break;
     batch.push(conversations[n]!);
   }
   return batch;

@@ -6,6 +6,7 @@ import { type Conversation, conversationId } from "#src/data/conversation.js";
 import { readConversations } from "#src/data/read.js";
 import { type CollectOptions, collectDistributions } from "#src/distributions/collect.js";
 import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
+import { callTokens } from "#src/distributions/teacher-pass.js";
 import { halfToNumber } from "#src/formats/float.js";
 import { type ReporterEvent, silent } from "#src/reporter.js";
 import { fakeEngine } from "./fake-engine.ts";
@@ -248,4 +249,9 @@ describe("a collection that cannot be made is refused:", () => {
     });
     expect(await readdir(join(root, "nan"))).not.toContain("shard-00000.safetensors");
   });
+});
+
+test("a call to the engine has fewer tokens for larger models, within bounds", () => {
+  expect([0, 3.5e6, 1.1e9].map(callTokens)).toEqual([32_768, 32_768, 31_818]);
+  expect([3.5e9, 72e9].map(callTokens)).toEqual([10_000, 8_192]);
 });

@@ -18,10 +18,7 @@ export async function computeRows(
   sequences: PackedSequences,
   topK: number,
 ): Promise<RowBatch> {
-  const total = sequences.positions.length;
-  const labelLogp = new Float32Array(total);
-  const topId = new Int32Array(total * topK);
-  const topLogp = new Float32Array(total * topK);
+  const collected = collectRows(sequences.positions.length, topK);
   const inputs = await resident();
   for (const batch of planBatches(extents(sequences), POSITION_BUDGET)) {
     const { size, length, rows } = batch;
@@ -30,18 +27,41 @@ export async function computeRows(
     );
     const feeds = batchInputs(runtime, batch, sequences);
     const outputs = await session.run({ ...inputs, ...feeds.tensors });
-    const logp = outputs.label_logp!.data as Float32Array;
-    const ids = outputs.top_id!.data as Int32Array;
-    const logps = outputs.top_logp!.data as Float32Array;
-    feeds.rows.forEach((row, n) => {
-      labelLogp[row] = logp[n]!;
-      topId.set(ids.subarray(n * topK, (n + 1) * topK), row * topK);
-      topLogp.set(logps.subarray(n * topK, (n + 1) * topK), row * topK);
+    collected.take(feeds.rows, {
+      labelLogp: outputs.label_logp!.data as Float32Array,
+      topId: outputs.top_id!.data as Int32Array,
+      topLogp: outputs.top_logp!.data as Float32Array,
     });
   }
-  const bad = labelLogp.findIndex((value) => Number.isNaN(value));
-  if (bad >= 0) throw failure(model.folder, `row ${bad} came out as NaN; the weights overflow single precision`);
-  return { labelLogp, topId, topLogp };
+  return collected.finish(model.folder);
+}
+
+/** Distributions of micro-batches on their way into the order of the sequences and their positions. */
+export interface CollectedRows {
+  /** `rows[n]` is the place of the n-th row of a micro-batch; the padding rows behind them have none. */
+  take(rows: Int32Array, found: RowBatch): void;
+  /** All rows. Throws where a label's probability came out as NaN. */
+  finish(folder: string): RowBatch;
+}
+
+export function collectRows(total: number, topK: number): CollectedRows {
+  const labelLogp = new Float32Array(total);
+  const topId = new Int32Array(total * topK);
+  const topLogp = new Float32Array(total * topK);
+  return {
+    take: (rows, found) => {
+      rows.forEach((row, n) => {
+        labelLogp[row] = found.labelLogp[n]!;
+        topId.set(found.topId.subarray(n * topK, (n + 1) * topK), row * topK);
+        topLogp.set(found.topLogp.subarray(n * topK, (n + 1) * topK), row * topK);
+      });
+    },
+    finish: (folder) => {
+      const bad = labelLogp.findIndex((value) => Number.isNaN(value));
+      if (bad >= 0) throw failure(folder, `row ${bad} came out as NaN; the weights overflow single precision`);
+      return { labelLogp, topId, topLogp };
+    },
+  };
 }
 
 /** Logits [T, vocabulary] of one sequence. */

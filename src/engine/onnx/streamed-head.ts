@@ -1,11 +1,13 @@
 /**
  * Distributions and logits from what the head reads, over blocks of the vocabulary: each block of the head is read once
- * a pass, and neither the whole head nor the logits of all rows are ever in memory. Blocks are combined exactly, in
- * double precision: log-sum-exps add up, and the most probable ids are found among those of every block.
+ * a pass, and neither the whole head nor the logits of all rows are ever in memory.
  */
+import type { Tensor } from "onnxruntime-node";
 import type { Model } from "../../models/index.ts";
+import type { RowBatch } from "../engine.ts";
 import { headLogitsProgram, headRowsProgram } from "./programs/head.ts";
 import type { Runtime } from "./runtime.ts";
+import { addBlock, createTotals, normalise } from "./streamed-totals.ts";
 import type { WeightStream } from "./streamed-weights.ts";
 
 /** Rows whose logits over one block exist at a time. */
@@ -17,24 +19,14 @@ export interface HeadRows {
   readonly labels: readonly Int32Array[];
 }
 
-/** Distributions of the rows of one micro-batch, as `RowBatch` has them. */
-export interface HeadResult {
-  /** [N] nats */
-  readonly labelLogp: Float32Array;
-  /** [N, K] */
-  readonly topId: Int32Array;
-  /** [N, K] nats */
-  readonly topLogp: Float32Array;
-}
-
-/** The distributions of all rows, micro-batch by micro-batch. */
+/** The distributions of all rows, a batch for each micro-batch. */
 export async function streamedHeadRows(
   model: Model,
   weights: WeightStream,
   runtime: Runtime,
   { states, labels }: HeadRows,
   topK: number,
-): Promise<HeadResult[]> {
+): Promise<RowBatch[]> {
   const totals = labels.map((own) => createTotals(own.length, topK));
   await eachBlock(model, weights, async (first, head) => {
     const block = head.dims[0]!;
@@ -87,13 +79,11 @@ export async function streamedHeadLogits(
   return result;
 }
 
-type HeadBlock = Awaited<ReturnType<WeightStream["head"]>>;
-
 /** The head in blocks of nearly equal size. */
 async function eachBlock(
   model: Model,
   weights: WeightStream,
-  work: (first: number, head: HeadBlock) => Promise<void>,
+  work: (first: number, head: Tensor) => Promise<void>,
 ): Promise<void> {
   const { vocabularySize } = model.config;
   const block = Math.ceil(vocabularySize / Math.ceil(vocabularySize / weights.headRows));
@@ -106,7 +96,7 @@ async function eachChunk(
   runtime: Runtime,
   model: Model,
   state: Float32Array,
-  work: (start: number, rows: number, x: HeadBlock) => Promise<void>,
+  work: (start: number, rows: number, x: Tensor) => Promise<void>,
 ): Promise<void> {
   const { hiddenSize } = model.config;
   const total = state.length / hiddenSize;
@@ -115,75 +105,4 @@ async function eachChunk(
     const x = runtime.tensor(state.subarray(start * hiddenSize, (start + rows) * hiddenSize), [rows, hiddenSize]);
     await work(start, rows, x);
   }
-}
-
-/** What is known of N rows after some blocks. */
-export interface RowTotals {
-  readonly topK: number;
-  /** [N] log of the sum of exponentials so far. */
-  readonly logSum: Float64Array;
-  /** [N] */
-  readonly labelLogit: Float32Array;
-  /** [N, K] descending, equal ones by their id; places beyond the ids seen so far have -Infinity. */
-  readonly topLogit: Float32Array;
-  /** [N, K] */
-  readonly topId: Int32Array;
-}
-
-/** One block of the vocabulary, for some rows; `kept` entries a row. */
-export interface BlockRows {
-  /** Its lowest id, and how many it has. */
-  readonly first: number;
-  readonly size: number;
-  readonly kept: number;
-  readonly logSum: Float32Array;
-  readonly labelLogit: Float32Array;
-  /** Counted within the block. */
-  readonly topId: Int32Array;
-  readonly topLogit: Float32Array;
-}
-
-export function createTotals(rows: number, topK: number): RowTotals {
-  return {
-    topK,
-    logSum: new Float64Array(rows).fill(-Infinity),
-    labelLogit: new Float32Array(rows).fill(Number.NaN),
-    topLogit: new Float32Array(rows * topK).fill(-Infinity),
-    topId: new Int32Array(rows * topK),
-  };
-}
-
-/** Adds a block to the rows from `start` on. Blocks come in ascending order, so that earlier ids win ties. */
-export function addBlock(totals: RowTotals, labels: Int32Array, start: number, block: BlockRows): void {
-  const { topK, logSum, labelLogit, topLogit, topId } = totals;
-  for (let n = 0; n < block.logSum.length; n++) {
-    const row = start + n;
-    logSum[row] = logAddExp(logSum[row]!, block.logSum[n]!);
-    const label = labels[row]! - block.first;
-    if (label >= 0 && label < block.size) labelLogit[row] = block.labelLogit[n]!;
-    const oldLogit = topLogit.slice(row * topK, (row + 1) * topK);
-    const oldId = topId.slice(row * topK, (row + 1) * topK);
-    for (let k = 0, i = 0, j = 0; k < topK; k++) {
-      const place = n * block.kept + j;
-      const older = j >= block.kept || oldLogit[i]! >= block.topLogit[place]!;
-      topLogit[row * topK + k] = older ? oldLogit[i]! : block.topLogit[place]!;
-      topId[row * topK + k] = older ? oldId[i]! : block.topId[place]! + block.first;
-      if (older) i++;
-      else j++;
-    }
-  }
-}
-
-function normalise({ topK, logSum, labelLogit, topLogit, topId }: RowTotals): HeadResult {
-  return {
-    labelLogp: labelLogit.map((logit, row) => logit - logSum[row]!),
-    topId,
-    topLogp: topLogit.map((logit, place) => logit - logSum[Math.floor(place / topK)]!),
-  };
-}
-
-/** log(exp(a) + exp(b)); NaN where either is. */
-function logAddExp(a: number, b: number): number {
-  const larger = Math.max(a, b);
-  return larger === -Infinity ? larger : larger + Math.log(Math.exp(a - larger) + Math.exp(b - larger));
 }

@@ -2,11 +2,10 @@
  * Teacher passes and logits of streamed models: the same micro-batches as of resident ones, in passes of as many tokens
  * as make reading the weights cheap.
  */
-import { failure } from "../../errors.ts";
 import type { Model } from "../../models/index.ts";
 import type { RowBatch } from "../engine.ts";
 import { lengthBucket, type MicroBatch, planBatches } from "./batches.ts";
-import { batchInputs, extents, POSITION_BUDGET } from "./inference.ts";
+import { batchInputs, collectRows, extents, POSITION_BUDGET } from "./inference.ts";
 import type { PackedSequences } from "./packed.ts";
 import type { Runtime } from "./runtime.ts";
 import { streamedHeadLogits, streamedHeadRows } from "./streamed-head.ts";
@@ -31,10 +30,7 @@ export async function computeStreamedRows(
   topK: number,
   passPositions: number = PASS_POSITIONS,
 ): Promise<RowBatch> {
-  const total = sequences.positions.length;
-  const labelLogp = new Float32Array(total);
-  const topId = new Int32Array(total * topK);
-  const topLogp = new Float32Array(total * topK);
+  const collected = collectRows(sequences.positions.length, topK);
   for (const batches of passes(planBatches(extents(sequences), POSITION_BUDGET), passPositions)) {
     const feeds = batches.map((batch) => batchInputs(runtime, batch, sequences));
     const states = await network.pass(
@@ -47,17 +43,9 @@ export async function computeStreamedRows(
     );
     const labels = feeds.map(({ tensors }) => tensors.label!.data as Int32Array);
     const results = await streamedHeadRows(model, weights, runtime, { states, labels }, topK);
-    results.forEach((result, b) => {
-      feeds[b]!.rows.forEach((row, n) => {
-        labelLogp[row] = result.labelLogp[n]!;
-        topId.set(result.topId.subarray(n * topK, (n + 1) * topK), row * topK);
-        topLogp.set(result.topLogp.subarray(n * topK, (n + 1) * topK), row * topK);
-      });
-    });
+    for (const [n, result] of results.entries()) collected.take(feeds[n]!.rows, result);
   }
-  const bad = labelLogp.findIndex((value) => Number.isNaN(value));
-  if (bad >= 0) throw failure(model.folder, `row ${bad} came out as NaN; the weights overflow single precision`);
-  return { labelLogp, topId, topLogp };
+  return collected.finish(model.folder);
 }
 
 /** Logits [T, vocabulary] of one sequence. */

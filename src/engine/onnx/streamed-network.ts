@@ -4,7 +4,6 @@
  * kind share their sessions: they are of one kind where their programs are equal, byte for byte.
  */
 import { createHash } from "node:crypto";
-import { elements } from "../../graph/graph.ts";
 import type { Model } from "../../models/index.ts";
 import { enterProgram, layerProgram, leaveProgram } from "./programs/layer.ts";
 import type { Program } from "./programs/network.ts";
@@ -50,7 +49,7 @@ export function streamedNetwork(model: Model, weights: WeightStream, runtime: Ru
       const run = async (session: Session, n: number, inputs: Tensors, rows = positions[n]!): Promise<void> => {
         const state = states[n]!;
         const x = runtime.tensor(state, [positions[n]!, hiddenSize]);
-        const y = result.subarray(0, elements([rows, hiddenSize]));
+        const y = result.subarray(0, rows * hiddenSize);
         await session.run({ ...inputs, x }, { y: runtime.tensor(y, [rows, hiddenSize]) });
         state.set(y);
       };

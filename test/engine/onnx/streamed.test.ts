@@ -118,6 +118,26 @@ describe("a stream of weights", () => {
     expect(await rows([100, 50, 70])).toEqual(once);
   });
 
+  test.each([
+    ["llama", 1],
+    ["gemma2", 2],
+  ])("has one session a shape for the layers of %s, which are of %i kinds", async (name, kinds) => {
+    const keys = new Set<string>();
+    const session: Runtime["session"] = (key, build) => {
+      keys.add(key);
+      return runtime.session(key, build);
+    };
+    const counting: Runtime = { ...runtime, session };
+    const model = await openModel(goldenFolder(name));
+    const weights = openWeightStream(model, await openWeights(model.folder), counting);
+    const network = streamedNetwork(model, weights, counting);
+    expect(model.config.layers).toBeGreaterThan(kinds);
+    const { vocabularySize: vocabulary } = model.config;
+    const packed = packSequences(sequences(vocabulary, [70]), { folder: "", vocabulary, maxPositions: null });
+    await computeStreamedRows({ model, weights, network }, counting, packed, 5);
+    expect([...keys].filter((key) => key.includes(": layer ")).length).toBe(kinds);
+  });
+
   test("loads all weights where they are asked for", async () => {
     const loaded = await loadModel(goldenFolder("llama"), runtime, 0);
     expect(loaded.streamed).not.toBeNull();
