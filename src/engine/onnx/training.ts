@@ -7,17 +7,17 @@
  */
 import type { Tensor } from "onnxruntime-node";
 import { failure } from "../../errors.ts";
+import { openModel } from "../../models/index.ts";
 import type { OptimiserOptions, StepResult } from "../engine.ts";
 import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
 import { type MicroBatch, planBatches } from "./batches.ts";
 import { batchInputs, extents } from "./inference.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import { type LoadedModel, loadModel } from "./loaded-model.ts";
+import { leastTrainingBytes, positionBudget } from "./memory.ts";
+import { refuseBeyondMemory } from "./memory-check.ts";
 import type { PackedStep } from "./messages.ts";
 import { trainingProgram } from "./programs/training.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
-
-/** Positions of one micro-batch; beyond this the matrices gain no speed and activations only take memory. */
-const POSITION_BUDGET = 2048;
 
 /**
  * A program tells targets by their positive weight. At lambda 1 they have this one, too small to move any gradient, so
@@ -32,17 +32,28 @@ export interface TrainingState {
   readonly parameters: ReadonlyMap<string, Parameter>;
   /** Gradients of micro-batches after the first, before they are added; made when first needed. */
   readonly scratch: Map<string, Float32Array>;
+  /** Positions of one micro-batch. */
+  readonly positions: number;
   steps: number;
 }
 
-export function createTrainingState(loaded: LoadedModel, options: OptimiserOptions): TrainingState {
+/** Loads a folder's weights, with zero moments. Refuses, before anything is read, what will not fit into memory. */
+export async function openTraining(
+  folder: string,
+  options: OptimiserOptions,
+  runtime: Runtime,
+): Promise<TrainingState> {
+  const model = await openModel(folder);
+  const positions = positionBudget(model);
+  refuseBeyondMemory(folder, leastTrainingBytes(model, positions), "training it");
+  const loaded = await loadModel(folder, runtime, Number.POSITIVE_INFINITY);
   const parameters = new Map<string, Parameter>();
-  for (const { name, shape } of loaded.model.shapes) {
+  for (const { name, shape } of model.shapes) {
     const weight = loaded.weights.get(name)!;
     const zeros = (): Float32Array => new Float32Array(weight.length);
     parameters.set(name, { weight, mean: zeros(), square: zeros(), gradient: zeros(), decays: shape.length >= 2 });
   }
-  return { loaded, options, parameters, scratch: new Map(), steps: 0 };
+  return { loaded, options, parameters, scratch: new Map(), positions, steps: 0 };
 }
 
 /** Takes one step; the means returned are those before the update. Throws, changing nothing, where it diverges. */
@@ -50,7 +61,7 @@ export async function trainStep(state: TrainingState, runtime: Runtime, step: Pa
   const rows = step.sequences.positions.length;
   const sums = { label: 0, fusion: 0 };
   for (const { gradient } of state.parameters.values()) gradient.fill(0);
-  const batches = planBatches(extents(step.sequences), POSITION_BUDGET);
+  const batches = planBatches(extents(step.sequences), state.positions);
   for (const [index, batch] of batches.entries()) {
     await backward(state, runtime, step, batch, index === 0, sums);
   }

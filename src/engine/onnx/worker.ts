@@ -14,7 +14,7 @@ import { RESIDENT_BYTES } from "./placement.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { writeWeights } from "./save-weights.ts";
 import { computeStreamedLogits, computeStreamedRows } from "./streamed-inference.ts";
-import { createTrainingState, type TrainingState, trainStep } from "./training.ts";
+import { openTraining, type TrainingState, trainStep } from "./training.ts";
 
 const models = new Map<Handle, LoadedModel>();
 const trainings = new Map<Handle, TrainingState>();
@@ -82,9 +82,9 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
     return null;
   },
   train: async ({ folder, options }) => {
-    const loaded = await loadModel(folder, loadedRuntime(), Number.POSITIVE_INFINITY);
-    const description = opened(loaded);
-    trainings.set(description.handle, createTrainingState(loaded, options));
+    const state = await openTraining(folder, options, loadedRuntime());
+    const description = opened(state.loaded);
+    trainings.set(description.handle, state);
     return description;
   },
   step: ({ handle, step }) => trainStep(trainingOf(handle), loadedRuntime(), step),

@@ -1,0 +1,87 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ADAMW } from "#src/engine/engine.js";
+import { createOnnxEngine } from "#src/engine/onnx/index.js";
+import { leastTrainingBytes, positionBudget, teacherBytes, trainingBytes } from "#src/engine/onnx/memory.js";
+import { type Model, modelFromConfig } from "#src/models/index.js";
+
+interface Size {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly intermediate: number;
+  readonly vocabulary: number;
+}
+
+function config({ hidden, layers, heads, intermediate, vocabulary }: Size) {
+  return {
+    model_type: "llama",
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    intermediate_size: intermediate,
+    vocab_size: vocabulary,
+    max_position_embeddings: 4096,
+    rms_norm_eps: 1e-5,
+    tie_word_embeddings: true,
+  };
+}
+
+const model = (size: Size): Model => modelFromConfig("a", "a/config.json", config(size));
+const SMALL = { hidden: 128, layers: 2, heads: 4, intermediate: 256, vocabulary: 1000 };
+const DEEP = { hidden: 576, layers: 30, heads: 9, intermediate: 1536, vocabulary: 1000 };
+
+test("small models train on micro-batches of 2,048 positions, large ones on fewer", () => {
+  expect(positionBudget(model(SMALL))).toBe(2048);
+  expect(positionBudget(model(DEEP))).toBe(1024);
+  expect(positionBudget(model({ ...SMALL, hidden: 8192, intermediate: 32768, layers: 8 }))).toBe(256);
+});
+
+test("training needs weights, moments and gradients, a second gradient for several micro-batches, and activations", () => {
+  const small = model(SMALL);
+  const one = trainingBytes(small, { length: 256, severalBatches: false });
+  const several = trainingBytes(small, { length: 256, severalBatches: true });
+  expect(several - one).toBe(4 * small.parameters);
+  const activations = one - 16 * small.parameters;
+  // At least what any backward pass keeps of a layer, in 2,048 positions: 6 of hidden and 3 of intermediate size.
+  expect(activations).toBeGreaterThan(4 * 2048 * 2 * (6 * 128 + 3 * 256));
+  expect(trainingBytes(small, { length: 256, severalBatches: false }, 1024)).toBeLessThan(one);
+  expect(leastTrainingBytes(small)).toBe(one);
+});
+
+test("a wide head adds a chunk of logits to training, not those of all rows", () => {
+  const wide = 100_000;
+  const extent = { length: 1024, severalBatches: false };
+  const [narrow, broad] = [SMALL, { ...SMALL, vocabulary: wide }].map((size) => {
+    const { parameters, ...rest } = model(size);
+    return trainingBytes({ parameters, ...rest }, extent, 1024) - 16 * parameters;
+  }) as [number, number];
+  const logits = 4 * 1024 * wide;
+  // Two sums of the head's gradient, and a few times the logits of 83 rows.
+  expect(broad - narrow).toBeLessThan(2 * 4 * wide * 128 + 0.5 * logits);
+});
+
+test("teacher passes need all weights where they are resident, a layer and the states of a pass where they are not", () => {
+  const deep = model(DEEP);
+  const resident = teacherBytes(deep, 1024, "resident");
+  const streamed = teacherBytes(deep, 1024, "streamed");
+  expect(resident).toBeGreaterThan(4 * deep.parameters);
+  expect(streamed - 4 * 32_768 * 576).toBeLessThan(resident - 3.5 * deep.parameters);
+});
+
+test("a training that will not fit is refused before anything is read", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fusechat-memory-"));
+  const engine = await createOnnxEngine({ threads: 1 });
+  try {
+    const giant = { hidden: 65_536, layers: 2, heads: 64, intermediate: 262_144, vocabulary: 1000 };
+    await writeFile(join(folder, "config.json"), JSON.stringify(config(giant)));
+    await expect(engine.train(folder, ADAMW)).rejects.toThrow(
+      /: training it needs \d+\.\d GB of memory, and \d+\.\d GB are available; close other programs, or use a machine/,
+    );
+  } finally {
+    await engine.dispose();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
