@@ -113,14 +113,14 @@ function plainAttention(
       };
       for (let t = 0; t < length; t++) {
         const from = ((b * length + t) * heads + head) * headSize;
-        const query = feeds.query![0].subarray(from, from + headSize);
+        const query = Array.from(feeds.query![0].subarray(from, from + headSize));
         const self = count + t;
         const seen = Array.from({ length: self + 1 }, (_, position) => position).filter(
           (position) => window === null || position > self - window,
         );
         const weights = seen.map((position) => {
           const key = vector("key", position);
-          const product = scale * query.reduce((total: number, entry, j) => total + entry * key[j]!, 0);
+          const product = scale * query.reduce((total, entry, j) => total + entry * key[j]!, 0);
           return Math.exp(cap === null ? product : cap * Math.tanh(product / cap));
         });
         const total = weights.reduce((a, b_) => a + b_);

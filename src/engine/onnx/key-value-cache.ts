@@ -4,8 +4,8 @@
  * lie together. Programs give new keys and values back in a small array of their own, and `store` puts them in.
  */
 import type { Tensor } from "onnxruntime-node";
-import { failure } from "../../errors.ts";
 import type { Model } from "../../models/index.ts";
+import { refuseBeyondMemory } from "./memory-check.ts";
 import { cacheInputs } from "./programs/decode.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -26,18 +26,18 @@ export function positionBytes({ config }: Model): number {
   return 2 * config.layers * config.keyValueHeads * config.headSize * Float32Array.BYTES_PER_ELEMENT;
 }
 
+/** An empty cache; what will not fit into memory is refused. */
 export function createCache(model: Model, slots: number, capacity: number): KeyValueCache {
   const { layers, keyValueHeads, headSize } = model.config;
-  try {
-    const arrays = Array.from({ length: 2 * layers }, () => {
-      return new Float32Array(slots * keyValueHeads * capacity * headSize);
-    });
-    return { slots, capacity, filled: new Int32Array(slots), arrays, keyValueHeads, headSize };
-  } catch (error) {
-    const size = Math.ceil((slots * capacity * positionBytes(model)) / 2 ** 20);
-    const positions = `${slots} x ${capacity} positions`;
-    throw failure(model.folder, `no memory for the keys and values of ${positions}, ${size} MB; ask for less`, error);
-  }
+  const positions = slots * capacity;
+  refuseBeyondMemory(
+    model.folder,
+    positions * positionBytes(model),
+    `keeping ${positions} positions of a conversation`,
+  );
+  const size = positions * keyValueHeads * headSize;
+  const arrays = Array.from({ length: 2 * layers }, () => new Float32Array(size));
+  return { slots, capacity, filled: new Int32Array(slots), arrays, keyValueHeads, headSize };
 }
 
 /** The runtime's inputs for `count` slots from `first` on. */

@@ -52,6 +52,6 @@ test("a position takes a key and a value in every layer", async () => {
 test("a cache that cannot be had says how much it needs", async () => {
   const model = await openModel(goldenFolder("mistral"));
   expect(() => createCache(model, 1, 2 ** 40)).toThrow(
-    /mistral: no memory for the keys and values of 1 x 1099511627776 positions, \d+ MB; ask for less/,
+    /mistral: keeping 1099511627776 positions of a conversation needs \d+\.\d GB of memory, and [\d.]+ GB are available/,
   );
 });
