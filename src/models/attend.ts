@@ -33,9 +33,10 @@ export function attend(
   const options = { batch, length, ...shape };
   if (cache === undefined || cache.past === null) {
     const tables = rotaryTables(embedding, length);
-    const turned = rotary(key, tables);
-    cache?.keep(headsFirst(turned, options), headsFirst(value, options));
-    return causalAttention(rotary(query, tables), turned, value, options);
+    const turnedQuery = rotary(query, tables);
+    const turnedKey = rotary(key, tables);
+    cache?.keep(headsFirst(turnedKey, options), headsFirst(value, options));
+    return causalAttention(turnedQuery, turnedKey, value, options);
   }
   const { past } = cache;
   const tables = rotaryTables(embedding, past.capacity + length);
