@@ -60,7 +60,7 @@ function planTable(plan: Plan): string {
     "",
     `${training.targets + training.fine_tuning_runs} trainings of ${formatCount(training.steps)} steps ` +
       `(${formatCount(training.steps_per_epoch)} an epoch, ${formatCount(training.warmup_steps)} of warm-up), ` +
-      `${about}${formatCount(training.tokens)} tokens each`,
+      `${about}${formatCount(training.tokens)} tokens each, at most ${formatCount(training.micro_batch_tokens)} at a time`,
     training.checkpoints.length === 0
       ? "no checkpoints: a training that is interrupted starts again"
       : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
@@ -77,6 +77,13 @@ function planTable(plan: Plan): string {
     "",
     `Disk follows from the file formats; memory and time are estimates (${plan.throughput}).`,
   ];
+  for (const { stage, memory_bytes, fits } of stages) {
+    if (fits) continue;
+    const available = formatBytes(plan.available_memory_bytes);
+    lines.push(
+      `${stage} will not fit: it needs about ${formatBytes(memory_bytes)} of memory, ${available} are available.`,
+    );
+  }
   for (const { name, max_length } of models) {
     if (max_length < plan.recipe.data.max_length) {
       lines.push(`${name} takes at most ${formatCount(max_length)} tokens: its conversations are cut there.`);

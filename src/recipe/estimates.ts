@@ -1,10 +1,11 @@
 /**
  * The formulas of `plan`: bytes on disk, bytes in memory, seconds. Bytes on disk follow from the file formats; memory
- * was fitted to models of 3.5 and 28 million parameters at 2,048 tokens a micro-batch (training 0.5 and 1.8 GB, teacher
- * passes 0.17 and 0.44 GB); time is operations over a rate that is measured, where it can be, or stated.
+ * from the programs that would run, within 15 % of what is measured (`bench/training-memory.mjs`); time is operations
+ * over a rate that is measured, where it can be, or stated.
  */
 import { availableParallelism } from "node:os";
 import type { Engine, Sequence } from "../engine/engine.ts";
+import { PROCESS_BYTES, type TrainingExtent, teacherBytes, trainingBytes } from "../engine/onnx/memory.ts";
 import type { Model } from "../models/index.ts";
 
 /** Bytes of a distributions shard's rows: label, span, lead, and K pairs of an id and a float16. */
@@ -31,17 +32,14 @@ function idBytes(vocabulary: number): number {
   return vocabulary > 65_536 ? 4 : 2;
 }
 
-const MICRO_BATCH_TOKENS = 2048;
-const PROCESS_BYTES = 150e6;
-
-/** Weights, gradient and two moments in float32, and the activations of a micro-batch. */
-export function trainingMemory({ parameters, config }: Model): number {
-  return PROCESS_BYTES + 16 * parameters + 200 * config.hiddenSize * config.layers * MICRO_BATCH_TOKENS;
+/** The process that trains: `extent` of its longest sequence. */
+export function trainingMemory(model: Model, extent: TrainingExtent): number {
+  return PROCESS_BYTES + trainingBytes(model, extent);
 }
 
-/** Weights in float32, and the activations of one layer at a time. */
-export function inferenceMemory({ parameters, config }: Model): number {
-  return PROCESS_BYTES + 4 * parameters + 300 * config.hiddenSize * MICRO_BATCH_TOKENS;
+/** The process that makes teacher passes over sequences of up to `length` tokens. */
+export function teacherMemory(model: Model, length: number): number {
+  return PROCESS_BYTES + teacherBytes(model, length);
 }
 
 export interface Throughput {

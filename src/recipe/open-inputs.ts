@@ -27,6 +27,8 @@ export interface OpenedModel {
     /** Conversations that its template refuses. */
     readonly refused: number;
     readonly tokens: number;
+    /** Tokens of the longest conversation. */
+    readonly longest: number;
     readonly rows: number;
     readonly responseBytes: number;
   };
@@ -99,6 +101,7 @@ async function open(
         conversations: found.length,
         refused: found.length - read.length,
         tokens: sum(read, ({ ids }) => ids.length),
+        longest: read.reduce((longest, { ids }) => Math.max(longest, ids.length), 0),
         rows: sum(read, ({ rows }) => rows.position.length),
         responseBytes: sum(read, ({ bytes }) => bytes),
       },

@@ -3,14 +3,16 @@
  * conversations and steps are exact, tokens and rows come from the real tokenisation (of a sample, where there are
  * many conversations), the rest are estimates by the formulas of `estimates.ts`. Nothing is written.
  */
+import { positionBudget, type TrainingExtent } from "../engine/onnx/memory.ts";
+import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import {
   alignedBytes,
   checkpointBytes,
   distributionsBytes,
-  inferenceMemory,
   modelBytes,
   type Throughput,
+  teacherMemory,
   trainingMemory,
 } from "./estimates.ts";
 import { fineTuningRunsOf, modelsOf } from "./layout.ts";
@@ -33,6 +35,8 @@ export interface PlannedStage {
   readonly stage: string;
   readonly disk_bytes: number;
   readonly memory_bytes: number;
+  /** Whether that much memory is available here, now. */
+  readonly fits: boolean;
   readonly seconds: number;
 }
 
@@ -53,16 +57,24 @@ export interface Plan {
     /** A checkpoint is taken after these many steps. */
     readonly checkpoints: readonly number[];
     readonly tokens: number;
+    /** Tokens of a micro-batch at most, padding included; a longer conversation is alone in one. */
+    readonly micro_batch_tokens: number;
     /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it. */
     readonly checkpoint_bytes: number;
   };
   readonly stages: readonly PlannedStage[];
+  readonly available_memory_bytes: number;
   readonly total: { readonly disk_bytes: number; readonly memory_bytes: number; readonly seconds: number };
   /** What the time rests on, for people. */
   readonly throughput: string;
 }
 
-export function derivePlan(recipe: Recipe, inputs: RecipeInputs, throughput: Throughput): Plan {
+export function derivePlan(
+  recipe: Recipe,
+  inputs: RecipeInputs,
+  throughput: Throughput,
+  availableMemoryBytes: number = availableMemory(),
+): Plan {
   const { train, heldOut, overlapping } = inputs.conversations;
   const models = inputs.models.map((opened) => planModel(opened, train.length));
   const pivot = inputs.models[0]!;
@@ -79,9 +91,10 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, throughput: Thr
     warmup_steps: warmupSteps(steps, warmup_ratio),
     checkpoints: checkpointSteps(steps),
     tokens: epochs * pivotPlan.train_tokens,
+    micro_batch_tokens: positionBudget(pivot.model),
     checkpoint_bytes: checkpointSteps(steps).length === 0 ? 0 : 2 * checkpointBytes(pivotPlan.parameters),
   };
-  const stages = planStages(recipe, inputs, { models, training, pivot, throughput });
+  const stages = planStages(recipe, inputs, { models, training, pivot, throughput, availableMemoryBytes });
   return {
     recipe,
     conversations: { train: train.length, held_out: heldOut.length, overlapping },
@@ -89,6 +102,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, throughput: Thr
     models,
     training,
     stages,
+    available_memory_bytes: availableMemoryBytes,
     total: {
       disk_bytes: stages.reduce((sum, stage) => sum + stage.disk_bytes, 0),
       memory_bytes: Math.max(...stages.map((stage) => stage.memory_bytes)),
@@ -122,20 +136,23 @@ interface StageFacts {
   readonly training: Plan["training"];
   readonly pivot: OpenedModel;
   readonly throughput: Throughput;
+  readonly availableMemoryBytes: number;
 }
 
 function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): PlannedStage[] {
-  const { models, training, pivot, throughput } = facts;
+  const { models, training, pivot, throughput, availableMemoryBytes } = facts;
   const { top_k } = recipe.distributions;
   const pivotConfig = pivot.model.config;
+  const teacherBytes = inputs.models.map(({ model, sample }) => teacherMemory(model, Math.max(1, sample.longest)));
   const stages: PlannedStage[] = [];
   const add = (stage: string, disk: number, memory: number, seconds: number): void => {
-    stages.push({ stage, disk_bytes: Math.round(disk), memory_bytes: Math.round(memory), seconds });
+    const fits = memory <= availableMemoryBytes;
+    stages.push({ stage, disk_bytes: Math.round(disk), memory_bytes: Math.round(memory), fits, seconds });
   };
   for (const [index, { name, train_rows, train_tokens, parameters }] of models.entries()) {
-    const { model } = inputs.models[index]!;
-    const disk = distributionsBytes(train_rows, top_k, model.config.vocabularySize);
-    add(`distributions ${name}`, disk, inferenceMemory(model), throughput.inferenceSeconds(parameters, train_tokens));
+    const disk = distributionsBytes(train_rows, top_k, inputs.models[index]!.model.config.vocabularySize);
+    const seconds = throughput.inferenceSeconds(parameters, train_tokens);
+    add(`distributions ${name}`, disk, teacherBytes[index]!, seconds);
   }
   for (const { name, train_rows } of models.slice(1)) {
     const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivotConfig.vocabularySize);
@@ -145,9 +162,10 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
     ...recipe.sources.map(({ name }) => `fuse ${name}`),
     ...fineTuningRunsOf(recipe).map((name) => `fine-tune ${name}`),
   ];
+  const memory = trainingMemory(pivot.model, trainingExtent(recipe, pivot, training));
   for (const stage of trainings) {
     const disk = modelBytes(pivot.model.parameters, recipe.fuse.dtype);
-    add(stage, disk, trainingMemory(pivot.model), throughput.trainingSeconds(pivot.model.parameters, training.tokens));
+    add(stage, disk, memory, throughput.trainingSeconds(pivot.model.parameters, training.tokens));
   }
   const merges = modelsOf(recipe).filter(
     ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
@@ -164,11 +182,17 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
       const model = models.find((planned) => role === "source" && planned.name === name) ?? models[0]!;
       seconds += throughput.inferenceSeconds(model.parameters, model.train_tokens * share);
     }
-    const memory = Math.max(...inputs.models.map(({ model }) => inferenceMemory(model)));
     const evaluated = modelsOf(recipe).length * inputs.conversations.heldOut.length;
-    add("evaluate held-out", evaluated * RESULT_BYTES, memory, seconds);
+    add("evaluate held-out", evaluated * RESULT_BYTES, Math.max(...teacherBytes), seconds);
   }
   return stages;
+}
+
+/** The sequences of an optimiser step, by the sample. */
+function trainingExtent(recipe: Recipe, { sample }: OpenedModel, training: Plan["training"]): TrainingExtent {
+  const read = sample.conversations - sample.refused;
+  const stepTokens = Math.min(recipe.fuse.batch, training.conversations) * (sample.tokens / Math.max(1, read));
+  return { length: Math.max(1, sample.longest), severalBatches: stepTokens > training.micro_batch_tokens };
 }
 
 /** A conversation's entry in an evaluation file: its id of 64 digits and five figures. */

@@ -122,7 +122,7 @@ describe("plan", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(stdout).toContain("mistral  pivot   mistral       83,088      946     367   0");
     expect(stdout).toContain(
-      "2 trainings of 12 steps (4 an epoch, 1 of warm-up), 2,838 tokens each\ncheckpoints after steps 10, at most 2.0 MB at a time\n",
+      "2 trainings of 12 steps (4 an epoch, 1 of warm-up), 2,838 tokens each, at most 2,048 at a time\ncheckpoints after steps 10, at most 2.0 MB at a time\n",
     );
     expect(stdout).toMatch(/^in all +\S+ kB|MB/m);
     expect(stdout).toMatch(/memory and time are estimates \(assumed \d+ GFLOP\/s on \d+ cores?\)/);
@@ -146,7 +146,9 @@ describe("plan", () => {
       conversations: 8,
       steps: 12,
       warmup_steps: 1,
+      micro_batch_tokens: 2048,
     });
+    expect(plan.stages.every(({ fits }: { fits: boolean }) => fits)).toBe(true);
     const { disk_bytes } = plan.stages.find(({ stage }: { stage: string }) => stage === "distributions mistral");
     expect(disk_bytes / 367).toBe(57);
     expect(plan.throughput).toMatch(/^measured \d+ tokens\/s in a teacher pass of the pivot over 946 tokens$/);

@@ -1,0 +1,32 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { trainingBytes } from "#src/engine/onnx/memory.js";
+import { assumedThroughput } from "#src/recipe/estimates.js";
+import { loadRecipe } from "#src/recipe/load.js";
+import { openInputs } from "#src/recipe/open-inputs.js";
+import { derivePlan } from "#src/recipe/plan.js";
+import { writeRecipe } from "../run/fixtures.ts";
+
+test("a stage states the memory of its largest micro-batch, and whether that is there", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "fusechat-plan-"));
+  try {
+    const { recipe, where } = await loadRecipe(await writeRecipe(folder));
+    const inputs = await openInputs(recipe, where);
+    const plan = derivePlan(recipe, inputs, assumedThroughput(1), 1e9);
+    const memory = (plan.stages.find(({ stage }) => stage.startsWith("fuse ")) ?? plan.stages[0]!).memory_bytes;
+    const [pivot] = inputs.models;
+    const longest = Math.max(...pivot!.trial.map(({ ids }) => ids.length));
+    expect(memory).toBe(150e6 + trainingBytes(pivot!.model, { length: longest, severalBatches: false }));
+    expect(plan.total.memory_bytes).toBe(Math.max(...plan.stages.map(({ memory_bytes }) => memory_bytes)));
+    expect(plan.stages.map(({ fits }) => fits)).not.toContain(false);
+
+    const small = derivePlan(recipe, inputs, assumedThroughput(1), memory - 1);
+    expect(small.available_memory_bytes).toBe(memory - 1);
+    for (const { stage, fits, memory_bytes } of small.stages)
+      expect([stage, fits]).toEqual([stage, memory_bytes < memory]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
