@@ -11,7 +11,9 @@ import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
 import { openTokenizer } from "./open-tokenizer.ts";
+import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
 import { type AlignmentSummary, summarise } from "./report.ts";
 import { findSequence } from "./sequences/index.ts";
 import { shareVocabulary } from "./shared-vocabulary.ts";
@@ -38,6 +40,10 @@ export interface AlignOptions {
   readonly sequence: string;
   /** Entries kept a row; default twice the source's top_k. */
   readonly width?: number;
+  /** `chain`: the pivot's label has the probability that the source gives to its text; default `none`. */
+  readonly labelMass?: string;
+  /** `pivot`: divided masses follow what the pivot expects at the row; default `counts`. */
+  readonly divide?: string;
   /** Model folders, where no tokenizers lie beside the shards. */
   readonly pivotModel?: string;
   readonly sourceModel?: string;
@@ -55,6 +61,8 @@ export async function alignDistributions(
 ): Promise<AlignmentSummary> {
   const sequence = findSequence(options.sequence);
   const strategy = findStrategy(options.vocabulary);
+  const labelMass = findLabelMass(options.labelMass ?? DEFAULT_LABEL_MASS);
+  const divide = findDivision(options.divide ?? DEFAULT_DIVISION);
   const pivotShards = await listShards(options.pivot);
   const sourceShards = await listShards(options.source);
   await checkSameData(options);
@@ -69,6 +77,9 @@ export async function alignDistributions(
     source: source.model,
     sequence: sequence.name,
     vocabulary: strategy.name,
+    // Told where it is not the default, so that a folder made before there was a choice is still the same.
+    ...(labelMass === DEFAULT_LABEL_MASS ? {} : { label_mass: labelMass }),
+    ...(divide === DEFAULT_DIVISION ? {} : { divide }),
     width,
     pivot_sha256: await sha256OfFiles(pivotShards),
     source_sha256: await sha256OfFiles(sourceShards),
@@ -114,7 +125,15 @@ export async function alignDistributions(
 
     await writeSettings(options.out, settings);
     const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
-    const plan = { out: options.out, metadata, map, texts: survey.texts.map(({ bytes }) => bytes), width };
+    const plan = {
+      out: options.out,
+      metadata,
+      map,
+      texts: survey.texts.map(({ bytes }) => bytes),
+      width,
+      labelMass,
+      divide,
+    };
     const tokenizers = { pivot: pivotTokenizer, source: sourceTokenizer };
     const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokenizers, onUnit);
     const summary = summarise(settings, source.topK, survey, placed, written);

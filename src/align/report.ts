@@ -18,6 +18,9 @@ export interface AlignmentSummary {
   readonly source: string;
   readonly sequence: string;
   readonly vocabulary: string;
+  /** Where they are not the defaults. */
+  readonly label_mass?: string;
+  readonly divide?: string;
   readonly top_k: number;
   readonly width: number;
   readonly conversations: number;
@@ -43,7 +46,7 @@ export interface AlignmentSummary {
 }
 
 export function summarise(
-  settings: Pick<AlignmentSummary, "pivot" | "source" | "sequence" | "vocabulary" | "width">,
+  settings: Pick<AlignmentSummary, "pivot" | "source" | "sequence" | "vocabulary" | "label_mass" | "divide" | "width">,
   topK: number,
   survey: Survey,
   placed: ReadonlyMap<string, PlacedMass>,
@@ -60,12 +63,14 @@ export function summarise(
       mass_lost: mean(survey.storedMass - mass),
     };
   }
-  const { pivot, source, sequence, vocabulary, width } = settings;
+  const { pivot, source, sequence, vocabulary, label_mass, divide, width } = settings;
   return {
     pivot,
     source,
     sequence,
     vocabulary,
+    ...(label_mass !== undefined && { label_mass }),
+    ...(divide !== undefined && { divide }),
     top_k: topK,
     width,
     conversations: survey.conversations,

@@ -15,7 +15,7 @@ import {
 } from "../distributions/shard-columns.ts";
 import { inputError } from "../errors.ts";
 import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
-import type { AlignedShard } from "./shard.ts";
+import type { AlignedMetadata, AlignedShard } from "./shard.ts";
 
 const FORMAT = "fusechat-aligned-1";
 const MINUS_INFINITY = 0xfc00;
@@ -37,6 +37,7 @@ export async function readAlignedShard(path: string, vocabulary: number = Infini
       source: metadataText(columns, "source"),
       sequence: metadataText(columns, "sequence"),
       vocabulary: metadataText(columns, "vocabulary"),
+      ...refinements(columns.metadata),
     },
     conversation,
     rowStart: rowStartColumn(columns, conversations, rows),
@@ -72,7 +73,20 @@ export async function writeAlignedShard(path: string, shard: AlignedShard): Prom
     ["source_bytes", { dtype: "I32", shape: conversations, data: shard.sourceBytes }],
   ];
   const { pivot, source, sequence, vocabulary } = shard.metadata;
-  await writeSafetensors(path, tensors, { format: FORMAT, pivot, source, sequence, vocabulary });
+  await writeSafetensors(path, tensors, {
+    format: FORMAT,
+    pivot,
+    source,
+    sequence,
+    vocabulary,
+    ...refinements(shard.metadata),
+  });
+}
+
+/** What only some shards have. */
+function refinements(metadata: Readonly<Record<string, string>> | AlignedMetadata): Partial<AlignedMetadata> {
+  const { label_mass, divide } = metadata;
+  return { ...(label_mass !== undefined && { label_mass }), ...(divide !== undefined && { divide }) };
 }
 
 /** Unused places have id 0, and a row without a source row has no other. */

@@ -7,6 +7,9 @@ export interface AlignedMetadata {
   readonly source: string;
   readonly sequence: string;
   readonly vocabulary: string;
+  /** How the label's mass was found and divided tokens were divided, where that is not the default. */
+  readonly label_mass?: string;
+  readonly divide?: string;
 }
 
 export interface AlignedShard {

@@ -3,10 +3,15 @@
  * that meet on one id add up (in float64), the `width` largest are kept, and the rest is the tail. Nothing is
  * renormalised. Most tokens have one place, found by one look-up, and a mass that nothing was added to keeps its stored
  * pattern: a row of ten takes some 200 ns. Nothing is allocated.
+ *
+ * What is known of a row besides refines it: the probability of the pivot's label (`label-mass.ts`), and what the pivot
+ * itself expects there (`preference.ts`), by which masses are then divided.
  */
 import { massTable } from "../distributions/shard-columns.ts";
 import { halfToNumber } from "../formats/float.ts";
+import type { LabelShare } from "./label-mass.ts";
 import { negativeHalf } from "./negative-half.ts";
+import type { Preference } from "./preference.ts";
 import type { SparseMap } from "./sparse-map.ts";
 
 const MINUS_INFINITY = 0xfc00;
@@ -34,7 +39,8 @@ export interface Transfer {
   /**
    * Maps the tokens `sources` (indices into the map; -1 has no place) with the float16 log-probabilities from
    * `logp[logpAt]` on, descending, and writes `width` ids and log-probabilities from `outAt` on: descending, ties to the
-   * lower id; unused places have id 0 and -infinity.
+   * lower id; unused places have id 0 and -infinity. A label's share takes the place of what the row has for its
+   * source token, if anything; a preference weighs the places of a divided token.
    */
   row(
     sources: Int32Array,
@@ -43,6 +49,8 @@ export interface Transfer {
     outId: Uint16Array | Uint32Array,
     outLogp: Uint16Array,
     outAt: number,
+    label?: LabelShare | null,
+    preference?: Preference | null,
   ): void;
 }
 
@@ -63,17 +71,59 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
   /** The slots of the largest masses so far. */
   const kept = new Int32Array(width);
 
+  /** Adds a mass to a token; `slots` are taken so far, returns how many are then. */
+  const give = (id: number, mass: number, slots: number): number => {
+    const slot = slotOf[id]!;
+    if (slot >= 0) {
+      slotMass[slot]! += mass;
+      slotBits[slot] = SUMMED;
+      return slots;
+    }
+    slotOf[id] = slots;
+    slotId[slots] = id;
+    slotMass[slots] = mass;
+    slotBits[slots] = SUMMED;
+    return slots + 1;
+  };
+  /** Divides a mass over the places of a source other than `except`; returns the slots taken then, the same without a place. */
+  const divide = (
+    source: number,
+    mass: number,
+    except: number,
+    preference: Preference | null,
+    taken: number,
+  ): number => {
+    const weight = (e: number): number => {
+      if (pivot[e] === except) return 0;
+      return preference === null ? share[e]! : preference.mass[pivot[e]!]! + preference.floor * share[e]!;
+    };
+    let total = 0;
+    for (let e = start[source]!; e < start[source + 1]!; e++) total += weight(e);
+    let slots = taken;
+    for (let e = start[source]!; e < start[source + 1]!; e++) {
+      const part = (mass * weight(e)) / total;
+      if (part > 0) slots = give(pivot[e]!, part, slots);
+    }
+    return slots;
+  };
+
   return {
     totals,
-    row: (sources, logp, logpAt, outId, outLogp, outAt) => {
+    row: (sources, logp, logpAt, outId, outLogp, outAt, label = null, preference = null) => {
       let slots = 0;
       let stored = 0;
+      if (label !== null) {
+        stored += label.mass + label.rest;
+        if (label.mass > 0) slots = give(label.pivot, label.mass, slots);
+        if (label.rest > 0) slots = divide(label.source, label.rest, label.pivot, preference, slots);
+      }
       for (let k = 0; k < sources.length; k++) {
         const bits = logp[logpAt + k]! & 0x7fff;
         const mass = masses[bits]!;
         if (mass === 0) break;
-        stored += mass;
         const source = sources[k]!;
+        if (label !== null && source === label.source) continue;
+        stored += mass;
         const only = source < 0 ? NOWHERE : single[source]!;
         if (only >= 0) {
           const slot = slotOf[only]!;
@@ -86,6 +136,8 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
             slotMass[slots] = mass;
             slotBits[slots++] = bits === 0 ? 0 : bits | 0x8000;
           }
+        } else if (only === DIVIDED && preference !== null) {
+          slots = divide(source, mass, NOWHERE, preference, slots);
         } else if (only === DIVIDED) {
           for (let e = start[source]!; e < start[source + 1]!; e++) {
             const id = pivot[e]!;

@@ -2,8 +2,10 @@
 import { join } from "node:path";
 import { tokenIds } from "../distributions/shard-file.ts";
 import { type ExampleRow, heldMasses } from "./examples.ts";
+import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./label-mass.ts";
 import { createLeadSwaps, type LeadSwap, type LeadSwaps } from "./leads.ts";
 import { type Part, part, type Side } from "./paired-conversations.ts";
+import { createPreference, type Division, type PreferenceReader } from "./preference.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { AlignedMetadata, AlignedShard } from "./shard.ts";
 import { writeAlignedShard } from "./shard-file.ts";
@@ -20,6 +22,8 @@ export interface WritePlan {
   readonly map: SparseMap;
   readonly texts: readonly Uint8Array[];
   readonly width: number;
+  readonly labelMass: LabelMass;
+  readonly divide: Division;
 }
 
 /** Figures of a conversation, sums over its rows; those of the source are 0 where it has no such conversation. */
@@ -47,9 +51,11 @@ export function createUnitWriter(
   sourceVocabulary: TokenBytes,
   sequence: SequenceAlignment,
 ): UnitWriter {
-  const { map, width, texts, metadata } = plan;
+  const { map, width, texts, metadata, labelMass } = plan;
   const transfer = createTransfer(map, pivotVocabulary.size, width);
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary, texts);
+  const preference = plan.divide === "pivot" ? createPreference(pivotVocabulary.size) : null;
+  const partPlan: PartPlan = { sequence, swaps, sourceVocabulary, map, width, labelMass, preference };
   return {
     write: async ({ pivot: side, find }, name, wanted) => {
       const shard = emptyShard(metadata, width, pivotVocabulary.size, side);
@@ -61,7 +67,7 @@ export function createUnitWriter(
         const source = await find(shard.conversation[n]!);
         Object.assign(transfer.totals, NOTHING);
         if (source !== null) {
-          const shared = alignPart({ sequence, swaps, sourceVocabulary, width }, transfer, shard, pivot, source);
+          const shared = alignPart(partPlan, transfer, shard, pivot, source);
           while (examples.length < wanted.length && wanted[examples.length]! < sharedBefore + shared) {
             const row = sharedRow(shard, pivot, wanted[examples.length]! - sharedBefore);
             examples.push(exampleRow(shard, pivot, source, row, width));
@@ -109,12 +115,16 @@ export interface PartPlan {
   readonly sequence: SequenceAlignment;
   readonly swaps: LeadSwaps;
   readonly sourceVocabulary: TokenBytes;
+  readonly map: SparseMap;
   readonly width: number;
+  readonly labelMass: LabelMass;
+  /** What divides masses beside the map's shares, if anything. */
+  readonly preference: PreferenceReader | null;
 }
 
 /** Aligns one conversation and transfers its shared rows; returns how many there are. */
 export function alignPart(
-  plan: PartPlan,
+  { sequence, swaps, sourceVocabulary, map, width, labelMass, preference }: PartPlan,
   transfer: Transfer,
   shard: Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">,
   pivot: Part,
@@ -124,7 +134,12 @@ export function alignPart(
   const from = source.side.shard;
   const { topK } = from.metadata;
   const sources = new Int32Array(topK);
-  const shared = plan.sequence.align(
+  const share: LabelShare = { source: 0, pivot: 0, mass: 0, rest: 0 };
+  const chained = (row: number, there: number): boolean => {
+    const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
+    return tokens > 0 && chainLabel(share, pivot.side.shard.token[row]!, from, there, tokens, map);
+  };
+  const shared = sequence.align(
     pivot.side.spans,
     pivot.from,
     pivot.to,
@@ -135,13 +150,17 @@ export function alignPart(
   );
   for (let row = pivot.from; row < pivot.to; row++) {
     if (sourceRow[row] === -1) continue;
-    const at = (source.from + sourceRow[row]!) * topK;
-    const swap = plan.swaps.between(pivot.side, row, source.side, source.from + sourceRow[row]!);
+    const there = source.from + sourceRow[row]!;
+    const at = there * topK;
+    const swap = swaps.between(pivot.side, row, source.side, there);
     for (let k = 0; k < topK; k++) {
       const id = from.topId[at + k]!;
-      sources[k] = swap === null ? id : swappedSource(swap, id, plan.sourceVocabulary);
+      sources[k] = swap === null ? id : swappedSource(swap, id, sourceVocabulary);
     }
-    transfer.row(sources, from.topLogp, at, topId, topLogp, row * plan.width);
+    // With a swapped lead the source's label is a text, of which its rows tell nothing.
+    const label = labelMass === "chain" && swap === null && chained(row, there) ? share : null;
+    preference?.read(pivot.side.shard, row);
+    transfer.row(sources, from.topLogp, at, topId, topLogp, row * width, label, preference);
   }
   return shared;
 }

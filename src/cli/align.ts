@@ -1,6 +1,8 @@
 /** `fusechat align`: brings a source's distributions to the pivot's rows and vocabulary. */
 import type { Command } from "commander";
 import { alignDistributions } from "../align/align.ts";
+import { DEFAULT_LABEL_MASS, LABEL_MASSES } from "../align/label-mass.ts";
+import { DEFAULT_DIVISION, DIVISIONS } from "../align/preference.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { DEFAULT_STRATEGY, STRATEGIES } from "../align/strategies/index.ts";
 import { formatCount } from "./figures.ts";
@@ -13,6 +15,8 @@ interface Options {
   readonly out: string;
   readonly sequence: string;
   readonly vocabulary: string;
+  readonly labelMass: string;
+  readonly divide: string;
   readonly width?: number;
   readonly pivotModel?: string;
   readonly sourceModel?: string;
@@ -30,12 +34,23 @@ export const alignVerb: Verb = {
       .requiredOption("--out <folder>", "where the aligned shards go")
       .option("--sequence <name>", `how rows are matched: ${names(SEQUENCES)}`, "bytes")
       .option("--vocabulary <name>", `where tokens find a place: ${names(STRATEGIES)}`, DEFAULT_STRATEGY)
+      .option(
+        "--label-mass <name>",
+        `where the label's mass comes from: ${LABEL_MASSES.join(", ")}`,
+        DEFAULT_LABEL_MASS,
+      )
+      .option(
+        "--divide <name>",
+        `by what tokens with several places are divided: ${DIVISIONS.join(", ")}`,
+        DEFAULT_DIVISION,
+      )
       .option("--width <n>", "tokens kept a row (default: twice the source's top_k)", integer({ min: 1 }))
       .option("--pivot-model <folder>", "the pivot's tokenizer, where none lies beside the shards")
       .option("--source-model <folder>", "the source's tokenizer, where none lies beside the shards");
   },
   run: async (invocation, _positional, options) => {
-    const { pivot, source, out, sequence, vocabulary, width, pivotModel, sourceModel } = options as unknown as Options;
+    const { pivot, source, out, sequence, vocabulary, labelMass, divide, width, pivotModel, sourceModel } =
+      options as unknown as Options;
     const summary = await alignDistributions(
       {
         pivot,
@@ -43,6 +58,8 @@ export const alignVerb: Verb = {
         out,
         sequence,
         vocabulary,
+        labelMass,
+        divide,
         ...(width !== undefined && { width }),
         ...(pivotModel !== undefined && { pivotModel }),
         ...(sourceModel !== undefined && { sourceModel }),

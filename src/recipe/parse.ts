@@ -91,6 +91,8 @@ function writeOut(file: RecipeFile): Recipe {
     align: {
       sequence: file.align.sequence,
       vocabulary: file.align.vocabulary,
+      label_mass: file.align.label_mass,
+      divide: file.align.divide,
       unshared: file.align.unshared,
       width: file.align.width ?? 2 * file.distributions.top_k,
     },

@@ -34,6 +34,8 @@ export interface Recipe {
   readonly align: {
     readonly sequence: string;
     readonly vocabulary: string;
+    readonly label_mass: string;
+    readonly divide: string;
     readonly unshared: "label" | "pivot" | "skip";
     /** Already filled in: twice `top_k` by default. */
     readonly width: number;

@@ -5,7 +5,15 @@
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
 import { z } from "zod";
-import { BENCHMARK_NAMES, FUNCTION_NAMES, METHOD_NAMES, SEQUENCE_NAMES, STRATEGY_NAMES } from "./names.ts";
+import {
+  BENCHMARK_NAMES,
+  DIVISION_NAMES,
+  FUNCTION_NAMES,
+  LABEL_MASS_NAMES,
+  METHOD_NAMES,
+  SEQUENCE_NAMES,
+  STRATEGY_NAMES,
+} from "./names.ts";
 
 /** A JavaScript number that counts something. */
 const count = (least: number): z.ZodInt => z.int().min(least);
@@ -84,6 +92,18 @@ const align = z
       .enum(STRATEGY_NAMES as [string, ...string[]])
       .default("split")
       .describe("How a source's tokens become tokens of the pivot. (name; default split)"),
+    label_mass: z
+      .enum(LABEL_MASS_NAMES as [string, ...string[]])
+      .default("none")
+      .describe(
+        "`chain` gives the pivot's label the probability that the source gives to its text, by the chain rule; `none` knows only the vocabulary. (name; default none)",
+      ),
+    divide: z
+      .enum(DIVISION_NAMES as [string, ...string[]])
+      .default("counts")
+      .describe(
+        "By what a source token with several places is divided: `counts` over the data, or what the `pivot` itself expects at the row. (name; default counts)",
+      ),
     unshared: z
       .enum(["label", "pivot", "skip"])
       .default("label")
@@ -248,7 +268,14 @@ export interface RecipeFile {
     held_out_path?: string | string[] | undefined;
   };
   distributions: { top_k: number; template: "native" | "pivot" };
-  align: { sequence: string; vocabulary: string; unshared: "label" | "pivot" | "skip"; width?: number | undefined };
+  align: {
+    sequence: string;
+    vocabulary: string;
+    label_mass: string;
+    divide: string;
+    unshared: "label" | "pivot" | "skip";
+    width?: number | undefined;
+  };
   fuse: {
     function: string;
     level: "conversation" | "row";

@@ -95,7 +95,7 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
 
 async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<void> {
   const { recipe, out } = run;
-  const { vocabulary, sequence, width } = recipe.align;
+  const { vocabulary, sequence, width, label_mass: labelMass, divide } = recipe.align;
   await alignDistributions(
     {
       pivot: join(out, distributionsFolder(recipe.pivot.name)),
@@ -104,6 +104,8 @@ async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<
       vocabulary,
       sequence,
       width,
+      labelMass,
+      divide,
     },
     listeners(run),
   );

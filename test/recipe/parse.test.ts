@@ -16,7 +16,14 @@ describe("defaults", () => {
       sources: [{ name: "b", model: "models/b" }],
       data: { path: ["c.jsonl"], max_length: 2048, held_out: 0.02, held_out_path: null },
       distributions: { top_k: 10, template: "native" },
-      align: { sequence: "bytes", vocabulary: "split", unshared: "label", width: 20 },
+      align: {
+        sequence: "bytes",
+        vocabulary: "split",
+        label_mass: "none",
+        divide: "counts",
+        unshared: "label",
+        width: 20,
+      },
       fuse: {
         function: "min-ce",
         level: "conversation",
