@@ -70,6 +70,8 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
   const slotLog = new Float64Array(pivotVocabulary);
   /** The slots of the largest masses so far. */
   const kept = new Int32Array(width);
+  /** Of the places of one source. */
+  const weight = new Float64Array(mostPlaces(map));
 
   /** Adds a mass to a token; `slots` are taken so far, returns how many are then. */
   const give = (id: number, mass: number, slots: number): number => {
@@ -93,16 +95,19 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
     preference: Preference | null,
     taken: number,
   ): number => {
-    const weight = (e: number): number => {
-      if (pivot[e] === except) return 0;
-      return preference === null ? share[e]! : preference.mass[pivot[e]!]! + preference.floor * share[e]!;
-    };
+    const from = start[source]!;
+    const to = start[source + 1]!;
     let total = 0;
-    for (let e = start[source]!; e < start[source + 1]!; e++) total += weight(e);
+    for (let e = from; e < to; e++) {
+      const id = pivot[e]!;
+      const own = preference === null ? share[e]! : preference.mass[id]! + preference.floor * share[e]!;
+      weight[e - from] = id === except ? 0 : own;
+      total += weight[e - from]!;
+    }
+    const scale = mass / total;
     let slots = taken;
-    for (let e = start[source]!; e < start[source + 1]!; e++) {
-      const part = (mass * weight(e)) / total;
-      if (part > 0) slots = give(pivot[e]!, part, slots);
+    for (let e = from; e < to; e++) {
+      if (weight[e - from]! > 0) slots = give(pivot[e]!, weight[e - from]! * scale, slots);
     }
     return slots;
   };
@@ -210,6 +215,12 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
 
 function comesBefore(mass: number, id: number, otherMass: number, otherId: number): boolean {
   return mass > otherMass || (mass === otherMass && id < otherId);
+}
+
+function mostPlaces({ start }: SparseMap): number {
+  let most = 0;
+  for (let source = 0; source + 1 < start.length; source++) most = Math.max(most, start[source + 1]! - start[source]!);
+  return most;
 }
 
 /** [sources] the one pivot token that takes all of a source's mass, `NOWHERE`, or `DIVIDED`. */

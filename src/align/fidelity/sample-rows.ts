@@ -63,19 +63,25 @@ export function advance({ context, prompt, after }: Place, bytes: number): Place
   };
 }
 
-/** Draws continuations; `valid` UTF-8 without the zero byte, which ends a text early. */
+/** A prompt and what the byte model goes on with, and whether it ended the text before the last byte. */
+export interface Continuation {
+  readonly text: string;
+  readonly ended: boolean;
+}
+
+/** Draws `samples` continuations that are UTF-8; the last character is left out where its bytes were not all drawn. */
 export function drawContinuations(
   model: ByteModel,
   { context, prompt }: Place,
   samples: number,
   random: Random,
-): { text: string; ended: boolean }[] {
+): Continuation[] {
   const history = context.subarray(-ORDER);
   const bytes = new Uint8Array(history.length + CONTINUATION_BYTES);
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const drawn: { text: string; ended: boolean }[] = [];
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const drawn: Continuation[] = [];
   for (let tries = 0; drawn.length < samples; tries++) {
-    if (tries > 2 * samples) throw internalError("half of the byte model's continuations are not UTF-8");
+    if (tries > 2 * samples + 100) throw internalError("half of the byte model's continuations are not UTF-8");
     bytes.set(history);
     let length = history.length;
     while (length < bytes.length) {
@@ -98,7 +104,7 @@ export function drawContinuations(
 export async function nextTokens(
   { tokenizer, endOfTurn }: Reader,
   before: Int32Array,
-  continuations: readonly { text: string; ended: boolean }[],
+  continuations: readonly Continuation[],
 ): Promise<Int32Array> {
   // Sharp places draw the same text many times.
   const texts = [...new Set(continuations.map(({ text }) => text))];

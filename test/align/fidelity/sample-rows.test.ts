@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { createByteModel, joinTexts } from "#src/align/fidelity/byte-model.js";
 import {
@@ -8,7 +10,10 @@ import {
   REJECTED,
   writtenAt,
 } from "#src/align/fidelity/sample-rows.js";
+import { readModelTexts, readSampledFile } from "#src/align/fidelity/sampled-file.js";
+import { mostFrequent, rowFidelity } from "#src/align/fidelity.js";
 import { createRandom } from "#src/random.js";
+import { loadTokenizer } from "#src/tokenizer/load.js";
 import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -83,4 +88,53 @@ test("the same text some bytes later", () => {
     prompt: Buffer.from("n 201"),
     after: bytes("3 n"),
   });
+});
+
+const shared = resolve(import.meta.dirname, "../../../../shared");
+const golden = join(shared, "golden/align/fidelity.safetensors");
+
+test.runIf(!existsSync(golden))(
+  "skipped: ../shared is not there, so no rows of real tokenizers were sampled",
+  () => {},
+);
+
+describe.runIf(existsSync(golden))("rows of real tokenizers", () => {
+  test.each([
+    ["openchat-3.5", "<|end_of_turn|>"],
+    ["qwen2.5", "<|im_end|>"],
+  ])(
+    "of %s come out like those of the oracle",
+    async (name, endOfTurn) => {
+      const file = await readSampledFile(golden);
+      const model = createByteModel(joinTexts(readModelTexts(join(shared, "data/chat"), file.modelTexts)));
+      const tokenizer = await loadTokenizer(join(shared, "data/tokenizers", name));
+      const end = Array.from({ length: tokenizer.size }, (_, id) => id).find(
+        (id) => tokenizer.tokenText(id) === endOfTurn,
+      )!;
+      const flat = new Float64Array(tokenizer.size).fill(1 / tokenizer.size);
+      const distances: number[] = [];
+      for (let index = 3; index < 120; index += 8) {
+        const { label, first, second } = file.rows.get(name)![index]!;
+        const written = await writtenAt(tokenizer, file.places[index]!);
+        expect([index, written === null ? -1 : written.labels[0]]).toEqual([index, label]);
+        if (written === null) continue;
+        const drawn = drawContinuations(model, file.places[index]!, 1000, createRandom(`golden/${index}`));
+        const next = await nextTokens({ tokenizer, endOfTurn: end }, written.before, drawn);
+        const counts = new Map<number, number>();
+        for (const id of next) if (id !== REJECTED) counts.set(id, (counts.get(id) ?? 0) + 1);
+        const accepted = next.filter((id) => id !== REJECTED).length / 1000;
+        const theirs = new Map(first);
+        for (const [id, count] of second) theirs.set(id, (theirs.get(id) ?? 0) + count);
+        let total = 0;
+        for (const count of theirs.values()) total += count;
+        // Four standard deviations of a share of 1,000 draws.
+        expect(Math.abs(accepted - total / 4000)).toBeLessThan(0.07);
+        if (total > 1000) distances.push(rowFidelity(mostFrequent(theirs), mostFrequent(counts), flat).tv);
+      }
+      expect(distances.length).toBeGreaterThan(8);
+      // Two samples of 2,000 of the oracle lie 0.04 apart.
+      expect(distances.reduce((sum, tv) => sum + tv) / distances.length).toBeLessThan(0.06);
+    },
+    60_000,
+  );
 });
