@@ -47,6 +47,15 @@ interface Group {
   readonly members: readonly Answer[];
 }
 
+/** What reading prompts and taking steps need. */
+interface Generation {
+  readonly model: Model;
+  readonly decode: Decoder;
+  /** Draws the next token of an answer from what a pass says of its sequence `b`. */
+  readonly choose: (result: PassResult, b: number, answer: Answer) => void;
+  readonly stopped: () => boolean;
+}
+
 /** One answer a prompt, without the stop id. An answer also ends where the model's context does. */
 export async function generateAnswers(
   loaded: LoadedModel,
@@ -63,17 +72,19 @@ export async function generateAnswers(
     const open = allowed > 0 && ids.length > 0 && room > ids.length;
     return { prompt, ids: [...ids], room, random: createRandom(`${options.seed}/${prompt}`), open };
   });
-  const decode = await openDecoder(loaded, runtime, allowed, options);
-  const choose = ({ candidates }: PassResult, b: number, answer: Answer): void => {
-    const { id, logit } = candidates(b);
-    const chosen = chooseToken(id, logit, options, answer.random);
-    if (options.stopIds.includes(chosen)) {
-      answer.open = false;
-      return;
-    }
-    answer.ids.push(chosen);
-    answer.open = answer.ids.length < answer.room;
-    listener.onToken(answer.prompt, chosen);
+  const generation: Generation = {
+    model,
+    decode: await openDecoder(loaded, runtime, allowed, options),
+    choose: ({ candidates }, b, answer) => {
+      const { id, logit } = candidates(b);
+      const chosen = chooseToken(id, logit, options, answer.random);
+      answer.open = !options.stopIds.includes(chosen);
+      if (!answer.open) return;
+      answer.ids.push(chosen);
+      answer.open = answer.ids.length < answer.room;
+      listener.onToken(answer.prompt, chosen);
+    },
+    stopped: listener.stopped,
   };
 
   // Longest first: prompts of like lengths are read together.
@@ -84,21 +95,21 @@ export async function generateAnswers(
     const going = group.members.filter(({ open }) => open);
     const full = going.some(({ ids }) => ids.length > group.cache.capacity);
     if (!full && 2 * going.length > group.cache.slots) {
-      await step(group, decode, choose);
+      await step(generation, group);
       continue;
     }
     const joining = waiting.splice(0, slots - going.length);
     if (going.length + joining.length === 0) break;
     group = regroup(model, group, [...going, ...joining]);
-    await readPrompts(model, group, joining, { decode, choose, stopped: listener.stopped });
+    const long = joining.filter(({ ids }) => ids.length > POSITION_BUDGET);
+    await readPrompts(generation, group, joining);
+    await readRests(generation, group, long);
   }
   return answers.map(({ ids, prompt }) => Int32Array.from(ids.slice(prompts[prompt]!.length)));
 }
 
-type Choose = (result: PassResult, b: number, answer: Answer) => void;
-
 /** One token for every member that goes on; the others are carried along, and what comes of them is ignored. */
-async function step({ cache, members }: Group, decode: Decoder, choose: Choose): Promise<void> {
+async function step({ decode, choose }: Generation, { cache, members }: Group): Promise<void> {
   const batch = cache.slots;
   const ids = new Int32Array(batch);
   members.forEach(({ ids: known }, slot) => {
@@ -113,48 +124,44 @@ async function step({ cache, members }: Group, decode: Decoder, choose: Choose):
   });
 }
 
-interface PromptReading {
-  readonly decode: Decoder;
-  readonly choose: Choose;
-  readonly stopped: () => boolean;
-}
-
-/** Reads prompts into their slots, together where they are short, and chooses the first token of each answer. */
-async function readPrompts(
-  model: Model,
-  { cache, members }: Group,
-  joining: readonly Answer[],
-  { decode, choose, stopped }: PromptReading,
-): Promise<void> {
+/** Reads prompts into their slots, several at a time; of those too long for one pass, the beginning. */
+async function readPrompts(generation: Generation, group: Group, joining: readonly Answer[]): Promise<void> {
+  const { cache, members } = group;
   const extents = joining.map(({ ids }) => ({ length: Math.min(ids.length, POSITION_BUDGET), rows: 1 }));
   for (const { size, length, members: batch } of planBatches(extents, POSITION_BUDGET)) {
-    if (stopped()) return;
+    if (generation.stopped()) return;
     const ids = new Int32Array(size * length);
     const counts = new Int32Array(size).fill(1);
     batch.forEach((index, b) => {
       counts[b] = extents[index]!.length;
       ids.set(joining[index]!.ids.slice(0, counts[b]), b * length);
     });
-    const result = await decode({ batch: size, length, ids, counts, past: null });
+    const result = await generation.decode({ batch: size, length, ids, counts, past: null });
     for (const [b, index] of batch.entries()) {
       const answer = joining[index]!;
-      const slot = members.indexOf(answer);
-      store(cache, slot, result.fresh, b, counts[b]!);
-      if (counts[b] === answer.ids.length) choose(result, b, answer);
+      const count = counts[b]!;
+      store(cache, members.indexOf(answer), result.fresh, b, count);
+      if (count === answer.ids.length) generation.choose(result, b, answer);
     }
   }
-  for (const answer of joining) {
+}
+
+/** Reads on in prompts too long for one pass, piece by piece after what their slots hold. */
+async function readRests(generation: Generation, group: Group, long: readonly Answer[]): Promise<void> {
+  const { cache, members } = group;
+  const piece = pieceLength(generation.model, cache.capacity);
+  for (const answer of long) {
     const slot = members.indexOf(answer);
     const end = answer.ids.length;
-    while (answer.open && cache.filled[slot]! < end && !stopped()) {
+    while (cache.filled[slot]! < end && !generation.stopped()) {
       const from = cache.filled[slot]!;
-      const count = Math.min(end - from, pieceLength(model, cache.capacity));
+      const count = Math.min(end - from, piece);
       const length = lengthBucket(count);
       const ids = new Int32Array(length);
       ids.set(answer.ids.slice(from, from + count));
-      const result = await decode({ batch: 1, length, ids, counts: [count], past: { cache, first: slot } });
+      const result = await generation.decode({ batch: 1, length, ids, counts: [count], past: { cache, first: slot } });
       store(cache, slot, result.fresh, 0, count);
-      if (from + count === end) choose(result, 0, answer);
+      if (from + count === end) generation.choose(result, 0, answer);
     }
   }
 }

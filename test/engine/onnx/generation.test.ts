@@ -129,9 +129,9 @@ test("an answer goes on while the cache grows twice", async () => {
   });
 });
 
-test("a prompt too long for one pass is read in pieces, beside a short one", async () => {
+test("a prompt too long for one pass is read in pieces, beside a short one and one that just fits", async () => {
   await withModel("llama", async (model) => {
-    const prompts = [somePrompt(2700, model.vocabulary), somePrompt(5, model.vocabulary)];
+    const prompts = [2700, 5, 2048].map((length) => somePrompt(length, model.vocabulary));
     await expectUncached(model, prompts, { ...greedy, maxTokens: 3 });
   });
 });
