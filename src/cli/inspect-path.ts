@@ -5,18 +5,16 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readAlignedShard } from "../align/shard-file.ts";
-import { readChatTemplate } from "../data/template.ts";
 import { listShards, readDistributionsShard } from "../distributions/shard-file.ts";
-import { FusechatError, inputError } from "../errors.ts";
-import { exists, fileError, readJson } from "../formats/files.ts";
+import { inputError } from "../errors.ts";
+import { fileError } from "../formats/files.ts";
 import { readSafetensorsHeader, type TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
-import { ARCHITECTURES } from "../models/index.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
-import { loadTokenizer } from "../tokenizer/load.ts";
-import { readSpecialTokens } from "../tokenizer/special.ts";
+import { summariseModel, weightFigures } from "./inspect-model.ts";
+import { summariseTokenizer } from "./inspect-tokenizer.ts";
 
-export type Summary = Readonly<Record<string, unknown>>;
+type Summary = Readonly<Record<string, unknown>>;
 
 const DISTRIBUTIONS = "fusechat-distributions-1";
 const ALIGNED = "fusechat-aligned-1";
@@ -62,69 +60,6 @@ function tensorList(tensors: ReadonlyMap<string, TensorInfo>): Readonly<Record<s
   return Object.fromEntries(
     [...tensors.values()].map(({ name, dtype, shape }) => [name, `${dtype} [${shape.join(", ")}]`]),
   );
-}
-
-function weightFigures(tensors: ReadonlyMap<string, TensorInfo>): Summary {
-  const dtypes: Record<string, number> = {};
-  let parameters = 0;
-  let bytes = 0;
-  for (const { dtype, shape, byteLength } of tensors.values()) {
-    dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
-    parameters += shape.reduce((product, extent) => product * extent, 1);
-    bytes += byteLength;
-  }
-  return { tensors: tensors.size, parameters, bytes, dtypes };
-}
-
-async function summariseModel(folder: string): Promise<Summary> {
-  const path = join(folder, "config.json");
-  const config = await readJson(path);
-  if (typeof config !== "object" || config === null) throw inputError(path, "expected an object");
-  const fields = config as Readonly<Record<string, unknown>>;
-  const weights = await openWeights(folder);
-  const architecture = fields.model_type ?? null;
-  return {
-    kind: "model",
-    path: folder,
-    architecture,
-    supported: ARCHITECTURES.some(({ name }) => name === architecture),
-    layers: fields.num_hidden_layers,
-    hidden_size: fields.hidden_size,
-    heads: fields.num_attention_heads,
-    key_value_heads: fields.num_key_value_heads,
-    vocabulary: fields.vocab_size,
-    max_positions: fields.max_position_embeddings,
-    ...weightFigures(weights.tensors),
-    files: weights.files.length,
-    tokenizer: (await exists(join(folder, "tokenizer.json"))) ? await summariseTokenizer(folder) : null,
-  };
-}
-
-/** A tokenizer or template that cannot be used is no reason not to tell the rest: its reason stands in its place. */
-async function summariseTokenizer(folder: string): Promise<Summary> {
-  const special = await readSpecialTokens(folder);
-  const template = await orReason(async () => (await readChatTemplate(folder)).path);
-  const tokenizer = await orReason(async () => {
-    const { size, sha256, isSpecial } = await loadTokenizer(folder);
-    const specials = Array.from({ length: size }, (_, id) => id).filter(isSpecial).length;
-    return { size, special_tokens: specials, sha256 };
-  });
-  return {
-    ...(typeof tokenizer === "string" ? { refused: tokenizer } : tokenizer),
-    bos: special.bos,
-    eos: special.eos,
-    stop_ids: special.stopIds,
-    template,
-  };
-}
-
-async function orReason<T>(work: () => Promise<T>): Promise<T | string> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FusechatError) return error.message;
-    throw error;
-  }
 }
 
 async function summariseShards(paths: readonly string[], path: string): Promise<Summary> {

@@ -1,7 +1,7 @@
 /** A plain object as lines of keys and values, for people: nested objects are indented, lists are joined. */
-import { formatCount } from "./figures.ts";
+import { formatBytes, formatCount } from "./figures.ts";
 
-/** One line a key, keys in one column. */
+/** One line a key, keys in one column; what is counted in bytes by its key is shown in the unit that fits. */
 export function formatTable(values: Readonly<Record<string, unknown>>, indent = ""): string {
   const width = Math.max(0, ...Object.keys(values).map((key) => key.length));
   return Object.entries(values)
@@ -12,7 +12,8 @@ export function formatTable(values: Readonly<Record<string, unknown>>, indent = 
       if (Array.isArray(value) && value.some(isRecord)) {
         return [label.trimEnd(), ...value.map((item) => `${indent}  ${formatInline(item)}`)].join("\n");
       }
-      return `${label}  ${formatInline(value)}`;
+      const isBytes = typeof value === "number" && /(^|_)bytes$/.test(key);
+      return `${label}  ${isBytes ? formatBytes(value) : formatInline(value)}`;
     })
     .filter((line) => line !== "")
     .join("\n");
@@ -29,12 +30,13 @@ function formatInline(value: unknown): string {
       .map(([key, item]) => `${words(key)} ${formatInline(item)}`)
       .join(", ");
   }
-  return String(value);
+  const text = String(value);
+  return text.includes("\n") ? JSON.stringify(text) : text;
 }
 
-/** `held_out` is our own key; `self_attn.q_proj` is the name of a tensor and stays as it is. */
+/** `held_out` is our own key, and the unit of `disk_bytes` stands with its value; `self_attn.q_proj` is the name of a tensor and stays as it is. */
 function words(key: string): string {
-  return key.includes(".") ? key : key.replaceAll("_", " ");
+  return key.includes(".") ? key : key.replace(/_bytes$/, "").replaceAll("_", " ");
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

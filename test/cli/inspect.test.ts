@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -134,21 +135,163 @@ describe("inspect PATH", () => {
 
   test("summarises a model", async () => {
     const folder = model("mistral");
-    expect(await summary(folder)).toMatchObject({
+    const found = await summary(folder);
+    expect(found).toMatchObject({
       kind: "model",
       architecture: "mistral",
       supported: true,
       layers: 2,
       hidden_size: 48,
+      heads: 4,
+      key_value_heads: 2,
+      window: 4096,
+      tied_head: false,
       vocabulary: 479,
+      max_positions: 4096,
       tensors: 21,
       parameters: 83_088,
       dtypes: { F32: 21 },
-      tokenizer: { size: 479, special_tokens: 5, bos: 1, eos: 477, stop_ids: [477] },
+      padding_rows: 0,
+      tokenizer: {
+        size: 479,
+        special_tokens: 5,
+        bos: 1,
+        eos: 477,
+        stop_ids: [477],
+        spelling: { 1: "<s>", 477: "<|end_of_turn|>" },
+        template: {
+          from: join(folder, "tokenizer_config.json"),
+          renders: true,
+          system_turn: true,
+          generation_prompt: "GPT4 Correct Assistant:",
+        },
+      },
+      limits: [],
     });
+    const { memory } = found;
+    expect(memory).toMatchObject({ max_length: 2048, teacher_weights: "resident", training_micro_batch_tokens: 2048 });
+    expect(memory.training_bytes).toBeGreaterThan(memory.teacher_passes_bytes);
+    expect(memory.generation_bytes).toBeGreaterThan(4 * 83_088);
     const { out } = await inspect(folder);
-    expect(out).toContain("parameters       83,088\n");
+    expect(out).toContain("parameters         83,088\n");
     expect(out).toContain("  special tokens  5\n");
+    expect(out).toMatch(/^ {2}training {21}\d+ MB$/m);
+    expect(out).toContain("\nlimits             none\n");
+  });
+
+  test.each(MODELS)("finds nothing that cannot be done with %s", async (name) => {
+    const found = await summary(model(name));
+    expect(found).toMatchObject({ supported: true, architecture: expect.any(String), limits: [] });
+    expect(found.tokenizer.template.renders).toBe(true);
+  });
+
+  test("tells experts, caps, stretched positions, and templates without a system turn", async () => {
+    const mixtral = await summary(model("mixtral"));
+    // Of four experts a token meets two: of 46,080 parameters in experts half.
+    expect(mixtral).toMatchObject({ experts: 4, experts_per_token: 2, parameters: 105_168, active_parameters: 82_128 });
+    expect(await summary(model("gemma2"))).toMatchObject({
+      attention_cap: 50,
+      logit_cap: 30,
+      window: 16,
+      tied_head: true,
+      tokenizer: { pad: 0, template: { system_turn: false, refusal: "System role not supported" } },
+    });
+    expect((await summary(model("llama3"))).rotary_scaling).toMatchObject({ rope_type: "llama3" });
+  });
+
+  describe("of a model that something is wrong with", () => {
+    const copyOf = async (change: (folder: string) => Promise<void>): Promise<string> => {
+      const folder = await temporary();
+      await cp(model("mistral"), folder, { recursive: true });
+      await change(folder);
+      return folder;
+    };
+    const withConfig = (fields: object) =>
+      copyOf(async (folder) => {
+        const path = join(folder, "config.json");
+        await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, "utf8")), ...fields }));
+      });
+    const engine = "distributions, fuse, evaluate and chat";
+
+    test("an unknown architecture can still be merged, and the rest is told", async () => {
+      const folder = await withConfig({ model_type: "rwkv" });
+      const found = await summary(folder);
+      expect(found).toMatchObject({ architecture: "rwkv", supported: false, layers: 2, parameters: 83_088 });
+      expect(found.tokenizer.size).toBe(479);
+      expect(found.limits).toHaveLength(1);
+      expect(found.limits[0].cannot).toBe(`${engine}; it can still be merged`);
+      expect(found.limits[0].because).toContain('config.json: model_type: unknown architecture "rwkv"; known are ');
+      const { out, exitCode } = await inspect(folder);
+      expect(exitCode).toBe(0);
+      expect(out).toContain(`\nlimits\n  cannot ${engine}; it can still be merged, because ${folder}/config.json: `);
+    });
+
+    test("a config field that is not supported is named", async () => {
+      const { limits } = await summary(await withConfig({ hidden_act: "relu" }));
+      expect(limits[0].because).toContain('hidden_act: "relu" is not supported (only "silu")');
+    });
+
+    test("quantised weights can neither be run nor merged", async () => {
+      const folder = await withConfig({ quantization_config: { quant_method: "gptq", bits: 4 } });
+      const packed = { dtype: "I32", shape: [2, 3], data: new Int32Array(6) } as const;
+      await writeSafetensors(join(folder, "model.safetensors"), [["model.layers.0.mlp.up_proj.qweight", packed]]);
+      const { limits } = await summary(folder);
+      expect(limits.map(({ cannot }: { cannot: string }) => cannot)).toEqual([engine, "merge"]);
+      expect(limits[0].because).toContain("quantization_config");
+      expect(limits[1].because).toBe("it has tensors of I32, and only floating-point ones are merged");
+    });
+
+    test("pickled weights are not read", async () => {
+      const folder = await copyOf(async (copy) => {
+        await rm(join(copy, "model.safetensors"));
+        await writeFile(join(copy, "pytorch_model.bin"), "");
+      });
+      const found = await summary(folder);
+      expect(found.parameters).toBe(83_088);
+      expect(found.limits).toHaveLength(1);
+      expect(found.limits[0].cannot).toBe("anything that reads its weights");
+      expect(found.limits[0].because).toContain(
+        `${folder}/pytorch_model.bin: pickled weights can run code when loaded and are never opened; convert them to safetensors`,
+      );
+    });
+
+    test("a tensor of another shape, and a tokenizer wider than the head", async () => {
+      const { limits } = await summary(await withConfig({ vocab_size: 400 }));
+      expect(limits[0]).toMatchObject({ cannot: engine });
+      expect(limits[0].because).toContain(
+        '"model.embed_tokens.weight": the config asks for [400, 48], found [479, 48]',
+      );
+      expect(limits[1]).toEqual({
+        cannot: `${engine}, of texts with the ids beyond`,
+        because: "the tokenizer has ids up to 478, the head ends at 399",
+      });
+    });
+
+    test("no tokenizer, no template, a template that fails", async () => {
+      const silent = await copyOf((folder) => rm(join(folder, "tokenizer.json")));
+      expect((await summary(silent)).limits).toEqual([
+        { cannot: "align, distributions, fuse, evaluate and chat", because: `${silent}: no tokenizer.json` },
+      ]);
+      const withTemplate = (template: string | undefined) =>
+        copyOf(async (folder) => {
+          const path = join(folder, "tokenizer_config.json");
+          const config = JSON.parse(await readFile(path, "utf8"));
+          await writeFile(path, JSON.stringify({ ...config, chat_template: template }));
+        });
+      const none = await summary(await withTemplate(undefined));
+      expect(none.limits[0].because).toMatch(/: no chat template: expected chat_template in tokenizer_config\.json/);
+      const broken = await summary(await withTemplate("{% for x in %}"));
+      expect(broken.limits[0]).toMatchObject({ cannot: engine });
+      expect(broken.limits[0].because).toMatch(/tokenizer_config\.json: the chat template /);
+    });
+
+    test("more memory than there is", async () => {
+      const giant = { hidden_size: 65_536, num_attention_heads: 64, head_dim: 1024, intermediate_size: 262_144 };
+      const { limits, memory } = await summary(await withConfig(giant));
+      expect(memory.training_bytes).toBeGreaterThan(1e12);
+      expect(limits.map(({ cannot }: { cannot: string }) => cannot)).toContain("training it here");
+      expect(limits.at(-1).because).toMatch(/^it needs \d+\.\d GB of memory, and \d+\.\d GB are available$/);
+    });
   });
 
   test("summarises a tokenizer, and says why one cannot be used", async () => {
@@ -161,7 +304,26 @@ describe("inspect PATH", () => {
       bos: null,
       eos: null,
       stop_ids: [],
-      template: `${folder}: no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja`,
+      pad: null,
+      template: {
+        refused: `${folder}: no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja`,
+      },
+    });
+  });
+
+  describe("of published tokenizers", () => {
+    const published = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
+    const isThere = existsSync(published);
+    test.runIf(!isThere)("skipped: ../shared is not there", () => {});
+    test.runIf(isThere)("tells size, special tokens and template of each", async () => {
+      const sizes: Record<string, number> = {};
+      for (const name of (await readdir(published)).sort()) {
+        const found = await summary(join(published, name));
+        expect([name, found.kind, found.refused]).toEqual([name, "tokenizer", undefined]);
+        expect([name, found.stop_ids.length > 0]).toEqual([name, true]);
+        sizes[name] = found.size;
+      }
+      expect(sizes).toMatchObject({ "qwen2.5": 151_665, "openchat-3.5": 32_002, "llama-2": 32_000, smollm2: 49_152 });
     });
   });
 

@@ -6,7 +6,9 @@
 import type { Model } from "../../models/index.ts";
 import { lengthBucket } from "./batches.ts";
 import { POSITION_BUDGET as TEACHER_POSITIONS } from "./inference.ts";
+import { positionBytes } from "./key-value-cache.ts";
 import { type Placement, placementOf } from "./placement.ts";
+import { decodeProgram } from "./programs/decode.ts";
 import { layerProgram } from "./programs/layer.ts";
 import { rowsProgram } from "./programs/rows.ts";
 import { trainingProgram } from "./programs/training.ts";
@@ -83,6 +85,21 @@ export function teacherBytes(
   // The head follows block by block, with less than a layer's activations.
   const states = FLOAT_BYTES * model.config.hiddenSize * (Math.max(PASS_POSITIONS, rows) + rows);
   return windowBytes(model) + states + layerProgram(model, 0, { batch, length: padded }).peakBytes;
+}
+
+/** Generation of one answer, prompt included `length` tokens long: all weights, keys and values, and the prompt read. */
+export function generationBytes(model: Model, length: number): number {
+  const prompt = lengthBucket(Math.min(length, TEACHER_POSITIONS));
+  const { vocabularySize } = model.config;
+  const shape = {
+    batch: 1,
+    length: prompt,
+    capacity: 0,
+    allowed: vocabularySize,
+    candidates: Math.min(TOP_K, vocabularySize),
+  };
+  const cached = (2 ** Math.ceil(Math.log2(length)) + prompt) * positionBytes(model);
+  return FLOAT_BYTES * model.parameters + cached + decodeProgram(model, shape).peakBytes;
 }
 
 /** The most sequences of up to `length` tokens that share a micro-batch, and what they are padded to. */

@@ -1,0 +1,203 @@
+/**
+ * What `inspect` says of a model: its shape by its config, its weights by their headers, what working with it takes in
+ * memory, its tokenizer and template, and what this project cannot do with it. An architecture that is not known, or
+ * weights that cannot be read, are told last, and the rest is told all the same.
+ */
+import { join } from "node:path";
+import { generationBytes, PROCESS_BYTES, positionBudget, teacherBytes, trainingBytes } from "../engine/onnx/memory.ts";
+import { availableMemory } from "../engine/onnx/memory-check.ts";
+import { placementOf } from "../engine/onnx/placement.ts";
+import { inputError } from "../errors.ts";
+import { exists, readJson } from "../formats/files.ts";
+import type { TensorInfo } from "../formats/safetensors.ts";
+import { openWeights } from "../formats/weights.ts";
+import { checkWeights, type Model, modelFromConfig } from "../models/index.ts";
+import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** What cannot be done with a model, and the refusal that whoever tries will read. */
+export interface Limit {
+  readonly cannot: string;
+  readonly because: string;
+}
+
+export interface ModelMemory {
+  /** Tokens of the conversations that the figures assume: a recipe's default, or the context where that is shorter. */
+  readonly max_length: number;
+  readonly teacher_passes_bytes: number;
+  /** Where teacher passes keep the weights. */
+  readonly teacher_weights: "resident" | "streamed";
+  readonly generation_bytes: number;
+  readonly training_bytes: number;
+  /** Tokens of a micro-batch at most. */
+  readonly training_micro_batch_tokens: number;
+  readonly available_bytes: number;
+}
+
+/** As much as `data.max_length` of a recipe is where it says nothing. */
+const MAX_LENGTH = 2048;
+
+const FLOATS: ReadonlySet<string> = new Set(["F64", "F32", "F16", "BF16"]);
+
+const TEXT_STAGES = "align, distributions, fuse, evaluate and chat";
+const ENGINE_STAGES = "distributions, fuse, evaluate and chat";
+
+export async function summariseModel(folder: string): Promise<Fields> {
+  const path = join(folder, "config.json");
+  const json = await readJson(path);
+  if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
+  const fields = json as Fields;
+  const model = await orReason(() => modelFromConfig(folder, path, json));
+  const weights = await orReason(() => openWeights(folder));
+  const known = typeof model === "string" ? null : model;
+  const stored = typeof weights === "string" ? null : weights.tensors;
+  const checked = known === null || stored === null ? null : await orReason(() => checkWeights(known, stored));
+  const tokenizer = (await exists(join(folder, "tokenizer.json"))) ? await summariseTokenizer(folder) : null;
+  const memory = known === null ? undefined : memoryOf(known);
+
+  const limits: Limit[] = [];
+  const limit = (cannot: string, because: unknown): void => {
+    if (typeof because === "string") limits.push({ cannot, because });
+  };
+  const types = new Set([...(stored?.values() ?? [])].map(({ dtype }) => dtype).filter((dtype) => !FLOATS.has(dtype)));
+  const mergeable = stored !== null && types.size === 0;
+  limit(mergeable ? `${ENGINE_STAGES}; it can still be merged` : ENGINE_STAGES, model);
+  if (types.size > 0)
+    limit("merge", `it has tensors of ${[...types].join(", ")}, and only floating-point ones are merged`);
+  limit("anything that reads its weights", weights);
+  limit(ENGINE_STAGES, checked);
+  for (const found of textLimits(folder, tokenizer, known)) limits.push(found);
+  for (const found of memoryLimits(memory)) limits.push(found);
+
+  const parameters = known?.parameters ?? (stored === null ? undefined : storedParameters(stored.values()));
+  const figures = stored === null ? {} : weightFigures(stored);
+  return {
+    kind: "model",
+    path: folder,
+    architecture: fields.model_type ?? null,
+    supported: known !== null,
+    ...(known === null ? {} : { family: known.architecture.summary }),
+    ...shapeOf(fields, known),
+    ...figures,
+    parameters,
+    active_parameters: activeParameters(fields, known, stored),
+    ...(typeof weights === "string" ? {} : { files: weights.files.length }),
+    memory,
+    ...(known === null || tokenizer?.size === undefined
+      ? {}
+      : { padding_rows: Math.max(0, known.config.vocabularySize - tokenizer.size) }),
+    tokenizer,
+    limits,
+  };
+}
+
+/** Counts over the tensors of weight files. */
+export function weightFigures(tensors: ReadonlyMap<string, TensorInfo>): Fields {
+  const dtypes: Record<string, number> = {};
+  let bytes = 0;
+  for (const { dtype, byteLength } of tensors.values()) {
+    dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+    bytes += byteLength;
+  }
+  return { tensors: tensors.size, parameters: storedParameters(tensors.values()), bytes, dtypes };
+}
+
+/** What the config says, as it says it: of a config that is not supported nothing is known to be meant as usual. */
+function shapeOf(fields: Fields, model: Model | null): Fields {
+  const config = model?.config;
+  const windowed = fields.use_sliding_window !== false;
+  return {
+    layers: config?.layers ?? fields.num_hidden_layers,
+    hidden_size: config?.hiddenSize ?? fields.hidden_size,
+    intermediate_size: config?.intermediateSize ?? fields.intermediate_size,
+    heads: config?.heads ?? fields.num_attention_heads,
+    key_value_heads: config?.keyValueHeads ?? fields.num_key_value_heads,
+    head_size: config?.headSize ?? fields.head_dim,
+    experts: fields.num_local_experts ?? fields.num_experts ?? fields.n_routed_experts,
+    experts_per_token: fields.num_experts_per_tok,
+    window: windowed ? (fields.sliding_window ?? undefined) : undefined,
+    rotary_base: fields.rope_theta,
+    rotary_scaling: fields.rope_scaling ?? fields.rope_parameters ?? undefined,
+    attention_cap: fields.attn_logit_softcapping ?? undefined,
+    logit_cap: config?.logitCap ?? fields.final_logit_softcapping ?? undefined,
+    tied_head: config?.tied ?? fields.tie_word_embeddings,
+    vocabulary: config?.vocabularySize ?? fields.vocab_size,
+    max_positions: config?.maxPositions ?? fields.max_position_embeddings ?? null,
+  };
+}
+
+const EXPERT = /\.experts\.\d+\./;
+
+/** Parameters that a token meets: of the experts only those it is sent to. Undefined for models without experts. */
+function activeParameters(
+  fields: Fields,
+  model: Model | null,
+  stored: ReadonlyMap<string, TensorInfo> | null,
+): number | undefined {
+  const shapes = model?.shapes ?? [...(stored?.values() ?? [])];
+  const experts = shapes.filter(({ name }) => EXPERT.test(name));
+  const count = fields.num_local_experts ?? fields.num_experts ?? fields.n_routed_experts;
+  const chosen = fields.num_experts_per_tok;
+  if (experts.length === 0 || typeof count !== "number" || typeof chosen !== "number") return undefined;
+  return storedParameters(shapes) - Math.round(storedParameters(experts) * (1 - chosen / count));
+}
+
+function storedParameters(tensors: Iterable<{ readonly shape: readonly number[] }>): number {
+  let sum = 0;
+  for (const { shape } of tensors) sum += shape.reduce((product, extent) => product * extent, 1);
+  return sum;
+}
+
+function memoryOf(model: Model): ModelMemory {
+  const length = Math.min(MAX_LENGTH, model.config.maxPositions ?? MAX_LENGTH);
+  const positions = positionBudget(model);
+  return {
+    max_length: length,
+    teacher_passes_bytes: PROCESS_BYTES + teacherBytes(model, length),
+    teacher_weights: placementOf(model.parameters),
+    generation_bytes: PROCESS_BYTES + generationBytes(model, length),
+    training_bytes: PROCESS_BYTES + trainingBytes(model, { length, severalBatches: true }, positions),
+    training_micro_batch_tokens: positions,
+    available_bytes: availableMemory(),
+  };
+}
+
+function textLimits(folder: string, tokenizer: TokenizerSummary | null, model: Model | null): Limit[] {
+  if (tokenizer === null) {
+    return [{ cannot: TEXT_STAGES, because: `${folder}: no tokenizer.json` }];
+  }
+  const limits: Limit[] = [];
+  if (tokenizer.refused !== undefined) limits.push({ cannot: TEXT_STAGES, because: tokenizer.refused });
+  const { template } = tokenizer;
+  if ("refused" in template) limits.push({ cannot: ENGINE_STAGES, because: template.refused });
+  else if (!template.renders) {
+    limits.push({ cannot: ENGINE_STAGES, because: `${template.from}: the template refuses: ${template.refusal}` });
+  }
+  const width = model?.config.vocabularySize;
+  if (width !== undefined && tokenizer.size !== undefined && tokenizer.size > width) {
+    const because = `the tokenizer has ids up to ${tokenizer.size - 1}, the head ends at ${width - 1}`;
+    limits.push({ cannot: `${ENGINE_STAGES}, of texts with the ids beyond`, because });
+  }
+  return limits;
+}
+
+function memoryLimits(memory: ModelMemory | undefined): Limit[] {
+  if (memory === undefined) return [];
+  const { available_bytes: available } = memory;
+  const works = [
+    ["training it here", memory.training_bytes],
+    ["generation here", memory.generation_bytes],
+    ["teacher passes here", memory.teacher_passes_bytes],
+  ] as const;
+  return works
+    .filter(([, needed]) => needed > available)
+    .map(([cannot, needed]) => ({
+      cannot,
+      because: `it needs ${gigabytes(needed)} of memory, and ${gigabytes(available)} are available`,
+    }));
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
