@@ -331,6 +331,62 @@ describe("shards that do not belong together are refused:", () => {
     await expect(align("version-out", { source })).rejects.toMatchObject({ exitCode: 2 });
   });
 
+  test.each<[string, (shard: DistributionsShard) => void, string]>([
+    [
+      "a log-probability that is not a number",
+      ({ topLogp }) => topLogp.fill(0x7e00, 20, 21),
+      'tensor "top_logp": row 2 has a log-probability that is not a number',
+    ],
+    [
+      "a probability above one",
+      ({ topLogp }) => topLogp.fill(0x3800, 10, 11),
+      'tensor "top_logp": row 1 has the log-probability 0.5, a probability above one',
+    ],
+    [
+      "probabilities that together are above one",
+      ({ topLogp }) => topLogp.fill(0xb800, 10, 20),
+      'tensor "top_logp": the probabilities of row 1 add up to 6.065, more than one',
+    ],
+    [
+      "ascending probabilities",
+      ({ topLogp }) => topLogp.set([topLogp[19]!, topLogp[10]!], 10),
+      'tensor "top_logp": expected descending values, row 1 has -1.5107421875 after -4.44921875',
+    ],
+    ["one token twice", ({ topId }) => topId.copyWithin(11, 10, 11), 'tensor "top_id": row 1 has id 204 twice'],
+    [
+      "a token that the vocabulary does not have",
+      ({ topId }) => topId.fill(60_000, 11, 12),
+      'tensor "top_id": row 1 has id 60000, the vocabulary ends at 417',
+    ],
+  ])("%s", async (name, change, problem) => {
+    const message = await refused(name.replaceAll(" ", "-"), change);
+    expect(message).toBe(`SOURCE/shard-00000.safetensors: ${problem}`);
+  });
+
+  test("a tokenizer other than the shards were made with", async () => {
+    await expect(align("tokenizer", { sourceModel: join(models, "gemma2") })).rejects.toThrow(
+      /gemma2\/tokenizer\.json: is not the tokenizer that the shards in .* were made with \(SHA-256 e09e213c9d71…, expected 9d611f341a84…\)$/,
+    );
+  });
+
+  test("a vocabulary without byte forms", async () => {
+    const source = await folderOf("wordpiece", qwen2);
+    const tokenizer = JSON.parse(await readFile(join(models, "qwen2/tokenizer.json"), "utf8"));
+    tokenizer.model = { type: "WordPiece", unk_token: "[UNK]", vocab: tokenizer.model.vocab };
+    await writeFile(join(source, "tokenizer.json"), JSON.stringify(tokenizer));
+    const options: AlignOptions = {
+      pivot: join(golden, "pipeline/distributions/mistral"),
+      source,
+      out: join(root, "wordpiece-out"),
+      vocabulary: "split",
+      sequence: "bytes",
+      pivotModel: join(models, "mistral"),
+    };
+    await expect(alignDistributions(options, { reporter: silent })).rejects.toThrow(
+      "a WordPiece model is not supported: only BPE models say which bytes a token stands for",
+    );
+  });
+
   test("a width that is none", async () => {
     await expect(align("width", { width: 0 })).rejects.toThrow("align: expected a width of 1 to 65535, found 0");
   });
