@@ -191,14 +191,14 @@ async function wholeFolders(work) {
     },
   ];
   const times = jobs.map(() => []);
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     for (const [i, job] of jobs.entries()) {
       const begun = performance.now();
       await job();
       times[i].push(performance.now() - begun);
     }
   }
-  const [copy, through] = times.map((list) => list.sort((x, y) => x - y)[1]);
+  const [copy, through] = times.map((list) => list.sort((x, y) => x - y)[list.length >> 1]);
   console.log(
     `files of ${few} shards: copied and flushed in ${copy.toFixed(0)} ms; distributions read and checked, aligned shards ` +
       `written, nothing else: ${through.toFixed(0)} ms, ${(copy / through).toFixed(2)} of the speed of copying`,

@@ -132,6 +132,7 @@ export function alignPart(
 ): number {
   const { sourceRow, topId, topLogp } = shard;
   const from = source.side.shard;
+  const { topId: ids } = from;
   const { topK } = from.metadata;
   const sources = new Int32Array(topK);
   const share: LabelShare = { source: 0, pivot: 0, mass: 0, rest: 0 };
@@ -153,10 +154,8 @@ export function alignPart(
     const there = source.from + sourceRow[row]!;
     const at = there * topK;
     const swap = swaps.between(pivot.side, row, source.side, there);
-    for (let k = 0; k < topK; k++) {
-      const id = from.topId[at + k]!;
-      sources[k] = swap === null ? id : swappedSource(swap, id, sourceVocabulary);
-    }
+    for (let k = 0; k < topK; k++) sources[k] = ids[at + k]!;
+    if (swap !== null) for (let k = 0; k < topK; k++) sources[k] = swappedSource(swap, sources[k]!, sourceVocabulary);
     // With a swapped lead the source's label is a text, of which its rows tell nothing.
     const label = labelMass === "chain" && swap === null && chained(row, there) ? share : null;
     preference?.read(pivot.side.shard, row);
