@@ -20,12 +20,14 @@ export interface UnitPool {
 
 /** Shards that are read in the time that a thread takes to start and warm up, bytes. */
 const WORTH_A_THREAD = 32e6;
+/** A thread holds a shard of each side, 40 MB with its own needs; the disk keeps no more of them busy. */
+const MOST_THREADS = 8;
 
 /** How many threads these units are worth. */
 export async function usefulThreads(units: readonly Unit[]): Promise<number> {
   const sizes = await Promise.all(units.flatMap(({ pivot, sources }) => [pivot, ...sources]).map((path) => stat(path)));
   const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
-  return Math.max(1, Math.min(availableParallelism(), units.length, Math.floor(bytes / WORTH_A_THREAD)));
+  return Math.max(1, Math.min(availableParallelism(), MOST_THREADS, units.length, Math.floor(bytes / WORTH_A_THREAD)));
 }
 
 /** One thread is this one. */
