@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ADAMW } from "../dist/engine/engine.js";
 import { createOnnxEngine } from "../dist/engine/onnx/index.js";
-import { PROCESS_BYTES, trainingBytes } from "../dist/engine/onnx/memory.js";
+import { fullBatch, PROCESS_BYTES, positionBudget, trainingBytes } from "../dist/engine/onnx/memory.js";
 import { openModel } from "../dist/models/index.js";
 import { createRandom } from "../dist/random.js";
 import { randomModel, SIZES } from "./random-model.mjs";
@@ -52,7 +52,12 @@ async function compare({ name, size, length, sequences, batches }) {
   const folder = await randomModel(size);
   try {
     const model = await openModel(folder);
-    const stated = PROCESS_BYTES + trainingBytes(model, { length, severalBatches: batches > 1 });
+    const stated =
+      PROCESS_BYTES +
+      trainingBytes(model, {
+        shapes: [fullBatch(length, positionBudget(model))],
+        severalBatches: batches > 1,
+      });
     const child = spawnSync(
       process.execPath,
       [import.meta.filename, "--measure", folder, "--length", length, "--sequences", sequences]

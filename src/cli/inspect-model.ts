@@ -4,7 +4,14 @@
  * weights that cannot be read, are told last, and the rest is told all the same.
  */
 import { join } from "node:path";
-import { generationBytes, PROCESS_BYTES, positionBudget, teacherBytes, trainingBytes } from "../engine/onnx/memory.ts";
+import {
+  fullBatch,
+  generationBytes,
+  PROCESS_BYTES,
+  positionBudget,
+  teacherBytes,
+  trainingBytes,
+} from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { placementOf } from "../engine/onnx/placement.ts";
 import { inputError } from "../errors.ts";
@@ -157,7 +164,8 @@ function memoryOf(model: Model): ModelMemory {
     teacher_passes_bytes: PROCESS_BYTES + teacherBytes(model, length),
     teacher_weights: placementOf(model.parameters),
     generation_bytes: PROCESS_BYTES + generationBytes(model, length),
-    training_bytes: PROCESS_BYTES + trainingBytes(model, { length, severalBatches: true }, positions),
+    training_bytes:
+      PROCESS_BYTES + trainingBytes(model, { shapes: [fullBatch(length, positions)], severalBatches: true }),
     training_micro_batch_tokens: positions,
     available_bytes: availableMemory(),
   };

@@ -6,7 +6,7 @@
 import { internalError } from "../errors.ts";
 import { type ElementType, encodeOnnx, type OnnxInitializer, type OnnxNode, type OnnxValue } from "../formats/onnx.ts";
 import { type Dtype, type Emitter, elements, type FloatType, type Graph, type Node, type Value } from "./graph.ts";
-import { type Extent, peakBytes } from "./memory.ts";
+import { type Extent, peakBytes, sessionBytes } from "./memory.ts";
 
 /** Larger constants (masks, rotary tables) are shared by whoever builds the graph, not compared here. */
 const LARGE_CONSTANT_BYTES = 4096;
@@ -19,6 +19,8 @@ export interface LoweredGraph {
   readonly outputs: readonly string[];
   /** What a run takes at its worst moment, besides inputs and outputs. */
   readonly peakBytes: number;
+  /** What a session of it keeps. */
+  readonly sessionBytes: number;
 }
 
 export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
@@ -87,8 +89,9 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
     if (source !== outputName) nodes.push({ op: "Identity", inputs: [source], outputs: [outputName] });
     outputs.push({ name: outputName, type: elementType(value.dtype, float), shape: value.shape });
   }
+  const onnx = encodeOnnx({ opsets: OPSETS, inputs, outputs, nodes, initializers: [...constants.values()] });
   return {
-    onnx: encodeOnnx({ opsets: OPSETS, inputs, outputs, nodes, initializers: [...constants.values()] }),
+    onnx,
     inputs: inputs.map((value) => value.name),
     outputs: outputs.map((value) => value.name),
     peakBytes: peakBytes({
@@ -96,6 +99,7 @@ export function lowerGraph(graph: Graph, float: FloatType): LoweredGraph {
       outputs: outputs.map((value) => value.name),
       extent: (value) => extents.get(value),
     }),
+    sessionBytes: sessionBytes(nodes.length, onnx.length),
   };
 }
 

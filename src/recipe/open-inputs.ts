@@ -6,6 +6,7 @@
 import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { Sequence } from "../engine/engine.ts";
+import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
 import { openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
@@ -27,8 +28,8 @@ export interface OpenedModel {
     /** Conversations that its template refuses. */
     readonly refused: number;
     readonly tokens: number;
-    /** Tokens of the longest conversation. */
-    readonly longest: number;
+    /** Of each conversation that is not refused. */
+    readonly extents: readonly Extent[];
     readonly rows: number;
     readonly responseBytes: number;
   };
@@ -101,7 +102,7 @@ async function open(
         conversations: found.length,
         refused: found.length - read.length,
         tokens: sum(read, ({ ids }) => ids.length),
-        longest: read.reduce((longest, { ids }) => Math.max(longest, ids.length), 0),
+        extents: read.map(({ rows }) => ({ length: rows.position.at(-1) ?? 0, rows: rows.position.length })),
         rows: sum(read, ({ rows }) => rows.position.length),
         responseBytes: sum(read, ({ bytes }) => bytes),
       },

@@ -3,9 +3,11 @@
  * conversations and steps are exact, tokens and rows come from the real tokenisation (of a sample, where there are
  * many conversations), the rest are estimates by the formulas of `estimates.ts`. Nothing is written.
  */
-import { positionBudget, type TrainingExtent } from "../engine/onnx/memory.ts";
+import { type Extent, planBatches } from "../engine/onnx/batches.ts";
+import { type BatchShape, fullBatch, positionBudget, type TrainingExtent } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
+import { batches } from "../fuse/shuffle.ts";
 import {
   alignedBytes,
   checkpointBytes,
@@ -143,7 +145,7 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
   const { models, training, pivot, throughput, availableMemoryBytes } = facts;
   const { top_k } = recipe.distributions;
   const pivotConfig = pivot.model.config;
-  const teacherBytes = inputs.models.map(({ model, sample }) => teacherMemory(model, Math.max(1, sample.longest)));
+  const teacherBytes = inputs.models.map(({ model, sample }) => teacherMemory(model, longestOf(sample.extents)));
   const stages: PlannedStage[] = [];
   const add = (stage: string, disk: number, memory: number, seconds: number): void => {
     const fits = memory <= availableMemoryBytes;
@@ -188,12 +190,31 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
   return stages;
 }
 
-/** The sequences of an optimiser step, by the sample. */
-function trainingExtent(recipe: Recipe, { sample }: OpenedModel, training: Plan["training"]): TrainingExtent {
-  const read = sample.conversations - sample.refused;
-  const stepTokens = Math.min(recipe.fuse.batch, training.conversations) * (sample.tokens / Math.max(1, read));
-  return { length: Math.max(1, sample.longest), severalBatches: stepTokens > training.micro_batch_tokens };
+/** The micro-batches of the first steps: of the very batches, where the sample is the whole data set. */
+function trainingExtent({ fuse, seed }: Recipe, { sample }: OpenedModel, training: Plan["training"]): TrainingExtent {
+  const { extents } = sample;
+  const batchOf = batches(extents.length, fuse.batch, seed, fuse.shuffle);
+  const shapes = new Map<string, BatchShape>();
+  let severalBatches = false;
+  for (let step = 0; step < Math.min(training.steps, PLANNED_STEPS); step++) {
+    const planned = planBatches(
+      batchOf(step).map((index) => extents[index]!),
+      training.micro_batch_tokens,
+    );
+    severalBatches ||= planned.length > 1;
+    for (const { size, length, rows } of planned)
+      shapes.set(`${size}/${length}/${rows}`, { batch: size, length, rows });
+  }
+  if (shapes.size === 0) return { shapes: [fullBatch(1, 1)], severalBatches };
+  return { shapes: [...shapes.values()], severalBatches };
 }
+
+function longestOf(extents: readonly Extent[]): number {
+  return extents.reduce((longest, { length }) => Math.max(longest, length), 1);
+}
+
+/** Enough to meet nearly all shapes; planning a step takes a millisecond. */
+const PLANNED_STEPS = 200;
 
 /** A conversation's entry in an evaluation file: its id of 64 digits and five figures. */
 const RESULT_BYTES = 200;

@@ -10,8 +10,10 @@ import { positionBytes } from "./key-value-cache.ts";
 import { type Placement, placementOf } from "./placement.ts";
 import { decodeProgram } from "./programs/decode.ts";
 import { layerProgram } from "./programs/layer.ts";
+import type { Program } from "./programs/network.ts";
 import { rowsProgram } from "./programs/rows.ts";
 import { trainingProgram } from "./programs/training.ts";
+import { SESSION_LIMIT } from "./runtime.ts";
 import { PASS_POSITIONS } from "./streamed-inference.ts";
 import { windowBytes } from "./streamed-weights.ts";
 
@@ -45,30 +47,49 @@ export function positionBudget(model: Model): number {
   return positions;
 }
 
-export interface TrainingExtent {
-  /** Tokens of the longest sequence. */
+function activationBytes(model: Model, length: number, positions: number): number {
+  return trainingProgram(model, { ...fullBatch(length, positions), width: TARGET_WIDTH, tail: false }).peakBytes;
+}
+
+/** The shape of a micro-batch, padding included. */
+export interface BatchShape {
+  readonly batch: number;
   readonly length: number;
+  readonly rows: number;
+}
+
+export interface TrainingExtent {
+  /** Shapes of micro-batches, each once, at least one. */
+  readonly shapes: readonly BatchShape[];
   /** Whether an optimiser step has more than one micro-batch: the gradients of later ones are added to the first's. */
   readonly severalBatches: boolean;
 }
 
-/** Training with float32 master weights in micro-batches of `positions`. */
-export function trainingBytes(model: Model, extent: TrainingExtent, positions: number = positionBudget(model)): number {
-  const perParameter = STATE_BYTES + (extent.severalBatches ? FLOAT_BYTES : 0);
-  return perParameter * model.parameters + activationBytes(model, extent.length, positions);
+/** Training with float32 master weights: state, the activations of the largest micro-batch, a session a shape. */
+export function trainingBytes(model: Model, { shapes, severalBatches }: TrainingExtent): number {
+  const perParameter = STATE_BYTES + (severalBatches ? FLOAT_BYTES : 0);
+  const largest = [...shapes].sort((a, b) => b.batch * b.length - a.batch * a.length || b.length - a.length)[0]!;
+  const program = trainingProgram(model, { ...largest, width: TARGET_WIDTH, tail: false });
+  return perParameter * model.parameters + program.peakBytes + sessionsBytes(program, largest, shapes);
 }
 
-/** What no training of a model does without: one micro-batch a step, of short sequences. */
-export function leastTrainingBytes(model: Model, positions: number = positionBudget(model)): number {
-  return trainingBytes(model, { length: LEAST_POSITIONS, severalBatches: false }, positions);
+/** Sessions besides that of the largest shape. Nodes are about as many in each; masks grow with the square of the length. */
+function sessionsBytes(program: Program, largest: BatchShape, shapes: readonly BatchShape[]): number {
+  const share = shapes.reduce((sum, { length }) => sum + (length / largest.length) ** 2, 0) / shapes.length;
+  const average = program.sessionBytes - 2 * program.onnx.length * (1 - share);
+  return (Math.min(shapes.length, SESSION_LIMIT) - 1) * average;
 }
 
-/** Of the largest micro-batch of sequences of up to `length` tokens. */
-function activationBytes(model: Model, length: number, positions: number): number {
-  const { batch, padded } = largestBatch(length, positions);
-  const rows = batch * padded;
-  const { peakBytes } = trainingProgram(model, { batch, length: padded, rows, width: TARGET_WIDTH, tail: false });
-  return peakBytes + FLOAT_BYTES * rows * model.config.hiddenSize;
+/** As much of sequences of `length` tokens as fits into a micro-batch, every position a row; or one sequence. */
+export function fullBatch(length: number, positions: number): BatchShape {
+  const padded = lengthBucket(length);
+  const batch = 2 ** Math.max(0, Math.floor(Math.log2(positions / padded)));
+  return { batch, length: padded, rows: batch * padded };
+}
+
+/** What no training of a model does without. */
+export function leastTrainingBytes(model: Model, positions: number): number {
+  return trainingBytes(model, { shapes: [fullBatch(LEAST_POSITIONS, positions)], severalBatches: false });
 }
 
 /** Teacher passes over sequences of up to `length` tokens, with weights where `placementOf` puts them. */
@@ -77,14 +98,13 @@ export function teacherBytes(
   length: number,
   placement: Placement = placementOf(model.parameters),
 ): number {
-  const { batch, padded } = largestBatch(length, TEACHER_POSITIONS);
-  const rows = batch * padded;
+  const shape = fullBatch(length, TEACHER_POSITIONS);
   if (placement === "resident") {
-    return FLOAT_BYTES * model.parameters + rowsProgram(model, { batch, length: padded, rows, topK: TOP_K }).peakBytes;
+    return FLOAT_BYTES * model.parameters + rowsProgram(model, { ...shape, topK: TOP_K }).peakBytes;
   }
   // The head follows block by block, with less than a layer's activations.
-  const states = FLOAT_BYTES * model.config.hiddenSize * (Math.max(PASS_POSITIONS, rows) + rows);
-  return windowBytes(model) + states + layerProgram(model, 0, { batch, length: padded }).peakBytes;
+  const states = FLOAT_BYTES * model.config.hiddenSize * (Math.max(PASS_POSITIONS, shape.rows) + shape.rows);
+  return windowBytes(model) + states + layerProgram(model, 0, shape).peakBytes;
 }
 
 /** Generation of one answer, prompt included `length` tokens long: all weights, keys and values, and the prompt read. */
@@ -100,10 +120,4 @@ export function generationBytes(model: Model, length: number): number {
   };
   const cached = (2 ** Math.ceil(Math.log2(length)) + prompt) * positionBytes(model);
   return FLOAT_BYTES * model.parameters + cached + decodeProgram(model, shape).peakBytes;
-}
-
-/** The most sequences of up to `length` tokens that share a micro-batch, and what they are padded to. */
-function largestBatch(length: number, positions: number): { batch: number; padded: number } {
-  const padded = lengthBucket(length);
-  return { batch: 2 ** Math.max(0, Math.floor(Math.log2(positions / padded))), padded };
 }

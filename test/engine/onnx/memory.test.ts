@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ADAMW } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
-import { leastTrainingBytes, positionBudget, teacherBytes, trainingBytes } from "#src/engine/onnx/memory.js";
+import {
+  type BatchShape,
+  fullBatch,
+  leastTrainingBytes,
+  positionBudget,
+  teacherBytes,
+  trainingBytes,
+} from "#src/engine/onnx/memory.js";
 import { type Model, modelFromConfig } from "#src/models/index.js";
 
 interface Size {
@@ -41,22 +48,32 @@ test("small models train on micro-batches of 2,048 positions, large ones on fewe
 
 test("training needs weights, moments and gradients, a second gradient for several micro-batches, and activations", () => {
   const small = model(SMALL);
-  const one = trainingBytes(small, { length: 256, severalBatches: false });
-  const several = trainingBytes(small, { length: 256, severalBatches: true });
-  expect(several - one).toBe(4 * small.parameters);
+  const shapes = [fullBatch(256, 2048)];
+  expect(shapes).toEqual([{ batch: 8, length: 256, rows: 2048 }]);
+  const one = trainingBytes(small, { shapes, severalBatches: false });
+  expect(trainingBytes(small, { shapes, severalBatches: true }) - one).toBe(4 * small.parameters);
   const activations = one - 16 * small.parameters;
   // At least what any backward pass keeps of a layer, in 2,048 positions: 6 of hidden and 3 of intermediate size.
   expect(activations).toBeGreaterThan(4 * 2048 * 2 * (6 * 128 + 3 * 256));
-  expect(trainingBytes(small, { length: 256, severalBatches: false }, 1024)).toBeLessThan(one);
-  expect(leastTrainingBytes(small)).toBe(one);
+  expect(trainingBytes(small, { shapes: [fullBatch(256, 1024)], severalBatches: false })).toBeLessThan(one);
+  expect(leastTrainingBytes(small, 2048)).toBe(one);
+});
+
+test("every further shape keeps a session, and only the largest counts for activations", () => {
+  const small = model(SMALL);
+  const largest = fullBatch(256, 2048);
+  const bytesOf = (shapes: readonly BatchShape[]) => trainingBytes(small, { shapes, severalBatches: false });
+  const more = bytesOf([fullBatch(16, 64), largest, fullBatch(64, 64)]) - bytesOf([largest]);
+  expect(more).toBeGreaterThan(2 * 2e6);
+  expect(more).toBeLessThan(2 * 5e6);
 });
 
 test("a wide head adds a chunk of logits to training, not those of all rows", () => {
   const wide = 100_000;
-  const extent = { length: 1024, severalBatches: false };
   const [narrow, broad] = [SMALL, { ...SMALL, vocabulary: wide }].map((size) => {
-    const { parameters, ...rest } = model(size);
-    return trainingBytes({ parameters, ...rest }, extent, 1024) - 16 * parameters;
+    const built = model(size);
+    const extent = { shapes: [fullBatch(1024, 1024)], severalBatches: false };
+    return trainingBytes(built, extent) - 16 * built.parameters;
   }) as [number, number];
   const logits = 4 * 1024 * wide;
   // Two sums of the head's gradient, and a few times the logits of 83 rows.
