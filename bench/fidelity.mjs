@@ -220,7 +220,7 @@ function transferred(map, size, width) {
   const reader = createPreference(size);
   const id = new Uint32Array(width);
   const logp = new Uint16Array(width);
-  const known = { source: 0, pivot: 0, mass: 0, rest: 0 };
+  const known = { source: 0, pivot: 0, stored: false, mass: 0, rest: 0 };
   return (row, chain, opinion) => {
     let label = chain && row.chain > 0;
     if (label) {

@@ -26,7 +26,9 @@ export interface LabelShare {
   /** The source token that begins the label, and the pivot's label. */
   source: number;
   pivot: number;
-  /** Probability of the pivot's label, and what is left of the source token's. */
+  /** True where all of the mass that the row stores for the source token is the label's. */
+  stored: boolean;
+  /** Else the probability of the pivot's label, and what is left of the source token's. */
   mass: number;
   rest: number;
 }
@@ -62,15 +64,15 @@ export function chainLabel(
   map: SparseMap,
 ): boolean {
   const source = token[row]!;
-  if (tokens === 1) {
+  share.source = source;
+  share.pivot = pivotLabel;
+  share.stored = tokens === 1 && holds(topId, row * topK, (row + 1) * topK, source);
+  if (share.stored) {
     const at = map.start[source]!;
-    const alone = map.start[source + 1] === at + 1 && map.pivot[at] === pivotLabel;
-    for (let k = row * topK; alone && k < (row + 1) * topK; k++) if (topId[k] === source) return false;
+    return map.start[source + 1] !== at + 1 || map.pivot[at] !== pivotLabel;
   }
   let logp = 0;
   for (let j = row; j < row + tokens; j++) logp += labelLogp[j]!;
-  share.source = source;
-  share.pivot = pivotLabel;
   share.mass = Math.exp(logp);
   share.rest = tokens === 1 ? 0 : Math.max(0, Math.exp(labelLogp[row]!) - share.mass);
   return true;
@@ -82,4 +84,9 @@ export function findLabelMass(name: string): LabelMass {
   if (found !== undefined) return found;
   const hint = suggestion(name, LABEL_MASSES) || `; expected ${LABEL_MASSES.join(", ")}`;
   throw inputError("align", `unknown label mass "${name}"${hint}`);
+}
+
+function holds(ids: ArrayLike<number>, from: number, to: number, id: number): boolean {
+  for (let k = from; k < to; k++) if (ids[k] === id) return true;
+  return false;
 }

@@ -18,6 +18,8 @@ const MINUS_INFINITY = 0xfc00;
 /** In place of the single pivot token of a source: it has none, or several. */
 const NOWHERE = -1;
 const DIVIDED = -2;
+/** In place of the source token that begins a label: nothing is known of the label. */
+const UNKNOWN = -3;
 /** In place of a slot's float16 pattern: its logarithm is known, or it is a sum and the logarithm must be taken. */
 const ROUND = -1;
 const SUMMED = -2;
@@ -117,7 +119,9 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
     row: (sources, logp, logpAt, outId, outLogp, outAt, label = null, preference = null) => {
       let slots = 0;
       let stored = 0;
-      if (label !== null) {
+      const labelSource = label === null ? UNKNOWN : label.source;
+      const labelPivot = label?.stored === true ? label.pivot : NOWHERE;
+      if (label !== null && !label.stored) {
         stored += label.mass + label.rest;
         if (label.mass > 0) slots = give(label.pivot, label.mass, slots);
         if (label.rest > 0) slots = divide(label.source, label.rest, label.pivot, preference, slots);
@@ -127,9 +131,10 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
         const mass = masses[bits]!;
         if (mass === 0) break;
         const source = sources[k]!;
-        if (label !== null && source === label.source) continue;
+        const isLabel = source === labelSource;
+        if (isLabel && labelPivot === NOWHERE) continue;
         stored += mass;
-        const only = source < 0 ? NOWHERE : single[source]!;
+        const only = isLabel ? labelPivot : source < 0 ? NOWHERE : single[source]!;
         if (only >= 0) {
           const slot = slotOf[only]!;
           if (slot >= 0) {

@@ -135,7 +135,7 @@ export function alignPart(
   const { topId: ids } = from;
   const { topK } = from.metadata;
   const sources = new Int32Array(topK);
-  const share: LabelShare = { source: 0, pivot: 0, mass: 0, rest: 0 };
+  const share: LabelShare = { source: 0, pivot: 0, stored: false, mass: 0, rest: 0 };
   const chained = (row: number, there: number): boolean => {
     const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
     return tokens > 0 && chainLabel(share, pivot.side.shard.token[row]!, from, there, tokens, map);

@@ -25,7 +25,7 @@ function shardOf(token: number[], labelProbability: number[], topId: number[], t
   } as unknown as DistributionsShard;
 }
 
-const empty = (): LabelShare => ({ source: -1, pivot: -1, mass: -1, rest: -1 });
+const empty = (): LabelShare => ({ source: -1, pivot: -1, stored: false, mass: -1, rest: -1 });
 
 describe("the source's tokens that tile the pivot's label", () => {
   // The pivot writes `201` `3`, the source `2` `0` `1` `3`.
@@ -76,9 +76,12 @@ describe("the chain of a label", () => {
     expect(share.rest).toBeCloseTo(0.8 - 0.8 * 0.9 * 0.95, 6);
   });
 
-  test("has no rest where the label is one token of the source", () => {
+  test("is what the row stores where the label is one token of the source, and has no rest", () => {
     const share = empty();
     expect(chainLabel(share, 2, years, 0, 1, byCounts)).toBe(true);
+    expect([share.source, share.pivot, share.stored]).toEqual([TWO, 2, true]);
+    expect(chainLabel(share, 2, { ...years, topId: Uint16Array.of(3, 1) }, 0, 1, byCounts)).toBe(true);
+    expect(share.stored).toBe(false);
     expect(share.mass).toBeCloseTo(0.8, 6);
     expect(share.rest).toBe(0);
   });
@@ -130,6 +133,16 @@ describe("a pivot that packs 201 into one token, a source that spells it 2 0 1",
     const { row } = transferred(oneToOne(Int32Array.of(1, -1, -1, 3)), [0, 3], [0.8, 0.2], share);
     expect(row.get(0)).toBeCloseTo(q, 3);
     expect(row.get(1)).toBeCloseTo(0.8 - q, 3);
+  });
+
+  test("has all of the 2 on the 20 where that is the label, as it is stored", () => {
+    const twenty = { source: TWO, pivot: 2, stored: true, mass: 0, rest: 0 };
+    const { row, totals } = transferred(byCounts, [0, 3], [0.8, 0.2], twenty);
+    expect([...row]).toEqual([
+      [2, Math.exp(halfToNumber(numberToHalf(Math.log(0.8))))],
+      [3, Math.exp(halfToNumber(numberToHalf(Math.log(0.2))))],
+    ]);
+    expect(totals.placed).toBe(totals.stored);
   });
 
   test("gets the chain also where 2 is not among the stored tokens", () => {

@@ -87,7 +87,7 @@ describe("a source token's mass", () => {
     preference.read(shardOf(2, [4, 2], [0.5, 0.25]), 0);
     const id = new Uint16Array(6);
     const logp = new Uint16Array(6);
-    const label = { source: 0, pivot: 5, mass: 0.25, rest: 0.25 };
+    const label = { source: 0, pivot: 5, stored: false, mass: 0.25, rest: 0.25 };
     transfer.row(Int32Array.of(0), Uint16Array.of(half(0.5)), 0, id, logp, 0, label, preference);
     // Floor 0.025: 1 weighs 0.01875, 2 weighs 0.25 + 0.00625.
     expect([...id.slice(0, 3)]).toEqual([5, 2, 1]);
