@@ -1,0 +1,35 @@
+/** The benchmarks are run by hand; here each runs once on something tiny, so that none of them falls behind the code. */
+import { execFile } from "node:child_process";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "..");
+
+async function bench(script: string, ...parameters: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [`bench/${script}.mjs`, ...parameters], { cwd: root });
+  return stdout;
+}
+
+test("bench/engine times a training step and a teacher pass", async () => {
+  const printed = await bench("engine", "--quick");
+  expect(printed).toContain("quick, training: 2 x 16 positions");
+  expect(printed).toContain("quick, teacher: 2 x 16 positions");
+  expect(printed.match(/this engine +\d+ ms \(\d+ to \d+\), peak \d+ MB/g)).toHaveLength(2);
+  expect(printed).not.toContain("NaN");
+});
+
+test("bench/merge times every method beside reading and writing", async () => {
+  const printed = await bench("merge", "--quick");
+  for (const line of ["read inputs, write output", "linear", "sce-fusechat", "sce-paper", "sce-mergekit"]) {
+    expect(printed).toMatch(new RegExp(`^${line} +\\d+\\.\\d+ s `, "m"));
+  }
+  expect(printed).not.toContain("NaN");
+});
+
+test("bench/align times every strategy and the whole stage", async () => {
+  const printed = await bench("align", "--quick", "32", "1");
+  expect(printed).toContain("split, width 20: ");
+  expect(printed).toMatch(/^whole stage, 1 thread: \d/m);
+  expect(printed).not.toContain("NaN");
+});
