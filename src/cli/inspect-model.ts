@@ -4,14 +4,7 @@
  * weights that cannot be read, are told last, and the rest is told all the same.
  */
 import { join } from "node:path";
-import {
-  fullBatch,
-  generationBytes,
-  PROCESS_BYTES,
-  positionBudget,
-  teacherBytes,
-  trainingBytes,
-} from "../engine/onnx/memory.ts";
+import { fullBatch, positionBudget } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { placementOf } from "../engine/onnx/placement.ts";
 import { inputError } from "../errors.ts";
@@ -19,6 +12,7 @@ import { exists, readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, modelFromConfig } from "../models/index.ts";
+import { generationMemory, teacherMemory, trainingMemory } from "../recipe/estimates.ts";
 import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -161,11 +155,10 @@ function memoryOf(model: Model): ModelMemory {
   const positions = positionBudget(model);
   return {
     max_length: length,
-    teacher_passes_bytes: PROCESS_BYTES + teacherBytes(model, length),
+    teacher_passes_bytes: teacherMemory(model, length),
     teacher_weights: placementOf(model.parameters),
-    generation_bytes: PROCESS_BYTES + generationBytes(model, length),
-    training_bytes:
-      PROCESS_BYTES + trainingBytes(model, { shapes: [fullBatch(length, positions)], severalBatches: true }),
+    generation_bytes: generationMemory(model, length),
+    training_bytes: trainingMemory(model, { shapes: [fullBatch(length, positions)], severalBatches: true }),
     training_micro_batch_tokens: positions,
     available_bytes: availableMemory(),
   };

@@ -5,7 +5,13 @@
  */
 import { availableParallelism } from "node:os";
 import type { Engine, Sequence } from "../engine/engine.ts";
-import { PROCESS_BYTES, type TrainingExtent, teacherBytes, trainingBytes } from "../engine/onnx/memory.ts";
+import {
+  generationBytes,
+  PROCESS_BYTES,
+  type TrainingExtent,
+  teacherBytes,
+  trainingBytes,
+} from "../engine/onnx/memory.ts";
 import type { Model } from "../models/index.ts";
 
 /** Bytes of a distributions shard's rows: label, span, lead, and K pairs of an id and a float16. */
@@ -32,14 +38,24 @@ function idBytes(vocabulary: number): number {
   return vocabulary > 65_536 ? 4 : 2;
 }
 
-/** The process that trains: `extent` of its longest sequence. */
+/** The process that trains in micro-batches of these shapes. */
 export function trainingMemory(model: Model, extent: TrainingExtent): number {
-  return PROCESS_BYTES + trainingBytes(model, extent);
+  return processBytes(model) + trainingBytes(model, extent);
 }
 
 /** The process that makes teacher passes over sequences of up to `length` tokens. */
 export function teacherMemory(model: Model, length: number): number {
-  return PROCESS_BYTES + teacherBytes(model, length);
+  return processBytes(model) + teacherBytes(model, length);
+}
+
+/** The process that generates one answer; prompt and answer have `length` tokens. */
+export function generationMemory(model: Model, length: number): number {
+  return processBytes(model) + generationBytes(model, length);
+}
+
+/** A process with a tokenizer, which takes about 1,100 bytes a token (203 MB for 151,665), and a template's thread. */
+function processBytes({ config }: Model): number {
+  return PROCESS_BYTES + 40e6 + 1100 * config.vocabularySize;
 }
 
 export interface Throughput {
