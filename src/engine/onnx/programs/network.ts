@@ -63,7 +63,11 @@ export function headLogits(hidden: Value, head: Value, cap: number | null): Valu
   return softCap(gemm(hidden, head, { transB: true }), cap);
 }
 
-/** Logits of a chunk of rows, at most 32 MB of single precision, within bounds at which the products stay fast. */
+/**
+ * Rows whose logits exist at a time: 32 MB of single precision, within bounds. More than 512 gain no speed. Every chunk
+ * of training reads and writes the head's whole gradient [V, hidden], which with fewer than 256 rows takes longer than
+ * the product that it is for.
+ */
 export function chunkRows(model: Model): number {
-  return Math.min(512, Math.max(64, Math.floor(2 ** 23 / model.config.vocabularySize)));
+  return Math.min(512, Math.max(256, Math.floor(2 ** 23 / model.config.vocabularySize)));
 }
