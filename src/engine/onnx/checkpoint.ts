@@ -3,7 +3,7 @@
  * steps in the metadata. Everything else that continues a training (schedule, data cursor) is the stage's.
  */
 import { inputError } from "../../errors.ts";
-import { openSafetensorsWriter, readSafetensorsHeader, readTensor } from "../../formats/safetensors.ts";
+import { openSafetensorsWriter, readSafetensorsHeader, withTensorFile } from "../../formats/safetensors.ts";
 import type { TrainingState } from "./training.ts";
 
 const FORMAT = "fusechat-checkpoint-1";
@@ -51,8 +51,10 @@ export async function readCheckpoint(state: TrainingState, path: string): Promis
   }
   for (const part of PARTS) {
     for (const { name } of shapes) {
-      const { data } = await readTensor(tensors.get(`${part}/${name}`)!);
-      state.parameters.get(name)![part].set(data as Float32Array);
+      const { buffer, byteOffset, byteLength } = state.parameters.get(name)![part];
+      const own = new Uint8Array(buffer, byteOffset, byteLength);
+      // Straight into place: one copy beside it would be as large as the largest tensor.
+      await withTensorFile(tensors.get(`${part}/${name}`)!, (read) => read(own, 0));
     }
   }
   state.steps = steps;

@@ -18,6 +18,8 @@ export interface NamedWeight {
 
 const DTYPES: Readonly<Record<WeightDtype, Dtype>> = { float32: "F32", float16: "F16", bfloat16: "BF16" };
 const SHARD_BYTES = 4e9;
+/** Elements converted at a time: 8 MB beside the weights, not a whole embedding. */
+const BLOCK = 2 ** 22;
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
@@ -49,7 +51,11 @@ async function writeShard(path: string, weights: readonly NamedWeight[], dtype: 
   const entries = weights.map(({ name, shape }) => ({ name, shape, dtype: DTYPES[dtype] }));
   const writer = await openSafetensorsWriter(path, entries, { format: "pt" });
   try {
-    for (const weight of weights) await writer.write(narrow(path, weight, dtype));
+    for (const weight of weights) {
+      for (let first = 0; first < weight.data.length; first += BLOCK) {
+        await writer.write(narrow(path, weight, first, dtype));
+      }
+    }
     await writer.commit();
   } catch (error) {
     await writer.abort();
@@ -57,14 +63,17 @@ async function writeShard(path: string, weights: readonly NamedWeight[], dtype: 
   }
 }
 
-function narrow(path: string, { name, data }: NamedWeight, dtype: WeightDtype): Uint8Array {
-  const converted = dtype === "float32" ? data : dtype === "float16" ? float32ToFloat16(data) : float32ToBfloat16(data);
+/** The bytes of the block of elements from `first` on. */
+function narrow(path: string, { name, data }: NamedWeight, first: number, dtype: WeightDtype): Uint8Array {
+  const block = data.subarray(first, first + BLOCK);
+  const converted =
+    dtype === "float32" ? block : dtype === "float16" ? float32ToFloat16(block) : float32ToBfloat16(block);
   if (converted instanceof Uint16Array && dtype === "float16") {
     const place = converted.findIndex((pattern) => (pattern & 0x7c00) === 0x7c00);
     if (place >= 0) {
       throw failure(
         `${path}: ${JSON.stringify(name)}`,
-        `element ${place} is ${data[place]}, beyond the largest float16 (65504); write bfloat16 or float32`,
+        `element ${first + place} is ${block[place]}, beyond the largest float16 (65504); write bfloat16 or float32`,
       );
     }
   }

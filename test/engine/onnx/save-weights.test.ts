@@ -70,3 +70,13 @@ test("a weight too large for float16 is refused by name, and nothing is written"
   );
   expect(await readdir(folder)).toEqual([]);
 });
+
+test("a tensor of more than one block is written whole, and an overflow in a later block is told by its element", async () => {
+  const data = Float32Array.from({ length: 2 ** 22 + 3 }, (_, i) => i % 97);
+  await writeWeights(folder, [{ name: "a", shape: [data.length], data }], "bfloat16");
+  expect((await (await openWeights(folder)).float32("a")).every((value, i) => value === i % 97)).toBe(true);
+  data[2 ** 22 + 1] = 1e6;
+  await expect(writeWeights(folder, [{ name: "a", shape: [data.length], data }], "float16")).rejects.toThrow(
+    '"a": element 4194305 is 1000000, beyond the largest float16 (65504); write bfloat16 or float32',
+  );
+});
