@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { ADAMW } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
@@ -86,6 +88,14 @@ test("teacher passes need all weights where they are resident, a layer and the s
   const streamed = teacherBytes(deep, 1024, "streamed");
   expect(resident).toBeGreaterThan(4 * deep.parameters);
   expect(streamed - 4 * 32_768 * 576).toBeLessThan(resident - 3.5 * deep.parameters);
+});
+
+test("what training takes is stated before; the shape of the laboratory takes within 15 % of it", async () => {
+  const script = resolve(import.meta.dirname, "../../../bench/training-memory.mjs");
+  const { stdout } = await promisify(execFile)(process.execPath, [script, "--only", "laboratory"]);
+  const ratio = Number(stdout.trim().split("\n").at(-1)!.split(" ").at(-1));
+  expect(ratio).toBeGreaterThan(0.85);
+  expect(ratio).toBeLessThan(1.15);
 });
 
 test("a training that will not fit is refused before anything is read", async () => {
