@@ -39,7 +39,8 @@ async function throughputOf(
   return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
 }
 
-function planTable(plan: Plan): string {
+/** The plan as lines for people. */
+export function planTable(plan: Plan): string {
   const { conversations, models, training, stages, total } = plan;
   const about = plan.tokens_counted ? "" : "about ";
   const lines = [
