@@ -6,10 +6,10 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
-import { copyModelFiles } from "../models/folder.ts";
 import { isRecord } from "./complaints.ts";
 import type { MergeConfig } from "./config.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
+import { writeModelFiles } from "./model-files.ts";
 import { type MergePlan, outputEntries, planMerge } from "./plan.ts";
 import { identify, modelCard, RECORD_FILE, recordOf, sameIdentity } from "./record.ts";
 
@@ -96,9 +96,7 @@ async function build(
     hashing.catch(() => {});
     const settings = { likeMergekit, ...(shardBytes !== undefined && { shardBytes }) };
     const coefficients = await executePlan(plan, folder, settings, context);
-    await copyModelFiles(plan.donor.folder, folder, {
-      torch_dtype: plan.config.out_dtype ?? plan.config.dtype ?? widest(plan),
-    });
+    await writeModelFiles(plan, folder, plan.config.out_dtype ?? plan.config.dtype ?? widest(plan));
     const record = recordOf(await hashing, plan, coefficients);
     await writeJson(join(folder, RECORD_FILE), record);
     await writeFileAtomic(join(folder, "README.md"), modelCard(record, plan.method.paper));

@@ -10,7 +10,7 @@
  *     }
  *
  * So the largest tensor never has to fit in memory, and whoever writes a method need not know. A method that can write
- * at once, such as an average, returns the last line alone.
+ * at once, such as an average, returns the last line alone. Steps that several methods share are in `steps/`.
  */
 import type { z } from "zod";
 
@@ -19,13 +19,13 @@ export const CHUNK_ENTRIES = 4096;
 
 /** Consecutive entries of one tensor, of all models, widened to doubles. Valid only until the pass returns. */
 export interface Chunk {
-  /** Flat index of the first entry. */
+  /** Flat index of the first entry, a multiple of CHUNK_ENTRIES. */
   readonly start: number;
   /** Entries in it, 1 to CHUNK_ENTRIES. */
   readonly count: number;
   /** [models, CHUNK_ENTRIES], in the order of the configuration: entry i of model j is at `j * CHUNK_ENTRIES + i`. */
   readonly models: Float64Array;
-  /** [CHUNK_ENTRIES] the base model's entries; empty where the method has no base. */
+  /** [CHUNK_ENTRIES] the base model's entries; empty where the models have no base to differ from. */
   readonly base: Float64Array;
 }
 
@@ -38,7 +38,7 @@ export interface TensorTask<Options, ModelOptions> {
   readonly shape: readonly number[];
   /** Entries of the tensor. */
   readonly size: number;
-  /** Models to merge, the base not counted where the method has one. */
+  /** Models to merge, a base that they differ from not counted. */
   readonly models: number;
   readonly options: Options;
   /** One per model. */
@@ -55,10 +55,13 @@ export interface MergedTensor {
 }
 
 /**
- * How a method takes `base_model`: as the model that the others differ from, which is no input itself, or as one more
- * model to merge (it then comes last, where it is not listed).
+ * How a method takes `base_model`:
+ * `origin`: needed, as the model that the others differ from, which is no input itself;
+ * `optional`: the same where it is given, else weights are merged as they are;
+ * `first`: needed, and one of the models, the one that comes first wherever it is listed;
+ * `model`: as one more model to merge, which comes last where it is not listed.
  */
-export type BaseRole = "origin" | "model";
+export type BaseRole = "origin" | "optional" | "first" | "model";
 
 /** The schemas check the options of one tensor, after filters and gradients have been resolved to one value each. */
 export interface MergeMethod<
@@ -71,6 +74,8 @@ export interface MergeMethod<
   /** Citation and address. */
   readonly paper: string;
   readonly base: BaseRole;
+  /** How many models it merges, a base that they differ from not counted; one or more where absent. */
+  readonly inputs?: { readonly least: number; readonly most?: number };
   /** Options of the whole merge. */
   readonly options: Options;
   /** Options of each model; they may also be set for all models at once. */
@@ -81,7 +86,9 @@ export interface MergeMethod<
     modelOptions: readonly z.output<ModelOptions>[],
   ) => string | undefined;
   /** What the user should hear about options that are allowed but unlikely to be meant. */
-  readonly remark?: (options: z.output<Options>) => string | undefined;
+  readonly remark?: (options: z.output<Options>, modelOptions: readonly z.output<ModelOptions>[]) => string | undefined;
+  /** Where it departs from mergekit's method of that name unless `--like mergekit` is given; for the documentation. */
+  readonly differs?: string;
   tensor(
     task: TensorTask<z.output<Options>, z.output<ModelOptions>>,
   ): MergedTensor | Generator<Pass, MergedTensor, void>;

@@ -6,7 +6,6 @@ import type { z } from "zod";
 import { inputError, suggestion } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { type Complaints, isRecord, isUnset, show } from "./complaints.ts";
-import type { MergeConfig } from "./config.ts";
 import type { MergeMethod } from "./method.ts";
 import { type Depth, type Parameters, type ParameterValue, plainValue, resolveSetting } from "./parameters.ts";
 
@@ -51,52 +50,28 @@ export function readParameters(
   return known.size === 0 ? undefined : (Object.fromEntries(known) as Parameters);
 }
 
-/** Every model needs the options that have no default; only filters can hide one until a tensor asks for it. */
-export function checkRequired(config: MergeConfig, method: MergeMethod, complaints: Complaints): void {
-  for (const [key, field] of Object.entries(shapeOf(method.modelOptions))) {
-    if (field.safeParse(undefined).success || config.parameters?.[key] !== undefined) continue;
-    config.models.forEach(({ model, parameters }, index) => {
-      if (method.base === "origin" && model === config.base_model) return;
-      if (parameters?.[key] === undefined) {
-        complaints.error(["models", index], `${method.name} needs the parameter ${key} of ${JSON.stringify(model)}`);
-      }
-    });
-    const base = config.base_model;
-    if (method.base === "model" && base !== undefined && config.models.every(({ model }) => model !== base)) {
-      complaints.error(
-        ["base_model"],
-        `${method.name} counts base_model as one more model, and it has no ${key}; list it under models with one, or leave base_model out`,
-      );
-    }
-  }
+/** Settings in the order in which they hold, each with the name of the tensor that its filters look at. */
+export type Scopes = readonly { readonly parameters: Parameters | undefined; readonly tensor: string }[];
+
+export interface ResolvedOptions {
+  readonly options: Record<string, unknown>;
+  /** One per model. */
+  readonly modelOptions: readonly Record<string, unknown>[];
 }
 
-/** Options of one tensor. `models` are those that are merged, in order, each with its own parameters. */
+/**
+ * Options of one tensor, of depth `depth`. `shared` are the scopes of the whole merge, innermost first; each model's
+ * own come before them.
+ */
 export function resolveOptions(
   method: MergeMethod,
-  parameters: Parameters | undefined,
-  models: readonly { readonly name: string; readonly parameters?: Parameters | undefined }[],
+  shared: Scopes,
+  models: readonly { readonly name: string; readonly scopes: Scopes }[],
   tensor: string,
   depth: Depth,
-): { options: Record<string, unknown>; modelOptions: Record<string, unknown>[] } {
-  const values = (schema: z.ZodObject, scopes: readonly (Parameters | undefined)[]): Record<string, ParameterValue> => {
-    const found: Record<string, ParameterValue> = {};
-    for (const key of Object.keys(schema.shape)) {
-      for (const scope of scopes) {
-        const setting = scope?.[key];
-        const value = setting === undefined ? undefined : resolveSetting(setting, tensor, depth);
-        if (value === undefined) continue;
-        found[key] = value;
-        break;
-      }
-    }
-    return found;
-  };
-  const parse = (
-    schema: z.ZodObject,
-    found: Record<string, ParameterValue>,
-    where: string,
-  ): Record<string, unknown> => {
+): ResolvedOptions {
+  const parse = (schema: z.ZodObject, scopes: Scopes, where: string): Record<string, unknown> => {
+    const found = valuesOf(schema, scopes, depth);
     const result = schema.safeParse(found);
     if (result.success) return result.data;
     const key = String(result.error.issues[0]?.path[0]);
@@ -104,11 +79,31 @@ export function resolveOptions(
     throw inputError(where, `${method.name} needs the parameter ${key} for ${JSON.stringify(tensor)}; ${problem}`);
   };
   return {
-    options: parse(method.options, values(method.options, [parameters]), "parameters"),
-    modelOptions: models.map((model) =>
-      parse(method.modelOptions, values(method.modelOptions, [model.parameters, parameters]), model.name),
-    ),
+    options: parse(method.options, shared, "parameters"),
+    modelOptions: models.map(({ name, scopes }) => parse(method.modelOptions, [...scopes, ...shared], name)),
   };
+}
+
+/** The first value of each option that any scope has for the tensor. */
+function valuesOf(schema: z.ZodObject, scopes: Scopes, depth: Depth): Record<string, ParameterValue> {
+  const found: Record<string, ParameterValue> = {};
+  for (const key of Object.keys(schema.shape)) {
+    for (const { parameters, tensor } of scopes) {
+      const setting = parameters?.[key];
+      const value = setting === undefined ? undefined : resolveSetting(setting, tensor, depth);
+      if (value === undefined) continue;
+      found[key] = value;
+      break;
+    }
+  }
+  return found;
+}
+
+/** The options without a default, which a configuration has to give. */
+export function requiredOptions(schema: z.ZodObject): string[] {
+  return Object.entries(shapeOf(schema))
+    .filter(([, field]) => !field.safeParse(undefined).success)
+    .map(([key]) => key);
 }
 
 /** A value, a gradient, a filtered value or a list of these; each value inside has to suit the option. */

@@ -57,23 +57,6 @@ export function isFiltered(setting: ParameterSetting): setting is FilteredSettin
   return typeof first === "object" && first !== null;
 }
 
-/** The layer in a tensor's name: its first number that stands alone between dots. */
-export function layerOf(tensor: string): number | undefined {
-  const part = tensor.split(".").find((word) => /^\d{1,6}$/.test(word));
-  return part === undefined ? undefined : Number(part);
-}
-
-/** Depths of tensors by their names, for a model of as many layers as the names know. */
-export function depthsOf(tensors: Iterable<string>): (tensor: string) => Depth {
-  let layers = 0;
-  for (const tensor of tensors) layers = Math.max(layers, (layerOf(tensor) ?? -1) + 1);
-  return (tensor) => {
-    const layer = layerOf(tensor);
-    if (layer === undefined) return 0;
-    return layers === 1 ? 1 : layer / (layers - 1);
-  };
-}
-
 function atDepth(setting: Setting, depth: Depth): ParameterValue {
   if (!isGradient(setting)) return plainValue(setting);
   const values = setting.map(plainValue);

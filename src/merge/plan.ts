@@ -2,27 +2,19 @@
  * What a merge will do, tensor by tensor, known from headers alone. Whatever cannot work is refused here, by tensor
  * name, before anything is written: missing tensors, shapes that differ, integers, other tokenizers, absent options.
  */
-import { stat } from "node:fs/promises";
-import { isAbsolute, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
-import { openWeights, type Weights } from "../formats/weights.ts";
-import type { MergeConfig, MergeModel } from "./config.ts";
+import type { MergeConfig } from "./config.ts";
 import { type MergeDtype, mergeDtypeOf, promote, STORED_DTYPE } from "./dtypes.ts";
+import { type MergeInput, openInputs } from "./inputs.ts";
+import { layOut, type TensorLayout, type TensorSource } from "./layout.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
-import { resolveOptions } from "./options.ts";
-import { depthsOf, type Parameters } from "./parameters.ts";
-import { checkSameVocabulary } from "./vocabulary.ts";
-import { matchShapes, paddingRule, TIED_HEADS } from "./vocabulary-padding.ts";
-
-export interface MergeInput {
-  /** As the configuration calls it. */
-  readonly name: string;
-  readonly folder: string;
-  readonly weights: Weights;
-  readonly parameters?: Parameters | undefined;
-}
+import { type ResolvedOptions, resolveOptions } from "./options.ts";
+import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocabulary.ts";
+import { isVocabularyTensor, matchShapes, type PaddingRule, paddingRule, tiedEmbedding } from "./vocabulary/padding.ts";
+import { checkSameVocabulary } from "./vocabulary/same-vocabulary.ts";
+import { alignRows, type RowMap } from "./vocabulary/token-rows.ts";
 
 /** A tensor as it lies in one of the inputs. */
 export interface StoredTensor extends TensorInfo {
@@ -30,9 +22,11 @@ export interface StoredTensor extends TensorInfo {
   readonly mergeDtype: MergeDtype;
   /** Of a part of the rows: which row of the stored tensor comes first. */
   readonly firstRow?: number;
+  /** Brought to another vocabulary: which rows it has there. Shape, dtype and bytes are those it then has in memory. */
+  readonly rows?: RowMap;
 }
 
-export interface TensorPlan {
+export interface TensorPlan extends ResolvedOptions {
   readonly name: string;
   /** Of what is merged, and its entries. */
   readonly shape: readonly number[];
@@ -45,8 +39,6 @@ export interface TensorPlan {
   /** The dtype the merged values are rounded to, before `output`. */
   readonly working: MergeDtype;
   readonly output: MergeDtype;
-  readonly options: Record<string, unknown>;
-  readonly modelOptions: readonly Record<string, unknown>[];
 }
 
 export interface MergePlan {
@@ -59,60 +51,78 @@ export interface MergePlan {
   /** Where config, tokenizer and template come from: base_model, else the first model. */
   readonly donor: MergeInput;
   readonly tensors: readonly TensorPlan[];
+  /** The vocabulary all models were brought to; undefined where each keeps its own. */
+  readonly vocabulary: OutputVocabulary | undefined;
+  /** Layers of the output where slices say so. */
+  readonly layers: number | undefined;
   /** All inputs read once, and the output. */
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly warnings: readonly string[];
 }
 
-/** Tables that old checkpoints stored although they follow from the config; nothing reads them. */
-const DERIVED = /\.rotary_emb\.inv_freq$/;
-
 /** Opens all inputs and plans the merge. Relative model paths are looked up in `baseFolder`, then in the current folder. */
 export async function planMerge(config: MergeConfig, baseFolder: string, likeMergekit: boolean): Promise<MergePlan> {
   const method = METHODS.find(({ name }) => name === config.merge_method);
   if (method === undefined) throw inputError("merge_method", `unknown method ${JSON.stringify(config.merge_method)}`);
-  const { models, base } = await openInputs(config, method, baseFolder);
-  const listed = models.find(({ name }) => name === config.base_model);
-  const donor = base ?? listed ?? models[0]!;
-  const all = base === undefined ? models : [base, ...models];
-  const ordered = [donor, ...all.filter((input) => input !== donor)];
-  if (!likeMergekit) await checkSameVocabulary(ordered);
+  const inputs = await openInputs(config, baseFolder);
+  const all = [...inputs.values()];
+  const donor = config.base_model === undefined ? all[0]! : inputs.get(config.base_model)!;
+  const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, baseFolder));
+  if (vocabulary === undefined && !likeMergekit) {
+    await checkSameVocabulary([donor, ...all.filter((input) => input !== donor)]);
+  }
 
-  const names = tensorNames(ordered);
-  const depth = depthsOf(names);
+  const { tensors: layout, layers } = layOut(config, method, inputs, donor, likeMergekit);
   // What mergekit does without a tokenizer setting is to refuse.
-  const keepsShape = config.base_model !== undefined && !likeMergekit;
-  const rule = keepsShape ? paddingRule(all.indexOf(donor), donor.folder) : undefined;
-  const tensors = await inTurn(names, async (name): Promise<TensorPlan> => {
-    const whole = all.map((input) => tensorOf(input, name, ordered));
-    const { stored, padding } = await matchShapes(name, whole, rule);
-    const resolved = resolveOptions(method, config.parameters, models, name, depth(name));
-    const problem = method.problem?.(resolved.options, resolved.modelOptions);
-    if (problem !== undefined) throw inputError(JSON.stringify(name), problem);
-    const working = config.dtype ?? promote(stored.map(({ mergeDtype }) => mergeDtype));
-    return {
-      name,
-      shape: stored[0]!.shape,
-      size: elements(stored[0]!.shape),
-      padding,
-      models: base === undefined ? stored : stored.slice(1),
-      base: base === undefined ? undefined : stored[0],
-      working,
-      output: config.out_dtype ?? working,
-      ...resolved,
-    };
-  });
+  const rule = config.base_model !== undefined && !likeMergekit ? paddingRule(donor.folder) : undefined;
+  const tensors: TensorPlan[] = [];
+  for (const tensor of layout) tensors.push(await planTensor(tensor, { config, method, donor, rule, vocabulary }));
+  const differ = method.base === "origin" || method.base === "optional";
+  const base = differ && config.base_model !== undefined ? donor : undefined;
   return {
     method,
     config,
-    models,
+    models: all.filter((input) => input !== base),
     base,
     donor,
     tensors,
+    vocabulary,
+    layers,
     bytesIn: sum(tensors.flatMap(inputsOf).map(({ byteLength }) => byteLength)),
     bytesOut: sum(tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[STORED_DTYPE[tensor.output]])),
     warnings: [...(config.warnings ?? []), ...remarks(method, tensors)],
+  };
+}
+
+interface PlanContext extends Pick<MergePlan, "config" | "method" | "donor" | "vocabulary"> {
+  readonly rule: PaddingRule | undefined;
+}
+
+async function planTensor(
+  { name, depth, models, base, shared }: TensorLayout,
+  { config, method, donor, rule, vocabulary }: PlanContext,
+): Promise<TensorPlan> {
+  const all = base === undefined ? models : [base, ...models];
+  const whole = all.map((source) => tensorOf(source, all));
+  const working = config.dtype ?? promote(whole.map(({ mergeDtype }) => mergeDtype));
+  const aligned = vocabulary && isVocabularyTensor(name) ? alignRows(whole, vocabulary, name) : whole;
+  const keeper = all.findIndex(({ input }) => input === donor);
+  const { stored, padding } = await matchShapes(name, aligned, keeper < 0 ? undefined : rule, keeper);
+  const named = models.map(({ input, scopes }) => ({ name: input.name, scopes }));
+  const resolved = resolveOptions(method, shared, named, name, depth);
+  const problem = method.problem?.(resolved.options, resolved.modelOptions);
+  if (problem !== undefined) throw inputError(JSON.stringify(name), problem);
+  return {
+    name,
+    shape: stored[0]!.shape,
+    size: elements(stored[0]!.shape),
+    padding,
+    models: base === undefined ? stored : stored.slice(1),
+    base: base === undefined ? undefined : stored[0],
+    working,
+    output: config.out_dtype ?? working,
+    ...resolved,
   };
 }
 
@@ -130,52 +140,12 @@ export function outputEntries(tensor: TensorPlan): number {
   return elements(outputShape(tensor));
 }
 
-async function openInputs(
-  config: MergeConfig,
-  method: MergeMethod,
-  baseFolder: string,
-): Promise<{ models: MergeInput[]; base: MergeInput | undefined }> {
-  const open = async ({ model, parameters }: MergeModel): Promise<MergeInput> => {
-    const folder = await findFolder(model, baseFolder);
-    return { name: model, folder, weights: await openWeights(folder), parameters };
-  };
-  const isBase = ({ model }: MergeModel): boolean => model === config.base_model;
-  const list = [...config.models];
-  if (method.base === "model") {
-    if (config.base_model !== undefined && !list.some(isBase)) list.push({ model: config.base_model });
-    return { models: await inTurn(list, open), base: undefined };
-  }
-  if (config.base_model === undefined) throw inputError("base_model", `${method.name} needs one, found none`);
-  const models = await inTurn(
-    list.filter((model) => !isBase(model)),
-    open,
-  );
-  return { models, base: await open({ model: config.base_model }) };
-}
-
-async function findFolder(model: string, baseFolder: string): Promise<string> {
-  const places = isAbsolute(model) ? [model] : [...new Set([resolve(baseFolder, model), resolve(model)])];
-  for (const place of places) {
-    const found = await stat(place).catch(() => undefined);
-    if (found?.isDirectory()) return place;
-  }
-  throw inputError(JSON.stringify(model), `expected a model folder, found none at ${places.join(" or ")}`);
-}
-
-/** The donor's tensors in the order of its files, then those that only others have. */
-function tensorNames(ordered: readonly MergeInput[]): string[] {
-  const names = new Map<string, true>();
-  for (const { weights } of ordered) {
-    for (const name of weights.tensors.keys()) if (!DERIVED.test(name)) names.set(name, true);
-  }
-  return [...names.keys()];
-}
-
-function tensorOf(input: MergeInput, name: string, ordered: readonly MergeInput[]): StoredTensor {
-  const tensors = input.weights.tensors;
-  const info = tensors.get(name) ?? tensors.get(TIED_HEADS[name] ?? "");
+/** The tensor of one model; `sources` are those of all models, one of which has it. */
+function tensorOf({ input, name }: TensorSource, sources: readonly TensorSource[]): StoredTensor {
+  const { tensors } = input.weights;
+  const info = tensors.get(name) ?? tensors.get(tiedEmbedding(name, tensors.keys()) ?? "");
   if (info === undefined) {
-    const owner = ordered.find(({ weights }) => weights.tensors.has(name))!;
+    const owner = sources.find(({ input: other, name: theirs }) => other.weights.tensors.has(theirs))!.input;
     const missing = [...owner.weights.tensors.keys()].filter((other) => !tensors.has(other)).length;
     const more = missing > 1 ? `, nor ${missing - 1} more tensors of it` : "";
     throw inputError(input.folder, `expected the tensor ${JSON.stringify(name)} of ${owner.name}, found none${more}`);
@@ -190,17 +160,11 @@ function tensorOf(input: MergeInput, name: string, ordered: readonly MergeInput[
 /** Each remark once, with the first tensor it was made about. */
 function remarks(method: MergeMethod, tensors: readonly TensorPlan[]): string[] {
   const found = new Map<string, string>();
-  for (const { name, options } of tensors) {
-    const remark = method.remark?.(options);
+  for (const { name, options, modelOptions } of tensors) {
+    const remark = method.remark?.(options, modelOptions);
     if (remark !== undefined && !found.has(remark)) found.set(remark, `${JSON.stringify(name)}: ${remark}`);
   }
   return [...found.values()];
-}
-
-async function inTurn<T, U>(items: readonly T[], work: (item: T) => Promise<U>): Promise<U[]> {
-  const results: U[] = [];
-  for (const item of items) results.push(await work(item));
-  return results;
 }
 
 function elements(shape: readonly number[]): number {

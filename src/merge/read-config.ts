@@ -7,34 +7,25 @@
 import { inputErrors, suggestion } from "../errors.ts";
 import { readText } from "../formats/files.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
+import { checkInputs } from "./check-inputs.ts";
 import { type Complaints, createComplaints, isRecord, isUnset, type PathPart, show } from "./complaints.ts";
-import type { MergeConfig, MergeModel } from "./config.ts";
+import type { MergeConfig } from "./config.ts";
 import { MERGE_DTYPES, type MergeDtype } from "./dtypes.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
-import { checkRequired, readParameters } from "./options.ts";
+import { readParameters } from "./options.ts";
+import { readFolder, readModels, readSlices, refuseUnknown } from "./read-sources.ts";
+import { readChatTemplate, readTokenizer } from "./read-tokenizer.ts";
 
 export interface ReadOptions {
   /** `--like mergekit`: unknown keys and parameters are warnings. */
   readonly likeMergekit?: boolean;
 }
 
-/** Keys that mergekit has and this version has not. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  slices: "merging of slices is not supported yet; list whole models under models",
-  modules: "merging of modules is not supported yet; list whole models under models",
-  tokenizer_source: "bringing models to one vocabulary is not supported yet; all models must have the same tokenizer",
-  tokenizer: "bringing models to one vocabulary is not supported yet; all models must have the same tokenizer",
-  chat_template:
-    "changing the chat template is not supported yet; the output has that of base_model or the first model",
-};
-/** mergekit's methods that this version has not. */
-const METHODS_NOT_YET = (
-  "slerp nuslerp multislerp karcher task_arithmetic ties dare_linear dare_ties della della_linear " +
-  "breadcrumbs breadcrumbs_ties ram ramplus_tl model_stock nearswap arcee_fusion passthrough"
-).split(" ");
-const KEYS = ["models", "merge_method", "base_model", "parameters", "dtype", "out_dtype"];
-const MODEL_KEYS = ["model", "parameters"];
+const KEYS =
+  "models slices merge_method base_model parameters dtype out_dtype tokenizer tokenizer_source chat_template".split(
+    " ",
+  );
 
 /** Reads and checks a file; throws one input error with a line for every problem in it. */
 export async function readMergeConfig(path: string, options: ReadOptions = {}): Promise<MergeConfig> {
@@ -66,91 +57,59 @@ function readDocument(document: unknown, complaints: Complaints): MergeConfig | 
     complaints.error([], `expected a mapping with the keys merge_method and models, found ${show(document)}`);
     return undefined;
   }
-  for (const key of Object.keys(document)) {
-    if (KEYS.includes(key) || isUnset(document[key])) continue;
-    if (key === "modules" || key === "slices") {
-      const both = document.models === undefined ? "" : `expected either models or ${key}, found both; `;
-      complaints.error([key], `${both}${NOT_YET[key]}`, "key");
-    } else if (NOT_YET[key] !== undefined) complaints.error([key], NOT_YET[key], "key");
-    else complaints.unknown([key], `unknown key${suggestion(key, [...KEYS, ...Object.keys(NOT_YET)])}`);
+  const { modules, ...known } = document;
+  if (!isUnset(modules)) {
+    const message = "models of several modules merge whole, by the names of their tensors; list them under models";
+    complaints.error(["modules"], message, "key");
   }
+  refuseUnknown(known, [], KEYS, complaints);
   const method = methodOf(document.merge_method, complaints);
-  const baseModel = isUnset(document.base_model) ? undefined : textOf(document.base_model, ["base_model"], complaints);
-  const models = modelsOf(document, method, complaints);
+  const baseModel = isUnset(document.base_model)
+    ? undefined
+    : readFolder(document.base_model, ["base_model"], complaints);
+  const { models, slices } = readInputs(document, method, complaints);
   const parameters = readParameters(document.parameters, ["parameters"], method, "merge", complaints);
   const dtype = dtypeOf(document.dtype, "dtype", complaints);
   const outDtype = dtypeOf(document.out_dtype, "out_dtype", complaints);
+  const tokenizer = readTokenizer(document, complaints);
+  const chatTemplate = readChatTemplate(document.chat_template, complaints);
   if (method === undefined) return undefined;
   const config: MergeConfig = {
     merge_method: method.name,
     models,
+    ...(slices !== undefined && { slices }),
     ...(baseModel !== undefined && { base_model: baseModel }),
     ...(parameters !== undefined && { parameters }),
     ...(dtype !== undefined && { dtype }),
     ...(outDtype !== undefined && { out_dtype: outDtype }),
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(chatTemplate !== undefined && { chat_template: chatTemplate }),
   };
-  checkRequired(config, method, complaints);
-  if (method.base === "origin" && isUnset(document.base_model)) {
-    complaints.error([], `${method.name} needs base_model, the model that the others were trained from; found none`);
-  }
-  if (method.base === "origin" && models.length > 0 && models.every(({ model }) => model === baseModel)) {
-    complaints.error(["models"], `expected at least one model besides base_model, found only ${show(baseModel)}`);
-  }
+  checkInputs(config, method, complaints);
   return config;
+}
+
+/** Exactly one of `models` and `slices`. */
+function readInputs(
+  document: Record<string, unknown>,
+  method: MergeMethod | undefined,
+  complaints: Complaints,
+): Pick<MergeConfig, "models" | "slices"> {
+  const { models, slices, modules } = document;
+  if (isUnset(slices)) {
+    // Modules have been refused already; models are not missed then.
+    return { models: isUnset(models) && !isUnset(modules) ? [] : readModels(models, method, complaints) };
+  }
+  if (!isUnset(models)) complaints.error(["slices"], "expected either models or slices, found both", "key");
+  return { models: [], slices: readSlices(slices, method, complaints) };
 }
 
 function methodOf(value: unknown, complaints: Complaints): MergeMethod | undefined {
   const names = METHODS.map(({ name }) => name);
-  if (typeof value !== "string") {
-    complaints.error(["merge_method"], `expected one of ${names.join(", ")}, found ${show(value)}`);
-    return undefined;
-  }
   const method = METHODS.find(({ name }) => name === value);
   if (method !== undefined) return method;
-  const problem = METHODS_NOT_YET.includes(value)
-    ? "this method of mergekit is not supported yet"
-    : `unknown method ${JSON.stringify(value)}`;
-  complaints.error(["merge_method"], `${problem}; expected one of ${names.join(", ")}${suggestion(value, names)}`);
-  return undefined;
-}
-
-function modelsOf(
-  document: Record<string, unknown>,
-  method: MergeMethod | undefined,
-  complaints: Complaints,
-): MergeModel[] {
-  const list = document.models;
-  if (!Array.isArray(list) || list.length === 0) {
-    // Slices and modules have been refused already; models are not missed then.
-    if (!isUnset(list) || (isUnset(document.slices) && isUnset(document.modules))) {
-      complaints.error(["models"], `expected a list of models, found ${show(list)}`);
-    }
-    return [];
-  }
-  const models: MergeModel[] = [];
-  list.forEach((entry: unknown, index) => {
-    const path = ["models", index];
-    if (!isRecord(entry)) {
-      complaints.error(path, `expected a mapping with the key model, found ${show(entry)}`);
-      return;
-    }
-    for (const key of Object.keys(entry)) {
-      if (!MODEL_KEYS.includes(key)) complaints.unknown([...path, key], `unknown key${suggestion(key, MODEL_KEYS)}`);
-    }
-    const model = textOf(entry.model, [...path, "model"], complaints);
-    const parameters = readParameters(entry.parameters, [...path, "parameters"], method, "model", complaints);
-    if (model === undefined) return;
-    if (models.some((other) => other.model === model)) {
-      complaints.error([...path, "model"], `expected each model once, found ${JSON.stringify(model)} twice`);
-    }
-    models.push({ model, ...(parameters !== undefined && { parameters }) });
-  });
-  return models;
-}
-
-function textOf(value: unknown, path: KeyPath, complaints: Complaints): string | undefined {
-  if (typeof value === "string" && value.trim() !== "" && !value.includes("\0")) return value;
-  complaints.error(path, `expected the folder of a model, found ${show(value)}`);
+  const found = typeof value === "string" ? `${show(value)}${suggestion(value, names)}` : show(value);
+  complaints.error(["merge_method"], `expected one of ${names.join(", ")}, found ${found}`);
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
 import { findNotFinite, type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./method.ts";
 import type { StoredTensor, TensorPlan } from "./plan.ts";
+import { createRowReader } from "./vocabulary/read-rows.ts";
 
 /** Bytes of all inputs together in a block: large enough for the disk, small enough not to count. */
 const BLOCK_BYTES = 1 << 24;
@@ -88,13 +89,17 @@ export function createTensorReader(
   const models = memory.doubles("models", tensor.models.length * CHUNK_ENTRIES);
   const base = memory.doubles("base", tensor.base === undefined ? 0 : CHUNK_ENTRIES);
 
+  const rows = createRowReader(files.read);
+
   const load = async (start: number): Promise<Block> => {
     const entries = Math.min(blockEntries, tensor.size - start);
     const buffers = widths.map((width, j) => memory.buffer(`${(start / blockEntries) % 2} ${j}`, width * entries));
     const arrays = stored.map(({ mergeDtype }, j) => storedView(mergeDtype, buffers[j]!, entries));
     await Promise.all(
       stored.map((info, j) =>
-        files.read(info, start * widths[j]!, new Uint8Array(buffers[j]!, 0, widths[j]! * entries)),
+        info.rows === undefined
+          ? files.read(info, start * widths[j]!, new Uint8Array(buffers[j]!, 0, widths[j]! * entries))
+          : rows.read(info.rows, start, arrays[j] as Float64Array),
       ),
     );
     return { start, entries, arrays };

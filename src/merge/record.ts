@@ -8,8 +8,9 @@ import { basename, isAbsolute } from "node:path";
 import { stringify } from "yaml";
 import type { MergeConfig } from "./config.ts";
 import type { Coefficients } from "./execute.ts";
-import { layerOf } from "./parameters.ts";
-import { type MergeInput, type MergePlan, outputShape } from "./plan.ts";
+import type { MergeInput } from "./inputs.ts";
+import { layerOf } from "./layers.ts";
+import { type MergePlan, outputShape } from "./plan.ts";
 
 export const RECORD_FILE = "merge.json";
 

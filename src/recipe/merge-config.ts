@@ -23,12 +23,23 @@ export function mergeConfigOf(
   return {
     merge_method: merge.method,
     models,
-    // A method without an origin would take a base for one more model to merge.
-    ...(method.base === "origin" ? { base_model: folders.pivot } : {}),
+    ...baseOf(method, folders),
     ...(Object.keys(parameters).length === 0 ? {} : { parameters }),
     dtype: "float32",
     out_dtype: dtype,
   };
+}
+
+/**
+ * Targets differ from the pivot. A method between two models starts at the first target; one without a base would take
+ * it for one more model to merge.
+ */
+function baseOf(
+  { base }: MergeMethod,
+  { pivot, models }: { readonly pivot: string; readonly models: readonly string[] },
+): { base_model?: string } {
+  if (base === "model") return {};
+  return { base_model: base === "first" ? models[0]! : pivot };
 }
 
 /** True where a method's models have a weight each that the user may set. */

@@ -16,7 +16,7 @@ export interface RecipeMerge {
   readonly select_topk: number | null;
   readonly weights: readonly number[] | null;
   /** Further options of the method, by mergekit's names. */
-  readonly parameters: Readonly<Record<string, number | boolean>>;
+  readonly parameters: Readonly<Record<string, number | boolean | string>>;
   /** null: the pivot's own. */
   readonly dtype: Dtype | null;
 }

@@ -192,7 +192,7 @@ const merge = z.strictObject({
       "For methods that weigh the targets: a weight for each, in the order of the sources. (no unit; default equal weights)",
     ),
   parameters: z
-    .record(z.string(), z.union([z.number(), z.boolean()]))
+    .record(z.string(), z.union([z.number(), z.boolean(), z.string()]))
     .optional()
     .describe("Further options of the method, by the names of a mergekit file. (mapping; default those of the method)"),
   dtype: z
@@ -253,7 +253,7 @@ export interface MergeFile {
   variant?: "fusechat" | "paper" | "mergekit" | undefined;
   select_topk?: number | undefined;
   weights?: number[] | undefined;
-  parameters?: Record<string, number | boolean> | undefined;
+  parameters?: Record<string, number | boolean | string> | undefined;
   dtype?: Dtype | undefined;
 }
 

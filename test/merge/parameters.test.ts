@@ -1,6 +1,6 @@
 /** mergekit's parameters: values, gradients, filters. */
 import { describe, expect, test } from "vitest";
-import { depthsOf, layerOf, plainValue, resolveSetting } from "#src/merge/parameters.js";
+import { plainValue, resolveSetting } from "#src/merge/parameters.js";
 
 describe("a gradient", () => {
   test("is linear between evenly spaced points", () => {
@@ -35,19 +35,6 @@ describe("filters", () => {
     expect(resolveSetting([{ filter: "mlp", value: 1 }], "model.norm.weight", 0)).toBeUndefined();
     expect(resolveSetting({ filter: "*", value: 1 }, "model.norm.weight", 0)).toBe(1);
   });
-});
-
-test("depth runs from the first layer to the last; outside of the layers it is 0, in a single layer 1", () => {
-  const depth = depthsOf(["model.embed_tokens.weight", "model.layers.0.a", "model.layers.4.a"]);
-  expect(["model.layers.0.a", "model.layers.1.a", "model.layers.4.a", "lm_head.weight"].map(depth)).toEqual([
-    0, 0.25, 1, 0,
-  ]);
-  expect(depthsOf(["model.layers.0.a"])("model.layers.0.a")).toBe(1);
-});
-
-test("the layer is the first number of the name", () => {
-  expect(layerOf("model.layers.12.block_sparse_moe.experts.3.w1.weight")).toBe(12);
-  expect(layerOf("model.norm2.weight")).toBeUndefined();
 });
 
 test("numbers and switches may be written as text", () => {

@@ -77,9 +77,50 @@ test("a setting of the whole merge is refused at a model, and a mixed list anywh
   ]);
 });
 
-test("methods of mergekit that are missing are named as such", async () => {
-  expect(await problems("merge_method: ties\nmodels: [{model: a}]\n")).toEqual([
-    "merge.yaml:1:15: merge_method: this method of mergekit is not supported yet; expected one of sce, linear",
+test("an unknown method is refused with the nearest known name", async () => {
+  expect(await problems("merge_method: tie\nmodels: [{model: a}]\n")).toEqual([
+    expect.stringMatching(
+      /^merge\.yaml:1:15: merge_method: expected one of sce, .*found "tie"; did you mean "ties"\?$/,
+    ),
+  ]);
+});
+
+test("slices are read as mergekit writes them", async () => {
+  const config = await read(
+    "merge_method: passthrough\nslices:\n- sources:\n  - {model: a, layer_range: [0, 2], parameters: {scale: 0.5}}\n" +
+      "  base_model: b\n- sources: [{model: b, layer_range: [1, 2]}]\n",
+  ).catch((error: Error) => error.message);
+  expect(config).toContain("merge.yaml:4:3: slices[0].sources: passthrough merges 1 model, found 2");
+  const { slices } = await read(
+    "merge_method: passthrough\nslices:\n- sources:\n  - {model: a, layer_range: [0, 2], parameters: {scale: 0.5}}\n" +
+      "  parameters: {scale: 2}\n- sources: [{model: b, layer_range: [1, 2]}]\n",
+  );
+  expect(slices).toEqual([
+    {
+      sources: [{ model: "a", layer_range: [0, 2], parameters: { scale: 0.5 } }],
+      parameters: { scale: 2 },
+    },
+    { sources: [{ model: "b", layer_range: [1, 2] }] },
+  ]);
+});
+
+test("mistakes in slices and tokenizers are told by place", async () => {
+  const text =
+    "merge_method: linear\nparameters: {weight: 1}\nslices:\n- {sources: [{model: a, layer_rage: [0, 2]}]}\n- {source: []}\n" +
+    "- {sources: [{model: a, layer_range: [0, 1, 2]}]}\n" +
+    "tokenizer:\n  sorce: union\n  pad_to_multiple_of: 0\n  tokens:\n    x: {}\n    y: {source: {kind: model_token, model: a}}\n" +
+    "    z: {source: {kind: nil}, force: 1}\n";
+  expect(await problems(text)).toEqual([
+    'merge.yaml:4:25: slices[0].sources[0].layer_rage: unknown key; did you mean "layer_range"?',
+    "merge.yaml:4:14: slices[0].sources[0].layer_range: expected [first layer, layer after the last], found nothing",
+    "merge.yaml:5:3: slices[1]: expected a mapping with a list of sources, found a mapping",
+    "merge.yaml:6:38: slices[2].sources[0].layer_range: expected [first layer, layer after the last], found a list of 3",
+    'merge.yaml:8:3: tokenizer.sorce: unknown key; did you mean "source"?',
+    "merge.yaml:9:23: tokenizer.pad_to_multiple_of: expected a whole number from 1, found 0",
+    "merge.yaml:11:8: tokenizer.tokens.x.source: expected the folder of a model, found nothing",
+    "merge.yaml:12:17: tokenizer.tokens.y.source: expected either token, a text, or token_id, a whole number",
+    "merge.yaml:13:37: tokenizer.tokens.z.force: expected true or false, found 1",
+    'merge.yaml:13:24: tokenizer.tokens.z.source.kind: expected zero or model_token, found "nil"',
   ]);
 });
 

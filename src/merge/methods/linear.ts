@@ -4,34 +4,23 @@
  */
 import { z } from "zod";
 import { CHUNK_ENTRIES, defineMethod, type MergeMethod } from "../method.ts";
+import { sumOf, sumsToNothing } from "../steps/weights.ts";
 
 /** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
 const STRIDE = CHUNK_ENTRIES;
-
-const options = z.strictObject({
-  normalize: z.boolean().default(true).describe("divide by the sum of the weights"),
-});
-const modelOptions = z.strictObject({
-  weight: z.number().describe("how much of this model; only the ratios count unless normalize is false"),
-});
-
-/** Weights that cancel to less than this share of their size would blow rounding errors up beyond float32's own. */
-const SMALLEST_SUM = 1e-7;
 
 export const linear: MergeMethod = defineMethod({
   name: "linear",
   summary: "weighted average of the models' weights",
   paper: "Model soups (Wortsman et al. 2022), arXiv:2203.05482",
   base: "model",
-  options,
-  modelOptions,
-  problem: ({ normalize }, models) => {
-    const weights = models.map(({ weight }) => weight);
-    const size = weights.reduce((total, weight) => total + Math.abs(weight), 0);
-    if (!normalize || Math.abs(sumOf(weights)) > SMALLEST_SUM * size) return undefined;
-    const list = weights.join(", ");
-    return `the weights ${list} sum to ${sumOf(weights)}, so that nothing can be divided by it; change them or set normalize: false`;
-  },
+  options: z.strictObject({
+    normalize: z.boolean().default(true).describe("divide by the sum of the weights"),
+  }),
+  modelOptions: z.strictObject({
+    weight: z.number().describe("how much of this model; only the ratios count unless normalize is false"),
+  }),
+  problem: ({ normalize }, models) => (normalize ? sumsToNothing(models, "normalize") : undefined),
   tensor({ options: { normalize }, modelOptions }) {
     const given = modelOptions.map(({ weight }) => weight);
     const weights = Float64Array.from(given, (weight) => (normalize ? weight / sumOf(given) : weight));
@@ -47,8 +36,4 @@ function weigh(models: Float64Array, count: number, weights: Float64Array, merge
     for (let j = 0, place = i; j < weights.length; j++, place += STRIDE) value += weights[j]! * models[place]!;
     merged[i] = value;
   }
-}
-
-function sumOf(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -5,9 +5,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { inputError } from "../errors.ts";
-import { exists, fileError, readJson } from "../formats/files.ts";
-import { isRecord } from "./complaints.ts";
+import { inputError } from "../../errors.ts";
+import { exists, fileError } from "../../formats/files.ts";
+import { readVocabulary } from "./tokenizer-file.ts";
 
 export interface NamedFolder {
   readonly name: string;
@@ -39,25 +39,9 @@ export async function checkSameVocabulary(models: readonly NamedFolder[]): Promi
     throw inputError(
       path,
       `expected the tokens of ${first.name}, but the id of ${JSON.stringify(token)} is ${place(left)} there and ` +
-        `${place(right)} in ${name}; models with different tokenizers cannot be merged yet`,
+        `${place(right)} in ${name}; say with tokenizer which vocabulary the result has`,
     );
   }
-}
-
-/** Token to id, of `model.vocab` (a mapping, or a list of pairs for Unigram) and of the added tokens. */
-async function readVocabulary(path: string): Promise<ReadonlyMap<string, number>> {
-  const document = await readJson(path);
-  const model = isRecord(document) ? document.model : undefined;
-  const vocabulary = isRecord(model) ? model.vocab : undefined;
-  const ids = new Map<string, number>();
-  if (Array.isArray(vocabulary)) vocabulary.forEach((entry, id) => void ids.set(String([entry].flat()[0]), id));
-  else if (isRecord(vocabulary)) for (const [token, id] of Object.entries(vocabulary)) ids.set(token, Number(id));
-  else throw inputError(path, "expected a tokenizer with model.vocab, found none");
-  const added = isRecord(document) && Array.isArray(document.added_tokens) ? document.added_tokens : [];
-  for (const token of added) {
-    if (isRecord(token) && typeof token.content === "string") ids.set(token.content, Number(token.id));
-  }
-  return ids;
 }
 
 function firstDifference(

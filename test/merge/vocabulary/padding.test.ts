@@ -9,7 +9,7 @@ import type { MergeConfig } from "#src/merge/config.js";
 import { mergeModels } from "#src/merge/merge.js";
 import { checkWeights, openModel } from "#src/models/index.js";
 import { silent } from "#src/reporter.js";
-import { loudPadding, TOKENS, withRows } from "../padded-models.ts";
+import { loudPadding, TOKENS, withRows } from "../../padded-models.ts";
 
 const HIDDEN = 48;
 const VOCABULARY_TENSORS = ["lm_head.weight", "model.embed_tokens.weight"];

@@ -4,34 +4,38 @@
  * the tokens say nothing, so those that all models have are merged, and the result has as many as `base_model`, whose
  * config it takes: rows that others lack stay as they are there.
  */
-import { inputError } from "../errors.ts";
-import type { TensorInfo } from "../formats/safetensors.ts";
-import { loadTokenizer } from "../tokenizer/load.ts";
+import { inputError } from "../../errors.ts";
+import type { TensorInfo } from "../../formats/safetensors.ts";
+import { readTokenizerOf } from "./tokenizer-file.ts";
 
-/** A head that shares its weights with the embedding has no tensor of its own. */
-export const TIED_HEADS: Readonly<Record<string, string>> = {
-  "lm_head.weight": "model.embed_tokens.weight",
-  "output.weight": "model.tok_embeddings.weight",
-};
-/** Tensors [rows, hidden] with a row for every id. */
-const VOCABULARY_TENSORS: ReadonlySet<string> = new Set(Object.entries(TIED_HEADS).flat());
+const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|wte|word_embeddings|embed_in|shared)\.weight$/;
+const HEAD = /(^|\.)(lm_head|embed_out)\.(weight|bias)$|^output\.(weight|bias)$/;
+
+/** True of embeddings and heads, which have a row for every id. */
+export function isVocabularyTensor(name: string): boolean {
+  return EMBEDDING.test(name) || HEAD.test(name);
+}
+
+/** A head that shares its weights with the embedding has no tensor of its own: whose it is, in a model of these tensors. */
+export function tiedEmbedding(head: string, tensors: Iterable<string>): string | undefined {
+  if (!HEAD.test(head) || !head.endsWith(".weight")) return undefined;
+  const embeddings = [...tensors].filter((name) => EMBEDDING.test(name));
+  return embeddings.length === 1 ? embeddings[0] : undefined;
+}
 
 /** Whose rows the result has, and how many of them are tokens. */
 export interface PaddingRule {
-  /** Place of the model among the tensors that are compared. */
-  readonly keeper: number;
   readonly folder: string;
   readonly tokens: () => Promise<number>;
 }
 
 /** The rule where the result takes the shape of the model in `folder`. Its tokenizer is read when it is asked for. */
-export function paddingRule(keeper: number, folder: string): PaddingRule {
+export function paddingRule(folder: string): PaddingRule {
   let size: Promise<number> | undefined;
   return {
-    keeper,
     folder,
     tokens: () => {
-      size ??= loadTokenizer(folder).then((tokenizer) => tokenizer.size);
+      size ??= readTokenizerOf(folder).then(({ vocabulary }) => 1 + Math.max(...vocabulary.values()));
       return size;
     },
   };
@@ -46,12 +50,14 @@ export interface CommonRows<T> {
 
 /**
  * Tensors of one name, all of one shape; of vocabulary tensors the rows that all have, where the rest is padding.
- * Throws where shapes differ otherwise, or where there is no rule to say whose shape the result has.
+ * `keeper` is the place among them of the model whose shape the result has. Throws where shapes differ otherwise, or
+ * where no rule says whose shape that is.
  */
 export async function matchShapes<T extends TensorInfo & { readonly input: string }>(
   name: string,
   stored: readonly T[],
   rule: PaddingRule | undefined,
+  keeper: number,
 ): Promise<CommonRows<T>> {
   const first = stored[0]!;
   const other = stored.find(({ shape }) => shape.join() !== first.shape.join());
@@ -59,7 +65,7 @@ export async function matchShapes<T extends TensorInfo & { readonly input: strin
   const shape = ({ shape: extents, input }: T): string => `[${extents.join(", ")}] in ${input}`;
   const problem = `expected one shape, found ${shape(first)} and ${shape(other)}`;
   const width = ({ shape: [, ...extents] }: T): string => extents.join();
-  if (!VOCABULARY_TENSORS.has(name) || stored.some((tensor) => width(tensor) !== width(first))) {
+  if (!isVocabularyTensor(name) || stored.some((tensor) => width(tensor) !== width(first))) {
     throw inputError(JSON.stringify(name), problem);
   }
   if (rule === undefined) {
@@ -71,10 +77,10 @@ export async function matchShapes<T extends TensorInfo & { readonly input: strin
   if (rows < tokens) {
     throw inputError(JSON.stringify(name), `${problem}; that is no padding, ${rule.folder} has ${tokens} tokens`);
   }
-  const keeper = stored[rule.keeper]!;
+  const kept = stored[keeper]!;
   return {
     stored: stored.map((tensor) => cutRows(tensor, 0, rows)),
-    padding: keeper.shape[0]! > rows ? cutRows(keeper, rows, keeper.shape[0]!) : undefined,
+    padding: kept.shape[0]! > rows ? cutRows(kept, rows, kept.shape[0]!) : undefined,
   };
 }
 

@@ -1,0 +1,51 @@
+/**
+ * Model Stock (Jang et al. 2024): the mean of N fine-tuned models, drawn back to the base they came from by how little
+ * their updates agree. With the mean cosine c of all pairs of updates, `base + t (mean - base)`, t = N c / (1 + (N-1) c).
+ */
+import { z } from "zod";
+import { defineMethod, type MergeMethod } from "../method.ts";
+import { combination, type Gram, normsOf, solveGroups } from "../steps/gram.ts";
+import { rowsOf, WHOLE } from "../steps/groups.ts";
+
+/** Denominators of t that count as zero: t is 0 then. */
+const SMALLEST_DENOMINATOR = 1e-6;
+/** mergekit: the smallest product of two norms. */
+const MERGEKIT_NORMS = 1e-6;
+
+export const modelStock: MergeMethod = defineMethod({
+  name: "model_stock",
+  summary: "the models' mean, drawn to the base by how little their updates agree",
+  paper: "Model Stock (Jang et al. 2024), arXiv:2403.19522",
+  base: "origin",
+  inputs: { least: 2 },
+  differs:
+    "cosines are exact however small the updates are; mergekit divides by at least 1e-6, which with filter_wise turns a factor of 0.75 into 0.01 at updates of 1e-5",
+  options: z.strictObject({
+    filter_wise: z.boolean().default(false).describe("a factor for every row (first axis) instead of every tensor"),
+  }),
+  modelOptions: z.strictObject({}),
+  *tensor({ models, shape, size, options: { filter_wise: rows }, likeMergekit }) {
+    const groups = rows && shape.length > 1 && size > 0 ? rowsOf(size, size / shape[0]!) : WHOLE;
+    const smallest = likeMergekit ? MERGEKIT_NORMS : 0;
+    const coefficients = yield* solveGroups(models, groups, (gram) => {
+      const share = factor(gram, smallest) / models;
+      return gram.map(() => share);
+    });
+    return combination(models, groups, coefficients);
+  },
+});
+
+function factor(gram: Gram, smallest: number): number {
+  const norms = normsOf(gram);
+  const count = norms.length;
+  let sum = 0;
+  for (let a = 0; a < count; a++) {
+    for (let b = a + 1; b < count; b++) {
+      const product = Math.max(norms[a]! * norms[b]!, smallest);
+      sum += product === 0 ? 0 : gram[a]![b]! / product;
+    }
+  }
+  const cosine = sum / ((count * (count - 1)) / 2);
+  const denominator = 1 + (count - 1) * cosine;
+  return Math.abs(denominator) < SMALLEST_DENOMINATOR ? 0 : (count * cosine) / denominator;
+}

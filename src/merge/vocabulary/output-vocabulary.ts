@@ -1,0 +1,92 @@
+/**
+ * The vocabulary that all models of a merge are brought to: that of base_model, of some model, or the union of all.
+ * Tokens are compared by their spelling. Rows that a head or embedding has beyond the tokens are padding and dropped.
+ */
+import { inputError } from "../../errors.ts";
+import type { MergeConfig, TokenizerSetting } from "../config.ts";
+import { findFolder, type MergeInput } from "../inputs.ts";
+import { isVocabularyTensor } from "./padding.ts";
+import {
+  type AddedToken,
+  addedTokens,
+  readTokenizerOf,
+  type TokenizerFile,
+  type Vocabulary,
+} from "./tokenizer-file.ts";
+
+export interface OutputVocabulary {
+  readonly setting: TokenizerSetting;
+  /** Token to id. */
+  readonly tokens: Vocabulary;
+  /** Of embedding and head, padding included. */
+  readonly rows: number;
+  /** Tokens of every input, and the inputs in the order of the configuration. */
+  readonly inputs: ReadonlyMap<string, Vocabulary>;
+  /** The input named by base_model. */
+  readonly base: string | undefined;
+  /** Whose tokenizer files the output's are made of, and what is changed in them. */
+  readonly folder: string;
+  readonly file: TokenizerFile;
+  /** Tokens with ids from here on are taken out. */
+  readonly end: number;
+  readonly added: readonly AddedToken[];
+}
+
+export async function openVocabulary(
+  setting: TokenizerSetting,
+  inputs: ReadonlyMap<string, MergeInput>,
+  donor: MergeInput,
+  { base_model: base }: MergeConfig,
+  baseFolder: string,
+): Promise<OutputVocabulary> {
+  const files = new Map<string, TokenizerFile>();
+  for (const [name, { folder }] of inputs) files.set(name, await readTokenizerOf(folder));
+  const { source, tokens: settings = {}, pad_to_multiple_of: multiple = 1 } = setting;
+  if (source === "base" && base === undefined) {
+    throw inputError("tokenizer", "the source base needs base_model, found none");
+  }
+  const isWord = source === "base" || source === "union";
+  const own = isWord ? donor : inputs.get(source);
+  const folder = own?.folder ?? (await findFolder(source, baseFolder));
+  const file = own === undefined ? await readTokenizerOf(folder) : files.get(own.name)!;
+  // A token without a row in its own model is none, unless others may have one.
+  const end = source === "union" || own === undefined ? Number.POSITIVE_INFINITY : rowsOf(own);
+
+  const tokens = new Map<string, number>();
+  for (const [token, id] of [...file.vocabulary].sort(([, a], [, b]) => a - b)) if (id < end) tokens.set(token, id);
+  let next = [...tokens.values()].reduce((most, id) => Math.max(most, id + 1), 0);
+  const added: AddedToken[] = [];
+  const add = (token: string, like: AddedToken | undefined): void => {
+    if (tokens.has(token)) return;
+    added.push({ ...PLAIN_TOKEN, ...like, content: token, id: next });
+    tokens.set(token, next++);
+  };
+  if (source === "union") {
+    for (const other of files.values()) {
+      const specials = new Map(addedTokens(other.document).map((token) => [token.content, token]));
+      for (const [token] of [...other.vocabulary].sort(([, a], [, b]) => a - b)) add(token, specials.get(token));
+    }
+  }
+  for (const token of Object.keys(settings)) add(token, undefined);
+  return {
+    setting,
+    tokens,
+    rows: Math.ceil(next / multiple) * multiple,
+    inputs: new Map([...files].map(([name, { vocabulary }]) => [name, vocabulary])),
+    base,
+    folder,
+    file,
+    end,
+    added,
+  };
+}
+
+const PLAIN_TOKEN = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
+
+/** Rows of a model's embedding. */
+function rowsOf({ weights }: MergeInput): number {
+  const rows = [...weights.tensors.values()]
+    .filter(({ name }) => isVocabularyTensor(name))
+    .map(({ shape }) => shape[0]!);
+  return rows.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...rows);
+}
