@@ -4,10 +4,10 @@
  * through the program's own transfer (float16, 20 kept), but for two lines. "The pivot itself" is what a pivot that
  * divides masses would give alone: one with 4 bytes of context, one of other texts, and one that knows the truth.
  *
- *   node bench/fidelity.mjs [places]
+ *   node bench/fidelity.mjs [places] [pivot source]
  *
  * Needs ../shared (places, texts and tokenizers that are not ours to copy). The counts at a place are the file's; the
- * source's next rows along its own label and what weaker pivots expect there are sampled here, which takes a minute or two.
+ * source's next rows along its own label and what other pivots expect there are sampled here: about a minute a pair.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -59,6 +59,8 @@ const published = JSON.parse(readFileSync(join(golden, "fidelity.json"), "utf8")
 const chat = join(shared, "data/chat");
 const texts = readModelTexts(chat, file.modelTexts);
 const model = createByteModel(joinTexts(texts));
+const [, , , ...chosen] = process.argv;
+const pairs = chosen.length === 2 ? [chosen] : PAIRS;
 const places = file.places.slice(0, Number(process.argv[2] ?? file.places.length));
 
 /** Pivots worse than the truth: the model with less context, and one counted on other texts. */
@@ -67,9 +69,9 @@ const weaker = {
   "other texts": createByteModel(joinTexts(otherTexts())),
 };
 const readers = {};
-for (const name of file.rows.keys()) readers[name] = await openReader(name);
+for (const name of new Set(pairs.flat())) readers[name] = await openReader(name);
 
-for (const [pivotName, sourceName] of PAIRS) await benchPair(pivotName, sourceName);
+for (const [pivotName, sourceName] of pairs) await benchPair(pivotName, sourceName);
 
 async function benchPair(pivotName, sourceName) {
   const [pivot, source] = [readers[pivotName], readers[sourceName]];
@@ -130,7 +132,8 @@ async function benchPair(pivotName, sourceName) {
       row.contexts === "all" &&
       row.strategy.startsWith("floor: perfect"),
   );
-  if (places.length === file.places.length) console.log(`  ${"a perfect map".padEnd(36)} ${perfect.kl.toFixed(4)}`);
+  if (perfect !== undefined && places.length === file.places.length)
+    console.log(`  ${"a perfect map".padEnd(36)} ${perfect.kl.toFixed(4)}`);
 
   function candidate(name, mapped) {
     const figures = rows.map((row) => fidelity.rowFidelity(row.truth, mapped(row), pivot.background));
