@@ -1,11 +1,11 @@
 /**
- * Merging of random bfloat16 checkpoints, Llama-shaped: the time of `sce` (select_topk 0.1, its three variants) and of
- * `linear`, beside the time that merely reading all inputs and writing as many bytes as the output takes in the same
- * run. Prints GB/s (inputs and output together), nanoseconds an entry, and the peak memory of the process.
+ * Merging of random bfloat16 checkpoints, Llama-shaped, by every method with its usual settings, beside the time that
+ * merely reading all inputs and writing as many bytes as the output takes in the same run. Prints GB/s (inputs and
+ * output together), nanoseconds an entry of the output, and the peak memory of the process.
  *
- *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only sce-fusechat] [--quick]
+ *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only ties]
  *
- * Parameters in millions. `--quick` merges two tiny models, to see that everything runs.
+ * Parameters in millions. Methods between two models, or of one model on a base, get as many.
  */
 import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openSafetensorsWriter } from "../dist/formats/safetensors.js";
 import { mergeModels } from "../dist/merge/merge.js";
+import { METHODS } from "../dist/merge/methods/index.js";
 import { createRandom } from "../dist/random.js";
 
 const { values } = parseArgs({
@@ -39,29 +40,49 @@ try {
   const copy = await readAndWrite();
   const bytes = 2 * entries * (names.length + 1);
   report("read inputs, write output", copy, bytes);
-  const sce = (variant) => ({
-    merge_method: "sce",
-    base_model: "base",
-    parameters: { select_topk: 0.1, variant },
-    models: names.slice(1).map((model) => ({ model })),
-  });
-  const methods = {
-    linear: { merge_method: "linear", parameters: { weight: 1 }, models: names.slice(1).map((model) => ({ model })) },
-    "sce-fusechat": sce("fusechat"),
-    "sce-paper": sce("paper"),
-    "sce-mergekit": sce("mergekit"),
-  };
-  for (const [name, config] of Object.entries(methods)) {
+  for (const [name, config] of Object.entries(configs())) {
     if (values.only !== undefined && values.only !== name) continue;
     const out = join(folder, "out");
-    const seconds = await time(() => mergeModels(config, { out, baseFolder: folder }, { reporter: { report() {} } }));
+    let merged;
+    const seconds = await time(async () => {
+      merged = await mergeModels(config, { out, baseFolder: folder }, { reporter: { report() {} } });
+    });
     await rm(out, { recursive: true });
-    const read = name === "linear" ? 2 * entries * (names.length - 1) : 2 * entries * names.length;
-    report(name, seconds, read + 2 * entries, copy);
+    report(name, seconds, merged.bytes_read + merged.bytes_written, copy);
   }
   console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
 } finally {
   await rm(folder, { recursive: true });
+}
+
+/** Every method, by the name it is printed under. */
+function configs() {
+  const all = names.slice(1).map((model) => ({ model }));
+  const variants = ["fusechat", "paper", "mergekit"];
+  const parameters = {
+    linear: { weight: 1 },
+    slerp: { t: 0.4 },
+    nuslerp: { weight: 1 },
+    multislerp: { weight: 1 },
+    task_arithmetic: { weight: 0.3 },
+    ties: { weight: 0.2, density: 0.6 },
+    dare_linear: { weight: 0.2, density: 0.6 },
+    dare_ties: { weight: 0.2, density: 0.6 },
+    della: { weight: 0.2, density: 0.6 },
+    della_linear: { weight: 0.2, density: 0.6 },
+    breadcrumbs: { weight: 0.2, density: 0.6 },
+    breadcrumbs_ties: { weight: 0.2, density: 0.6 },
+    nearswap: { t: 1e-3 },
+  };
+  const entries = METHODS.flatMap((method) => {
+    const { least = 1, most = all.length } = method.inputs ?? {};
+    const models = all.slice(0, Math.max(least, Math.min(most, all.length)));
+    const base = { origin: "base", optional: "base", first: "model-1" }[method.base];
+    const config = { merge_method: method.name, models, base_model: base, parameters: parameters[method.name] };
+    if (method.name !== "sce") return [[method.name, config]];
+    return variants.map((variant) => [`sce ${variant}`, { ...config, parameters: { select_topk: 0.1, variant } }]);
+  });
+  return Object.fromEntries(entries);
 }
 
 function report(name, { clock, cpu }, bytes, copy) {

@@ -27,6 +27,8 @@ export interface TensorRecord {
   readonly layer: number | null;
   /** The name without layer and what is around it, such as `self_attn.q_proj`. */
   readonly matrix: string;
+  /** Of slices: the models that this tensor was merged from. */
+  readonly models?: readonly string[];
   /** One per model, in the order of `models`. */
   readonly coefficients?: readonly number[];
 }
@@ -39,7 +41,7 @@ export interface MergeRecord {
   /** The merged models. */
   readonly models: readonly InputRecord[];
   readonly base_model: InputRecord | null;
-  /** Where config, tokenizer and template come from. */
+  /** Where the config comes from, and unless the configuration says otherwise tokenizer and template. */
   readonly donor: string;
   readonly tensors: readonly TensorRecord[];
 }
@@ -49,7 +51,7 @@ export type MergeIdentity = Pick<MergeRecord, "format" | "method" | "like" | "co
 
 /** Reads all inputs once for their hashes. Absolute paths are left out: the same inputs elsewhere give the same bytes. */
 export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<MergeIdentity> {
-  const { warnings: _, base_model: base, models, ...settings } = plan.config;
+  const { warnings: _, ...config } = plan.config;
   const hashed = async ({ name, weights }: MergeInput): Promise<InputRecord> => ({
     model: publicName(name),
     weights_sha256: await weights.sha256(),
@@ -60,14 +62,26 @@ export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<
     format: "fusechat-merge-1",
     method: plan.method.name,
     like: likeMergekit ? "mergekit" : null,
-    config: {
-      ...settings,
-      models: models.map(({ model, parameters }) => ({ model: publicName(model), ...(parameters && { parameters }) })),
-      ...(base !== undefined && { base_model: publicName(base) }),
-    },
+    config: withPublicNames(config) as MergeIdentity["config"],
     models: records,
     base_model: plan.base === undefined ? null : await hashed(plan.base),
   };
+}
+
+/** Keys under which a configuration names models. */
+const MODEL_KEYS = ["model", "base_model", "source"];
+
+/** The configuration with public names, wherever it names a model. */
+function withPublicNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withPublicNames);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(
+    entries.map(([key, member]) => [
+      key,
+      MODEL_KEYS.includes(key) && typeof member === "string" ? publicName(member) : withPublicNames(member),
+    ]),
+  );
 }
 
 function publicName(model: string): string {
@@ -83,6 +97,7 @@ export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients:
       shape: outputShape(tensor),
       layer: layerOf(name) ?? null,
       matrix: matrixOf(name),
+      ...(own && plan.config.slices && { models: tensor.models.map(({ input }) => publicName(input)) }),
       ...(own && { coefficients: own }),
     };
   });
@@ -111,7 +126,7 @@ export function modelCard(record: MergeRecord, paper: string): string {
     `# Merge by ${record.method}`,
     "",
     `Made by fusechat with the method \`${record.method}\`: ${paper}.`,
-    `Config, tokenizer and chat template are those of ${code(record.donor)}.`,
+    originOf(record),
     "",
     "## Configuration",
     "",
@@ -130,20 +145,33 @@ export function modelCard(record: MergeRecord, paper: string): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** Whose config, tokenizer and template the model has. */
+function originOf({ donor, config: { tokenizer, chat_template: template } }: MergeRecord): string {
+  const source = tokenizer?.source ?? "base";
+  const ofTokenizer = source === "base" ? code(donor) : source === "union" ? "all models" : code(source);
+  const ofItsModel = source === "union" ? code(donor) : ofTokenizer;
+  const chosen = template?.includes("{") ? "the configuration" : template === "auto" ? "most models" : template;
+  return `Config from ${code(donor)}, tokenizer from ${ofTokenizer}, chat template from ${chosen ?? ofItsModel}.`;
+}
+
 function coefficientTable({ models, tensors }: MergeRecord): string[] {
   const rows = tensors.filter(({ coefficients }) => coefficients !== undefined);
   if (rows.length === 0) return [];
+  const shares = (coefficients: readonly number[]): string => coefficients.map((c) => c.toFixed(4)).join(" | ");
+  const head = ["", "## Coefficients", "", "How much of each model's update went into each tensor.", ""];
+  if (rows.some(({ models: own }) => own !== undefined)) {
+    // Slices are merged from different models each.
+    const cells = rows.map(({ name, models: own, coefficients }) => {
+      const parts = own!.map((model, j) => `${code(model)} ${coefficients![j]!.toFixed(4)}`);
+      return `| ${code(name)} | ${parts.join(", ")} |`;
+    });
+    return [...head, "| tensor | models |", "|---|---|", ...cells];
+  }
   return [
-    "",
-    "## Coefficients",
-    "",
-    "How much of each model's update went into each tensor.",
-    "",
+    ...head,
     `| tensor | ${models.map(({ model }) => code(model)).join(" | ")} |`,
     `|---|${models.map(() => "---:|").join("")}`,
-    ...rows.map(
-      ({ name, coefficients }) => `| ${code(name)} | ${coefficients!.map((c) => c.toFixed(4)).join(" | ")} |`,
-    ),
+    ...rows.map(({ name, coefficients }) => `| ${code(name)} | ${shares(coefficients!)} |`),
   ];
 }
 

@@ -11,13 +11,19 @@ export function mergeArrays(
   name: string,
   options: Record<string, unknown>,
   models: readonly ArrayLike<number>[],
-  rest: { base?: ArrayLike<number>; modelOptions?: readonly Record<string, unknown>[]; likeMergekit?: boolean } = {},
+  rest: {
+    base?: ArrayLike<number>;
+    modelOptions?: readonly Record<string, unknown>[];
+    likeMergekit?: boolean;
+    name?: string;
+    shape?: readonly number[];
+  } = {},
 ): ArrayMerge {
   const method = METHODS.find((candidate) => candidate.name === name)!;
   const size = models[0]!.length;
   const work = method.tensor({
-    name: "test",
-    shape: [size],
+    name: rest.name ?? "test",
+    shape: rest.shape ?? [size],
     size,
     models: models.length,
     options: method.options.parse(options),
@@ -28,10 +34,10 @@ export function mergeArrays(
     for (let start = 0; start < size; start += CHUNK_ENTRIES) {
       const count = Math.min(CHUNK_ENTRIES, size - start);
       const values = new Float64Array(models.length * CHUNK_ENTRIES);
-      const base = new Float64Array(CHUNK_ENTRIES);
+      const base = new Float64Array(rest.base === undefined ? 0 : CHUNK_ENTRIES);
       for (let i = 0; i < count; i++) {
         for (const [j, model] of models.entries()) values[j * CHUNK_ENTRIES + i] = model[start + i]!;
-        base[i] = rest.base?.[start + i] ?? 0;
+        if (rest.base !== undefined) base[i] = rest.base[start + i]!;
       }
       read({ start, count, models: values, base });
     }

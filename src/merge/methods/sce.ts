@@ -41,6 +41,8 @@ export const sce: MergeMethod = defineMethod({
   summary: "select by variance over the targets, weigh by squared update, erase minority signs",
   paper: "FuseChat (Wan et al. 2024), arXiv:2408.07990, algorithm 1",
   base: "origin",
+  differs:
+    "coefficients are exact however small the updates are; mergekit makes them equal where the mean squares sum to less than 1e-6, at updates of rms 1e-4 to 5e-4",
   options,
   modelOptions,
   remark: ({ select_topk: share }) =>

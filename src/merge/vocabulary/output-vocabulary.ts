@@ -10,6 +10,7 @@ import {
   type AddedToken,
   addedTokens,
   readTokenizerOf,
+  sizeOf,
   type TokenizerFile,
   type Vocabulary,
 } from "./tokenizer-file.ts";
@@ -54,7 +55,7 @@ export async function openVocabulary(
 
   const tokens = new Map<string, number>();
   for (const [token, id] of [...file.vocabulary].sort(([, a], [, b]) => a - b)) if (id < end) tokens.set(token, id);
-  let next = [...tokens.values()].reduce((most, id) => Math.max(most, id + 1), 0);
+  let next = sizeOf(tokens);
   const added: AddedToken[] = [];
   const add = (token: string, like: AddedToken | undefined): void => {
     if (tokens.has(token)) return;

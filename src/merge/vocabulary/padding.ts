@@ -6,7 +6,7 @@
  */
 import { inputError } from "../../errors.ts";
 import type { TensorInfo } from "../../formats/safetensors.ts";
-import { readTokenizerOf } from "./tokenizer-file.ts";
+import { readTokenizerOf, sizeOf } from "./tokenizer-file.ts";
 
 const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|wte|word_embeddings|embed_in|shared)\.weight$/;
 const HEAD = /(^|\.)(lm_head|embed_out)\.(weight|bias)$|^output\.(weight|bias)$/;
@@ -35,7 +35,7 @@ export function paddingRule(folder: string): PaddingRule {
   return {
     folder,
     tokens: () => {
-      size ??= readTokenizerOf(folder).then(({ vocabulary }) => 1 + Math.max(...vocabulary.values()));
+      size ??= readTokenizerOf(folder).then(({ vocabulary }) => sizeOf(vocabulary));
       return size;
     },
   };

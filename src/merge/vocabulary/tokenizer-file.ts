@@ -7,6 +7,13 @@ import { isRecord } from "../complaints.ts";
 /** Token to id. */
 export type Vocabulary = ReadonlyMap<string, number>;
 
+/** Largest id + 1. */
+export function sizeOf(vocabulary: Vocabulary): number {
+  let size = 0;
+  for (const id of vocabulary.values()) size = Math.max(size, id + 1);
+  return size;
+}
+
 export interface TokenizerFile {
   readonly path: string;
   readonly document: Readonly<Record<string, unknown>>;

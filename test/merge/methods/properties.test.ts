@@ -1,6 +1,7 @@
 /** What must hold of merges whatever the weights are. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { METHODS } from "#src/merge/methods/index.js";
 import { mergeArrays } from "../merge-arrays.ts";
 
 const entry = fc.double({ min: -1, max: 1, noNaN: true });
@@ -160,5 +161,231 @@ describe("sce", () => {
     expect(of({}, true)).toEqual([0.5, 0.5]);
     expect(of({ variant: "mergekit" })).toEqual([0.5, 0.5]);
     expect(of({ variant: "paper" }, true)).toEqual([0.833, 0.167]);
+  });
+});
+
+describe("every method", () => {
+  /** Options that merge everything; the models' weights are equal. */
+  const weighted = { weight: 1 };
+  const settings: Readonly<Record<string, { options?: Record<string, unknown>; model?: Record<string, unknown> }>> = {
+    linear: { model: weighted },
+    multislerp: { model: weighted },
+    karcher: {},
+    varm: {},
+    task_arithmetic: { options: { normalize: true }, model: weighted },
+    ties: { model: weighted },
+    dare_linear: { options: { normalize: true }, model: weighted },
+    dare_ties: { options: { normalize: true }, model: weighted },
+    della: { model: weighted },
+    della_linear: { options: { normalize: true }, model: weighted },
+    breadcrumbs: { options: { normalize: true }, model: weighted },
+    breadcrumbs_ties: { options: { normalize: true }, model: weighted },
+    ram: { options: { epsilon: 0 } },
+    ramplus_tl: { options: { epsilon: 0, r: 0 } },
+    model_stock: {},
+  };
+  const merge = (name: string, models: readonly (readonly number[])[], base: readonly number[]): readonly number[] => {
+    const { options = {}, model = {} } = settings[name]!;
+    const takesBase = METHODS.find((method) => method.name === name)!.base === "origin";
+    return mergeArrays(name, options, models, {
+      ...(takesBase && { base }),
+      modelOptions: models.map(() => model),
+    }).values;
+  };
+  // Sixty-fourths: votes are exact, so that no rounding decides.
+  const exact = fc.integer({ min: -64, max: 64 }).map((value) => value / 64);
+  const models = fc.integer({ min: 1, max: 30 }).chain((length) => {
+    const tensor = fc.array(exact, { minLength: length, maxLength: length });
+    return fc.record({ base: tensor, models: fc.array(tensor, { minLength: 2, maxLength: 4 }) });
+  });
+
+  test.each(Object.keys(settings))("%s of identical models is the model", (name) => {
+    fc.assert(
+      fc.property(models, ({ base, models: [first] }) => {
+        const values = merge(name, [first!, first!, first!], base);
+        for (const [i, value] of first!.entries()) expect(Math.abs(values[i]! - value)).toBeLessThan(1e-7);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test.each(Object.keys(settings))("%s does not care for the order of models of equal weight", (name) => {
+    fc.assert(
+      fc.property(models, ({ base, models: list }) => {
+        // Of opposite directions no point of the sphere is the mean.
+        const ordered = name === "karcher" ? list.map((model) => model.map((value) => Math.abs(value) + 1)) : list;
+        const forward = merge(name, ordered, base);
+        const backward = merge(name, [...ordered].reverse(), base);
+        for (const [i, value] of forward.entries()) expect(Math.abs(backward[i]! - value)).toBeLessThan(1e-6);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("every method with weights has them, and a weight of more is more", () => {
+    const at = (name: string, weight: number): number =>
+      mergeArrays(name, { normalize: false }, [[3]], { base: [1], modelOptions: [{ weight }] }).values[0]!;
+    for (const name of ["task_arithmetic", "ties", "dare_linear", "dare_ties", "della", "della_linear"]) {
+      expect([at(name, 0), at(name, 0.5), at(name, 2)], name).toEqual([1, 2, 5]);
+    }
+  });
+});
+
+describe("small tensors, by hand", () => {
+  test("slerp between right angles goes round, between parallels straight", () => {
+    const at = (t: number, second: number[]): number[] => mergeArrays("slerp", { t }, [[2, 0], second], {}).values;
+    expectClose(at(0.5, [0, 2]), [Math.SQRT2, Math.SQRT2]);
+    expectClose(at(0.25, [4, 0]), [2.5, 0]);
+    expectClose(at(0, [0, 2]), [2, 0]);
+  });
+
+  test("nuslerp has an angle for each row, or for each column", () => {
+    const at = (options: Record<string, unknown>): number[] =>
+      mergeArrays(
+        "nuslerp",
+        options,
+        [
+          [1, 0, 0, 1],
+          [0, 1, 0, 1],
+        ],
+        {
+          shape: [2, 2],
+          modelOptions: [{ weight: 1 }, { weight: 1 }],
+        },
+      ).values;
+    const half = Math.SQRT1_2;
+    expectClose(at({ nuslerp_flatten: false }), [half, half, 0, 1]);
+    // Columns [1, 0] against [0, 0], which has no direction, and [0, 1] against [1, 1]: half of 45 degrees each.
+    const [, top, , bottom] = at({ nuslerp_flatten: false, nuslerp_row_wise: true });
+    const part = Math.sin(Math.PI / 8) / Math.sin(Math.PI / 4);
+    expectClose([top!, bottom!], [part, 2 * part]);
+  });
+
+  test("karcher of three axes is their middle, of opposite ones the first", () => {
+    const third = 1 / Math.sqrt(3);
+    const axes = [
+      [1, 0, 0],
+      [0, 1, 0],
+      [0, 0, 1],
+    ];
+    expectClose(mergeArrays("karcher", {}, axes, {}).values, [third, third, third]);
+    expectClose(
+      mergeArrays(
+        "karcher",
+        {},
+        [
+          [1, 0],
+          [-1, 0],
+        ],
+        {},
+      ).values,
+      [1, 0],
+    );
+    expectClose(
+      mergeArrays(
+        "karcher",
+        {},
+        [
+          [0, 0],
+          [0, 0],
+        ],
+        {},
+      ).values,
+      [0, 0],
+    );
+  });
+
+  test("ties trims, elects and averages those of the elected sign", () => {
+    const at = (weights: number[], likeMergekit: boolean): number[] =>
+      mergeArrays(
+        "ties",
+        {},
+        [
+          [4, 1, -2],
+          [-1, 3, -2],
+        ],
+        {
+          base: [0, 0, 0],
+          modelOptions: weights.map((weight) => ({ weight, density: 0.7 })),
+          likeMergekit,
+        },
+      ).values;
+    // Two of three entries are kept of each: 4 and -2, 3 and -2.
+    expectClose(at([1, 1], false), [4, 3, -2]);
+    // With a negative weight the sign of the vote stays that of the result; mergekit's divisor turns it round.
+    expectClose(at([1, -1], false), [4, -3, 2]);
+    expectClose(at([1, -1], true), [4, 3, -2]);
+  });
+
+  test("breadcrumbs drops the largest and keeps the next", () => {
+    const at = (density: number, gamma: number): number[] =>
+      mergeArrays("breadcrumbs", {}, [[5, -4, 3, -2, 1]], {
+        base: [0, 0, 0, 0, 0],
+        modelOptions: [{ weight: 1, density, gamma }],
+      }).values;
+    expectClose(at(0.4, 0.2), [0, -4, 3, 0, 0]);
+    // Four to keep and two to drop do not fit: the four smallest stay.
+    expectClose(at(0.8, 0.4), [0, -4, 3, -2, 1]);
+    expectClose(at(1, 0.4), [5, -4, 3, -2, 1]);
+  });
+
+  test("model_stock halves what agrees by half, and keeps small updates", () => {
+    // Updates at 60 degrees: c = 1/2, t = 2 c / (1 + c) = 2/3.
+    const at = (scale: number, likeMergekit: boolean): number[] =>
+      mergeArrays(
+        "model_stock",
+        {},
+        [
+          [scale, 0],
+          [scale / 2, (scale * Math.sqrt(3)) / 2],
+        ],
+        {
+          base: [0, 0],
+          likeMergekit,
+        },
+      ).values.map((value) => value / scale);
+    expectClose(at(1, false), [0.5, Math.sqrt(3) / 6]);
+    expectClose(at(1e-5, false), [0.5, Math.sqrt(3) / 6]);
+    expect(at(1e-5, true)[0]).toBeLessThan(0.01);
+  });
+
+  test("varm weighs by squared updates, and leaves alone what nobody moved", () => {
+    const models = [
+      [2, 1, 7],
+      [1, 3, 7],
+    ];
+    const base = [0, 1, 7];
+    const matrix = mergeArrays("varm", {}, models, { base });
+    expectClose([...matrix.coefficients!], [4 / 9, 5 / 9]);
+    expectClose(matrix.values, [(4 * 2 + 5) / 9, (4 + 5 * 3) / 9, 7]);
+    const entries = mergeArrays("varm", { granularity: "parameter" }, models, { base });
+    expectClose(entries.values, [9 / 5, 3, 7]);
+    expect(entries.values[2]).toBe(7);
+  });
+
+  test("ram averages movers, ramplus_tl lengthens the lone ones", () => {
+    const models = [
+      [1, 2, 0, 4],
+      [3, 0, 0, 0],
+    ];
+    const base = [0, 0, 0, 0];
+    expectClose(mergeArrays("ram", {}, models, { base }).values, [2, 2, 0, 4]);
+    // The first model shares one entry and has two alone: 1 + 0.5 x min(0.4, 1/2).
+    const options = { r: 0.5, alpha: 0.4 };
+    expectClose(mergeArrays("ramplus_tl", options, models, { base }).values, [2, 2.4, 0, 4.8]);
+  });
+
+  test("nearswap moves by at most t", () => {
+    expectClose(
+      mergeArrays("nearswap", { t: 0.5 }, [[1, -3, 0.25, 0]], { base: [0, 0, 0, 0] }).values,
+      [0.5, -0.5, 0.25, 0],
+    );
+  });
+
+  test("arcee_fusion takes the outliers of importance", () => {
+    const base = [0, 0, 0, 0, 0, 0, 0, 0];
+    // Quartiles of importance at updates of 2, 4 and 6: the mark is at 10.
+    const model = [1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 2];
+    expectClose(mergeArrays("arcee_fusion", {}, [model], { base, shape: [8] }).values, [0, 0, 0, 0, 0, 0, 0, 2]);
   });
 });

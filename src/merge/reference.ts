@@ -1,0 +1,158 @@
+/** `docs/merge.md`, the page of the verb `merge`: every method with its options, from the methods themselves. */
+import { z } from "zod";
+import { CHAT_TEMPLATES } from "./chat-templates.ts";
+import type { BaseRole, MergeMethod } from "./method.ts";
+import { METHODS } from "./methods/index.ts";
+
+const BASES: Readonly<Record<BaseRole, string>> = {
+  origin: "needed; the model that the others differ from",
+  optional: "the model that the others differ from; without it weights are merged as they are",
+  first: "needed; one of the two models",
+  model: "one more model",
+};
+
+export function mergeReference(): string {
+  const lines = [
+    ...INTRODUCTION,
+    "",
+    "## Methods",
+    "",
+    "| method | what it does | source |",
+    "|---|---|---|",
+    ...METHODS.map(({ name, summary, paper }) => `| [\`${name}\`](#${name}) | ${cell(summary)} | ${cell(paper)} |`),
+    "",
+    ...METHODS.flatMap(methodLines),
+    ...DIFFERENCES,
+    ...METHODS.filter(({ differs }) => differs !== undefined).map(
+      ({ name, differs }) => `| \`${name}\` | ${cell(differs!)} |`,
+    ),
+    ...LIKE_MERGEKIT,
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function methodLines({ name, summary, paper, base, inputs, options, modelOptions }: MergeMethod): string[] {
+  const rows = [...optionRows(modelOptions, "model"), ...optionRows(options, "merge")];
+  const { least, most = Number.POSITIVE_INFINITY } = inputs ?? { least: 1 };
+  const count = least === most ? `${least}` : Number.isFinite(most) ? `${least} to ${most}` : `${least} or more`;
+  const beside = base === "origin" ? " besides `base_model`" : "";
+  return [
+    `### ${name}`,
+    "",
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}. ${paper}.`,
+    "",
+    `Models: ${count}${beside}. \`base_model\`: ${BASES[base]}.`,
+    "",
+    ...(rows.length === 0
+      ? []
+      : ["| parameter | of | values | default | meaning |", "|---|---|---|---|---|", ...rows, ""]),
+  ];
+}
+
+function optionRows(schema: z.ZodObject, scope: "model" | "merge"): string[] {
+  return Object.entries(schema.shape as Record<string, z.ZodType>).map(([key, field]) => {
+    const description = descriptionOf(field);
+    return `| \`${key}\` | ${scope} | ${valuesOf(field)} | ${defaultOf(field)} | ${cell(description)} |`;
+  });
+}
+
+function descriptionOf(field: z.ZodType): string {
+  if (field.description !== undefined) return field.description;
+  return isWrapped(field) ? descriptionOf(field.unwrap() as z.ZodType) : "";
+}
+
+function isWrapped(field: z.ZodType): field is z.ZodDefault | z.ZodOptional {
+  return field instanceof z.ZodDefault || field instanceof z.ZodOptional;
+}
+
+function valuesOf(field: z.ZodType): string {
+  if (isWrapped(field)) return valuesOf(field.unwrap() as z.ZodType);
+  if (field instanceof z.ZodEnum) return field.options.map((option) => `\`${option}\``).join(", ");
+  if (field instanceof z.ZodBoolean) return "`true`, `false`";
+  return field instanceof z.ZodNumber && field.format === "safeint" ? "whole number" : "number";
+}
+
+function defaultOf(field: z.ZodType): string {
+  const result = field.safeParse(undefined);
+  if (!result.success) return "needed";
+  return result.data === undefined ? "none" : `\`${String(result.data)}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
+}
+
+const INTRODUCTION = `# Merging
+
+\`fusechat merge config.yaml --out DIR\` reads mergekit's configuration as it is and writes a model folder: weights in
+safetensors files (with an index where there are several), config, generation config, tokenizer and chat template, a
+model card, and \`merge.json\`, which says of every tensor what the card says. This page is made from \`src/merge\`.
+
+Models are folders with safetensors files, of any architecture: tensors are known by their names and shapes alone, so
+mixture-of-experts, vision-language and encoder models merge as any other. A relative path is looked up beside the
+configuration, then from the current folder.
+
+## The configuration
+
+| key | meaning |
+|---|---|
+| \`merge_method\` | one of the methods below |
+| \`models\` | a list of \`{ model, parameters }\`: whole models, merged tensor by tensor of equal names |
+| \`slices\` | instead of \`models\`: a list of \`{ sources: [{ model, layer_range: [first, end], parameters }], base_model, parameters }\`. The slices' layers are stacked and numbered anew; what comes before the layers follows the first slice, final norm and head the last |
+| \`base_model\` | what it means depends on the method; it also gives config, tokenizer and chat template, which without it the first model gives |
+| \`parameters\` | settings for all models |
+| \`dtype\` | inputs are rounded to it when read, the result when merged; all arithmetic is in double precision |
+| \`out_dtype\` | a second rounding, when written |
+| \`tokenizer\` | the vocabulary that all models are brought to: \`{ source: union, base or a model, tokens: { TOKEN: { source, force } }, pad_to_multiple_of }\` |
+| \`tokenizer_source\` | the same as \`tokenizer: { source }\` |
+| \`chat_template\` | ${["auto", ...Object.keys(CHAT_TEMPLATES)].map((name) => `\`${name}\``).join(", ")}, or a Jinja template; \`auto\` is what most of the models have |
+
+A parameter is a value, a gradient (a list of values at evenly spaced depths of its slice, or of the model's stack of
+layers: numbers are interpolated, all else takes the value below), or a list of \`{ filter, value }\`, of which the first
+holds whose filter is a part of the tensor's name. Embeddings, final norm and head take the first value of a gradient.
+A model's own parameters come before those of its slice, and these before those of the merge.
+
+The layer of a tensor is the first number between dots in its name; what precedes it names a stack of layers. Slices
+cut the stack that holds most of the weights.
+
+### Vocabularies
+
+Rows of embeddings and heads are matched by token. A model without a token takes the row of the token's only owner,
+else that of \`base_model\`, else the mean of the owners' rows; where nobody has it, zeros. \`tokens\` says otherwise:
+a model's row of that token, \`{ kind: zero }\`, or \`{ kind: model_token, model, token or token_id }\`, with \`force: true\`
+also in models that have it. Rows without a token are left out; \`pad_to_multiple_of\` adds rows, the mean of all others.
+\`union\` begins with the tokens of \`base_model\` (or of the first model) and goes on in the order of the models.
+Token ids in config and generation config follow the tokenizer.
+
+### Chance
+
+\`dare_*\` and \`della*\` draw from xoshiro128**, seeded by \`seed\`, the tensor's name, the model's place in the list and
+the place in the tensor. The result depends on nothing else.`.split("\n");
+
+const DIFFERENCES = `## Differences to mergekit
+
+Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives mergekit's, unless the table says otherwise.
+
+| where | difference |
+|---|---|
+| arithmetic | double precision, rounded once (twice with \`out_dtype\`); mergekit computes in \`dtype\`. In bfloat16 its rounding is 3% to 70% of the update, depending on the method. Not repeated by \`--like mergekit\` |
+| tensors | every tensor of every model is merged, and one that a model lacks is refused by name (but a tied head is the embedding); mergekit merges those that it knows of the architecture. Not repeated |
+| donor without \`base_model\` | the first model; mergekit takes any. Not repeated |
+| order of a \`union\` | that of the models; mergekit's is by chance. Not repeated |
+| final norm and head of slices | merged from all sources of the last slice; mergekit takes as many as the first slice has, and may stop |
+| unknown keys and parameters | refused, with the nearest known name; mergekit ignores them. \`--like mergekit\` warns |
+| different tokenizers without \`tokenizer\` | refused by token; mergekit merges row by row where sizes are equal |
+| different padding without \`tokenizer\` | common rows are merged, the others are those of \`base_model\`; mergekit refuses |
+| NaN and infinities | refused by tensor and place. Not repeated |
+| weights that cancel where they are divided by their sum | refused; mergekit writes NaN. Not repeated |
+| reversed and empty \`layer_range\` | refused. Not repeated |
+| unknown \`chat_template\` | refused; mergekit writes a model without tokenizer. Not repeated |
+| \`tokens\` with a new token, models with more tokens than rows | work; mergekit stops. Not repeated |
+| \`rescale\` | sums of magnitudes of any size are restored; mergekit leaves those below 1e-7 |
+| equal magnitudes at the edge of what \`ties\` keeps | those that come first in the tensor; mergekit keeps what PyTorch's quickselect happens to find, which \`--like mergekit\` repeats for tensors of up to 4 million entries |`.split(
+  "\n",
+);
+
+const LIKE_MERGEKIT = `
+A file that names no \`variant\` of \`sce\` gets mergekit's algorithm; its threshold comes with \`--like mergekit\` or with
+\`variant: mergekit\`. \`lora\` adapters, \`modules\` and \`residual_weight\` are not supported.`.split("\n");
