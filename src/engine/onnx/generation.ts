@@ -17,7 +17,8 @@ import type { Runtime } from "./runtime.ts";
 
 /** Largest cache of a batch; one sequence alone may need more. */
 const CACHE_BYTES = 2 ** 30;
-const MOST_SLOTS = 32;
+/** More give no more tokens a second: the products are then bound by arithmetic, no longer by reading the weights. */
+const MOST_SLOTS = 16;
 const LEAST_CAPACITY = 64;
 
 /** Products of queries and keys of one layer at most, in floats (256 MB), where a long prompt is read in pieces. */
