@@ -75,13 +75,12 @@ if (first === "count") {
 async function dialogueByDialogue(work) {
   const { pivotVocabulary, sourceVocabulary } = vocabularies;
   const units = (await listUnits(join(work, "pivot"), join(work, "source"))).slice(0, 2);
-  const reader = createUnitReader(pivotVocabulary, sourceVocabulary);
   const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, SEQUENCES[0]);
   const conversations = [];
   for (const unit of units) {
-    const opened = await reader.open(unit);
-    await surveyor.add(opened);
-    const again = await reader.open(unit);
+    // A reader of its own for each, as a reader gives back what it opened before.
+    await surveyor.add(await createUnitReader(pivotVocabulary, sourceVocabulary).open(unit));
+    const again = await createUnitReader(pivotVocabulary, sourceVocabulary).open(unit);
     for (let n = 0; n < again.pivot.shard.conversation.length; n++) {
       conversations.push([part(again.pivot, n), await again.find(again.pivot.shard.conversation[n])]);
     }

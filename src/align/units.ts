@@ -8,6 +8,7 @@ import { readDistributionsShard } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { readSafetensorsHeader, readTensorBytes } from "../formats/safetensors.ts";
 import { type Part, part, type Side } from "./paired-conversations.ts";
+import { release } from "./release.ts";
 import { rowSpans } from "./sequence.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
 
@@ -73,20 +74,29 @@ export interface OpenedUnit {
 }
 
 export interface UnitReader {
+  /** What was opened before must not be used any more: its memory is given back. */
   open(unit: Unit): Promise<OpenedUnit>;
 }
 
 /** Keeps the source's shard that was read last: the next unit often begins in it. */
 export function createUnitReader(pivotVocabulary: TokenBytes, sourceVocabulary: TokenBytes): UnitReader {
   let source: Side | undefined;
+  let done: Side[] = [];
   const readSource = async (path: string): Promise<Side> => {
     if (source?.path === path) return source;
+    if (source !== undefined) done.push(source);
     source = undefined;
     source = await readSide(path, sourceVocabulary);
     return source;
   };
   return {
     open: async ({ pivot, sources }) => {
+      if (source !== undefined && !sources.includes(source.path)) {
+        done.push(source);
+        source = undefined;
+      }
+      for (const { shard } of done) release(Object.values(shard));
+      done = [];
       let number = 0;
       let index = 0;
       const find = async (conversation: number): Promise<Part | null> => {
@@ -100,7 +110,9 @@ export function createUnitReader(pivotVocabulary: TokenBytes, sourceVocabulary: 
         }
         return null;
       };
-      return { pivot: await readSide(pivot, pivotVocabulary), find };
+      const side = await readSide(pivot, pivotVocabulary);
+      done.push(side);
+      return { pivot: side, find };
     },
   };
 }

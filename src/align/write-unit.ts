@@ -6,6 +6,7 @@ import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./labe
 import { createLeadSwaps, type LeadSwap, type LeadSwaps } from "./leads.ts";
 import { type Part, part, type Side } from "./paired-conversations.ts";
 import { createPreference, type Division, type PreferenceReader } from "./preference.ts";
+import { release } from "./release.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { AlignedMetadata, AlignedShard } from "./shard.ts";
 import { writeAlignedShard } from "./shard-file.ts";
@@ -86,6 +87,7 @@ export function createUnitWriter(
         });
       }
       await writeAlignedShard(join(plan.out, name), shard);
+      release([shard.topId, shard.topLogp]);
       return { totals, examples };
     },
   };

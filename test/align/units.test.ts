@@ -73,6 +73,21 @@ describe("units", () => {
     }
   });
 
+  test("give their memory back when the next is opened, but for what that needs", async () => {
+    const many = Array.from({ length: 70_000 }, (_, n) => n);
+    const pivot = await folderOf("large", [many, [70_000], [70_001]]);
+    const source = await folderOf("large-source", [many, [70_000, 70_001]]);
+    const units = await listUnits(pivot, source);
+    const reader = createUnitReader(vocabulary, vocabulary);
+    const first = await reader.open(units[0]!);
+    const there = (await first.find(69_999))!;
+    expect([first.pivot.shard.token.length, there.side.shard.token.length]).toEqual([70_000, 70_000]);
+    const second = await reader.open(units[1]!);
+    expect([first.pivot.shard.token.length, there.side.shard.token.length]).toEqual([0, 0]);
+    const kept = (await second.find(70_000))!.side;
+    expect((await (await reader.open(units[2]!)).find(70_001))!.side).toBe(kept);
+  });
+
   test("are refused where shards of a folder are of different models, or out of order", async () => {
     const good = await folderOf("good", [[0], [1]]);
     const mixed = await folderOf("mixed", [[0], [1]], (shard, index) =>
