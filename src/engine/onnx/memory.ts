@@ -20,8 +20,11 @@ import { windowBytes } from "./streamed-weights.ts";
 /** Node, ONNX Runtime, sessions and what waits for the collector: 130 to 170 MB in processes that work on small models. */
 export const PROCESS_BYTES = 150e6;
 
-/** Weight, two moments and gradient in single precision. */
-const STATE_BYTES = 16;
+/**
+ * Weight, two moments, gradient, and the gradient once more: the binding copies every output into an array of its own,
+ * those too that are written in place, and the copies wait for the collector.
+ */
+const STATE_BYTES = 20;
 const FLOAT_BYTES = 4;
 
 /** Beyond this many positions matrices gain no speed, and activations only take memory. */
