@@ -3,7 +3,7 @@
  * entry and model; its options are those of every method that is built on it.
  */
 import { z } from "zod";
-import { createRandom } from "../../random.ts";
+import { createRandom, type Random } from "../../random.ts";
 import { CHUNK_ENTRIES, type Chunk, type Pass } from "../method.ts";
 import { selectLargest } from "../selection.ts";
 import { lockstep } from "./lockstep.ts";
@@ -98,7 +98,7 @@ export const byChance: Sparsifier = {
       for (let start = 0; start < size; start += CHUNK_ENTRIES) {
         const random = createRandom(`merge/chance/${options.seed}/${name}/model ${j}/entry ${start}`);
         const end = Math.min(size, start + CHUNK_ENTRIES);
-        for (let i = start; i < end; i++) if (random.next() < share!) bits[i >>> 5]! |= 1 << (i & 31);
+        for (let i = start; i < end; i++) if (isDrawn(random, share!)) bits[i >>> 5]! |= 1 << (i & 31);
       }
       return bits;
     });
@@ -135,12 +135,17 @@ export const byRank: Sparsifier = {
         // The only entry of its row stands in the middle.
         const rise = width === 1 ? 0 : (2 * rank) / (width - 1) - 1;
         const i = row * width + order[rank]!;
-        if (random.next() < share! + epsilon! * rise) bits[i >>> 5]! |= 1 << (i & 31);
+        if (isDrawn(random, share! + epsilon! * rise)) bits[i >>> 5]! |= 1 << (i & 31);
       }
     });
     return kept;
   },
 };
+
+/** True with this probability, in steps of 2^-32: one word of the generator where a double would take two. */
+function isDrawn(random: Random, probability: number): boolean {
+  return random.integer(2 ** 32) < probability * 2 ** 32;
+}
 
 /** The bits of the `count` entries that model `j` moved most. */
 function* largestEntries(size: number, j: number, count: number): Generator<Pass, Uint32Array, void> {
