@@ -20,11 +20,8 @@ import { windowBytes } from "./streamed-weights.ts";
 /** Node, ONNX Runtime, sessions and what waits for the collector: 130 to 170 MB in processes that work on small models. */
 export const PROCESS_BYTES = 150e6;
 
-/**
- * Weight, two moments, gradient, and the gradient once more: the binding copies every output into an array of its own,
- * those too that are written in place, and the copies wait for the collector.
- */
-const STATE_BYTES = 20;
+/** Weight, two moments and gradient in single precision. */
+const STATE_BYTES = 16;
 const FLOAT_BYTES = 4;
 
 /** Beyond this many positions matrices gain no speed, and activations only take memory. */
@@ -73,7 +70,9 @@ export function trainingBytes(model: Model, { shapes, severalBatches }: Training
   const perParameter = STATE_BYTES + (severalBatches ? FLOAT_BYTES : 0);
   const largest = [...shapes].sort((a, b) => b.batch * b.length - a.batch * a.length || b.length - a.length)[0]!;
   const program = trainingProgram(model, { ...largest, width: TARGET_WIDTH, tail: false });
-  return perParameter * model.parameters + program.peakBytes + sessionsBytes(program, largest, shapes);
+  // The binding copies all gradients once the activations are gone (`discard.ts`).
+  const working = Math.max(program.peakBytes, FLOAT_BYTES * model.parameters);
+  return perParameter * model.parameters + working + sessionsBytes(program, largest, shapes);
 }
 
 /** Sessions besides that of the largest shape. Nodes are about as many in each; masks grow with the square of the length. */

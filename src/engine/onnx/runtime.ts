@@ -5,6 +5,7 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { FusechatError, failure } from "../../errors.ts";
 import type { LoweredGraph } from "../../graph/lower.ts";
+import { discard } from "./discard.ts";
 import { type NativeGate, throughGate } from "./native-gate.ts";
 
 type Package = typeof import("onnxruntime-node");
@@ -27,8 +28,8 @@ export interface Session {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /**
-   * Runs once. `inputs` may hold more than the program reads; outputs given in `into` are written in place, without a
-   * copy. What is returned besides lies in the runtime's memory until it is collected.
+   * Runs once. `inputs` may hold more than the program reads; outputs given in `into` are written in place, and
+   * read there: what is returned for them may have no elements any more. The other outputs wait for the collector.
    */
   run(inputs: Tensors, into?: Tensors): Promise<Tensors>;
 }
@@ -89,10 +90,12 @@ export async function loadRuntime(
       const session: Session = {
         inputs: reads,
         outputs: writes,
-        run: (inputs, into = {}) => {
+        run: async (inputs, into = {}) => {
           const feeds = Object.fromEntries(reads.map((name) => [name, inputs[name]!]));
           const fetches = Object.fromEntries(writes.map((name) => [name, into[name] ?? null]));
-          return guard(key, gate, () => native.run(feeds, fetches));
+          const outputs = await guard(key, gate, () => native.run(feeds, fetches));
+          await discard(Object.keys(into).map((name) => outputs[name]!.data as Float32Array<ArrayBuffer>));
+          return outputs;
         },
       };
       kept.set(key, { native, session });
