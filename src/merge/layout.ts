@@ -32,8 +32,8 @@ export interface TensorLayout {
 
 export interface Layout {
   readonly tensors: readonly TensorLayout[];
-  /** Of the output where slices say so; undefined leaves them as they are. */
-  readonly layers: number | undefined;
+  /** Of slices: for every layer of the output, which layer of its first source it is. */
+  readonly layers: readonly number[] | undefined;
 }
 
 /** Tables and counters that follow from the config, or serve training alone; nothing reads them. */
@@ -140,12 +140,12 @@ function layOutSlices(
     });
   };
   for (const name of namesOutside(first)) if (!isAfterLayers(name)) add(first, name, 0, () => name);
-  let layers = 0;
+  const layers: number[] = [];
   for (const slice of slices) {
-    for (let layer = 0; layer < slice.layers; layer++, layers++) {
+    for (let layer = 0; layer < slice.layers; layer++) {
       const rests = new Set(sourcesOf(slice).flatMap((source) => source.rests[layer]!));
       for (const rest of rests) {
-        const name = `${first.models[0]!.stack}.${layers}.${rest}`;
+        const name = `${first.models[0]!.stack}.${layers.length}.${rest}`;
         add(
           slice,
           name,
@@ -153,6 +153,7 @@ function layOutSlices(
           (source) => `${source.stack}.${source.firstLayer + layer}.${rest}`,
         );
       }
+      layers.push(slice.models[0]!.firstLayer + layer);
     }
   }
   // mergekit takes as many sources of the last slice as the first has.

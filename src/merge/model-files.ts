@@ -25,6 +25,9 @@ const TOKENIZER_FILES = [
 /** Those that list tokens once more. They are left out where tokens were added or taken out. */
 const OTHER_TOKEN_LISTS = ["tokenizer.model", "added_tokens.json", "vocab.json", "merges.txt"];
 
+/** Settings with an entry for every layer. */
+const LAYER_LISTS = ["layer_types", "mlp_layer_types", "no_rope_layers"];
+
 type Json = Record<string, unknown>;
 
 /** `dtype` is that of the weights, by its name in PyTorch. */
@@ -32,23 +35,28 @@ export async function writeModelFiles(plan: MergePlan, folder: string, dtype: st
   const { donor, vocabulary, layers, config } = plan;
   await copyModelFiles(donor.folder, folder, { torch_dtype: dtype });
   const settings: Json = {
-    ...(layers !== undefined && { num_hidden_layers: layers }),
+    ...(layers !== undefined && { num_hidden_layers: layers.length }),
     ...(vocabulary !== undefined && { vocab_size: vocabulary.rows }),
   };
-  if (Object.keys(settings).length > 0)
-    await editJson(join(folder, "config.json"), (old) => withSettings(old, settings));
+  await editJson(join(folder, "config.json"), (old) => withSettings(old, settings, layers));
   if (vocabulary !== undefined) await writeTokenizer(vocabulary, donor.folder, folder);
   if (vocabulary !== undefined || config.chat_template !== undefined) await writeTemplate(plan, folder);
 }
 
 /** Models with several parts keep the language model's settings in a `text_config`. */
-function withSettings(config: Json, settings: Json): Json {
+function withSettings(config: Json, settings: Json, layers: readonly number[] = []): Json {
   const result = { ...config };
+  const part = isRecord(result.text_config) ? { ...result.text_config } : undefined;
   for (const [key, value] of Object.entries(settings)) {
-    const part = result.text_config;
-    if (!Object.hasOwn(result, key) && isRecord(part) && Object.hasOwn(part, key)) {
-      result.text_config = { ...part, [key]: value };
-    } else result[key] = value;
+    if (part !== undefined && !Object.hasOwn(result, key) && Object.hasOwn(part, key)) part[key] = value;
+    else result[key] = value;
+  }
+  if (part !== undefined) result.text_config = part;
+  for (const place of part === undefined ? [result] : [result, part]) {
+    for (const key of LAYER_LISTS) {
+      const list = place[key];
+      if (Array.isArray(list) && layers.length > 0) place[key] = layers.map((layer) => list[layer] ?? list.at(-1));
+    }
   }
   return result;
 }

@@ -53,8 +53,8 @@ export interface MergePlan {
   readonly tensors: readonly TensorPlan[];
   /** The vocabulary all models were brought to; undefined where each keeps its own. */
   readonly vocabulary: OutputVocabulary | undefined;
-  /** Layers of the output where slices say so. */
-  readonly layers: number | undefined;
+  /** Of slices: for every layer of the output, which layer of its first source it is. */
+  readonly layers: readonly number[] | undefined;
   /** All inputs read once, and the output. */
   readonly bytesIn: number;
   readonly bytesOut: number;

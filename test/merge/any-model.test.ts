@@ -132,7 +132,9 @@ describe("slices", () => {
 
   test("cut the larger stack and leave the other", async () => {
     const names = ["model.embed_tokens.weight", ...vision(3), "model.norm.weight", "lm_head.weight"];
-    await model("a", 1, names, { text_config: { num_hidden_layers: 3, hidden_size: 2 } });
+    await model("a", 1, names, {
+      text_config: { num_hidden_layers: 3, hidden_size: 2, layer_types: ["full", "slide", "linear"] },
+    });
     await model("b", 2, names);
     const { values, config, out } = await merge({
       merge_method: "passthrough",
@@ -152,7 +154,13 @@ describe("slices", () => {
       "model.norm.weight": 2,
       "lm_head.weight": 2,
     });
-    expect(config).toMatchObject({ text_config: { num_hidden_layers: 5, hidden_size: 2 } });
+    expect(config).toMatchObject({
+      text_config: {
+        num_hidden_layers: 5,
+        hidden_size: 2,
+        layer_types: ["full", "slide", "full", "slide", "linear"],
+      },
+    });
     expect(await readFile(join(out, "README.md"), "utf8")).toContain("layer_range");
   });
 

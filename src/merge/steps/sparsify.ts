@@ -117,7 +117,7 @@ export const byRank: Sparsifier = {
     epsilon: z.number().default(0.15).describe("how far the probability rises and falls about density within a row"),
   },
   problem: ({ density: share, epsilon }) =>
-    share! >= 1 || (share! - epsilon! > 0 && share! + epsilon! < 1)
+    share! >= 1 || share! <= 0 || (share! - epsilon! > 0 && share! + epsilon! < 1)
       ? undefined
       : `expected density - epsilon and density + epsilon between 0 and 1, found density ${share} and epsilon ${epsilon}`,
   *keep({ name, shape, size, options, modelOptions }) {
@@ -128,8 +128,8 @@ export const byRank: Sparsifier = {
     const width = shape.length === 0 ? 1 : shape.at(-1)!;
     yield rankRows(width, modelOptions.length, (row, j, order) => {
       const bits = kept[j];
-      if (bits === undefined) return;
       const { density: share, epsilon } = modelOptions[j]!;
+      if (bits === undefined || share! <= 0) return;
       const random = createRandom(`merge/rank/${options.seed}/${name}/model ${j}/row ${row}`);
       for (let rank = 0; rank < width; rank++) {
         // The only entry of its row stands in the middle.

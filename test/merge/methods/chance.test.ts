@@ -87,3 +87,12 @@ test("a row of one entry is drawn with the density", () => {
   // Standard error 0.008.
   expect(Math.abs(values.filter((value) => value !== 0).length / 4000 - 0.4)).toBeLessThan(0.03);
 });
+
+test("a density of 0 keeps nothing, of 1 everything", () => {
+  for (const method of ["dare_linear", "della_linear", "ties", "breadcrumbs"]) {
+    const at = (density: number): number[] =>
+      mergeArrays(method, {}, [[1, -2, 3]], { base: [0, 0, 0], modelOptions: [{ weight: 1, density }] }).values;
+    expect(at(0).map(Math.abs), method).toEqual([0, 0, 0]);
+    expect(at(1), method).toEqual([1, -2, 3]);
+  }
+});
