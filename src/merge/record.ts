@@ -51,7 +51,8 @@ export type MergeIdentity = Pick<MergeRecord, "format" | "method" | "like" | "co
 
 /** Reads all inputs once for their hashes. Absolute paths are left out: the same inputs elsewhere give the same bytes. */
 export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<MergeIdentity> {
-  const { warnings: _, ...config } = plan.config;
+  const { warnings: _, models, ...rest } = plan.config;
+  const config = models.length === 0 ? rest : { models, ...rest };
   const hashed = async ({ name, weights }: MergeInput): Promise<InputRecord> => ({
     model: publicName(name),
     weights_sha256: await weights.sha256(),

@@ -17,6 +17,7 @@
 import { z } from "zod";
 import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod } from "../method.ts";
 import { forEachSelected, selectLargest } from "../selection.ts";
+import { addSquares, sharesOf } from "../steps/energies.ts";
 
 /** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
 const STRIDE = CHUNK_ENTRIES;
@@ -109,20 +110,6 @@ function variances({ models: values, count }: Chunk, models: number, scores: Flo
     // Rounding may leave -1e-17 of the squares where all but the first are equal.
     scores[i] = Math.max(0, (squares - sum * sum * share) * share);
   }
-}
-
-function addSquares({ models: values, base }: Chunk, i: number, sums: Float64Array, at: number): void {
-  const origin = base[i]!;
-  for (let place = i, j = at; place < values.length; place += STRIDE, j++) {
-    const update = values[place]! - origin;
-    sums[j]! += update * update;
-  }
-}
-
-/** Each energy over their sum; equal shares where the sum does not reach `least` or is 0. */
-function sharesOf(energies: Float64Array, least: number): Float64Array {
-  const sum = energies.reduce((total, energy) => total + energy, 0);
-  return energies.map((energy) => (sum === 0 || sum < least ? 1 / energies.length : energy / sum));
 }
 
 function mergeEntries(
