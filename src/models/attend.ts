@@ -1,23 +1,14 @@
 /** Attention of projected queries to projected keys and values, positions turned in on the way. */
 import type { Value } from "../graph/graph.ts";
-import { causalAttention } from "../graph/ops/attention.ts";
+import { type AttentionOptions, causalAttention } from "../graph/ops/attention.ts";
 import { cachedAttention, headsFirst, newPositions } from "../graph/ops/cached-attention.ts";
 import { rotary, rotaryAt } from "../graph/ops/rotary.ts";
 import type { RotaryEmbedding, Scope } from "./architecture.ts";
 import { rotaryTables } from "./rotary-tables.ts";
 
-export interface AttendOptions {
+/** Batch and length are the scope's. */
+export interface AttendOptions extends Omit<AttentionOptions, "batch" | "length"> {
   readonly rotary: RotaryEmbedding;
-  readonly heads: number;
-  /** Divides `heads`. */
-  readonly keyValueHeads: number;
-  readonly headSize: number;
-  /** Multiplies the products of queries and keys. */
-  readonly scale: number;
-  /** Positions a position sees, itself included; null sees all before it. */
-  readonly window: number | null;
-  /** Scaled products z become `cap * tanh(z / cap)`; null leaves them. */
-  readonly cap: number | null;
 }
 
 /**
