@@ -78,7 +78,8 @@ export function* selectLargest({ size, score, take, add, width }: Scores): Gener
   const kept = createKept(width);
   yield (chunk) => {
     score(chunk, scores);
-    const candidates = findFrom(words, chunk.count, edge.bin, found);
+    const candidates =
+      width === 0 ? markAbove(words, chunk, edge.bin, bits, found) : findFrom(words, chunk.count, edge.bin, found);
     for (const i of found.subarray(0, candidates)) {
       if (binAt(words, i) === edge.bin) {
         if (exact === undefined) {
@@ -132,6 +133,23 @@ function findFrom(words: Uint32Array, count: number, edge: number, found: Int32A
   for (let i = 0; i < count; i++) {
     found[hits] = i;
     hits += Number(binAt(words, i) >= edge);
+  }
+  return hits;
+}
+
+/** Marks what lies above the bin `edge`, 32 entries at a time, and finds as above what lies in it: nothing is summed. */
+function markAbove(words: Uint32Array, chunk: Chunk, edge: number, bits: Uint32Array, found: Int32Array): number {
+  let hits = 0;
+  for (let from = 0; from < chunk.count; from += 32) {
+    const entries = Math.min(32, chunk.count - from);
+    let word = 0;
+    for (let bit = 0; bit < entries; bit++) {
+      const bin = binAt(words, from + bit);
+      word |= Number(bin > edge) << bit;
+      found[hits] = from + bit;
+      hits += Number(bin === edge);
+    }
+    bits[(chunk.start + from) >>> 5] = word;
   }
   return hits;
 }

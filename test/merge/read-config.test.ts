@@ -104,6 +104,15 @@ test("slices are read as mergekit writes them", async () => {
   ]);
 });
 
+test("modules are refused with what to do instead, and residual_weight is passed over", async () => {
+  expect(await problems("merge_method: linear\nmodules: {a: {slices: []}}\n")).toEqual([
+    "merge.yaml:2:1: modules: models of several modules merge whole, by the names of their tensors; list them under models",
+  ]);
+  const slice = "{sources: [{model: a, layer_range: [0, 1]}], residual_weight: 0.5}";
+  const { warnings } = await read(`merge_method: passthrough\nslices: [${slice}]\n`);
+  expect(warnings).toEqual([expect.stringContaining("slices[0].residual_weight: has no effect")]);
+});
+
 test("mistakes in slices and tokenizers are told by place", async () => {
   const text =
     "merge_method: linear\nparameters: {weight: 1}\nslices:\n- {sources: [{model: a, layer_rage: [0, 2]}]}\n- {source: []}\n" +

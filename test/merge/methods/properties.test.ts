@@ -389,3 +389,17 @@ describe("small tensors, by hand", () => {
     expectClose(mergeArrays("arcee_fusion", {}, [model], { base, shape: [8] }).values, [0, 0, 0, 0, 0, 0, 0, 2]);
   });
 });
+
+test("weights that cancel are refused where they are divided by their sum", () => {
+  const models = [{ weight: 1 }, { weight: -1 }];
+  for (const [name, options, key] of [
+    ["linear", { normalize: true }, "normalize"],
+    ["multislerp", { normalize_weights: true, eps: 0 }, "normalize_weights"],
+  ] as const) {
+    const method = METHODS.find((candidate) => candidate.name === name)!;
+    expect(method.problem!(options, models)).toBe(
+      `the weights 1, -1 sum to 0, so that nothing can be divided by it; change them or set ${key}: false`,
+    );
+    expect(method.problem!({ ...options, [key]: false }, models)).toBeUndefined();
+  }
+});
