@@ -21,7 +21,15 @@ test("bench/engine times a training step and a teacher pass", async () => {
 
 test("bench/merge times every method beside reading and writing", async () => {
   const printed = await bench("merge", "--quick");
-  for (const line of ["read inputs, write output", "linear", "sce fusechat", "sce paper", "sce mergekit", "ties", "passthrough"]) {
+  for (const line of [
+    "read inputs, write output",
+    "linear",
+    "sce fusechat",
+    "sce paper",
+    "sce mergekit",
+    "ties",
+    "passthrough",
+  ]) {
     expect(printed).toMatch(new RegExp(`^${line} +\\d+\\.\\d+ s `, "m"));
   }
   expect(printed).not.toContain("NaN");
