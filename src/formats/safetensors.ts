@@ -114,7 +114,7 @@ export async function openSafetensorsWriter(
   entries: readonly TensorEntry[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<SafetensorsWriter> {
-  const { header, places } = layOut(entries, metadata);
+  const { header, places } = safetensorsLayout(entries, metadata);
   const file: AtomicFile = await openAtomic(path);
   await file.write(header);
   let entry = 0;
@@ -173,8 +173,8 @@ export async function writeSafetensors(
   }
 }
 
-/** Header bytes, padded with spaces to a multiple of 8, and the places of the entries in the data. */
-function layOut(
+/** Header bytes, padded with spaces to a multiple of 8, and the places of the entries in the data that follows it. */
+export function safetensorsLayout(
   entries: readonly TensorEntry[],
   metadata: Readonly<Record<string, string>>,
 ): { header: Uint8Array; places: { begin: number; byteLength: number }[] } {

@@ -1,150 +1,132 @@
 /**
- * Runs a plan: one tensor after the other, each read as often as the method yields a pass and once more to be merged,
- * rounded and written straight into the output shard. Nothing of a tensor's size is held but what the method keeps.
+ * Runs a plan: every tensor is merged into its place in the output by whichever thread is free. The largest tensors of
+ * a shard come first, so that no thread is left alone with one at the end. The same threads hash the inputs.
  */
-import { failure, throwIfInterrupted } from "../errors.ts";
-import { DTYPE_BYTES } from "../formats/safetensors.ts";
+import { join } from "node:path";
 import type { Reporter } from "../reporter.ts";
-import { type MergeDtype, narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
-import { CHUNK_ENTRIES, type MergedTensor } from "./method.ts";
-import { openShardedWriter, SHARD_BYTES } from "./output-shards.ts";
-import { inputsOf, type MergePlan, outputShape, type TensorPlan } from "./plan.ts";
-import {
-  type BlockMemory,
-  createBlockMemory,
-  createTensorReader,
-  openWeightFiles,
-  type TensorReader,
-  type WeightFiles,
-} from "./read-tensor.ts";
+import type { MergeInput } from "./inputs.ts";
+import { type OutputShard, openShard, type ShardFile } from "./output-shards.ts";
+import { inputsOf, type MergePlan, outputEntries, type TensorPlan } from "./plan.ts";
+import { openTensorPool, usefulThreads } from "./tensor-pool.ts";
+import type { TensorWork } from "./tensor-work.ts";
+import { type Coefficients, type FinishedShards, recordShard } from "./unfinished.ts";
 
 export interface ExecuteOptions {
+  /** The folder to write to, which exists. */
+  readonly folder: string;
+  readonly shards: readonly OutputShard[];
+  /** Those that the folder already has. */
+  readonly finished: FinishedShards;
+  /** Of all that decides the bytes of a shard. */
+  readonly hash: string;
   readonly likeMergekit: boolean;
-  /** Largest output file; a single larger tensor still gets one of its own. */
-  readonly shardBytes?: number;
+  /** As many as pay where absent. The result does not depend on it. */
+  readonly threads?: number;
 }
 
 export interface ExecuteContext {
   readonly reporter: Reporter;
+  /** Ctrl-C: the threads are ended, and what they had in hand is lost. */
   readonly signal?: AbortSignal;
 }
 
-/** The weights every model got in every tensor, in the plan's order; undefined where the method computes none. */
-export type Coefficients = readonly (readonly number[] | undefined)[];
+export interface Executed {
+  readonly coefficients: Coefficients;
+  /** Of the weight files of every input, by the input's name. */
+  readonly sha256: ReadonlyMap<string, string>;
+}
 
 const STAGE = "merge";
 const MEGABYTE = 1e6;
 
-/** Writes the plan's weights into an existing folder. What was written is taken back where it fails. */
+interface Job {
+  /** Its place in the plan. */
+  readonly index: number;
+  readonly tensor: TensorPlan;
+  readonly shard: OutputShard;
+}
+
+/** Writes the plan's weights, shard by shard. */
 export async function executePlan(
   plan: MergePlan,
-  folder: string,
-  { likeMergekit, shardBytes = SHARD_BYTES }: ExecuteOptions,
+  { folder, shards, finished, hash, likeMergekit, threads }: ExecuteOptions,
   { reporter, signal }: ExecuteContext,
-): Promise<Coefficients> {
-  const entries = plan.tensors.map((tensor) => ({
-    name: tensor.name,
-    shape: outputShape(tensor),
-    dtype: STORED_DTYPE[tensor.output],
-  }));
-  const total = Math.ceil(plan.bytesIn / MEGABYTE);
+): Promise<Executed> {
+  const coefficients: (readonly number[] | undefined)[] = new Array(plan.tensors.length).fill(undefined);
+  for (const { file, first } of shards) {
+    for (const [at, own] of (finished.get(file) ?? []).entries()) coefficients[first + at] = own;
+  }
+  const missing = shards.filter(({ file }) => !finished.has(file));
+  const jobs = missing.flatMap((shard) => jobsOf(plan, shard));
+  const inputs = plan.base === undefined ? plan.models : [...plan.models, plan.base];
+  const sha256 = new Map<string, string>();
+
+  const bytes = jobs.reduce((sum, { tensor }) => sum + inputBytes(tensor), 0);
+  const total = Math.ceil(bytes / MEGABYTE);
   reporter.report({ type: "start", stage: STAGE, total, unit: "MB" });
-  const writer = await openShardedWriter(folder, entries, shardBytes);
-  const files = openWeightFiles();
-  const memory = createBlockMemory();
-  const coefficients: (readonly number[] | undefined)[] = [];
   let done = 0;
+  const advance = (more: number): void => {
+    if (more === 0) return;
+    done += more;
+    reporter.report({ type: "progress", stage: STAGE, done: Math.round(done / MEGABYTE), total, unit: "MB" });
+  };
+
+  const setup = { method: plan.method.name, likeMergekit, cast: plan.config.dtype };
+  const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + weightBytes(input), 0), jobs.length);
+  const pool = openTensorPool(setup, threads ?? useful, advance, signal);
+  const opened = new Map<OutputShard, Promise<ShardFile>>();
+  const left = new Map(missing.map((shard) => [shard, shard.positions.length]));
+  const finishing: Promise<void>[] = [];
+  const open = (shard: OutputShard): Promise<ShardFile> => {
+    const file = opened.get(shard) ?? openShard(folder, shard);
+    opened.set(shard, file);
+    return file;
+  };
+  const finish = async (shard: OutputShard, file: ShardFile): Promise<void> => {
+    await file.finish();
+    const { first, positions } = shard;
+    await recordShard(folder, shard, hash, coefficients.slice(first, first + positions.length));
+  };
+  const merge = async (work: TensorWork, { index, tensor, shard }: Job): Promise<void> => {
+    const file = await open(shard);
+    const position = shard.positions[index - shard.first]!;
+    coefficients[index] = await work.merge({ tensor, file: join(folder, shard.file), position });
+    file.flush();
+    left.set(shard, left.get(shard)! - 1);
+    if (left.get(shard)! > 0) return;
+    const flushed = finish(shard, file);
+    // Told below, while the thread goes on with the next tensor.
+    flushed.catch(() => {});
+    finishing.push(flushed);
+  };
   try {
-    for (const tensor of plan.tensors) {
-      throwIfInterrupted(signal, STAGE);
-      const reader = createTensorReader(tensor, plan.config.dtype, files, memory);
-      const merged = await prepare(plan, tensor, reader, likeMergekit);
-      const bytes = inputBytes(tensor);
-      await writeTensor(tensor, merged, reader, memory, async (piece, entriesDone) => {
-        await writer.write(piece);
-        const read = Math.round((done + (bytes * entriesDone) / tensor.size) / MEGABYTE);
-        reporter.report({ type: "progress", stage: STAGE, done: read, total, unit: "MB" });
-      });
-      await writePadding(tensor, plan.config.dtype, files, memory, (piece) => writer.write(piece));
-      done += bytes;
-      coefficients.push(merged.coefficients);
-    }
-    await writer.commit();
-  } catch (error) {
-    await writer.abort();
-    throw error;
+    await pool.each(inputs.length + jobs.length, async (work, task) => {
+      const input = inputs[task];
+      if (input === undefined) await merge(work, jobs[task - inputs.length]!);
+      else sha256.set(input.name, await work.hash(input.weights.files));
+    });
+    await Promise.all(finishing);
   } finally {
-    await files.close();
+    await pool.dispose();
+    await Promise.allSettled(finishing);
+    for (const file of opened.values()) await (await file.catch(() => undefined))?.close();
   }
-  return coefficients;
+  return { coefficients, sha256 };
 }
 
-/** Lets the method read the tensor until it knows how to merge it. */
-async function prepare(
-  { method }: MergePlan,
-  tensor: TensorPlan,
-  reader: TensorReader,
-  likeMergekit: boolean,
-): Promise<MergedTensor> {
-  const { name, shape, size, models, options, modelOptions } = tensor;
-  const work = method.tensor({ name, shape, size, models: models.length, options, modelOptions, likeMergekit });
-  if (!("next" in work)) return work;
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return step.value;
-    await reader.readAll(step.value);
-  }
-}
-
-async function writeTensor(
-  { name, size, working, output }: TensorPlan,
-  merged: MergedTensor,
-  reader: TensorReader,
-  memory: BlockMemory,
-  write: (piece: Uint8Array, entriesDone: number) => Promise<void>,
-): Promise<void> {
-  const values = memory.doubles("merged", CHUNK_ENTRIES);
-  const roundWorking = working === output || working === "float64" ? undefined : rounder(working);
-  const narrow = narrower(output);
-  const width = DTYPE_BYTES[STORED_DTYPE[output]];
-  const pieceEntries = Math.min(size, reader.blockEntries);
-  const piece = memory.buffer("piece", pieceEntries * width);
-  const stored = storedView(output, piece, pieceEntries);
-  let filled = 0;
-  await reader.readAll(
-    (chunk) => {
-      merged.write(chunk, values);
-      roundWorking?.(values.subarray(0, chunk.count));
-      const bad = narrow(values, chunk.count, stored, filled);
-      if (bad >= 0) {
-        const place = `entry ${chunk.start + bad} of ${size}`;
-        throw failure(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);
-      }
-      filled += chunk.count;
-    },
-    async (done) => {
-      await write(new Uint8Array(piece, 0, filled * width), done);
-      filled = 0;
-    },
-  );
-}
-
-/** The rows after the merged ones, as they are but for the dtype. */
-async function writePadding(
-  tensor: TensorPlan,
-  cast: MergeDtype | undefined,
-  files: WeightFiles,
-  memory: BlockMemory,
-  write: (piece: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const { padding } = tensor;
-  if (padding === undefined) return;
-  const size = padding.shape.reduce((product, extent) => product * extent, 1);
-  const rows = { ...tensor, shape: padding.shape, size, models: [padding], base: undefined };
-  const copy: MergedTensor = { write: ({ models, count }, values) => values.set(models.subarray(0, count)) };
-  await writeTensor(rows, copy, createTensorReader(rows, cast, files, memory), memory, write);
+/** The largest first. */
+function jobsOf({ tensors }: MergePlan, shard: OutputShard): Job[] {
+  const jobs = shard.positions.map((_, at): Job => {
+    const index = shard.first + at;
+    return { index, tensor: tensors[index]!, shard };
+  });
+  return jobs.sort((a, b) => outputEntries(b.tensor) - outputEntries(a.tensor) || a.index - b.index);
 }
 
 function inputBytes(tensor: TensorPlan): number {
   return inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
+}
+
+function weightBytes({ weights }: MergeInput): number {
+  return [...weights.tensors.values()].reduce((total, { byteLength }) => total + byteLength, 0);
 }

@@ -1,17 +1,22 @@
 /**
  * The merge stage: plan, execute, and describe the result in a Hugging Face folder. The folder is built under another
- * name and renamed when it is whole, so that an output folder is either absent or finished.
+ * name and renamed when it is whole, so that an output folder is either absent or finished; what an interrupted merge
+ * had finished of it is gone on with.
  */
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { readdir, rename, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { isRecord } from "./complaints.ts";
 import type { MergeConfig } from "./config.ts";
+import { checkSpace } from "./disk-space.ts";
+import { STORED_DTYPE } from "./dtypes.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
 import { writeModelFiles } from "./model-files.ts";
-import { type MergePlan, outputEntries, planMerge } from "./plan.ts";
+import { planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
+import { type MergePlan, outputEntries, outputShape, planMerge } from "./plan.ts";
 import { identify, modelCard, RECORD_FILE, recordOf, sameIdentity } from "./record.ts";
+import { findUnfinished, hashPlan, openUnfinished, removeRecords, type Unfinished } from "./unfinished.ts";
 
 export interface MergeOptions {
   /** The model folder to make. */
@@ -22,6 +27,8 @@ export interface MergeOptions {
   readonly likeMergekit?: boolean;
   /** Largest output file in bytes; 5 GB where absent. */
   readonly shardBytes?: number;
+  /** As many as pay where absent; the result does not depend on it. */
+  readonly threads?: number;
 }
 
 export interface MergeSummary {
@@ -33,6 +40,8 @@ export interface MergeSummary {
   readonly bytes_written: number;
   /** The folder already held this very merge, and nothing was done. */
   readonly already_done: boolean;
+  /** Files of weights that an interrupted run of this merge had finished. */
+  readonly shards_kept: number;
 }
 
 const STAGE = "merge";
@@ -47,7 +56,7 @@ export async function mergeModels(
   const plan = await planMerge(config, baseFolder, likeMergekit);
   for (const message of plan.warnings) context.reporter.report({ type: "warning", stage: STAGE, message });
   const finished = await isFinished(out, plan, likeMergekit);
-  if (!finished) await build(plan, options, context);
+  const kept = finished ? 0 : await build(plan, options, context);
   const summary: MergeSummary = {
     out,
     method: plan.method.name,
@@ -56,6 +65,7 @@ export async function mergeModels(
     bytes_read: plan.bytesIn,
     bytes_written: plan.bytesOut,
     already_done: finished,
+    shards_kept: kept,
   };
   context.reporter.report({ type: "end", stage: STAGE, summary: sentence(plan, summary), figures: { ...summary } });
   return summary;
@@ -78,52 +88,52 @@ async function isFinished(out: string, plan: MergePlan, likeMergekit: boolean): 
   throw inputError(out, `the folder exists and holds ${what}; choose another one or remove it`);
 }
 
+/** Returns how many shards were there already. */
 async function build(
   plan: MergePlan,
-  { out, likeMergekit = false, shardBytes }: MergeOptions,
+  { out: given, likeMergekit = false, shardBytes = SHARD_BYTES, threads }: MergeOptions,
   context: ExecuteContext,
-): Promise<void> {
-  const folder = `${resolve(out)}.${process.pid}.tmp`;
+): Promise<number> {
+  const out = resolve(given);
+  const entries = plan.tensors.map((tensor) => ({
+    name: tensor.name,
+    shape: outputShape(tensor),
+    dtype: STORED_DTYPE[tensor.output],
+  }));
+  const shards = planShards(entries, shardBytes);
+  let folder: string;
+  let hash: string;
+  let unfinished: Unfinished;
   try {
-    await mkdir(dirname(folder), { recursive: true });
-    await removeAbandoned(resolve(out));
-    await mkdir(folder, { recursive: true });
+    hash = await hashPlan(plan, likeMergekit, shards);
+    unfinished = await findUnfinished(out, hash, shards);
+    const missing = shards.filter(({ file }) => !unfinished.finished.has(file));
+    await checkSpace(
+      out,
+      missing.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+    folder = await openUnfinished(out, unfinished);
   } catch (error) {
-    throw fileError(out, error);
+    throw fileError(given, error);
   }
+  const { finished } = unfinished;
   try {
-    const hashing = identify(plan, likeMergekit);
-    hashing.catch(() => {});
-    const settings = { likeMergekit, ...(shardBytes !== undefined && { shardBytes }) };
-    const coefficients = await executePlan(plan, folder, settings, context);
+    const settings = { folder, shards, finished, hash, likeMergekit, ...(threads !== undefined && { threads }) };
+    const { coefficients, sha256 } = await executePlan(plan, settings, context);
+    await writeShardIndex(folder, entries, shards);
     await writeModelFiles(plan, folder, plan.config.out_dtype ?? plan.config.dtype ?? widest(plan));
-    const record = recordOf(await hashing, plan, coefficients);
+    const record = recordOf(await identify(plan, likeMergekit, sha256), plan, coefficients);
     await writeJson(join(folder, RECORD_FILE), record);
     await writeFileAtomic(join(folder, "README.md"), modelCard(record, plan.method.paper));
-    await rename(folder, resolve(out));
+    await removeRecords(folder, shards);
+    await rename(folder, out);
   } catch (error) {
-    await rm(folder, { recursive: true, force: true });
-    throw fileError(out, error);
+    // An interrupted merge goes on from its finished shards; what failed would fail again.
+    const goesOn = context.signal?.aborted === true && (await findUnfinished(out, hash, shards)).finished.size > 0;
+    if (!goesOn) await rm(folder, { recursive: true, force: true });
+    throw fileError(given, error);
   }
-}
-
-/** Takes away what merges into `out` left behind when their process was killed; those of living processes stay. */
-async function removeAbandoned(out: string): Promise<void> {
-  const prefix = `${basename(out)}.`;
-  for (const name of await readdir(dirname(out))) {
-    const pid = name.startsWith(prefix) ? /^(\d+)\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
-    if (pid === undefined || (isAlive(Number(pid)) && Number(pid) !== process.pid)) continue;
-    await rm(join(dirname(out), name), { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  return finished.size;
 }
 
 /** Without a dtype in the configuration the output has those of the inputs; the config names that of most weights. */

@@ -1,79 +1,115 @@
 /**
- * The merged weights on their way into safetensors files: one `model.safetensors`, or shards with an index where they
- * are larger than a shard may be. Tensors come one after the other, in pieces.
+ * Where the merged weights lie: one `model.safetensors`, or shards with an index where they are larger than a shard may
+ * be. Every byte's place is known from the plan, so tensors can be written in any order and by several threads.
  */
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { internalError } from "../errors.ts";
-import { writeJson } from "../formats/files.ts";
-import {
-  DTYPE_BYTES,
-  openSafetensorsWriter,
-  type SafetensorsWriter,
-  type TensorEntry,
-} from "../formats/safetensors.ts";
+import { fileError, writeJson } from "../formats/files.ts";
+import { DTYPE_BYTES, safetensorsLayout, type TensorEntry } from "../formats/safetensors.ts";
 
 /** As the Hub's own tools cut large models. */
 export const SHARD_BYTES = 5_000_000_000;
 
-export interface ShardedWriter {
-  /** Bytes of the tensors in the announced order. */
-  write(bytes: Uint8Array): Promise<void>;
-  commit(): Promise<void>;
-  abort(): Promise<void>;
+export interface OutputShard {
+  /** Its name in the output folder. */
+  readonly file: string;
+  /** What the file begins with. */
+  readonly header: Uint8Array;
+  /** Of the whole file. */
+  readonly bytes: number;
+  /** Its tensors are those from here on, in the order of the plan. */
+  readonly first: number;
+  /** The tensors' first bytes in the file. */
+  readonly positions: readonly number[];
 }
 
-export async function openShardedWriter(
-  folder: string,
-  entries: readonly TensorEntry[],
-  shardBytes: number,
-): Promise<ShardedWriter> {
-  const shards = cut(entries, shardBytes);
-  const name = (index: number): string => {
-    if (shards.length === 1) return "model.safetensors";
-    const number = (value: number): string => String(value).padStart(5, "0");
-    return `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`;
-  };
-  let current: SafetensorsWriter | undefined;
-  let index = 0;
-  let rest = 0;
-  const open = async (): Promise<void> => {
-    current = await openSafetensorsWriter(join(folder, name(index)), shards[index]!, { format: "pt" });
-    rest = bytesOf(shards[index]!);
-  };
+/** Cuts the output; a single tensor larger than `shardBytes` gets a shard of its own. */
+export function planShards(entries: readonly TensorEntry[], shardBytes: number): readonly OutputShard[] {
+  const cuts = cut(entries, shardBytes);
+  const number = (value: number): string => String(value).padStart(5, "0");
+  let first = 0;
+  return cuts.map((own, index) => {
+    const { header, places } = safetensorsLayout(own, { format: "pt" });
+    const shard: OutputShard = {
+      file:
+        cuts.length === 1 ? "model.safetensors" : `model-${number(index + 1)}-of-${number(cuts.length)}.safetensors`,
+      header,
+      bytes: header.byteLength + bytesOf(own),
+      first,
+      positions: places.map(({ begin }) => header.byteLength + begin),
+    };
+    first += own.length;
+    return shard;
+  });
+}
+
+/** A shard that is being filled. */
+export interface ShardFile {
+  /** Starts to bring to the disk what was written so far, while more is computed. */
+  flush(): void;
+  /** Flushes and closes. */
+  finish(): Promise<void>;
+  /** Closes; harmless after `finish` or a second time. */
+  close(): Promise<void>;
+}
+
+/** A file of the shard's size with its header; whatever was there is gone. */
+export async function openShard(folder: string, { file, header, bytes }: OutputShard): Promise<ShardFile> {
+  const path = join(folder, file);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, "w");
+    await handle.write(header, 0, header.byteLength, 0);
+    await handle.truncate(bytes);
+  } catch (error) {
+    await handle?.close();
+    throw fileError(path, error);
+  }
+  const opened = handle;
+  let isOpen = true;
+  let flushing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
-    await current?.commit();
-    current = undefined;
+    if (!isOpen) return;
+    isOpen = false;
+    await flushing;
+    await opened.close();
   };
-  await open();
   return {
-    write: async (bytes) => {
-      let done = 0;
-      while (done < bytes.byteLength) {
-        if (rest === 0) {
-          await close();
-          index++;
-          if (index === shards.length) throw internalError("the merge has more bytes than were announced");
-          await open();
-        }
-        const count = Math.min(rest, bytes.byteLength - done);
-        await current!.write(bytes.subarray(done, done + count));
-        done += count;
-        rest -= count;
+    flush: () => {
+      // An error comes again when the shard is finished.
+      flushing ??= opened
+        .datasync()
+        .catch(() => {})
+        .then(() => {
+          flushing = undefined;
+        });
+    },
+    finish: async () => {
+      try {
+        await opened.sync();
+        await close();
+      } catch (error) {
+        throw fileError(path, error);
       }
     },
-    commit: async () => {
-      await close();
-      if (shards.length === 1) return;
-      const map = shards.flatMap((shard, at) => shard.map((entry) => [entry.name, name(at)] as const));
-      await writeJson(join(folder, "model.safetensors.index.json"), {
-        metadata: { total_size: bytesOf(entries) },
-        weight_map: Object.fromEntries(map),
-      });
-    },
-    abort: async () => {
-      await current?.abort();
-    },
+    close,
   };
+}
+
+/** The index that says which shard has which tensor; a single shard needs none. */
+export async function writeShardIndex(
+  folder: string,
+  entries: readonly TensorEntry[],
+  shards: readonly OutputShard[],
+): Promise<void> {
+  if (shards.length === 1) return;
+  const map = shards.flatMap(({ file, first, positions }) =>
+    entries.slice(first, first + positions.length).map(({ name }) => [name, file] as const),
+  );
+  await writeJson(join(folder, "model.safetensors.index.json"), {
+    metadata: { total_size: bytesOf(entries) },
+    weight_map: Object.fromEntries(map),
+  });
 }
 
 function cut(entries: readonly TensorEntry[], shardBytes: number): TensorEntry[][] {

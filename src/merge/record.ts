@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { stringify } from "yaml";
 import type { MergeConfig } from "./config.ts";
-import type { Coefficients } from "./execute.ts";
 import type { MergeInput } from "./inputs.ts";
 import { layerOf } from "./layers.ts";
 import { type MergePlan, outputShape } from "./plan.ts";
+import type { Coefficients } from "./unfinished.ts";
 
 export const RECORD_FILE = "merge.json";
 
@@ -49,13 +49,20 @@ export interface MergeRecord {
 /** What makes two merges the same. */
 export type MergeIdentity = Pick<MergeRecord, "format" | "method" | "like" | "config" | "models" | "base_model">;
 
-/** Reads all inputs once for their hashes. Absolute paths are left out: the same inputs elsewhere give the same bytes. */
-export async function identify(plan: MergePlan, likeMergekit: boolean): Promise<MergeIdentity> {
+/**
+ * `sha256` gives the hash of an input; without it all inputs are read. Absolute paths are left out: the same inputs
+ * elsewhere give the same bytes.
+ */
+export async function identify(
+  plan: MergePlan,
+  likeMergekit: boolean,
+  sha256?: ReadonlyMap<string, string>,
+): Promise<MergeIdentity> {
   const { warnings: _, models, ...rest } = plan.config;
   const config = models.length === 0 ? rest : { models, ...rest };
   const hashed = async ({ name, weights }: MergeInput): Promise<InputRecord> => ({
     model: publicName(name),
-    weights_sha256: await weights.sha256(),
+    weights_sha256: sha256?.get(name) ?? (await weights.sha256()),
   });
   const records: InputRecord[] = [];
   for (const input of plan.models) records.push(await hashed(input));
@@ -190,7 +197,8 @@ function digest(value: unknown): string {
   return createHash("sha256").update(canonical(value)).digest("hex");
 }
 
-function canonical(value: unknown): string {
+/** JSON that does not depend on the order of keys. */
+export function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
   const members = Object.entries(value).filter(([, member]) => member !== undefined);

@@ -1,0 +1,164 @@
+/**
+ * Merging of one tensor: read as often as the method yields a pass and once more to be merged, rounded and written to
+ * its place in the output. Nothing of a tensor's size is held but what the method keeps. Tensors know nothing of each
+ * other, so that any thread may take any of them.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { failure, internalError } from "../errors.ts";
+import { fileError, sha256OfFiles } from "../formats/files.ts";
+import { DTYPE_BYTES } from "../formats/safetensors.ts";
+import { type MergeDtype, narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
+import { CHUNK_ENTRIES, type MergedTensor, type MergeMethod } from "./method.ts";
+import { METHODS } from "./methods/index.ts";
+import { inputsOf, type TensorPlan } from "./plan.ts";
+import {
+  type BlockMemory,
+  createBlockMemory,
+  createTensorReader,
+  openWeightFiles,
+  type TensorReader,
+  type WeightFiles,
+} from "./read-tensor.ts";
+
+/** What all tensors of a merge have in common. */
+export interface TensorSetup {
+  readonly method: string;
+  readonly likeMergekit: boolean;
+  /** The dtype inputs are rounded to when read. */
+  readonly cast: MergeDtype | undefined;
+}
+
+export interface TensorJob {
+  readonly tensor: TensorPlan;
+  /** The file to write to, which exists, and the place of the tensor's first byte in it. */
+  readonly file: string;
+  readonly position: number;
+}
+
+export interface TensorWork {
+  /** Merges and writes a tensor; the weight each model got, where the method computes one. */
+  merge(job: TensorJob): Promise<readonly number[] | undefined>;
+  /** The SHA-256 of the files' bytes, one after the other. */
+  hash(files: readonly string[]): Promise<string>;
+  /** Closes all files. */
+  close(): Promise<void>;
+}
+
+/** `advance` hears after every block how many bytes of the inputs went into the output; what it throws ends the job. */
+export function createTensorWork(setup: TensorSetup, advance: (bytes: number) => void): TensorWork {
+  const method = METHODS.find(({ name }) => name === setup.method);
+  if (method === undefined) throw internalError(`there is no merge method ${setup.method}`);
+  const files = openWeightFiles();
+  const outputs = new Map<string, Promise<FileHandle>>();
+  const memory = createBlockMemory();
+  return {
+    merge: async ({ tensor, file, position }) => {
+      let output = outputs.get(file);
+      if (output === undefined) {
+        output = open(file, "r+");
+        outputs.set(file, output);
+      }
+      let end = position;
+      const write = async (piece: Uint8Array): Promise<void> => {
+        try {
+          await writeFully(await output, piece, end);
+        } catch (error) {
+          throw fileError(file, error);
+        }
+        end += piece.byteLength;
+      };
+      const reader = createTensorReader(tensor, setup.cast, files, memory);
+      const merged = await prepare(method, tensor, reader, setup.likeMergekit, () => advance(0));
+      const bytes = inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
+      let told = 0;
+      await writeTensor(tensor, merged, reader, memory, async (piece, entriesDone) => {
+        await write(piece);
+        const done = Math.round((bytes * entriesDone) / tensor.size);
+        advance(done - told);
+        told = done;
+      });
+      await writePadding(tensor, setup.cast, files, memory, write);
+      return merged.coefficients;
+    },
+    hash: sha256OfFiles,
+    close: async () => {
+      await files.close();
+      for (const output of outputs.values()) await (await output.catch(() => undefined))?.close();
+    },
+  };
+}
+
+/** Lets the method read the tensor until it knows how to merge it. */
+async function prepare(
+  method: MergeMethod,
+  tensor: TensorPlan,
+  reader: TensorReader,
+  likeMergekit: boolean,
+  afterBlock: () => void,
+): Promise<MergedTensor> {
+  const { name, shape, size, models, options, modelOptions } = tensor;
+  const work = method.tensor({ name, shape, size, models: models.length, options, modelOptions, likeMergekit });
+  if (!("next" in work)) return work;
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    await reader.readAll(step.value, async () => afterBlock());
+  }
+}
+
+async function writeTensor(
+  { name, size, working, output }: TensorPlan,
+  merged: MergedTensor,
+  reader: TensorReader,
+  memory: BlockMemory,
+  write: (piece: Uint8Array, entriesDone: number) => Promise<void>,
+): Promise<void> {
+  const values = memory.doubles("merged", CHUNK_ENTRIES);
+  const roundWorking = working === output || working === "float64" ? undefined : rounder(working);
+  const narrow = narrower(output);
+  const width = DTYPE_BYTES[STORED_DTYPE[output]];
+  const pieceEntries = Math.min(size, reader.blockEntries);
+  const piece = memory.buffer("piece", pieceEntries * width);
+  const stored = storedView(output, piece, pieceEntries);
+  let filled = 0;
+  await reader.readAll(
+    (chunk) => {
+      merged.write(chunk, values);
+      roundWorking?.(values.subarray(0, chunk.count));
+      const bad = narrow(values, chunk.count, stored, filled);
+      if (bad >= 0) {
+        const place = `entry ${chunk.start + bad} of ${size}`;
+        throw failure(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);
+      }
+      filled += chunk.count;
+    },
+    async (done) => {
+      await write(new Uint8Array(piece, 0, filled * width), done);
+      filled = 0;
+    },
+  );
+}
+
+/** The rows after the merged ones, as they are but for the dtype. */
+async function writePadding(
+  tensor: TensorPlan,
+  cast: MergeDtype | undefined,
+  files: WeightFiles,
+  memory: BlockMemory,
+  write: (piece: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { padding } = tensor;
+  if (padding === undefined) return;
+  const size = padding.shape.reduce((product, extent) => product * extent, 1);
+  const rows = { ...tensor, shape: padding.shape, size, models: [padding], base: undefined };
+  const copy: MergedTensor = { write: ({ models, count }, values) => values.set(models.subarray(0, count)) };
+  await writeTensor(rows, copy, createTensorReader(rows, cast, files, memory), memory, write);
+}
+
+async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done, position + done);
+    done += bytesWritten;
+  }
+}
