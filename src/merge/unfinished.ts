@@ -45,12 +45,14 @@ export async function findUnfinished(out: string, hash: string, shards: readonly
   return found;
 }
 
-/** The folder of this process, with what was found. */
-export async function openUnfinished(out: string, { folder }: Unfinished): Promise<string> {
+/** The folder of this process, with the finished shards of what was found and nothing else. */
+export async function openUnfinished(out: string, { folder, finished }: Unfinished): Promise<string> {
   const own = `${out}.${process.pid}.tmp`;
   await mkdir(dirname(own), { recursive: true });
   if (folder === undefined) await mkdir(own, { recursive: true });
   else if (folder !== own) await rename(folder, own);
+  const kept = new Set([...finished.keys()].flatMap((file) => [file, basename(recordPath(own, file))]));
+  for (const name of await readdir(own)) if (!kept.has(name)) await rm(join(own, name), { recursive: true });
   return own;
 }
 
