@@ -12,9 +12,10 @@ import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
+import { destinations } from "./mapped-pairs.ts";
 import { openTokenizer } from "./open-tokenizer.ts";
 import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
-import { type AlignmentSummary, summarise } from "./report.ts";
+import { type AlignmentSummary, alignmentFigures, summarise } from "./report.ts";
 import { findSequence } from "./sequences/index.ts";
 import { shareVocabulary } from "./shared-vocabulary.ts";
 import type { SparseMap } from "./sparse-map.ts";
@@ -136,13 +137,19 @@ export async function alignDistributions(
     };
     const tokenizers = { pivot: pivotTokenizer, source: sourceTokenizer };
     const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokenizers, onUnit);
-    const summary = summarise(settings, source.topK, survey, placed, written);
+    const went = destinations(
+      map,
+      survey,
+      { tokenizer: pivotTokenizer, vocabulary: pair.pivotVocabulary },
+      { tokenizer: sourceTokenizer, vocabulary: pair.sourceVocabulary },
+    );
+    const summary = summarise(settings, source.topK, survey, placed, went, written);
     await writeJson(join(options.out, ALIGNMENT_FILE), summary);
     context.reporter.report({
       type: "end",
       stage,
       summary: summaryLine(summary),
-      figures: { ...summary, examples: [] },
+      figures: alignmentFigures(summary),
     });
     return summary;
   } finally {

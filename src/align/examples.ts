@@ -32,7 +32,10 @@ export function exampleRows(sharedRows: number, count: number): readonly number[
 /** A token as people read it: special tokens by their name, bytes that are no UTF-8 as `<0xNN>`. */
 export function tokenName(tokenizer: Tokenizer, id: number): string {
   const bytes = tokenizer.tokenBytes(id);
-  if (bytes === null) return tokenizer.tokenText(id) ?? `<no token ${id}>`;
+  return bytes === null ? (tokenizer.tokenText(id) ?? `<no token ${id}>`) : bytesName(bytes);
+}
+
+export function bytesName(bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

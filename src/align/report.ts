@@ -1,5 +1,7 @@
 /** `alignment.json`: what an alignment shared, kept and lost, for every strategy, and worked examples. */
 import type { WorkedExample } from "./examples.ts";
+import type { Destinations } from "./mapped-pairs.ts";
+import type { Passage } from "./passages.ts";
 import type { Survey } from "./survey.ts";
 import type { PlacedMass } from "./vocabulary-map.ts";
 import type { WrittenAlignment } from "./write-folder.ts";
@@ -13,7 +15,7 @@ export interface StrategyFigures {
   readonly mass_lost: number;
 }
 
-export interface AlignmentSummary {
+export interface AlignmentSummary extends Destinations {
   readonly pivot: string;
   readonly source: string;
   readonly sequence: string;
@@ -43,6 +45,17 @@ export interface AlignmentSummary {
   readonly mass_cut: number;
   readonly strategies: Readonly<Record<string, StrategyFigures>>;
   readonly examples: readonly WorkedExample[];
+  readonly passages: readonly Passage[];
+}
+
+/** The numbers alone, without what is there for people to look at. */
+export function alignmentFigures({
+  examples: _examples,
+  passages: _passages,
+  mapped_pairs: _pairs,
+  ...figures
+}: AlignmentSummary): Omit<AlignmentSummary, "examples" | "passages" | "mapped_pairs"> {
+  return figures;
 }
 
 export function summarise(
@@ -50,6 +63,7 @@ export function summarise(
   topK: number,
   survey: Survey,
   placed: ReadonlyMap<string, PlacedMass>,
+  { mapped_pairs, ...destinations }: Destinations,
   written: WrittenAlignment,
 ): AlignmentSummary {
   const { totals } = written;
@@ -60,7 +74,8 @@ export function summarise(
       tokens,
       placed_tokens: placedTokens,
       mass_kept: mean(mass),
-      mass_lost: mean(survey.storedMass - mass),
+      // Rounding must not make less than nothing of it.
+      mass_lost: Math.max(0, mean(survey.storedMass - mass)),
     };
   }
   const { pivot, source, sequence, vocabulary, label_mass, divide, width } = settings;
@@ -85,9 +100,12 @@ export function summarise(
     shared_rows_without_mass: totals.emptyRows,
     mass_stored: mean(totals.stored),
     mass_kept: mean(totals.placed),
-    mass_lost: mean(totals.stored - totals.placed),
+    mass_lost: Math.max(0, mean(totals.stored - totals.placed)),
     mass_cut: mean(totals.cut),
+    ...destinations,
     strategies,
+    mapped_pairs,
     examples: written.examples,
+    passages: written.passages,
   };
 }

@@ -3,7 +3,7 @@ import { findSequence } from "./sequences/index.ts";
 import { openVocabulary, type SharedVocabulary } from "./shared-vocabulary.ts";
 import { createSurveyor, type SurveyPart } from "./survey.ts";
 import { createUnitReader, type Unit } from "./units.ts";
-import { createUnitWriter, type UnitWriter, type WritePlan, type WrittenUnit } from "./write-unit.ts";
+import { createUnitWriter, type UnitWriter, type Wanted, type WritePlan, type WrittenUnit } from "./write-unit.ts";
 
 export interface UnitSetup {
   readonly pivotVocabulary: SharedVocabulary;
@@ -16,8 +16,7 @@ export interface WriteRequest {
   readonly unit: Unit;
   /** File name of the aligned shard. */
   readonly name: string;
-  /** Numbers of shared rows that become examples, counted over the unit. */
-  readonly examples: readonly number[];
+  readonly wanted: Wanted;
 }
 
 /** Every call takes one value and gives one, both of which cross between threads. */
@@ -45,6 +44,6 @@ export function createUnitWork(setup: UnitSetup): UnitWork {
       writer = createUnitWriter(plan, pivot, source, sequence);
       return null;
     },
-    write: async ({ unit, name, examples }) => writer!.write(await reader.open(unit), name, examples),
+    write: async ({ unit, name, wanted }) => writer!.write(await reader.open(unit), name, wanted),
   };
 }

@@ -2,6 +2,7 @@
 import { shardName } from "../distributions/folder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { exampleRows, type WorkedExample, workedExample } from "./examples.ts";
+import { type Passage, passageOf } from "./passages.ts";
 import type { TransferTotals } from "./transfer.ts";
 import type { UnitPool } from "./unit-pool.ts";
 import type { Unit } from "./units.ts";
@@ -10,6 +11,7 @@ import type { WritePlan } from "./write-unit.ts";
 export interface WrittenAlignment {
   readonly totals: TransferTotals;
   readonly examples: readonly WorkedExample[];
+  readonly passages: readonly Passage[];
   /** Sums over all conversations of each model's own rows. */
   readonly pivotNats: number;
   readonly sourceNats: number;
@@ -20,6 +22,7 @@ export interface WrittenAlignment {
 }
 
 const EXAMPLES = 20;
+const PASSAGES = 3;
 
 /** `sharedRows` has the number of each unit, as the survey found it. */
 export async function writeAlignedFolder(
@@ -30,16 +33,16 @@ export async function writeAlignedFolder(
   tokenizers: { readonly pivot: Tokenizer; readonly source: Tokenizer },
   onUnit: () => void,
 ): Promise<WrittenAlignment> {
-  const wanted = exampleRows(
-    sharedRows.reduce((sum, rows) => sum + rows, 0),
-    EXAMPLES,
-  );
+  const rows = sharedRows.reduce((sum, count) => sum + count, 0);
+  const wanted = { examples: exampleRows(rows, EXAMPLES), passages: exampleRows(rows, PASSAGES) };
   let before = 0;
   const requests = units.map((unit, index) => {
     const from = before;
     before += sharedRows[index]!;
-    const examples = wanted.filter((row) => from <= row && row < before).map((row) => row - from);
-    return { unit, name: shardName(index), examples };
+    const within = (numbers: readonly number[]): number[] =>
+      numbers.filter((row) => from <= row && row < before).map((row) => row - from);
+    const ofUnit = { examples: within(wanted.examples), passages: within(wanted.passages) };
+    return { unit, name: shardName(index), wanted: ofUnit };
   });
   await pool.all((work) => work.plan(plan));
   const written = await pool.each(units.length, async (work, index) => {
@@ -60,6 +63,11 @@ export async function writeAlignedFolder(
     sums.sourceBytes += sourceBytes;
     if (sourceNats / sourceBytes < pivotNats / pivotBytes) sums.sourceBetter++;
   }
-  const examples = written.flatMap((unit) => unit.examples);
-  return { totals, examples: examples.map((row) => workedExample(row, tokenizers.pivot, tokenizers.source)), ...sums };
+  const { pivot, source } = tokenizers;
+  return {
+    totals,
+    examples: written.flatMap((unit) => unit.examples).map((row) => workedExample(row, pivot, source)),
+    passages: written.flatMap((unit) => unit.passages).map((rows) => passageOf(rows, pivot, source)),
+    ...sums,
+  };
 }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { alignDistributions } from "../align/align.ts";
 import { DEFAULT_LABEL_MASS, LABEL_MASSES } from "../align/label-mass.ts";
 import { DEFAULT_DIVISION, DIVISIONS } from "../align/preference.ts";
+import { alignmentFigures } from "../align/report.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { DEFAULT_STRATEGY, STRATEGIES } from "../align/strategies/index.ts";
 import { formatCount } from "./figures.ts";
@@ -76,8 +77,7 @@ export const alignVerb: Verb = {
       const used = name === summary.vocabulary ? " (used)" : "";
       invocation.print(`  ${name}: ${share(mass_kept)} placed, ${share(mass_lost)} without a place${used}`);
     }
-    const { examples: _, ...figures } = summary;
-    invocation.document({ out, ...figures });
+    invocation.document({ out, ...alignmentFigures(summary) });
     return undefined;
   },
 };

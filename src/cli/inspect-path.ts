@@ -4,13 +4,13 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readAlignedShard } from "../align/shard-file.ts";
 import { listShards, readDistributionsShard } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { fileError } from "../formats/files.ts";
 import { readSafetensorsHeader, type TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
+import { summariseAligned } from "./inspect-aligned.ts";
 import { summariseModel, weightFigures } from "./inspect-model.ts";
 import { summariseTokenizer } from "./inspect-tokenizer.ts";
 
@@ -86,42 +86,6 @@ async function summariseDistributions(paths: readonly string[], path: string, me
   }
   const figures = { conversations, rows, bytes, nats_per_byte: bytes > 0 ? nats / bytes : null };
   return { kind: "distributions", path, shards: paths.length, ...figures, metadata };
-}
-
-async function summariseAligned(paths: readonly string[], path: string, metadata: Summary): Promise<Summary> {
-  let conversations = 0;
-  let rows = 0;
-  let shared = 0;
-  const pivot = { nats: 0, bytes: 0 };
-  const source = { nats: 0, bytes: 0 };
-  let sourceBetter = 0;
-  for (const shardPath of paths) {
-    const shard = await readAlignedShard(shardPath);
-    conversations += shard.conversation.length;
-    rows += shard.sourceRow.length;
-    for (const row of shard.sourceRow) shared += row >= 0 ? 1 : 0;
-    for (let n = 0; n < shard.conversation.length; n++) {
-      pivot.nats += shard.pivotNats[n]!;
-      pivot.bytes += shard.pivotBytes[n]!;
-      source.nats += shard.sourceNats[n]!;
-      source.bytes += shard.sourceBytes[n]!;
-      const sourceRate = shard.sourceBytes[n]! > 0 ? shard.sourceNats[n]! / shard.sourceBytes[n]! : Infinity;
-      if (sourceRate < shard.pivotNats[n]! / shard.pivotBytes[n]!) sourceBetter += 1;
-    }
-  }
-  return {
-    kind: "aligned",
-    path,
-    shards: paths.length,
-    conversations,
-    conversations_where_source_is_better: sourceBetter,
-    rows,
-    shared_rows: shared,
-    shared_share: rows > 0 ? shared / rows : null,
-    pivot_nats_per_byte: pivot.bytes > 0 ? pivot.nats / pivot.bytes : null,
-    source_nats_per_byte: source.bytes > 0 ? source.nats / source.bytes : null,
-    metadata,
-  };
 }
 
 async function summariseRun(folder: string, names: readonly string[]): Promise<Summary> {

@@ -1,6 +1,7 @@
 /** `fusechat inspect`: what is in a file or folder, and how a model's tokenizer and template see texts and conversations. */
 import { Option } from "commander";
 import { inputError } from "../errors.ts";
+import { type AlignedSummary, formatAligned } from "./inspect-aligned.ts";
 import { summarise } from "./inspect-path.ts";
 import { inspectRender, type RenderOptions } from "./inspect-render.ts";
 import { inspectTokens, type TokensOptions } from "./inspect-tokens.ts";
@@ -50,7 +51,7 @@ export const inspectVerb: Verb = {
     else if (form === "render") await inspectRender(invocation, options);
     else {
       const summary = await summarise(what);
-      invocation.print(formatTable(summary));
+      invocation.print(summary.kind === "aligned" ? formatAligned(summary as AlignedSummary) : formatTable(summary));
       invocation.document(summary);
     }
     return undefined;

@@ -75,6 +75,40 @@ export const logLine: z.ZodType<LogLine> = z.object({
 });
 
 type TokenMass = Pick<AlignmentSummary["examples"][number]["stored"][number], "text" | "probability">;
+export interface PassageToken {
+  readonly text: string;
+  readonly byte_start: number;
+  readonly byte_end: number;
+}
+export interface Passage {
+  readonly conversation: number;
+  readonly turn: number;
+  readonly text: string;
+  readonly pivot: readonly PassageToken[];
+  readonly source: readonly PassageToken[];
+  readonly shared: readonly {
+    readonly pivot: number;
+    readonly source: number;
+    readonly went: readonly (TokenMass & { readonly places: readonly TokenMass[] })[];
+  }[];
+}
+export interface MappedPair {
+  readonly text: string;
+  readonly mass: number;
+  readonly mass_moved: number;
+  readonly places: readonly { readonly text: string; readonly mass: number }[];
+  readonly further_places: number;
+}
+/** Where the mass goes, and passages: absent from alignments of earlier versions. */
+interface AlignmentViews {
+  readonly mass_to_equal_bytes?: number | undefined;
+  readonly mass_to_other_bytes?: number | undefined;
+  readonly mass_to_end_of_turn?: number | undefined;
+  readonly mapped_pairs?: readonly MappedPair[] | undefined;
+  readonly passages?: readonly Passage[] | undefined;
+  readonly label_mass?: string | undefined;
+  readonly divide?: string | undefined;
+}
 export type Alignment = Pick<
   AlignmentSummary,
   | "vocabulary"
@@ -87,19 +121,38 @@ export type Alignment = Pick<
   | "mass_lost"
   | "mass_cut"
   | "strategies"
-> & {
-  readonly examples: readonly {
-    readonly pivot: { readonly text: string };
-    readonly source: { readonly text: string };
-    readonly stored: readonly TokenMass[];
-    readonly mapped: readonly TokenMass[];
-  }[];
-};
+> &
+  AlignmentViews & {
+    readonly examples: readonly {
+      readonly pivot: { readonly text: string };
+      readonly source: { readonly text: string };
+      readonly stored: readonly TokenMass[];
+      readonly mapped: readonly TokenMass[];
+    }[];
+  };
 
 const text = z.object({ text: z.string() });
-const masses = z.array(z.object({ text: z.string(), probability: z.number() }));
+const tokenMass = z.object({ text: z.string(), probability: z.number() });
+const masses = z.array(tokenMass);
+const index = z.number().int().nonnegative();
+const passageTokens = z.array(z.object({ text: z.string(), byte_start: index, byte_end: index }));
+const passage: z.ZodType<Passage> = z
+  .object({
+    conversation: z.number(),
+    turn: z.number(),
+    text: z.string(),
+    pivot: passageTokens,
+    source: passageTokens,
+    shared: z.array(z.object({ pivot: index, source: index, went: z.array(tokenMass.extend({ places: masses })) })),
+  })
+  .refine(
+    ({ pivot, source, shared }) => shared.every((row) => row.pivot < pivot.length && row.source < source.length),
+    "a shared row names a token that is not in the passage",
+  );
 export const alignmentDocument: z.ZodType<Alignment> = z.object({
   vocabulary: z.string(),
+  label_mass: z.string().optional(),
+  divide: z.string().optional(),
   conversations: z.number(),
   source_better_conversations: z.number(),
   rows: z.number(),
@@ -108,11 +161,26 @@ export const alignmentDocument: z.ZodType<Alignment> = z.object({
   mass_kept: z.number(),
   mass_lost: z.number(),
   mass_cut: z.number(),
+  mass_to_equal_bytes: z.number().optional(),
+  mass_to_other_bytes: z.number().optional(),
+  mass_to_end_of_turn: z.number().optional(),
   strategies: z.record(
     z.string(),
     z.object({ tokens: z.number(), placed_tokens: z.number(), mass_kept: z.number(), mass_lost: z.number() }),
   ),
+  mapped_pairs: z
+    .array(
+      z.object({
+        text: z.string(),
+        mass: z.number(),
+        mass_moved: z.number(),
+        places: z.array(z.object({ text: z.string(), mass: z.number() })),
+        further_places: z.number(),
+      }),
+    )
+    .optional(),
   examples: z.array(z.object({ pivot: text, source: text, stored: masses, mapped: masses })),
+  passages: z.array(passage).optional(),
 });
 
 export interface Merge {

@@ -50,6 +50,12 @@ ${["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7500", 
 .cell{fill:var(--accent)}.chart .cell-text{font-size:11px}.chart .cell-text.dark{fill:#fff}
 @media(prefers-color-scheme:dark){.chart .cell-text.dark{fill:#0c1116}}
 .mass{display:inline-block;margin-right:10px;white-space:nowrap;font-size:13px}
+.passage{margin:14px 0 22px}.passage figcaption{font-weight:600;font-size:14px}
+blockquote{margin:6px 0;padding:2px 12px;border-left:3px solid var(--line);white-space:pre-wrap;overflow-wrap:anywhere}
+.tokens{margin:6px 0}.tokens th,.tokens td{border-bottom:0;padding:1px 4px;text-align:center}.tokens th{text-align:left;padding-right:12px}
+.tokens td{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;white-space:pre}
+.tokens .token{border:1px dashed var(--soft);color:var(--soft)}.tokens .shared{border:1px solid var(--ink);border-left-width:3px;color:var(--ink);background:var(--panel)}
+.numbers td{font-size:11px;color:var(--soft)}
 code,pre{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,monospace}
 code{background:var(--panel);padding:1px 5px;border-radius:4px;white-space:pre}
 pre{background:var(--panel);padding:14px 16px;border-radius:8px;overflow-x:auto;margin:0}

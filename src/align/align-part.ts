@@ -1,0 +1,94 @@
+/** One conversation of an alignment: which of its rows are shared, and what goes into the transfer of each. */
+import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./label-mass.ts";
+import type { LeadSwap, LeadSwaps } from "./leads.ts";
+import type { Part } from "./paired-conversations.ts";
+import type { PreferenceReader } from "./preference.ts";
+import type { SequenceAlignment } from "./sequence.ts";
+import type { AlignedShard } from "./shard.ts";
+import type { TokenBytes } from "./shared-vocabulary.ts";
+import type { SparseMap } from "./sparse-map.ts";
+import type { Transfer } from "./transfer.ts";
+
+export interface PartPlan {
+  readonly sequence: SequenceAlignment;
+  readonly swaps: LeadSwaps;
+  readonly sourceVocabulary: TokenBytes;
+  readonly map: SparseMap;
+  readonly width: number;
+  readonly labelMass: LabelMass;
+  /** What divides masses beside the map's shares, if anything. */
+  readonly preference: PreferenceReader | null;
+}
+
+/** Aligns one conversation and transfers its shared rows; returns how many there are. */
+export function alignPart(
+  plan: PartPlan,
+  transfer: Transfer,
+  { sourceRow, topId, topLogp }: Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">,
+  pivot: Part,
+  source: Part,
+): number {
+  const { sequence, width, preference } = plan;
+  const from = source.side.shard;
+  const reader = createRowReader(plan, pivot, source);
+  const shared = sequence.align(
+    pivot.side.spans,
+    pivot.from,
+    pivot.to,
+    source.side.spans,
+    source.from,
+    source.to,
+    sourceRow,
+  );
+  for (let row = pivot.from; row < pivot.to; row++) {
+    if (sourceRow[row] === -1) continue;
+    const there = source.from + sourceRow[row]!;
+    const label = reader.read(row, there);
+    const at = there * from.metadata.topK;
+    transfer.row(reader.sources, from.topLogp, at, topId, topLogp, row * width, label, preference);
+  }
+  return shared;
+}
+
+/** What the map knows the source's tokens of a shared row by. */
+export interface RowReader {
+  /** [K] sources of the row read last, in the order of its stored tokens; -1 has no place. */
+  readonly sources: Int32Array;
+  /** Reads a pivot row and its source row; turns the preference to it. Returns what is known of the label, if anything. */
+  read(row: number, sourceRow: number): LabelShare | null;
+}
+
+export function createRowReader(
+  { swaps, sourceVocabulary, map, labelMass, preference }: PartPlan,
+  pivot: Part,
+  source: Part,
+): RowReader {
+  const from = source.side.shard;
+  const { topId } = from;
+  const { topK } = from.metadata;
+  const sources = new Int32Array(topK);
+  const share: LabelShare = { source: 0, pivot: 0, stored: false, mass: 0, rest: 0 };
+  const chained = (row: number, there: number): boolean => {
+    const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
+    return tokens > 0 && chainLabel(share, pivot.side.shard.token[row]!, from, there, tokens, map);
+  };
+  return {
+    sources,
+    read: (row, there) => {
+      const at = there * topK;
+      const swap = swaps.between(pivot.side, row, source.side, there);
+      for (let k = 0; k < topK; k++) sources[k] = topId[at + k]!;
+      if (swap !== null) for (let k = 0; k < topK; k++) sources[k] = swappedSource(swap, sources[k]!, sourceVocabulary);
+      preference?.read(pivot.side.shard, row);
+      // With a swapped lead the source's label is a text, of which its rows tell nothing.
+      return labelMass === "chain" && swap === null && chained(row, there) ? share : null;
+    },
+  };
+}
+
+/** The source of the map for a token with another lead: special tokens keep theirs, as they have no bytes. */
+function swappedSource(swap: LeadSwap, id: number, vocabulary: TokenBytes): number {
+  if (vocabulary.special[id] === 1) return id;
+  const text = swap.textOf(id);
+  return text < 0 ? -1 : vocabulary.size + text;
+}
