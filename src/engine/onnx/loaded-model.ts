@@ -6,11 +6,11 @@ import type { Tensor } from "onnxruntime-node";
 import { openWeights, type Weights } from "../../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../../models/index.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
-import { placementOf } from "./placement.ts";
+import { PASS_POSITIONS, placementOf } from "./placement.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
-import { PASS_POSITIONS, type StreamedModel } from "./streamed-inference.ts";
-import { streamedNetwork } from "./streamed-network.ts";
-import { openWeightStream, refuseNotFinite, windowBytes } from "./streamed-weights.ts";
+import { streamedNetwork } from "./streamed/network.ts";
+import type { StreamedModel } from "./streamed/rows.ts";
+import { openWeightStream, refuseNotFinite, windowBytes } from "./streamed/weights.ts";
 
 export interface LoadedModel {
   readonly model: Model;

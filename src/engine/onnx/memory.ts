@@ -5,17 +5,16 @@
  */
 import type { Model } from "../../models/index.ts";
 import { lengthBucket } from "./batches.ts";
-import { POSITION_BUDGET as TEACHER_POSITIONS } from "./inference.ts";
-import { positionBytes } from "./key-value-cache.ts";
-import { type Placement, placementOf } from "./placement.ts";
+import { positionBytes } from "./generation/key-value-cache.ts";
+import { POSITION_BUDGET as TEACHER_POSITIONS } from "./micro-batches.ts";
+import { PASS_POSITIONS, type Placement, placementOf } from "./placement.ts";
 import { decodeProgram } from "./programs/decode.ts";
 import { layerProgram } from "./programs/layer.ts";
 import type { Program } from "./programs/network.ts";
 import { rowsProgram } from "./programs/rows.ts";
 import { trainingProgram } from "./programs/training.ts";
 import { SESSION_LIMIT } from "./runtime.ts";
-import { PASS_POSITIONS } from "./streamed-inference.ts";
-import { windowBytes } from "./streamed-weights.ts";
+import { windowBytes } from "./streamed/weights.ts";
 
 /** Node, ONNX Runtime, sessions and what waits for the collector: 130 to 170 MB in processes that work on small models. */
 export const PROCESS_BYTES = 150e6;

@@ -11,11 +11,11 @@ import { openModel } from "../../models/index.ts";
 import type { OptimiserOptions, StepResult } from "../engine.ts";
 import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
 import { type MicroBatch, planBatches } from "./batches.ts";
-import { batchInputs, extents } from "./inference.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import { leastTrainingBytes, positionBudget } from "./memory.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
 import type { PackedStep } from "./messages.ts";
+import { batchInputs, extents } from "./micro-batches.ts";
 import { trainingProgram } from "./programs/training.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 

@@ -5,7 +5,7 @@
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { FusechatError, internalError } from "../../errors.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import { generateAnswers } from "./generation.ts";
+import { generateAnswers } from "./generation/generate.ts";
 import { computeLogits, computeRows } from "./inference.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import type { CallName, Calls, Handle, OpenedModel, Reply, Request } from "./messages.ts";
@@ -13,7 +13,7 @@ import type { NativeGate } from "./native-gate.ts";
 import { RESIDENT_BYTES } from "./placement.ts";
 import { loadRuntime, type Runtime } from "./runtime.ts";
 import { writeWeights } from "./save-weights.ts";
-import { computeStreamedLogits, computeStreamedRows } from "./streamed-inference.ts";
+import { computeStreamedLogits, computeStreamedRows } from "./streamed/rows.ts";
 import { openTraining, type TrainingState, trainStep } from "./training.ts";
 
 const models = new Map<Handle, LoadedModel>();

@@ -4,16 +4,16 @@
  * an answer is depends on its prompt, its seed and the options alone, up to the rounding of sums that are cut otherwise.
  */
 
-import type { Model } from "../../models/index.ts";
-import { createRandom, type Random } from "../../random.ts";
-import type { GenerateOptions } from "../engine.ts";
-import { chooseToken } from "../sampling.ts";
-import { lengthBucket, planBatches } from "./batches.ts";
+import type { Model } from "../../../models/index.ts";
+import { createRandom, type Random } from "../../../random.ts";
+import type { GenerateOptions } from "../../engine.ts";
+import { chooseToken } from "../../sampling.ts";
+import { lengthBucket, planBatches } from "../batches.ts";
+import type { LoadedModel } from "../loaded-model.ts";
+import { POSITION_BUDGET } from "../micro-batches.ts";
+import type { Runtime } from "../runtime.ts";
 import { type Decoder, openDecoder, type PassResult } from "./decoder.ts";
-import { POSITION_BUDGET } from "./inference.ts";
 import { createCache, type KeyValueCache, moveSlot, positionBytes, store } from "./key-value-cache.ts";
-import type { LoadedModel } from "./loaded-model.ts";
-import type { Runtime } from "./runtime.ts";
 
 /** Largest cache of a batch; one sequence alone may need more. */
 const CACHE_BYTES = 2 ** 30;

@@ -3,12 +3,12 @@
  * a pass, and neither the whole head nor the logits of all rows are ever in memory.
  */
 import type { Tensor } from "onnxruntime-node";
-import type { Model } from "../../models/index.ts";
-import type { RowBatch } from "../engine.ts";
-import { headLogitsProgram, headRowsProgram } from "./programs/head.ts";
-import type { Runtime } from "./runtime.ts";
-import { addBlock, createTotals, normalise } from "./streamed-totals.ts";
-import type { WeightStream } from "./streamed-weights.ts";
+import type { Model } from "../../../models/index.ts";
+import type { RowBatch } from "../../engine.ts";
+import { headLogitsProgram, headRowsProgram } from "../programs/head.ts";
+import type { Runtime } from "../runtime.ts";
+import { addBlock, createTotals, normalise } from "./totals.ts";
+import type { WeightStream } from "./weights.ts";
 
 /** Rows whose logits over one block exist at a time. */
 const CHUNK_ROWS = 512;

@@ -2,7 +2,7 @@
  * Distributions over the whole vocabulary from those of its blocks, exactly and in double precision: log-sum-exps add
  * up, and the most probable ids are among the most probable of each block.
  */
-import type { RowBatch } from "../engine.ts";
+import type { RowBatch } from "../../engine.ts";
 
 /** What is known of N rows after some blocks. */
 export interface RowTotals {

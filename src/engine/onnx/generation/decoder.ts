@@ -1,10 +1,10 @@
 /** One pass of generation: a program run on new positions, and what it says about the tokens that may follow. */
-import { failure } from "../../errors.ts";
-import { candidatesNeeded, type SamplingOptions } from "../sampling.ts";
+import { failure } from "../../../errors.ts";
+import { candidatesNeeded, type SamplingOptions } from "../../sampling.ts";
+import type { LoadedModel } from "../loaded-model.ts";
+import { decodeProgram } from "../programs/decode.ts";
+import type { Runtime } from "../runtime.ts";
 import { cacheTensors, type FreshPositions, type KeyValueCache } from "./key-value-cache.ts";
-import type { LoadedModel } from "./loaded-model.ts";
-import { decodeProgram } from "./programs/decode.ts";
-import type { Runtime } from "./runtime.ts";
 
 export interface Pass {
   readonly batch: number;

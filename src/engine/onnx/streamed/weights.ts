@@ -4,11 +4,11 @@
  * files to the runtime. Whatever is read into the window overwrites what was there.
  */
 import type { Tensor } from "onnxruntime-node";
-import { inputError } from "../../errors.ts";
-import type { Weights } from "../../formats/weights.ts";
-import { elements } from "../../graph/graph.ts";
-import type { Model, WeightShape } from "../../models/index.ts";
-import type { Runtime, Tensors } from "./runtime.ts";
+import { inputError } from "../../../errors.ts";
+import type { Weights } from "../../../formats/weights.ts";
+import { elements } from "../../../graph/graph.ts";
+import type { Model, WeightShape } from "../../../models/index.ts";
+import type { Runtime, Tensors } from "../runtime.ts";
 
 export interface WeightStream {
   /** A layer's weights by their names after its prefix, and those outside all layers by their whole names. */

@@ -9,17 +9,17 @@ import { loadModel } from "#src/engine/onnx/loaded-model.js";
 import { createNativeGate } from "#src/engine/onnx/native-gate.js";
 import { packSequences } from "#src/engine/onnx/packed.js";
 import { loadRuntime, type Runtime } from "#src/engine/onnx/runtime.js";
-import { computeStreamedLogits, computeStreamedRows } from "#src/engine/onnx/streamed-inference.js";
-import { streamedNetwork } from "#src/engine/onnx/streamed-network.js";
-import { openWeightStream } from "#src/engine/onnx/streamed-weights.js";
+import { streamedNetwork } from "#src/engine/onnx/streamed/network.js";
+import { computeStreamedLogits, computeStreamedRows } from "#src/engine/onnx/streamed/rows.js";
+import { openWeightStream } from "#src/engine/onnx/streamed/weights.js";
 import { float32ToBfloat16, float32ToFloat16 } from "#src/formats/float.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
 import { openModel } from "#src/models/index.js";
 import { createRandom } from "#src/random.js";
-import { goldenFolder } from "./golden.ts";
+import { goldenFolder } from "../golden.ts";
 
-const MODELS = readdirSync(resolve(import.meta.dirname, "../../golden/models")).sort();
+const MODELS = readdirSync(resolve(import.meta.dirname, "../../../golden/models")).sort();
 
 let resident: Engine;
 let streaming: Engine;

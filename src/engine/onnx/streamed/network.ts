@@ -4,11 +4,11 @@
  * kind share their sessions: they are of one kind where their programs are equal, byte for byte.
  */
 import { createHash } from "node:crypto";
-import type { Model } from "../../models/index.ts";
-import { enterProgram, layerProgram, leaveProgram } from "./programs/layer.ts";
-import type { Program } from "./programs/network.ts";
-import type { Runtime, Session, Tensors } from "./runtime.ts";
-import type { WeightStream } from "./streamed-weights.ts";
+import type { Model } from "../../../models/index.ts";
+import { enterProgram, layerProgram, leaveProgram } from "../programs/layer.ts";
+import type { Program } from "../programs/network.ts";
+import type { Runtime, Session, Tensors } from "../runtime.ts";
+import type { WeightStream } from "./weights.ts";
 
 /** A micro-batch: `ids` [size, length], padded, and the rows that the head will read. */
 export interface StreamedBatch {

@@ -2,15 +2,16 @@
  * Teacher passes and logits of streamed models: the same micro-batches as of resident ones, in passes of as many tokens
  * as make reading the weights cheap.
  */
-import type { Model } from "../../models/index.ts";
-import type { RowBatch } from "../engine.ts";
-import { lengthBucket, type MicroBatch, planBatches } from "./batches.ts";
-import { batchInputs, collectRows, extents, POSITION_BUDGET } from "./inference.ts";
-import type { PackedSequences } from "./packed.ts";
-import type { Runtime } from "./runtime.ts";
-import { streamedHeadLogits, streamedHeadRows } from "./streamed-head.ts";
-import type { StreamedNetwork } from "./streamed-network.ts";
-import type { WeightStream } from "./streamed-weights.ts";
+import type { Model } from "../../../models/index.ts";
+import type { RowBatch } from "../../engine.ts";
+import { lengthBucket, type MicroBatch, planBatches } from "../batches.ts";
+import { batchInputs, collectRows, extents, POSITION_BUDGET } from "../micro-batches.ts";
+import type { PackedSequences } from "../packed.ts";
+import { PASS_POSITIONS } from "../placement.ts";
+import type { Runtime } from "../runtime.ts";
+import { streamedHeadLogits, streamedHeadRows } from "./head.ts";
+import type { StreamedNetwork } from "./network.ts";
+import type { WeightStream } from "./weights.ts";
 
 /** A model whose layers are read when they are needed. */
 export interface StreamedModel {
@@ -18,9 +19,6 @@ export interface StreamedModel {
   readonly weights: WeightStream;
   readonly network: StreamedNetwork;
 }
-
-/** Positions of a pass: their states take 268 MB at a hidden size of 2,048, 1.1 GB at 8,192. */
-export const PASS_POSITIONS = 32_768;
 
 /** Distributions of all rows, in the order of the sequences and their positions. */
 export async function computeStreamedRows(

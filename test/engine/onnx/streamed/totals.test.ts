@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addBlock, createTotals, normalise } from "#src/engine/onnx/streamed-totals.js";
+import { addBlock, createTotals, normalise } from "#src/engine/onnx/streamed/totals.js";
 import { createRandom } from "#src/random.js";
 
 /** Adds logits [rows][vocabulary] in blocks of `size` ids. */

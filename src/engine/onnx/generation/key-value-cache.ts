@@ -4,10 +4,10 @@
  * lie together. Programs give new keys and values back in a small array of their own, and `store` puts them in.
  */
 import type { Tensor } from "onnxruntime-node";
-import type { Model } from "../../models/index.ts";
-import { refuseBeyondMemory } from "./memory-check.ts";
-import { cacheInputs } from "./programs/decode.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Model } from "../../../models/index.ts";
+import { refuseBeyondMemory } from "../memory-check.ts";
+import { cacheInputs } from "../programs/decode.ts";
+import type { Runtime } from "../runtime.ts";
 
 export interface KeyValueCache {
   readonly slots: number;

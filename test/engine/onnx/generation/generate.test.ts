@@ -8,7 +8,7 @@ import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { chooseToken } from "#src/engine/sampling.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
 import { createRandom } from "#src/random.js";
-import { GOLDEN_MODELS, goldenFigures, goldenFolder } from "./golden.ts";
+import { GOLDEN_MODELS, goldenFigures, goldenFolder } from "../golden.ts";
 
 const greedy: GenerateOptions = { maxTokens: 24, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "test" };
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { createCache, moveSlot, positionBytes, store } from "#src/engine/onnx/key-value-cache.js";
+import { createCache, moveSlot, positionBytes, store } from "#src/engine/onnx/generation/key-value-cache.js";
 import { openModel } from "#src/models/index.js";
-import { goldenFolder } from "./golden.ts";
+import { goldenFolder } from "../golden.ts";
 
 test("positions go to their slot, layer and head, and move to another cache with their slot", async () => {
   const model = await openModel(goldenFolder("mistral"));
