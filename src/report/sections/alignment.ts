@@ -52,8 +52,8 @@ ${value.mass_to_equal_bytes !== undefined && destinations(name, value, pairs)}
 ${
   passages.length > 0 &&
   html`<h3>${name}: both tokenisations over the text</h3>
-<p class="small">Each cell is a label token over the bytes that it stands for. The number above a token of the pivot marks a row that the source
-shares; the table below says where the source's most probable tokens of that row went.</p>
+<p class="small">Each cell is a label token over the bytes that it stands for. Rows that both models have are numbered and framed, the others
+dashed; the table below says where the source's most probable tokens of a numbered row went.</p>
 ${passages.map(passageFigure)}`
 }
 ${
