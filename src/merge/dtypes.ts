@@ -4,7 +4,7 @@
  * are rounded once, from the double.
  */
 
-import { float16ToFloat32, float32ToBfloat16, numberToHalf } from "../formats/float.ts";
+import { float16ToFloat32, numberToHalf } from "../formats/float.ts";
 import type { Dtype } from "../formats/safetensors.ts";
 import { CHUNK_ENTRIES } from "./method.ts";
 
@@ -61,8 +61,22 @@ export function widener(dtype: MergeDtype, cast: MergeDtype | undefined): Widen 
 export function findNotFinite(dtype: MergeDtype, stored: StoredArray, count: number): number {
   const exponent = { float64: 0, float32: 0, float16: 0x7c00, bfloat16: 0x7f80 }[dtype];
   if (exponent === 0) return findNotFiniteFloat(stored, count);
+  if (isFinite16(stored as Uint16Array, count, exponent)) return -1;
   for (let i = 0; i < count; i++) if ((stored[i]! & exponent) === exponent) return i;
   return -1;
+}
+
+/**
+ * Two patterns at a time: without their signs, those of at least `exponent` carry into the sign's place when what is
+ * missing from there to the exponent is added. Three times as fast as one by one, and no input is spared it.
+ */
+function isFinite16(stored: Uint16Array, count: number, exponent: number): boolean {
+  const pairs = new Int32Array(stored.buffer, stored.byteOffset, count >>> 1);
+  const missing = 0x8000 - exponent;
+  const both = (missing << 16) | missing;
+  let seen = (count & 1) === 1 ? (stored[count - 1]! & 0x7fff) + missing : 0;
+  for (let i = 0; i < pairs.length; i++) seen |= (pairs[i]! & 0x7fff7fff) + both;
+  return (seen & 0x80008000) === 0;
 }
 
 function findNotFiniteFloat(stored: StoredArray, count: number): number {
@@ -132,20 +146,25 @@ const narrow32 = new Float32Array(CHUNK_ENTRIES);
 const narrow32Bits = new Uint32Array(narrow32.buffer);
 
 function narrowToBfloat16(values: Float64Array, count: number, stored: StoredArray, at: number): number {
-  let bad = -1;
   for (let begin = 0; begin < count; begin += narrow32.length) {
-    const end = Math.min(count, begin + narrow32.length);
-    narrow32.set(values.subarray(begin, end));
-    for (let i = begin; i < end; i++) {
-      const bits = narrow32Bits[i - begin]!;
+    const part = Math.min(narrow32.length, count - begin);
+    narrow32.set(values.subarray(begin, begin + part));
+    let largest = 0;
+    for (let i = 0; i < part; i++) {
+      const bits = narrow32Bits[i]!;
       let pattern = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-      // On a tie of the float32, once in 65,536, only the double knows on which side it lay.
-      if ((bits & 0xffff) === 0x8000) pattern = float32ToBfloat16(values.subarray(i, i + 1))[0]!;
-      if ((pattern & 0x7f80) === 0x7f80 && bad < 0) bad = i;
-      stored[at + i] = pattern;
+      if ((bits & 0xffff) === 0x8000) {
+        // Of a float32 halfway between two bfloat16 only the double knows on which side it lay.
+        const excess = Math.abs(values[begin + i]!) - Math.abs(narrow32[i]!);
+        if (excess !== 0) pattern = (bits >>> 16) + Number(excess > 0);
+      }
+      largest = Math.max(largest, pattern & 0x7fff);
+      stored[at + begin + i] = pattern;
     }
+    if (largest < 0x7f80) continue;
+    for (let i = begin; i < begin + part; i++) if ((stored[at + i]! & 0x7f80) === 0x7f80) return i;
   }
-  return bad;
+  return -1;
 }
 
 function narrowToFloat16(values: Float64Array, count: number, stored: StoredArray, at: number): number {

@@ -1,19 +1,20 @@
 /** The largest entries, against sorting all of them. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { CHUNK_ENTRIES, type Chunk } from "#src/merge/method.js";
 import { forEachSelected, selectLargest } from "#src/merge/selection.js";
 import { createRandom } from "#src/random.js";
 
-function select(scores: Float64Array, wanted: (positive: number) => number) {
+function select(scores: Float64Array, wanted: (positive: number) => number, width = 2) {
   const work = selectLargest({
     size: scores.length,
     score: ({ start, count }, out) => out.set(scores.subarray(start, start + count)),
     take: wanted,
     add: ({ start }, i, sums, at) => {
+      if (width === 0) return;
       sums[at]! += scores[start + i]!;
       sums[at + 1]! += 1;
     },
-    width: 2,
+    width,
   });
   let passes = 0;
   let step = work.next();
@@ -74,12 +75,32 @@ test("scores far below 1 keep their order", () => {
   expect(select(scores, () => 200).indices).toEqual(sorted(scores, 200));
 });
 
-test("many ties among few distinct scores take one more reading, and no more memory", () => {
-  // Half of the entries in the bin at the edge, of two values that only the last bits tell apart.
-  const scores = Float64Array.from({ length: 400_000 }, (_, index) =>
+describe("more scores in the bin at the edge than are kept", () => {
+  // Half of the entries, of two values that only the last bits tell apart.
+  const few = Float64Array.from({ length: 700_000 }, (_, index) =>
     index % 2 === 0 ? 5 : index % 4 === 1 ? 1 : 1 + Number.EPSILON,
   );
-  const found = select(scores, () => 350_000);
-  expect(found.passes).toBe(3);
-  expect(found.indices).toEqual(sorted(scores, 350_000));
+
+  test("of few distinct ones, nothing summed: no reading more", () => {
+    for (const count of [350_001, 525_000, 600_000]) {
+      const found = select(few, () => count, 0);
+      expect(found.passes).toBe(2);
+      expect(found.indices).toEqual(sorted(few, count));
+    }
+  });
+
+  test("where something is summed one more reading tells the k-th", () => {
+    const found = select(few, () => 600_000);
+    expect(found.passes).toBe(3);
+    expect(found.indices).toEqual(sorted(few, 600_000));
+    expect(found.sums[1]).toBe(600_000);
+  });
+
+  test("of more distinct ones than two bytes tell apart, one more reading too", () => {
+    const random = createRandom("distinct");
+    const many = Float64Array.from({ length: 80_000 }, () => 1 + random.next() / 1000);
+    const found = select(many, () => 30_000, 0);
+    expect(found.passes).toBe(3);
+    expect(found.indices).toEqual(sorted(many, 30_000));
+  });
 });

@@ -136,31 +136,57 @@ function bitAt(bits: Uint32Array, index: number): number {
 
 type Write = (chunk: Chunk, merged: Float64Array) => void;
 
-/** The kept entries times their factor, 0 for all others: [models, CHUNK_ENTRIES]. */
-function weighed(kept: readonly Kept[], factors: Float64Array): (chunk: Chunk) => Float64Array {
-  const weighted = createUpdates(kept.length);
-  return (chunk) => {
-    updatesOf(chunk, weighted);
-    for (const [j, bits] of kept.entries()) {
-      const factor = factors[j]!;
-      const offset = j * STRIDE;
-      if (bits === undefined) for (let i = 0; i < chunk.count; i++) weighted[offset + i]! *= factor;
-      else for (let i = 0; i < chunk.count; i++) weighted[offset + i]! *= factor * bitAt(bits, chunk.start + i);
-    }
-    return weighted;
-  };
+/** Entries whose bits make a word. */
+const WORD = 32;
+
+/** Fills `words` with those of every model for the entries of the tensor from `place` on. */
+function wordsAt(kept: readonly Kept[], place: number, words: Int32Array): void {
+  for (let j = 0; j < words.length; j++) {
+    const bits = kept[j];
+    words[j] = bits === undefined ? -1 : bits[place >>> 5]!;
+  }
 }
 
 function adder(kept: readonly Kept[], factors: Float64Array, factor: number): Write {
-  const weigh = weighed(kept, factors);
+  if (kept.every((bits) => bits === undefined)) return (chunk, merged) => addAll(chunk, factors, factor, merged);
+  const words = new Int32Array(kept.length);
   return (chunk, merged) => {
-    const weighted = weigh(chunk);
-    for (let i = 0; i < chunk.count; i++) {
-      let update = 0;
-      for (let place = i; place < weighted.length; place += STRIDE) update += weighted[place]!;
-      merged[i] = chunk.base[i]! + factor * update;
+    for (let from = 0; from < chunk.count; from += WORD) {
+      wordsAt(kept, chunk.start + from, words);
+      addKept(chunk, from, words, factors, factor, merged);
     }
   };
+}
+
+/** One model after the other: with nothing to look up this is the faster way round. */
+function addAll({ models, base, count }: Chunk, factors: Float64Array, factor: number, merged: Float64Array): void {
+  merged.fill(0, 0, count);
+  for (let j = 0; j < factors.length; j++) {
+    const offset = j * STRIDE;
+    const weight = factors[j]!;
+    for (let i = 0; i < count; i++) merged[i]! += (models[offset + i]! - base[i]!) * weight;
+  }
+  for (let i = 0; i < count; i++) merged[i] = base[i]! + factor * merged[i]!;
+}
+
+/** A word's entries from `from` on. */
+function addKept(
+  { models, base, count }: Chunk,
+  from: number,
+  words: Int32Array,
+  factors: Float64Array,
+  factor: number,
+  merged: Float64Array,
+): void {
+  const end = Math.min(from + WORD, count);
+  for (let i = from; i < end; i++) {
+    const origin = base[i]!;
+    let update = 0;
+    for (let j = 0, place = i; j < words.length; j++, place += STRIDE) {
+      update += (models[place]! - origin) * (factors[j]! * ((words[j]! >>> (i & 31)) & 1));
+    }
+    merged[i] = origin + factor * update;
+  }
 }
 
 /** `shares` divide what is left of an entry; undefined where nothing does. */
@@ -170,24 +196,47 @@ function elector(
   shares: Float64Array | undefined,
   lambda: number,
 ): Write {
-  const weigh = weighed(kept, factors);
+  const words = new Int32Array(kept.length);
   const counted = shares ?? new Float64Array(factors.length);
+  const weighted = new Float64Array(factors.length);
   return (chunk, merged) => {
-    const weighted = weigh(chunk);
-    for (let i = 0; i < chunk.count; i++) {
-      let vote = 0;
-      for (let place = i; place < weighted.length; place += STRIDE) vote += weighted[place]!;
-      // Signs are as good as random, so comparisons become factors of 0 and 1: branches would take far longer.
-      const sign = 2 * Number(vote >= 0) - 1;
-      let update = 0;
-      let share = 0;
-      for (let j = 0, place = i; j < counted.length; j++, place += STRIDE) {
-        const along = weighted[place]! * sign;
-        const takesPart = Number(along > 0);
-        update += along * takesPart;
-        share += counted[j]! * takesPart;
-      }
-      merged[i] = chunk.base[i]! + (lambda * sign * update) / (share === 0 ? 1 : share);
+    for (let from = 0; from < chunk.count; from += WORD) {
+      wordsAt(kept, chunk.start + from, words);
+      elect(chunk, from, words, factors, counted, lambda, weighted, merged);
     }
   };
+}
+
+/** A word's entries from `from` on. `weighted` is room for one entry's weighted updates. */
+function elect(
+  { models, base, count }: Chunk,
+  from: number,
+  words: Int32Array,
+  factors: Float64Array,
+  counted: Float64Array,
+  lambda: number,
+  weighted: Float64Array,
+  merged: Float64Array,
+): void {
+  const end = Math.min(from + WORD, count);
+  for (let i = from; i < end; i++) {
+    const origin = base[i]!;
+    let vote = 0;
+    for (let j = 0, place = i; j < words.length; j++, place += STRIDE) {
+      const update = (models[place]! - origin) * (factors[j]! * ((words[j]! >>> (i & 31)) & 1));
+      weighted[j] = update;
+      vote += update;
+    }
+    // Signs are as good as random, so comparisons become factors of 0 and 1: branches would take far longer.
+    const sign = 2 * Number(vote >= 0) - 1;
+    let update = 0;
+    let share = 0;
+    for (let j = 0; j < words.length; j++) {
+      const along = weighted[j]! * sign;
+      const takesPart = Number(along > 0);
+      update += along * takesPart;
+      share += counted[j]! * takesPart;
+    }
+    merged[i] = origin + (lambda * sign * update) / (share === 0 ? 1 : share);
+  }
 }
