@@ -45,11 +45,13 @@ const MOST_MARKED = 1 << 12;
 /** Distinct scores of such a bin that two bytes tell apart; where there are more the tensor is read once more. */
 const MOST_CODES = 1 << 16;
 
+/** Room for the scores of a chunk, and for places in it: passes never overlap, and one room for all stays in the cache. */
+const scores = new Float64Array(CHUNK_ENTRIES);
+const words = new Uint32Array(scores.buffer);
+const places = new Int32Array(CHUNK_ENTRIES);
+
 export function* selectLargest({ size, score, take, add, width }: Scores): Generator<Pass, Selection, void> {
-  const scores = new Float64Array(CHUNK_ENTRIES);
-  const words = new Uint32Array(scores.buffer);
   const histogram = new Uint32Array(BINS);
-  const places = new Int32Array(CHUNK_ENTRIES);
   yield (chunk) => {
     score(chunk, scores);
     countBins(words, chunk.count, histogram);
@@ -69,7 +71,7 @@ export function* selectLargest({ size, score, take, add, width }: Scores): Gener
     yield (chunk) => {
       score(chunk, scores);
       const found = markAbove(words, chunk, edge.bin, bits, places);
-      for (let n = 0; n < found; n++) tied.add(chunk.start + places[n]!, scores[places[n]!]!);
+      for (let n = 0; n < found; n++) tied.add(chunk.start + places[n]!, places[n]!, scores, words);
     };
     const cut = tied.cut(wanted);
     if (width === 0 && tied.mark(cut, bits)) return selection;
@@ -174,45 +176,67 @@ interface Cut {
 
 /**
  * The entries of a full bin at the edge: how often each score comes, and as long as they are few which entry has which,
- * a bit an entry of the tensor and two bytes an entry of the bin.
+ * a bit an entry of the tensor and two bytes an entry of the bin. Scores get their codes in a hash table of their bit
+ * patterns; a Map, which wants every number in an object of its own, would take ten times as long.
  */
 function createTied(size: number, inEdge: number) {
   const members = new Uint32Array(Math.ceil(size / 32));
   const codes = new Uint16Array(inEdge);
-  const values: number[] = [];
-  const counts: number[] = [];
-  const codeOf = new Map<number, number>();
+  const capacity = Math.min(MOST_CODES, 2 ** Math.ceil(Math.log2(inEdge)));
+  const values = new Float64Array(capacity);
+  const counts = new Uint32Array(capacity);
+  // Twice as many places as codes; a place holds a code + 1, or 0.
+  const table = new Int32Array(2 * capacity);
+  let distinct = 0;
   let entries = 0;
-  let last = Number.NaN;
-  let code = 0;
+  // Those for which there was no code left.
+  const others = new Map<number, number>();
+
+  /** -1 where the table is full. */
+  const codeOf = (score: number, low: number, high: number): number => {
+    let place = Math.imul(high ^ Math.imul(low, 0x9e3779b1), 0x85ebca6b) >>> 7;
+    for (;;) {
+      place &= table.length - 1;
+      const code = table[place]! - 1;
+      if (code >= 0) {
+        if (values[code]! === score) return code;
+        place++;
+        continue;
+      }
+      if (distinct === capacity) return -1;
+      values[distinct] = score;
+      table[place] = ++distinct;
+      return distinct - 1;
+    }
+  };
   return {
-    add: (index: number, score: number): void => {
-      if (score !== last) {
-        last = score;
-        code = codeOf.get(score) ?? values.length;
-        if (code === values.length) {
-          codeOf.set(score, code);
-          values.push(score);
-          counts.push(0);
-        }
+    /** Entry `index` of the tensor, whose score is the one at `i`; `words` are those of the scores. */
+    add: (index: number, i: number, scores: Float64Array, words: Uint32Array): void => {
+      const score = scores[i]!;
+      const code = codeOf(score, words[2 * i]!, words[2 * i + 1]!);
+      mark(members, index);
+      if (code < 0) {
+        others.set(score, (others.get(score) ?? 0) + 1);
+        return;
       }
       counts[code]!++;
       codes[entries++] = code;
-      mark(members, index);
     },
     /** Where the `wanted`-th largest lies. */
     cut: (wanted: number): Cut => {
+      const all = new Map(others);
+      for (let code = 0; code < distinct; code++) all.set(values[code]!, counts[code]!);
       let equal = wanted;
-      const order = Uint32Array.from(values.keys()).sort((a, b) => values[b]! - values[a]!);
-      for (const at of order) {
-        if (counts[at]! >= equal) return { score: values[at]!, equal };
-        equal -= counts[at]!;
+      for (const score of Float64Array.from(all.keys()).sort().reverse()) {
+        const count = all.get(score)!;
+        if (count >= equal) return { score, equal };
+        equal -= count;
       }
-      throw internalError(`a bin of ${entries} entries has no ${wanted}-th`);
+      throw internalError(`a bin of ${inEdge} entries has no ${wanted}-th`);
     },
     /** Marks what is selected; false, and nothing is marked, where the scores are more than two bytes can tell apart. */
     mark: ({ score, equal }: Cut, bits: Uint32Array): boolean => {
-      if (values.length > MOST_CODES) return false;
+      if (others.size > 0) return false;
       let entry = 0;
       let left = equal;
       for (let at = 0; at < members.length; at++) {
