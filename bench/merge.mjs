@@ -3,7 +3,7 @@
  * merely reading all inputs and writing as many bytes as the output takes in the same run. Prints GB/s (inputs and
  * output together), nanoseconds an entry of the output, and the peak memory of the process.
  *
- *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only ties]
+ *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only ties,linear]
  *
  * Parameters in millions. Methods between two models, or of one model on a base, get as many.
  */
@@ -41,7 +41,7 @@ try {
   const bytes = 2 * entries * (names.length + 1);
   report("read inputs, write output", copy, bytes);
   for (const [name, config] of Object.entries(configs())) {
-    if (values.only !== undefined && values.only !== name) continue;
+    if (values.only !== undefined && !values.only.split(",").includes(name)) continue;
     const out = join(folder, "out");
     let merged;
     const seconds = await time(async () => {
