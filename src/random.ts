@@ -23,7 +23,10 @@ export function createRandom(seed: string): Random {
   if (state.every((word) => word === 0)) state[0] = 1;
 
   const word = (): number => {
-    const [s0, s1, s2, s3] = state as unknown as [number, number, number, number];
+    const s0 = state[0]!;
+    const s1 = state[1]!;
+    const s2 = state[2]!;
+    const s3 = state[3]!;
     const result = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9) >>> 0;
     const shifted = s1 << 9;
     const t2 = s2 ^ s0;
