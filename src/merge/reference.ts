@@ -92,6 +92,12 @@ Models are folders with safetensors files, of any architecture: tensors are know
 mixture-of-experts, vision-language and encoder models merge as any other. A relative path is looked up beside the
 configuration, then from the current folder.
 
+Tensors are read in blocks and shared by one thread a core, at most eight; the bytes of the result do not depend on
+their number, and memory not on the size of the model. \`--shard-size 2GB\` sets the size of the files. What cannot work
+is refused before anything is written: tensors that are missing, shapes and tokenizers that differ, too little disk. A
+merge that was stopped goes on from its last finished file when the same command is run again, unless an input's size
+or time of change is another.
+
 ## The configuration
 
 | key | meaning |
