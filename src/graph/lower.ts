@@ -6,7 +6,7 @@
 import { internalError } from "../errors.ts";
 import { type ElementType, encodeOnnx, type OnnxInitializer, type OnnxNode, type OnnxValue } from "../formats/onnx.ts";
 import { type Dtype, type Emitter, elements, type FloatType, type Graph, type Node, type Value } from "./graph.ts";
-import { type Extent, peakBytes, sessionBytes } from "./memory.ts";
+import { type Extent, type Peak, peakBytes, sessionBytes } from "./memory.ts";
 
 /** Larger constants (masks, rotary tables) are shared by whoever builds the graph, not compared here. */
 const LARGE_CONSTANT_BYTES = 4096;
@@ -17,8 +17,8 @@ export interface LoweredGraph {
   /** Names of the inputs that are read, in the order they were declared: the runtime refuses others. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** What a run takes at its worst moment, besides inputs and outputs. */
-  readonly peakBytes: number;
+  /** What a run takes at its worst moment, besides inputs. */
+  readonly peakBytes: Peak;
   /** What a session of it keeps. */
   readonly sessionBytes: number;
 }

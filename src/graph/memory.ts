@@ -40,14 +40,30 @@ interface Buffer {
   reads: number;
 }
 
-/**
- * Bytes alive at the worst moment of a run, besides inputs, constants and outputs (which may be somebody else's memory).
- */
-export function peakBytes(list: NodeList): number {
+/** Bytes alive at the worst moment of a run, besides inputs and constants. */
+export interface Peak {
+  /** What lies between inputs and outputs. */
+  readonly inner: number;
+  /** Outputs too: each from its node to the end. */
+  readonly withOutputs: number;
+}
+
+export function peakBytes(list: NodeList): Peak {
   const order = executionOrder(list.nodes);
   const buffers = placeBuffers(order, list);
+  const outputs = order.flatMap((node, from) =>
+    node.outputs.flatMap((name) => {
+      const extent = list.outputs.includes(name) ? list.extent(name) : undefined;
+      return extent === undefined ? [] : [{ extent, from, until: order.length }];
+    }),
+  );
+  return { inner: mostAlive(buffers, order.length), withOutputs: mostAlive([...buffers, ...outputs], order.length) };
+}
+
+/** The largest sum of bytes that are alive together, over `steps` nodes. */
+function mostAlive(buffers: readonly Pick<Buffer, "extent" | "from" | "until">[], steps: number): number {
   // Bytes by which the sum changes before each node.
-  const changes = new Float64Array(order.length + 2);
+  const changes = new Float64Array(steps + 2);
   for (const { extent, from, until } of buffers) {
     changes[from] = changes[from]! + extentBytes(extent);
     changes[until + 1] = changes[until + 1]! - extentBytes(extent);

@@ -1,7 +1,7 @@
 /**
- * Memory given back at once. The binding copies every output of a run into an array of its own, those too that were
- * written in place; copies of all gradients would wait for the collector through the next micro-batch, four bytes a
- * parameter.
+ * Memory given back at once. The binding copies every output of a run into an array of its own; gradients that were
+ * used or added to others would wait for the collector through the next micro-batch, four bytes a parameter. (Outputs
+ * written into given arrays are copied as well, so nothing is gained by giving any.)
  */
 import { MessageChannel } from "node:worker_threads";
 

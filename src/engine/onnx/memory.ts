@@ -19,8 +19,8 @@ import { windowBytes } from "./streamed/weights.ts";
 /** Node, ONNX Runtime, sessions and what waits for the collector: 130 to 170 MB in processes that work on small models. */
 export const PROCESS_BYTES = 150e6;
 
-/** Weight, two moments and gradient in single precision. */
-const STATE_BYTES = 16;
+/** Weight and two moments in single precision. */
+const STATE_BYTES = 12;
 const FLOAT_BYTES = 4;
 
 /** Beyond this many positions matrices gain no speed, and activations only take memory. */
@@ -47,7 +47,7 @@ export function positionBudget(model: Model): number {
 }
 
 function activationBytes(model: Model, length: number, positions: number): number {
-  return trainingProgram(model, { ...fullBatch(length, positions), width: TARGET_WIDTH, tail: false }).peakBytes;
+  return trainingProgram(model, { ...fullBatch(length, positions), width: TARGET_WIDTH, tail: false }).peakBytes.inner;
 }
 
 /** The shape of a micro-batch, padding included. */
@@ -60,7 +60,7 @@ export interface BatchShape {
 export interface TrainingExtent {
   /** Shapes of micro-batches, each once, at least one. */
   readonly shapes: readonly BatchShape[];
-  /** Whether an optimiser step has more than one micro-batch: the gradients of later ones are added to the first's. */
+  /** Whether an optimiser step has more than one micro-batch: the sum of gradients stays beside those of the next one. */
   readonly severalBatches: boolean;
 }
 
@@ -70,7 +70,7 @@ export function trainingBytes(model: Model, { shapes, severalBatches }: Training
   const largest = [...shapes].sort((a, b) => b.batch * b.length - a.batch * a.length || b.length - a.length)[0]!;
   const program = trainingProgram(model, { ...largest, width: TARGET_WIDTH, tail: false });
   // The binding copies all gradients once the activations are gone (`discard.ts`).
-  const working = Math.max(program.peakBytes, FLOAT_BYTES * model.parameters);
+  const working = Math.max(program.peakBytes.withOutputs, 2 * FLOAT_BYTES * model.parameters);
   return perParameter * model.parameters + working + sessionsBytes(program, largest, shapes);
 }
 
@@ -101,11 +101,11 @@ export function teacherBytes(
 ): number {
   const shape = fullBatch(length, TEACHER_POSITIONS);
   if (placement === "resident") {
-    return FLOAT_BYTES * model.parameters + rowsProgram(model, { ...shape, topK: TOP_K }).peakBytes;
+    return FLOAT_BYTES * model.parameters + rowsProgram(model, { ...shape, topK: TOP_K }).peakBytes.withOutputs;
   }
   // The head follows block by block, with less than a layer's activations.
   const states = FLOAT_BYTES * model.config.hiddenSize * (Math.max(PASS_POSITIONS, shape.rows) + shape.rows);
-  return windowBytes(model) + states + layerProgram(model, 0, shape).peakBytes;
+  return windowBytes(model) + states + layerProgram(model, 0, shape).peakBytes.withOutputs;
 }
 
 /** Generation of one answer, prompt included `length` tokens long: all weights, keys and values, and the prompt read. */
@@ -120,5 +120,5 @@ export function generationBytes(model: Model, length: number): number {
     candidates: Math.min(TOP_K, vocabularySize),
   };
   const cached = (2 ** Math.ceil(Math.log2(length)) + prompt) * positionBytes(model);
-  return FLOAT_BYTES * model.parameters + cached + decodeProgram(model, shape).peakBytes;
+  return FLOAT_BYTES * model.parameters + cached + decodeProgram(model, shape).peakBytes.withOutputs;
 }

@@ -5,7 +5,6 @@
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import { FusechatError, failure } from "../../errors.ts";
 import type { LoweredGraph } from "../../graph/lower.ts";
-import { discard } from "./discard.ts";
 import { type NativeGate, throughGate } from "./native-gate.ts";
 
 type Package = typeof import("onnxruntime-node");
@@ -28,10 +27,10 @@ export interface Session {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /**
-   * Runs once. `inputs` may hold more than the program reads; outputs given in `into` are written in place, and
-   * read there: what is returned for them may have no elements any more. The other outputs wait for the collector.
+   * Runs once. `inputs` may hold more than the program reads. Outputs are the binding's copies, which wait for the
+   * collector; large ones are better given back (`discard.ts`).
    */
-  run(inputs: Tensors, into?: Tensors): Promise<Tensors>;
+  run(inputs: Tensors): Promise<Tensors>;
 }
 
 /**
@@ -90,12 +89,9 @@ export async function loadRuntime(
       const session: Session = {
         inputs: reads,
         outputs: writes,
-        run: async (inputs, into = {}) => {
+        run: (inputs) => {
           const feeds = Object.fromEntries(reads.map((name) => [name, inputs[name]!]));
-          const fetches = Object.fromEntries(writes.map((name) => [name, into[name] ?? null]));
-          const outputs = await guard(key, gate, () => native.run(feeds, fetches));
-          await discard(Object.keys(into).map((name) => outputs[name]!.data as Float32Array<ArrayBuffer>));
-          return outputs;
+          return guard(key, gate, () => native.run(feeds, writes));
         },
       };
       kept.set(key, { native, session });

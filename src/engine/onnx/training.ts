@@ -5,18 +5,19 @@
  *
  * Legend: B sequences of a micro-batch, T positions each, N rows, W width of the sparse targets, H hidden size.
  */
-import type { Tensor } from "onnxruntime-node";
 import { failure } from "../../errors.ts";
+import { elements } from "../../graph/graph.ts";
 import { openModel } from "../../models/index.ts";
 import type { OptimiserOptions, StepResult } from "../engine.ts";
 import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
 import { type MicroBatch, planBatches } from "./batches.ts";
+import { discard } from "./discard.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import { leastTrainingBytes, positionBudget } from "./memory.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
 import type { PackedStep } from "./messages.ts";
 import { batchInputs, extents } from "./micro-batches.ts";
-import { trainingProgram } from "./programs/training.ts";
+import { GRADIENT_PREFIX, trainingProgram } from "./programs/training.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 
 /**
@@ -29,9 +30,7 @@ const TARGET_MARK = 1e-20;
 export interface TrainingState {
   readonly loaded: LoadedModel;
   readonly options: OptimiserOptions;
-  readonly parameters: ReadonlyMap<string, Parameter>;
-  /** Gradients of micro-batches after the first, before they are added; made when first needed. */
-  readonly scratch: Map<string, Float32Array>;
+  readonly parameters: ReadonlyMap<string, Omit<Parameter, "gradient">>;
   /** Positions of one micro-batch. */
   readonly positions: number;
   steps: number;
@@ -47,25 +46,27 @@ export async function openTraining(
   const positions = positionBudget(model);
   refuseBeyondMemory(folder, leastTrainingBytes(model, positions), "training it");
   const loaded = await loadModel(folder, runtime, Number.POSITIVE_INFINITY);
-  const parameters = new Map<string, Parameter>();
+  const parameters = new Map<string, Omit<Parameter, "gradient">>();
   for (const { name, shape } of model.shapes) {
     const weight = loaded.weights.get(name)!;
     const zeros = (): Float32Array => new Float32Array(weight.length);
-    parameters.set(name, { weight, mean: zeros(), square: zeros(), gradient: zeros(), decays: shape.length >= 2 });
+    parameters.set(name, { weight, mean: zeros(), square: zeros(), decays: shape.length >= 2 });
   }
-  return { loaded, options, parameters, scratch: new Map(), positions, steps: 0 };
+  return { loaded, options, parameters, positions, steps: 0 };
 }
 
 /** Takes one step; the means returned are those before the update. Throws, changing nothing, where it diverges. */
 export async function trainStep(state: TrainingState, runtime: Runtime, step: PackedStep): Promise<StepResult> {
   const rows = step.sequences.positions.length;
   const sums = { label: 0, fusion: 0 };
-  for (const { gradient } of state.parameters.values()) gradient.fill(0);
-  const batches = planBatches(extents(step.sequences), state.positions);
-  for (const [index, batch] of batches.entries()) {
-    await backward(state, runtime, step, batch, index === 0, sums);
+  const gradients = new Map<string, Float32Array<ArrayBuffer>>();
+  for (const batch of planBatches(extents(step.sequences), state.positions)) {
+    await backward(state, runtime, step, batch, gradients, sums);
   }
-  const parameters = [...state.parameters.values()];
+  const parameters = [...state.parameters].map(([name, parameter]) => {
+    const gradient = gradients.get(name) ?? new Float32Array(parameter.weight.length);
+    return { ...parameter, gradient };
+  });
   const norm = gradientNorm(parameters.map(({ gradient }) => gradient));
   if (!Number.isFinite(norm)) {
     throw failure(
@@ -75,17 +76,18 @@ export async function trainStep(state: TrainingState, runtime: Runtime, step: Pa
   }
   state.steps++;
   adamwStep(parameters, state.steps, step.learningRate, clipScale(norm, state.options.clipNorm), state.options);
+  await discard([...gradients.values()]);
   const count = Math.max(rows, 1);
   return { rows, labelLoss: sums.label / count, fusionLoss: sums.fusion / count, gradientNorm: norm };
 }
 
-/** Adds one micro-batch's gradients and losses. */
+/** Adds one micro-batch's gradients and losses; the first one's arrays become the sums. */
 async function backward(
-  { loaded, parameters, scratch }: TrainingState,
+  { loaded }: TrainingState,
   runtime: Runtime,
   step: PackedStep,
   batch: MicroBatch,
-  first: boolean,
+  gradients: Map<string, Float32Array<ArrayBuffer>>,
   sums: { label: number; fusion: number },
 ): Promise<void> {
   const { model, resident } = loaded;
@@ -97,24 +99,25 @@ async function backward(
     () => trainingProgram(model, { batch: size, length, rows, width, tail }),
   );
   const feeds = batchInputs(runtime, batch, step.sequences);
-  const into: Record<string, Tensor> = {};
+  const outputs = await session.run({
+    ...(await resident()),
+    ...feeds.tensors,
+    ...coefficients(runtime, step, feeds.rows, rows),
+  });
+  const added: Float32Array<ArrayBuffer>[] = [];
   for (const { name, shape } of model.shapes) {
-    // The first micro-batch writes where the sums are, which saves a pass over all gradients.
-    const { gradient } = parameters.get(name)!;
-    if (!first && !scratch.has(name)) scratch.set(name, new Float32Array(gradient.length));
-    const target = first ? gradient : scratch.get(name)!;
-    if (session.outputs.includes(`grad.${name}`)) into[`grad.${name}`] = runtime.tensor(target, shape);
-  }
-  const outputs = await session.run(
-    { ...(await resident()), ...feeds.tensors, ...coefficients(runtime, step, feeds.rows, rows) },
-    into,
-  );
-  if (!first) {
-    for (const { name } of model.shapes) {
-      if (`grad.${name}` in into) addTo(parameters.get(name)!.gradient, scratch.get(name)!);
+    const gradient = outputs[`${GRADIENT_PREFIX}${name}`]?.data as Float32Array<ArrayBuffer> | undefined;
+    const sum = gradients.get(name);
+    if (sum === undefined) {
+      // An untied embedding's gradient comes from the looked-up rows alone.
+      gradients.set(name, gradient ?? new Float32Array(elements(shape)));
+    } else if (gradient !== undefined) {
+      addTo(sum, gradient);
+      added.push(gradient);
     }
   }
-  const embedding = parameters.get(model.embedding)!.gradient;
+  await discard(added);
+  const embedding = gradients.get(model.embedding)!;
   scatterAdd(embedding, feeds.tensors.ids!.data as Int32Array, outputs.grad_embedded!.data as Float32Array);
   addLosses(sums, step, feeds.rows, outputs);
 }

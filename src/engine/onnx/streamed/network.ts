@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Model } from "../../../models/index.ts";
+import { discard } from "../discard.ts";
 import { enterProgram, layerProgram, leaveProgram } from "../programs/layer.ts";
 import type { Program } from "../programs/network.ts";
 import type { Runtime, Session, Tensors } from "../runtime.ts";
@@ -35,23 +36,20 @@ export function streamedNetwork(model: Model, weights: WeightStream, runtime: Ru
   return {
     pass: async (batches) => {
       const positions = batches.map(({ size, length }) => size * length);
-      const largest = Math.max(...positions) * hiddenSize;
-      const total = positions.reduce((sum, count) => sum + count * hiddenSize, largest);
+      const total = positions.reduce((sum, count) => sum + count * hiddenSize, 0);
       if (memory.length < total) memory = new Float32Array(total);
-      // An output must not lie where its input does: each goes to the space in front and is moved into place.
-      const result = memory.subarray(0, largest);
-      let start = largest;
+      let start = 0;
       const states = positions.map((count) => {
         const state = memory.subarray(start, start + count * hiddenSize);
         start += state.length;
         return state;
       });
-      const run = async (session: Session, n: number, inputs: Tensors, rows = positions[n]!): Promise<void> => {
-        const state = states[n]!;
-        const x = runtime.tensor(state, [positions[n]!, hiddenSize]);
-        const y = result.subarray(0, rows * hiddenSize);
-        await session.run({ ...inputs, x }, { y: runtime.tensor(y, [rows, hiddenSize]) });
-        state.set(y);
+      const run = async (session: Session, n: number, inputs: Tensors): Promise<void> => {
+        const x = runtime.tensor(states[n]!, [positions[n]!, hiddenSize]);
+        const { y } = await session.run({ ...inputs, x });
+        const result = y!.data as Float32Array<ArrayBuffer>;
+        states[n]!.set(result);
+        await discard([result]);
       };
 
       const outside = await weights.outside();
@@ -70,7 +68,7 @@ export function streamedNetwork(model: Model, weights: WeightStream, runtime: Ru
         const rows = rowIndex.length;
         const key = `${model.folder}: leave ${size} x ${length}, ${rows} rows`;
         const session = await runtime.session(key, () => leaveProgram(model, { batch: size, length, rows }));
-        await run(session, n, { ...outside, row_index: runtime.tensor(rowIndex, [rows]) }, rows);
+        await run(session, n, { ...outside, row_index: runtime.tensor(rowIndex, [rows]) });
       }
       return states.map((state, n) => state.subarray(0, batches[n]!.rowIndex.length * hiddenSize));
     },
