@@ -75,7 +75,11 @@ function isFinite16(stored: Uint16Array, count: number, exponent: number): boole
   const missing = 0x8000 - exponent;
   const both = (missing << 16) | missing;
   let seen = (count & 1) === 1 ? (stored[count - 1]! & 0x7fff) + missing : 0;
-  for (let i = 0; i < pairs.length; i++) seen |= (pairs[i]! & 0x7fff7fff) + both;
+  let i = 0;
+  for (; i + 1 < pairs.length; i += 2) {
+    seen |= ((pairs[i]! & 0x7fff7fff) + both) | ((pairs[i + 1]! & 0x7fff7fff) + both);
+  }
+  if (i < pairs.length) seen |= (pairs[i]! & 0x7fff7fff) + both;
   return (seen & 0x80008000) === 0;
 }
 
@@ -143,28 +147,38 @@ function widenBfloat16(stored: StoredArray, from: number, count: number, values:
 }
 
 const narrow32 = new Float32Array(CHUNK_ENTRIES);
-const narrow32Bits = new Uint32Array(narrow32.buffer);
+const narrow32Bits = new Int32Array(narrow32.buffer);
 
+/** By way of float32, whose ties are looked at once more: what is rare costs a flag an entry, and no branch. */
 function narrowToBfloat16(values: Float64Array, count: number, stored: StoredArray, at: number): number {
   for (let begin = 0; begin < count; begin += narrow32.length) {
     const part = Math.min(narrow32.length, count - begin);
+    const out = stored.subarray(at + begin, at + begin + part) as Uint16Array;
     narrow32.set(values.subarray(begin, begin + part));
-    let largest = 0;
+    let carried = 0;
+    let tied = 0;
     for (let i = 0; i < part; i++) {
       const bits = narrow32Bits[i]!;
-      let pattern = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-      if ((bits & 0xffff) === 0x8000) {
-        // Of a float32 halfway between two bfloat16 only the double knows on which side it lay.
-        const excess = Math.abs(values[begin + i]!) - Math.abs(narrow32[i]!);
-        if (excess !== 0) pattern = (bits >>> 16) + Number(excess > 0);
-      }
-      largest = Math.max(largest, pattern & 0x7fff);
-      stored[at + begin + i] = pattern;
+      const pattern = (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+      carried |= (pattern & 0x7fff) + 0x80;
+      tied |= Number((bits & 0xffff) === 0x8000);
+      out[i] = pattern;
     }
-    if (largest < 0x7f80) continue;
-    for (let i = begin; i < begin + part; i++) if ((stored[at + i]! & 0x7f80) === 0x7f80) return i;
+    if (tied !== 0) settleTies(values.subarray(begin, begin + part), out);
+    if ((carried & 0x8000) === 0) continue;
+    for (let i = 0; i < part; i++) if ((out[i]! & 0x7f80) === 0x7f80) return begin + i;
   }
   return -1;
+}
+
+/** Of a float32 halfway between two bfloat16 only the double knows on which side it lay. */
+function settleTies(values: Float64Array, out: Uint16Array): void {
+  for (let i = 0; i < out.length; i++) {
+    const bits = narrow32Bits[i]!;
+    if ((bits & 0xffff) !== 0x8000) continue;
+    const excess = Math.abs(values[i]!) - Math.abs(narrow32[i]!);
+    if (excess !== 0) out[i] = (bits >>> 16) + Number(excess > 0);
+  }
 }
 
 function narrowToFloat16(values: Float64Array, count: number, stored: StoredArray, at: number): number {

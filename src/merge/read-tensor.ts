@@ -13,7 +13,7 @@ import type { StoredTensor, TensorPlan } from "./plan.ts";
 import { createRowReader } from "./vocabulary/read-rows.ts";
 
 /** Bytes of all inputs together in a block: large enough for the disk, small enough not to count. */
-const BLOCK_BYTES = 1 << 24;
+const BLOCK_BYTES = 1 << 23;
 
 /** Buffers that stay from one tensor to the next: what is handed out under a name is valid until the name comes again. */
 export interface BlockMemory {
@@ -104,10 +104,18 @@ export function createTensorReader(
     );
     return { start, entries, arrays };
   };
+  let checked = 0;
   const visitBlock = ({ start, entries, arrays }: Block, visit: (chunk: Chunk) => void): void => {
     for (let from = 0; from < entries; from += CHUNK_ENTRIES) {
       const count = Math.min(CHUNK_ENTRIES, entries - from);
+      const isNew = start + from >= checked;
+      if (isNew) checked = start + from + count;
       for (const [j, array] of arrays.entries()) {
+        if (isNew) {
+          // Here the entries are in the cache, which they would not be block by block.
+          const bad = findNotFinite(stored[j]!.mergeDtype, array.subarray(from, from + count) as StoredArray, count);
+          if (bad >= 0) throw notFinite(stored[j]!, start + from + bad, undefined);
+        }
         const isModel = j < tensor.models.length;
         const bad = widen[j]!(array, from, count, isModel ? models : base, isModel ? j * CHUNK_ENTRIES : 0);
         if (bad >= 0) throw notFinite(stored[j]!, start + from + bad, cast);
@@ -117,15 +125,6 @@ export function createTensorReader(
   };
 
   let resident: Block | undefined;
-  let checked = 0;
-  const check = ({ start, entries, arrays }: Block): void => {
-    if (start < checked) return;
-    for (const [j, array] of arrays.entries()) {
-      const bad = findNotFinite(stored[j]!.mergeDtype, array, entries);
-      if (bad >= 0) throw notFinite(stored[j]!, start + bad, undefined);
-    }
-    checked = start + entries;
-  };
   return {
     blockEntries,
     readAll: async (visit, afterBlock) => {
@@ -139,7 +138,6 @@ export function createTensorReader(
           // Its failure is told when the block is awaited, not while nobody listens.
           next.catch(() => {});
         }
-        check(block);
         visitBlock(block, visit);
         await afterBlock?.(start + block.entries);
         if (block.entries === tensor.size) resident = block;

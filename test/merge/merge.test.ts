@@ -156,7 +156,7 @@ test("what a killed merge left behind is taken away by the next one", async () =
 });
 
 test("tensors larger than a block are read block by block, with the same result", async () => {
-  // Two float32 models hold 2,097,152 entries in a block of 16 MiB.
+  // Two float32 models and a base hold 696,320 entries in a block of 8 MiB.
   const size = 2_500_000;
   const values = (factor: number) =>
     Float32Array.from({ length: size }, (_, i) => Math.fround(factor * ((i % 1009) - 500)));
