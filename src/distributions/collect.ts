@@ -66,11 +66,6 @@ export async function collectDistributions(
     const settings = await settingsOf(options, metadata, size);
     await checkSettings(out, settings);
     await checkAnyRow(options.model, tokeniser, conversations);
-    await writeSettings(out, settings);
-    for (const name of TOKENIZER_FILES) {
-      if (await exists(join(options.model, name))) await copyFileAtomic(join(options.model, name), join(out, name));
-    }
-
     const stage = `distributions ${metadata.model}`;
     const total = conversations.length;
     const tally = createTally();
@@ -89,7 +84,12 @@ export async function collectDistributions(
         continue;
       }
       throwIfInterrupted(context.signal, stage);
-      model ??= await context.engine.open(options.model);
+      if (model === undefined) {
+        model = await context.engine.open(options.model);
+        // Nothing is written for a model that cannot be opened.
+        await writeSettings(out, settings);
+        await copyTokenizer(options.model, out);
+      }
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) if ("refused" in conversation) tally.refuse(conversation);
       const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
@@ -112,6 +112,13 @@ export async function collectDistributions(
   } finally {
     await model?.dispose();
     await tokeniser.dispose();
+  }
+}
+
+/** Beside the shards, so that a folder speaks for itself. */
+async function copyTokenizer(folder: string, out: string): Promise<void> {
+  for (const name of TOKENIZER_FILES) {
+    if (await exists(join(folder, name))) await copyFileAtomic(join(folder, name), join(out, name));
   }
 }
 

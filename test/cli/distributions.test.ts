@@ -1,5 +1,5 @@
 /** The verb as a process, against distributions computed by an independent implementation. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -107,6 +107,13 @@ describe("fusechat distributions", () => {
     );
     expect(template).toMatchObject({ code: 2, stdout: "" });
     expect(template.stderr).toContain("--template-model: is needed with --template pivot");
+    const misfit = join(root, "misfit");
+    await cp(join(golden, "models/mistral"), misfit, { recursive: true });
+    const config = await readFile(join(misfit, "config.json"), "utf8");
+    await writeFile(join(misfit, "config.json"), config.replace(/"vocab_size": *479/, '"vocab_size": 480'));
+    const misshapen = await fusechat("distributions", "--model", misfit, "--data", data, "--out", out);
+    expect(misshapen.code).toBe(2);
+    expect(misshapen.stderr).toContain('"lm_head.weight": the config asks for [480, 48], found [479, 48]');
     expect(await readdir(root)).not.toContain("none");
   });
 });
