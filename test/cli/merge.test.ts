@@ -174,6 +174,22 @@ describe("the output folder", () => {
     expect(await sha256OfFile(join(first.out, "model.safetensors"))).toBe(before);
   });
 
+  test("--shard-size cuts the weights, in bytes or with a unit", async () => {
+    for (const [size, shards] of [
+      ["60KB", 2],
+      ["0.06 MB", 2],
+      ["1000000", 1],
+    ] as const) {
+      const { exitCode, out } = await mergeText(text, `size-${size}`, paths, "--shard-size", size);
+      expect(exitCode).toBe(0);
+      expect((await readdir(out)).filter((name) => name.endsWith(".safetensors")).length).toBe(shards);
+    }
+    const wrong = await mergeText(text, "size-wrong", paths, "--shard-size", "5XB");
+    expect(wrong.stderr).toContain("argument '5XB' is invalid. Expected a size such as 500MB or 5GB");
+    expect(wrong.exitCode).toBe(2);
+    expect(await exists(wrong.out)).toBe(false);
+  });
+
   test("model paths are looked up beside the configuration", async () => {
     const beside = join(folder, "beside");
     await cp(join(paths, "models/ft1"), join(beside, "models/ft1"), { recursive: true });

@@ -30,12 +30,16 @@ afterAll(async () => {
 });
 
 /** The first three tensors in bfloat16, the others in float32. */
-async function writeModel(name: string, shapes: readonly (readonly number[])[], bad?: number): Promise<void> {
+async function writeModel(
+  name: string,
+  shapes: readonly (readonly number[])[],
+  bad: readonly number[] = [],
+): Promise<void> {
   const random = createRandom(name);
   const tensors = shapes.map((shape, t): [string, Tensor] => {
     const size = shape.reduce((product, extent) => product * extent, 1);
     const values = Float32Array.from({ length: size }, (_, i) => Math.sin(i) / 50 + random.next() / 1000);
-    if (t === bad) values[3] = Number.NaN;
+    if (bad.includes(t)) values[3] = Number.NaN;
     const tensor =
       t < 3 ? { dtype: "BF16" as const, data: float32ToBfloat16(values) } : { dtype: "F32" as const, data: values };
     return [`layers.${t}.weight`, { shape, ...tensor }];
@@ -80,8 +84,8 @@ describe("threads", () => {
     }
   });
 
-  test("an error is the same sentence with 1, 2 and 3, and nothing is left", async () => {
-    await writeModel("bad", SHAPES, 7);
+  test("of several errors it is the same one with 1, 2 and 3, and nothing is left", async () => {
+    await writeModel("bad", SHAPES, [1, 2, 7]);
     const config = { ...configOf("linear", { weight: 1 }), models: [{ model: "one" }, { model: "bad" }] };
     const before = await readdir(folder);
     const where = join(folder, "bad/model.safetensors");
