@@ -5,8 +5,9 @@
  */
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { copyFile, link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { inputError } from "../errors.ts";
 import { fileError } from "../formats/files.ts";
@@ -24,6 +25,8 @@ interface Holder {
 
 /** Two tries suffice where the holder is dead; more only where others race for the same lock. */
 const MOST_TRIES = 20;
+/** A turn at taking a dead process's lock away takes less than a millisecond. */
+const TURN_MILLISECONDS = 5;
 
 /** Locks a run directory, or refuses with the id of the process that works in it. */
 export async function acquireLock(folder: string): Promise<Lock> {
@@ -42,7 +45,7 @@ export async function acquireLock(folder: string): Promise<Lock> {
           `process ${holder.pid} is at work in this run directory; wait for it, or use another --out`,
         );
       }
-      await removeStale(path, text);
+      await removeStale(path, text, own);
     }
   } catch (error) {
     throw fileError(path, error);
@@ -67,16 +70,23 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   return false;
 }
 
-/** Takes a dead process's lock away; a lock that somebody else made in the meantime is put back. */
-async function removeStale(path: string, staleText: string): Promise<void> {
-  const aside = `${path}.stale-${process.pid}.tmp`;
-  try {
-    await rename(path, aside);
-  } catch {
+/**
+ * Takes a dead process's lock away. Only who holds the second lock may, and looks again before: between looking and
+ * taking away, nobody else can have made a new lock in its place.
+ */
+async function removeStale(path: string, staleText: string, own: string): Promise<void> {
+  const turn = `${path}.stale.tmp`;
+  if (!(await tryLink(own, turn))) {
+    const holder = parseHolder(await readOrEmpty(turn));
+    if (holder !== null && !(await isAlive(holder))) await rm(turn, { force: true });
+    await setTimeout(TURN_MILLISECONDS);
     return;
   }
-  if ((await readOrEmpty(aside)) !== staleText) await tryLink(aside, path);
-  await rm(aside, { force: true });
+  try {
+    if ((await readOrEmpty(path)) === staleText) await rm(path, { force: true });
+  } finally {
+    await rm(turn, { force: true });
+  }
 }
 
 async function release(path: string, content: string): Promise<void> {
