@@ -86,3 +86,12 @@ function isKey(text: string, after: number): boolean {
   while (text[i] === " " || text[i] === "\n" || text[i] === "\t" || text[i] === "\r") i++;
   return text[i] === ":";
 }
+
+/** JSON that does not depend on the order of keys. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
+  const members = Object.entries(value).filter(([, member]) => member !== undefined);
+  members.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(",")}}`;
+}

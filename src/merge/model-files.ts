@@ -5,23 +5,13 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { copyFileAtomic, exists, readJson, readText, writeFileAtomic, writeJson } from "../formats/files.ts";
-import { copyModelFiles } from "../models/folder.ts";
+import { copyModelFiles, TOKENIZER_FILES } from "../models/folder.ts";
 import { CHAT_TEMPLATES } from "./chat-templates.ts";
 import { isRecord } from "./complaints.ts";
 import type { MergePlan } from "./plan.ts";
 import type { OutputVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { readTokenizerFile, withTokens } from "./vocabulary/tokenizer-file.ts";
 
-const TOKENIZER_FILES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "chat_template.jinja",
-  "tokenizer.model",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-];
 /** Those that list tokens once more. They are left out where tokens were added or taken out. */
 const OTHER_TOKEN_LISTS = ["tokenizer.model", "added_tokens.json", "vocab.json", "merges.txt"];
 

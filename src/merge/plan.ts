@@ -3,7 +3,7 @@
  * name, before anything is written: missing tensors, shapes that differ, integers, other tokenizers, absent options.
  */
 import { inputError } from "../errors.ts";
-import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
+import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import type { MergeConfig } from "./config.ts";
 import { type MergeDtype, mergeDtypeOf, promote, STORED_DTYPE } from "./dtypes.ts";
 import { type MergeInput, openInputs } from "./inputs.ts";
@@ -11,20 +11,11 @@ import { layOut, type TensorLayout, type TensorSource } from "./layout.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { type ResolvedOptions, resolveOptions } from "./options.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
 import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { isVocabularyTensor, matchShapes, type PaddingRule, paddingRule, tiedEmbedding } from "./vocabulary/padding.ts";
 import { checkSameVocabulary } from "./vocabulary/same-vocabulary.ts";
-import { alignRows, type RowMap } from "./vocabulary/token-rows.ts";
-
-/** A tensor as it lies in one of the inputs. */
-export interface StoredTensor extends TensorInfo {
-  readonly input: string;
-  readonly mergeDtype: MergeDtype;
-  /** Of a part of the rows: which row of the stored tensor comes first. */
-  readonly firstRow?: number;
-  /** Brought to another vocabulary: which rows it has there. Shape, dtype and bytes are those it then has in memory. */
-  readonly rows?: RowMap;
-}
+import { alignRows } from "./vocabulary/token-rows.ts";
 
 export interface TensorPlan extends ResolvedOptions {
   readonly name: string;

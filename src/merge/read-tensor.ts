@@ -9,7 +9,8 @@ import { fileError, readFully } from "../formats/files.ts";
 import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
 import { findNotFinite, type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./method.ts";
-import type { StoredTensor, TensorPlan } from "./plan.ts";
+import type { TensorPlan } from "./plan.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
 import { createRowReader } from "./vocabulary/read-rows.ts";
 
 /** Bytes of all inputs together in a block: large enough for the disk, small enough not to count. */

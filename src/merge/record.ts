@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { stringify } from "yaml";
+import { canonicalJson } from "../formats/json-text.ts";
 import type { MergeConfig } from "./config.ts";
 import type { MergeInput } from "./inputs.ts";
 import { layerOf } from "./layers.ts";
@@ -194,14 +195,5 @@ export function sameIdentity(a: MergeIdentity, b: unknown): boolean {
 }
 
 function digest(value: unknown): string {
-  return createHash("sha256").update(canonical(value)).digest("hex");
-}
-
-/** JSON that does not depend on the order of keys. */
-export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  members.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`;
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
 }

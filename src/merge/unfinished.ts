@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { exists, readJson, writeJson } from "../formats/files.ts";
+import { canonicalJson } from "../formats/json-text.ts";
 import { isRecord } from "./complaints.ts";
 import type { OutputShard } from "./output-shards.ts";
 import type { MergePlan } from "./plan.ts";
-import { canonical } from "./record.ts";
 
 /** The weights every model got in every tensor, in the plan's order; undefined where the method computes none. */
 export type Coefficients = readonly (readonly number[] | undefined)[];
@@ -91,7 +91,7 @@ export async function hashPlan(
   }
   const cuts = shards.map(({ file, bytes }) => [file, bytes]);
   const { warnings: _, ...settings } = config;
-  return createHash("sha256").update(canonical({ settings, likeMergekit, files, cuts })).digest("hex");
+  return createHash("sha256").update(canonicalJson({ settings, likeMergekit, files, cuts })).digest("hex");
 }
 
 async function finishedShards(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedShards> {

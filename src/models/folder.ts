@@ -6,8 +6,8 @@ import { copyFileAtomic, exists, fileError, readJson, writeJson } from "../forma
 
 const CONFIG = "config.json";
 
-const OTHER_FILES = [
-  "generation_config.json",
+/** Tokenizer and chat template. */
+export const TOKENIZER_FILES: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
@@ -17,6 +17,8 @@ const OTHER_FILES = [
   "vocab.json",
   "merges.txt",
 ];
+
+const OTHER_FILES = ["generation_config.json", ...TOKENIZER_FILES];
 
 export interface ConfigOverrides {
   /** The dtype the weights are written in, by its name in PyTorch. */

@@ -4,8 +4,7 @@
  */
 import { DTYPE_BYTES, type TensorInfo } from "../../formats/safetensors.ts";
 import { storedView, widener } from "../dtypes.ts";
-import type { StoredTensor } from "../plan.ts";
-import type { RowFill, RowMap, StoredRow } from "./token-rows.ts";
+import type { RowFill, RowMap, StoredRow, StoredTensor } from "../stored-tensor.ts";
 
 /** Reads bytes of a tensor from `start` on. */
 export type ReadBytes = (info: TensorInfo, start: number, bytes: Uint8Array) => Promise<void>;

@@ -4,25 +4,8 @@
  * has it, zeros. `tokens` of the configuration says otherwise. Rows of padding are the mean of the model's others.
  */
 import { inputError } from "../../errors.ts";
-import type { StoredTensor } from "../plan.ts";
+import type { RowFill, StoredRow, StoredTensor } from "../stored-tensor.ts";
 import type { OutputVocabulary } from "./output-vocabulary.ts";
-
-export interface StoredRow {
-  readonly tensor: StoredTensor;
-  readonly row: number;
-}
-
-/** The mean of some rows (of one: that row, of none: zeros), or of all rows of this model that are tokens. */
-export type RowFill = readonly StoredRow[] | "mean";
-
-export interface RowMap {
-  /** The tensor as it lies in the file. */
-  readonly stored: StoredTensor;
-  /** [rows of the output] the tensor's own row, or -1. */
-  readonly own: Int32Array;
-  /** For every -1. */
-  readonly fills: ReadonlyMap<number, RowFill>;
-}
 
 /** The tensors of all models, by the rows of the output's vocabulary. */
 export function alignRows(
