@@ -5,9 +5,9 @@ import type { Part } from "./paired-conversations.ts";
 import type { PreferenceReader } from "./preference.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { AlignedShard } from "./shard.ts";
-import type { TokenBytes } from "./shared-vocabulary.ts";
 import type { SparseMap } from "./sparse-map.ts";
 import type { Transfer } from "./transfer.ts";
+import type { TokenBytes } from "./units/shared-vocabulary.ts";
 
 export interface PartPlan {
   readonly sequence: SequenceAlignment;

@@ -8,7 +8,7 @@
 import { tensorPlace } from "../distributions/shard-columns.ts";
 import { inputError } from "../errors.ts";
 import type { Side } from "./paired-conversations.ts";
-import type { TokenBytes } from "./shared-vocabulary.ts";
+import type { TokenBytes } from "./units/shared-vocabulary.ts";
 
 export interface LeadSwap {
   /** Index of the text that a source token becomes, or -1 where it does not begin with the lead or nothing is left. */

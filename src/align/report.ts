@@ -1,7 +1,7 @@
 /** `alignment.json`: what an alignment shared, kept and lost, for every strategy, and worked examples. */
-import type { WorkedExample } from "./examples.ts";
-import type { Destinations } from "./mapped-pairs.ts";
-import type { Passage } from "./passages.ts";
+import type { WorkedExample } from "./examples/examples.ts";
+import type { Destinations } from "./examples/mapped-pairs.ts";
+import type { Passage } from "./examples/passages.ts";
 import type { Survey } from "./survey.ts";
 import type { PlacedMass } from "./vocabulary-map.ts";
 import type { WrittenAlignment } from "./write-folder.ts";

@@ -10,9 +10,9 @@ import { createLeadSwaps } from "./leads.ts";
 import { addMass, addSums, createMassSums, grownSums, type MassSums, sumsOf } from "./mass-sums.ts";
 import { checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
-import type { TokenBytes } from "./shared-vocabulary.ts";
 import type { TokenText } from "./strategies/strategy.ts";
-import type { OpenedUnit } from "./units.ts";
+import type { TokenBytes } from "./units/shared-vocabulary.ts";
+import type { OpenedUnit } from "./units/units.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 export interface SurveyFigures {

@@ -1,12 +1,12 @@
 /** The second walk over an alignment: all units are written, and their figures added up in the order of the data. */
 import { shardName } from "../distributions/folder.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { exampleRows, type WorkedExample, workedExample } from "./examples.ts";
-import { type Passage, passageOf } from "./passages.ts";
+import { exampleRows, type WorkedExample, workedExample } from "./examples/examples.ts";
+import { type Passage, passageOf } from "./examples/passages.ts";
 import type { TransferTotals } from "./transfer.ts";
-import type { UnitPool } from "./unit-pool.ts";
-import type { Unit } from "./units.ts";
-import type { WritePlan } from "./write-unit.ts";
+import type { UnitPool } from "./units/unit-pool.ts";
+import type { Unit } from "./units/units.ts";
+import type { WritePlan } from "./units/write-unit.ts";
 
 export interface WrittenAlignment {
   readonly totals: TransferTotals;

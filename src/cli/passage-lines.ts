@@ -1,5 +1,5 @@
 /** A passage of a response under both tokenisations, as lines of a terminal whose columns are the same bytes. */
-import { type GridCell, tokenGrid } from "../align/token-grid.ts";
+import { type GridCell, tokenGrid } from "../align/examples/token-grid.ts";
 import type { Passage, PassageToken } from "../report/run-documents.ts";
 
 /** Bytes a line; with the boundaries some 80 columns. */

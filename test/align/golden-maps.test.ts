@@ -19,7 +19,7 @@ import { prefix } from "#src/align/strategies/prefix.js";
 import { split } from "#src/align/strategies/split.js";
 import type { StrategyInput, VocabularyStrategy } from "#src/align/strategies/strategy.js";
 import { createSurveyor, mergeSurveys } from "#src/align/survey.js";
-import { createUnitReader, listUnits } from "#src/align/units.js";
+import { createUnitReader, listUnits } from "#src/align/units/units.js";
 import { readVocabulary } from "#src/align/vocabulary.js";
 import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import { readSafetensors } from "#src/formats/safetensors.js";

@@ -1,5 +1,5 @@
 /** A passage of a response under both tokenisations: tables whose cells are tokens over the same bytes. */
-import { type GridCell, tokenGrid } from "../../align/token-grid.ts";
+import { type GridCell, tokenGrid } from "../../align/examples/token-grid.ts";
 import { html, type Markup } from "../html.ts";
 import type { Passage, PassageToken } from "../run-documents.ts";
 import { token, tokenMasses, visibleText } from "./token.ts";

@@ -2,8 +2,8 @@
  * Worked examples for people: shared rows with both label tokens, the source's most probable tokens and what became of
  * them in the pivot's vocabulary. They lie evenly over the shared rows of the whole corpus.
  */
-import { halfToNumber } from "../formats/float.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { halfToNumber } from "../../formats/float.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 
 export interface TokenMass {
   readonly token: number;

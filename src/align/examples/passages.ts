@@ -2,7 +2,7 @@
  * Passages for people: a stretch of a response under both tokenisations, with the names of all tokens. Shards hold no
  * text: it comes from the bytes of the pivot's label tokens, which tile the response.
  */
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
 import { bytesName, type TokenMass, tokenName } from "./examples.ts";
 import type { LabelRow, Mass, PassageRows } from "./passage-rows.ts";
 

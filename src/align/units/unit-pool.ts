@@ -5,7 +5,7 @@
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { FusechatError, failure } from "../errors.ts";
+import { FusechatError, failure } from "../../errors.ts";
 import { createUnitWork, type UnitSetup, type UnitWork } from "./unit-work.ts";
 import type { WorkReply, WorkRequest } from "./unit-worker.ts";
 import type { Unit } from "./units.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AlignOptions, alignDistributions } from "#src/align/align.js";
-import type { Passage } from "#src/align/passages.js";
+import type { Passage } from "#src/align/examples/passages.js";
 import { type AlignmentSummary, alignmentFigures } from "#src/align/report.js";
 import type { AlignedShard } from "#src/align/shard.js";
 import { readAlignedShard } from "#src/align/shard-file.js";
@@ -13,7 +13,7 @@ import { readDistributionsShard, writeDistributionsShard } from "#src/distributi
 import { halfToNumber } from "#src/formats/float.js";
 import { silent } from "#src/reporter.js";
 
-const golden = resolve(import.meta.dirname, "../golden");
+const golden = resolve(import.meta.dirname, "../../golden");
 const SHARD = "shard-00000.safetensors";
 /** Probabilities are told to six digits and stored as float16 logarithms. */
 const HALF = 2e-3;

@@ -1,20 +1,20 @@
 /** The second walk over one unit: every row of the pivot's shard gets its distribution, and the aligned shard is written. */
 import { join } from "node:path";
-import { tokenIds } from "../distributions/shard-file.ts";
-import { alignPart, type PartPlan } from "./align-part.ts";
-import { type ExampleRow, heldMasses } from "./examples.ts";
-import type { LabelMass } from "./label-mass.ts";
-import { createLeadSwaps } from "./leads.ts";
-import { type Part, part, type Side } from "./paired-conversations.ts";
-import { createPassageReader, type PassageRows } from "./passage-rows.ts";
-import { createPreference, type Division } from "./preference.ts";
+import { tokenIds } from "../../distributions/shard-file.ts";
+import { alignPart, type PartPlan } from "../align-part.ts";
+import { type ExampleRow, heldMasses } from "../examples/examples.ts";
+import { createPassageReader, type PassageRows } from "../examples/passage-rows.ts";
+import type { LabelMass } from "../label-mass.ts";
+import { createLeadSwaps } from "../leads.ts";
+import { type Part, part, type Side } from "../paired-conversations.ts";
+import { createPreference, type Division } from "../preference.ts";
+import type { SequenceAlignment } from "../sequence.ts";
+import type { AlignedMetadata, AlignedShard } from "../shard.ts";
+import { writeAlignedShard } from "../shard-file.ts";
+import type { SparseMap } from "../sparse-map.ts";
+import { createTransfer, type TransferTotals } from "../transfer.ts";
 import { release } from "./release.ts";
-import type { SequenceAlignment } from "./sequence.ts";
-import type { AlignedMetadata, AlignedShard } from "./shard.ts";
-import { writeAlignedShard } from "./shard-file.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
-import type { SparseMap } from "./sparse-map.ts";
-import { createTransfer, type TransferTotals } from "./transfer.ts";
 import type { OpenedUnit } from "./units.ts";
 
 /** What all units of a folder have in common. */

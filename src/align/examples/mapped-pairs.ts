@@ -4,11 +4,11 @@
  * do row by row comes on top and is not in them.
  */
 
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import { hasPlace, type SparseMap } from "../sparse-map.ts";
+import type { Survey } from "../survey.ts";
+import type { Vocabulary } from "../vocabulary.ts";
 import { bytesName, tokenName } from "./examples.ts";
-import { hasPlace, type SparseMap } from "./sparse-map.ts";
-import type { Survey } from "./survey.ts";
-import type { Vocabulary } from "./vocabulary.ts";
 
 /** A source token whose mass goes elsewhere than to its own bytes; masses are means over the shared rows. */
 export interface MappedPair {

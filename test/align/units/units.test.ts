@@ -2,13 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createUnitReader, listUnits } from "#src/align/units.js";
+import { createUnitReader, listUnits } from "#src/align/units/units.js";
 import { readVocabulary } from "#src/align/vocabulary.js";
 import { shardName } from "#src/distributions/folder.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { writeDistributionsShard } from "#src/distributions/shard-file.js";
-import { certain, textShard } from "./text-shards.ts";
-import { toyTokenizer } from "./toy-tokenizer.ts";
+import { certain, textShard } from "../text-shards.ts";
+import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const tokenizer = toyTokenizer(["a", "b", "c"]);
 const vocabulary = readVocabulary(tokenizer, 3);

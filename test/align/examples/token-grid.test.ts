@@ -1,6 +1,6 @@
 /** Two tokenisations over the same bytes. */
 import { describe, expect, test } from "vitest";
-import { tokenGrid } from "#src/align/token-grid.js";
+import { tokenGrid } from "#src/align/examples/token-grid.js";
 
 /** Spans between these boundaries. */
 function spans(...boundaries: readonly number[]): { byte_start: number; byte_end: number }[] {

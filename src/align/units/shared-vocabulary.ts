@@ -1,5 +1,5 @@
 /** A vocabulary's bytes in memory that all threads of the process share: a second copy of 152k tokens takes no room. */
-import type { Vocabulary } from "./vocabulary.ts";
+import type { Vocabulary } from "../vocabulary.ts";
 
 /** What a walk over rows needs of a vocabulary: it never looks for a token by its bytes. */
 export type TokenBytes = Omit<Vocabulary, "find">;

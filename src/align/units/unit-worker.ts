@@ -1,6 +1,6 @@
 /** A thread that works on units; calls are answered one at a time. */
 import { parentPort, workerData } from "node:worker_threads";
-import { FusechatError, internalError } from "../errors.ts";
+import { FusechatError, internalError } from "../../errors.ts";
 import { createUnitWork, type UnitSetup, type UnitWork } from "./unit-work.ts";
 
 export interface WorkRequest {

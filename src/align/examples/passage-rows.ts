@@ -3,10 +3,10 @@
  * where each of the source's most probable tokens went. Where a token went is found by the transfer itself, one token at
  * a time, so that it is what the shard holds under every setting.
  */
-import { halfToNumber } from "../formats/float.ts";
-import { createRowReader, type PartPlan } from "./align-part.ts";
-import type { Part } from "./paired-conversations.ts";
-import { createTransfer } from "./transfer.ts";
+import { halfToNumber } from "../../formats/float.ts";
+import { createRowReader, type PartPlan } from "../align-part.ts";
+import type { Part } from "../paired-conversations.ts";
+import { createTransfer } from "../transfer.ts";
 
 /** A label token: its span in the response, and how many of its bytes lie before that. */
 export interface LabelRow {

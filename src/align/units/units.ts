@@ -3,13 +3,13 @@
  * Shards may be cut differently on the two sides, and either model may have refused conversations. Units are found by
  * the shards' headers; whoever works on one reads and checks the shards themselves, one a side in memory.
  */
-import { listShards } from "../distributions/folder.ts";
-import { readDistributionsShard } from "../distributions/shard-file.ts";
-import { inputError } from "../errors.ts";
-import { readSafetensorsHeader, readTensorBytes } from "../formats/safetensors.ts";
-import { type Part, part, type Side } from "./paired-conversations.ts";
+import { listShards } from "../../distributions/folder.ts";
+import { readDistributionsShard } from "../../distributions/shard-file.ts";
+import { inputError } from "../../errors.ts";
+import { readSafetensorsHeader, readTensorBytes } from "../../formats/safetensors.ts";
+import { type Part, part, type Side } from "../paired-conversations.ts";
+import { rowSpans } from "../sequence.ts";
 import { release } from "./release.ts";
-import { rowSpans } from "./sequence.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
 
 export interface Unit {

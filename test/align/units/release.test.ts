@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { release } from "#src/align/release.js";
+import { release } from "#src/align/units/release.js";
 
 test("empties large arrays, and leaves small ones and what is no array", () => {
   const large = new Uint32Array(1 << 16);

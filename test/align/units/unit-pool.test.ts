@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { shareVocabulary } from "#src/align/shared-vocabulary.js";
-import { openUnitPool, usefulThreads } from "#src/align/unit-pool.js";
-import type { UnitSetup } from "#src/align/unit-work.js";
+import { shareVocabulary } from "#src/align/units/shared-vocabulary.js";
+import { openUnitPool, usefulThreads } from "#src/align/units/unit-pool.js";
+import type { UnitSetup } from "#src/align/units/unit-work.js";
 import { readVocabulary } from "#src/align/vocabulary.js";
-import { toyTokenizer } from "./toy-tokenizer.ts";
+import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const vocabulary = shareVocabulary(readVocabulary(toyTokenizer(["a", "<end>", "bc"]), 4));
 const setup: UnitSetup = { pivotVocabulary: vocabulary, sourceVocabulary: vocabulary, sequence: "bytes" };
