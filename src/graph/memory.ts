@@ -21,7 +21,7 @@ export interface Extent {
   readonly type: ElementType;
 }
 
-export function extentBytes({ shape, type }: Extent): number {
+function extentBytes({ shape, type }: Extent): number {
   return elements(shape) * ELEMENT_BYTES[type];
 }
 

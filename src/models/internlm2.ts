@@ -21,7 +21,8 @@ export const internlm2: Architecture = {
   summary: "InternLM2, InternLM2.5: queries, keys and values in one projection; rotary positions up to the context",
   source: "https://arxiv.org/abs/2403.17297",
   network: (fields) => {
-    fields.only("pretraining_tp", [1]);
+    // Products cut into so many parts and joined again: the same numbers up to rounding.
+    fields.count("pretraining_tp", 1);
     fields.only("sliding_window", []);
     for (const bias of ["attention_bias", "mlp_bias"]) fields.only(bias, [false]);
     const config = readDecoderConfig(fields, { keyValueHeads: "heads", rotaryBase: 10_000, normEpsilon: 1e-6 });

@@ -9,7 +9,8 @@ export const llama: Architecture = {
   summary: "Llama 1 to 3, SOLAR, Yi, TinyLlama, SmolLM: grouped heads, stretched rotary positions, optional biases",
   source: "https://arxiv.org/abs/2407.21783",
   network: (fields) => {
-    fields.only("pretraining_tp", [1]);
+    // Products cut into so many parts and joined again: the same numbers up to rounding.
+    fields.count("pretraining_tp", 1);
     fields.only("sliding_window", []);
     const config = readDecoderConfig(fields, { keyValueHeads: "heads", rotaryBase: 10_000, normEpsilon: 1e-6 });
     const attentionBias = fields.boolean("attention_bias", false);

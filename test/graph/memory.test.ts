@@ -33,6 +33,13 @@ test("a value lives from its node to its last reader; inputs and outputs are som
   expect(peakOf(["a = Exp(x)", "b = Exp(a)", "c = Exp(b)", "y = Sum(a b c)"])).toBe(300);
 });
 
+test("outputs count from their node to the end where they are asked for", () => {
+  // y1 is alive while a and b are, y2 only at the end: 100 + 200, then 100 + 100 + 100.
+  const nodes = ["a = Exp(x)", "y1 = Exp(a)", "b = Sum(a y1)", "y2 = Exp(b)"].map(parse);
+  const found = peakBytes({ nodes, outputs: ["y1", "y2"], extent: () => ({ shape: [25], type: "float32" }) });
+  expect(found).toEqual({ inner: 200, withOutputs: 300 });
+});
+
 test("a reshaped value is the memory it came from, and keeps it alive", () => {
   expect(peakOf(["a = Exp(x)", "b = Reshape(a s)", "y = Exp(b)"])).toBe(100);
   expect(peakOf(["a = Exp(x)", "b = Reshape(a s)", "c = Exp(a)", "d = Exp(c)", "y = Sum(b d)"])).toBe(300);

@@ -25,7 +25,7 @@ describe("what would change the numbers and is not supported is refused by name"
   test.each([
     [{ ...LLAMA, hidden_act: "gelu" }, 'hidden_act: "gelu" is not supported (only "silu")'],
     [{ ...LLAMA, partial_rotary_factor: 0.5 }, "partial_rotary_factor: 0.5 is not supported (only 1)"],
-    [{ ...LLAMA, pretraining_tp: 2 }, "pretraining_tp: 2 is not supported (only 1)"],
+    [{ ...LLAMA, pretraining_tp: 0 }, "pretraining_tp: expected a whole number of at least 1, found 0"],
     [{ ...LLAMA, sliding_window: 4096 }, "sliding_window: 4096 is not supported (leave it out)"],
     [{ ...LLAMA, rope_interleaved: true }, "rope_interleaved: true is not supported (only false)"],
     [{ ...LLAMA, use_qk_norm: true }, "use_qk_norm: true is not supported (only false)"],

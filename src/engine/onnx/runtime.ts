@@ -24,8 +24,6 @@ export interface Runtime {
 }
 
 export interface Session {
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
   /**
    * Runs once. `inputs` may hold more than the program reads. Outputs are the binding's copies, which wait for the
    * collector; large ones are better given back (`discard.ts`).
@@ -87,8 +85,6 @@ export async function loadRuntime(
       while (kept.size >= limit) await giveUp(kept.keys().next().value!);
       const { native, inputs: reads, outputs: writes } = await create(key, build());
       const session: Session = {
-        inputs: reads,
-        outputs: writes,
         run: (inputs) => {
           const feeds = Object.fromEntries(reads.map((name) => [name, inputs[name]!]));
           return guard(key, gate, () => native.run(feeds, writes));

@@ -64,6 +64,7 @@ export async function trainStep(state: TrainingState, runtime: Runtime, step: Pa
     await backward(state, runtime, step, batch, gradients, sums);
   }
   const parameters = [...state.parameters].map(([name, parameter]) => {
+    // A step without rows has none.
     const gradient = gradients.get(name) ?? new Float32Array(parameter.weight.length);
     return { ...parameter, gradient };
   });

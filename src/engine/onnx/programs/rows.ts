@@ -32,7 +32,7 @@ export function rowsProgram(model: Model, shape: RowsShape): Program {
   return lowerGraph(graph, shape.float ?? "float32");
 }
 
-export interface TopRows {
+interface TopRows {
   /** [N] */
   readonly labelLogp: Value;
   /** [N, K] int32 */
@@ -42,7 +42,7 @@ export interface TopRows {
 }
 
 /** `hidden` [N, hidden] is what the head [V, hidden] reads, `label` [N, 1]. Logits exist for a chunk of rows at a time. */
-export function topRows(model: Model, hidden: Value, head: Value, label: Value, count: number): TopRows {
+function topRows(model: Model, hidden: Value, head: Value, label: Value, count: number): TopRows {
   const rows = hidden.shape[0]!;
   const parts: TopRows[] = [];
   const step = chunkRows(model);
