@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createRandom } from "#src/random.js";
 import {
@@ -44,9 +45,9 @@ async function untilPrinted(run: Command, text: string): Promise<void> {
 }
 
 describe("interruptions", () => {
-  const KILLS = 5;
-  const SHORTEST_MS = 700;
-  const LONGEST_MS = 4000;
+  /** What a run has just said when it is killed, up to so many milliseconds later. */
+  const MOMENTS = ["data:", "distributions mistral", "align qwen2:", "fuse qwen2:", "fuse sft:"];
+  const LATER_MS = 150;
 
   test(
     "killed at random moments and started again, a run ends with the same bytes in every file",
@@ -54,11 +55,16 @@ describe("interruptions", () => {
       const killed = join(folder, "killed");
       const random = createRandom("kills");
       let died = 0;
-      for (let kill = 0; kill < KILLS; kill++) {
+      for (const moment of MOMENTS) {
         const run = fusechat(["run", recipe, "--out", killed]);
-        const timer = setTimeout(() => run.kill("SIGKILL"), SHORTEST_MS + random.next() * (LONGEST_MS - SHORTEST_MS));
+        let over = false;
+        void run.finished.then(() => {
+          over = true;
+        });
+        while (!over && !run.printed().stderr.includes(moment)) await setTimeout(5);
+        await setTimeout(random.next() * LATER_MS);
+        run.kill("SIGKILL");
         const { exitCode, stderr } = await run.finished;
-        clearTimeout(timer);
         if (exitCode === null) died++;
         else expect(exitCode, stderr).toBe(0);
       }
