@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
+import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import { integer } from "./option-values.ts";
 import type { Verb } from "./verb.ts";
@@ -31,7 +32,7 @@ export const evaluateVerb: Verb = {
     if (data === undefined) {
       throw inputError(`fusechat evaluate ${chosen.name}`, "needs conversations to measure on; add --data FILE");
     }
-    const result = await chosen.evaluate(
+    const result = await evaluateHeldOut(
       {
         model,
         name: model,

@@ -73,14 +73,14 @@ function files(): Record<string, unknown> {
         {
           model: "fused",
           against: "pivot",
-          conversations: 40,
+          prompts: 40,
           metrics: { nats_per_byte: difference(-0.3, "better"), "above_floor/add": difference(-0.3, "better") },
         },
-        { model: "sft", against: "pivot", conversations: 40, metrics: { nats_per_byte: difference(0.3, "worse") } },
+        { model: "sft", against: "pivot", prompts: 40, metrics: { nats_per_byte: difference(0.3, "worse") } },
         {
           model: "fused",
           against: "sft",
-          conversations: 40,
+          prompts: 40,
           metrics: { nats_per_byte: difference(-0.05, "within noise") },
         },
       ],

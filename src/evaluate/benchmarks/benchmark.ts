@@ -2,30 +2,31 @@
  * What a benchmark is. Adding one is one file that exports a `Benchmark`, and one line in `index.ts`; its result is a
  * JSON document whose `metrics` every other part of the program can read (FORMATS, `evaluate`).
  */
-import type { Conversation } from "../../data/conversation.ts";
 import type { StageContext } from "../../engine/context.ts";
+import type { JudgeEstimate, JudgeOptions } from "../judges/judge.ts";
 import type { Interval, PairedDifference, Verdict } from "../statistics.ts";
+import type { SubjectReference } from "../subjects/subject.ts";
 
-/** A figure of one model, with its 95 % interval over conversations. */
+/** A figure of one model, with its 95 % interval over prompts. */
 export interface Metric extends Interval {
   readonly unit: string;
-  /** Conversations it rests on. */
-  readonly conversations: number;
+  /** Prompts (held-out: conversations) it rests on. */
+  readonly prompts: number;
 }
 
-/** How much larger a figure of one model is than another's, on the same conversations. */
+/** How much larger a figure of one model is than another's, on the same prompts. */
 export interface Difference extends PairedDifference {
   readonly unit: string;
-  readonly conversations: number;
+  readonly prompts: number;
   readonly verdict: Verdict;
 }
 
-/** Two models on what both could read: `metrics` are the first one's figures minus the second's. */
+/** Two models on what both have: `metrics` are the first one's figures minus the second's. */
 export interface Comparison {
   readonly model: string;
   readonly against: string;
-  /** Conversations that both models have. */
-  readonly conversations: number;
+  /** Prompts that both models have. */
+  readonly prompts: number;
   readonly metrics: Readonly<Record<string, Difference>>;
 }
 
@@ -35,27 +36,56 @@ export interface BenchmarkResult {
   readonly metrics: Readonly<Record<string, Metric>>;
 }
 
-export interface BenchmarkOptions {
-  /** Model folder. */
-  readonly model: string;
-  /** Model folder to compare with. */
-  readonly against?: string;
-  readonly conversations: readonly Conversation[];
-  /** Tokens a conversation is cut to. */
-  readonly maxLength: number;
-  /** How the result calls the model; its folder's name where not given. */
-  readonly name?: string;
-  /** The same for `against`. */
-  readonly againstName?: string;
+/** A setting of a benchmark: an option of `evaluate BENCHMARK` and a key of its entry in a recipe. */
+export interface BenchmarkOption {
+  /** snake_case, as in recipes and documents; `--kebab-case` on the command line. */
+  readonly name: string;
+  readonly kind: "path" | "text" | "number" | "integer" | "flag";
+  /** One line, with the unit. */
+  readonly summary: string;
+  readonly default?: string | number | boolean;
+  /** The only values allowed. */
+  readonly choices?: readonly string[];
 }
 
-export interface Benchmark {
+export type BenchmarkSettings = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface BenchmarkRequest {
+  /** null where finished judgments of the benchmark's own files are scored. */
+  readonly subject: SubjectReference | null;
+  /** By the names of `options`, defaults filled in, paths absolute. */
+  readonly settings: BenchmarkSettings;
+  readonly judge: JudgeOptions | null;
+  /** Folder for answers and judgments, which another call goes on from; null keeps nothing. */
+  readonly out: string | null;
+  /** Seeds sampling and the order in which a judge sees two answers. */
+  readonly seed: string;
+}
+
+/** What an evaluation will ask for, known before the first call. */
+export interface EvaluationEstimate {
+  readonly prompts: number;
+  readonly judge: JudgeEstimate | null;
+}
+
+export interface Benchmark<Result extends BenchmarkResult = BenchmarkResult> {
   readonly name: string;
   /** One line for lists. */
   readonly summary: string;
   /** Where it is defined. */
   readonly source: string;
-  evaluate(options: BenchmarkOptions, context: StageContext): Promise<BenchmarkResult>;
+  /** `weights`: reads probabilities, so needs a folder; `answers`: anything that answers. */
+  readonly reads: "weights" | "answers";
+  readonly judged: boolean;
+  /** The metric that tables, gates (`fused.held_out`) and charts mean when they name the benchmark alone. */
+  readonly metric: string;
+  /** Which way its metrics are better. */
+  readonly better: "less" | "more";
+  readonly options: readonly BenchmarkOption[];
+  estimate(request: BenchmarkRequest): Promise<EvaluationEstimate>;
+  evaluate(request: BenchmarkRequest, context: StageContext): Promise<Result>;
+  /** `a` minus `b`, paired prompt by prompt. Both documents are this benchmark's own, perhaps read from a file. */
+  compare(a: Result, b: Result): Comparison;
   /** The result for people, line by line. */
-  describe(result: BenchmarkResult): string[];
+  describe(result: Result): string[];
 }

@@ -60,9 +60,9 @@ export function compareHeldOut(a: HeldOutResult, b: HeldOutResult): Comparison {
     }
     if (first.length === 0) continue;
     const difference = pairedRatioDifference(first, second, `held-out/${name}`);
-    metrics[name] = { ...difference, unit: UNIT, conversations: first.length, verdict: verdict(difference) };
+    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference) };
   }
-  return { model: a.model, against: b.model, conversations: common.length, metrics };
+  return { model: a.model, against: b.model, prompts: common.length, metrics };
 }
 
 /** By id and, because a data set may hold a conversation twice, by how often that id has come before. */

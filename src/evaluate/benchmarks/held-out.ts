@@ -6,41 +6,80 @@
  */
 import { basename, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../../data/conversation.ts";
+import { readConversations } from "../../data/read.ts";
 import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { bootstrapRatio } from "../statistics.ts";
-import type { Benchmark, BenchmarkOptions, Metric } from "./benchmark.ts";
+import type { Benchmark, BenchmarkSettings, Metric } from "./benchmark.ts";
 import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 /** Conversations an engine call, between two looks at the abort signal. */
 const CHUNK = 64;
 
-export const heldOut: Benchmark = {
+export interface HeldOutOptions {
+  /** Model folder. */
+  readonly model: string;
+  /** Model folder to compare with. */
+  readonly against?: string;
+  readonly conversations: readonly Conversation[];
+  /** Tokens a conversation is cut to. */
+  readonly maxLength: number;
+  /** How the result calls the model; its folder's name where not given. */
+  readonly name?: string;
+  /** The same for `against`. */
+  readonly againstName?: string;
+}
+
+export const heldOut: Benchmark<HeldOutResult> = {
   name: "held-out",
   summary: "nats per byte of unseen responses, per skill, and above the floor where it is known",
   source: "this project (FORMATS, nats_per_byte)",
-  evaluate: evaluateHeldOut,
-  describe: (result) => describeHeldOut(result as HeldOutResult),
+  reads: "weights",
+  judged: false,
+  metric: "nats_per_byte",
+  better: "less",
+  options: [
+    { name: "data", kind: "path", summary: "conversations that no training has seen" },
+    { name: "max_length", kind: "integer", summary: "tokens a conversation is cut to", default: 2048 },
+  ],
+  estimate: async ({ settings }) => ({ prompts: (await conversationsOf(settings)).length, judge: null }),
+  evaluate: async ({ subject, settings }, context) => {
+    if (subject?.kind !== "folder") {
+      throw inputError("held-out", "reads probabilities, so it needs a model folder; an endpoint gives answers only");
+    }
+    const conversations = await conversationsOf(settings);
+    const { folder: model, name } = subject;
+    return evaluateHeldOut({ model, name, conversations, maxLength: Number(settings.max_length) }, context);
+  },
+  compare: compareHeldOut,
+  describe: describeHeldOut,
 };
 
-export async function evaluateHeldOut(options: BenchmarkOptions, context: StageContext): Promise<HeldOutResult> {
+async function conversationsOf({ data }: BenchmarkSettings): Promise<Conversation[]> {
+  if (data === undefined) {
+    throw inputError("fusechat evaluate held-out", "needs conversations to measure on; add --data FILE");
+  }
+  return readConversations(String(data));
+}
+
+export async function evaluateHeldOut(options: HeldOutOptions, context: StageContext): Promise<HeldOutResult> {
   if (options.conversations.length === 0) {
     throw inputError("evaluate held-out", "the data set is empty; expected at least one conversation");
   }
   const result = await evaluateModel(options.model, options.name, options, context);
   if (options.against === undefined) return result;
   const other = await evaluateModel(options.against, options.againstName, options, context);
-  const { against: model, conversations, metrics } = compareHeldOut(result, other);
+  const { against: model, prompts: conversations, metrics } = compareHeldOut(result, other);
   return { ...result, against: { model, conversations, figures: other.metrics, metrics } };
 }
 
 async function evaluateModel(
   folder: string,
   givenName: string | undefined,
-  options: BenchmarkOptions,
+  options: HeldOutOptions,
   context: StageContext,
 ): Promise<HeldOutResult> {
   const name = givenName ?? basename(resolve(folder));
@@ -130,7 +169,7 @@ export function heldOutResult(name: string, read: readonly HeldOutConversation[]
     const terms = read.map(measure.term).filter((term) => term !== null);
     if (terms.length === 0) continue;
     const interval = bootstrapRatio(terms, `held-out/${measure.name}`);
-    metrics[measure.name] = { ...interval, unit: UNIT, conversations: terms.length };
+    metrics[measure.name] = { ...interval, unit: UNIT, prompts: terms.length };
   }
   return {
     benchmark: "held-out",

@@ -61,11 +61,11 @@ describe("nats per byte", () => {
     expect(result).toMatchObject({ benchmark: "held-out", model: "mistral", conversations: 2, refused: 0 });
     expect(result.bytes).toBe(12 + 1 + 3 + 1 + 2 + 1);
     expect(result.per_conversation.map(({ bytes }) => bytes)).toEqual([13, 7]);
-    const { value, low, high, unit, conversations } = result.metrics.nats_per_byte!;
+    const { value, low, high, unit, prompts } = result.metrics.nats_per_byte!;
     expect(value).toBeCloseTo((0.5 * result.rows) / result.bytes, 12);
     expect(low).toBeLessThanOrEqual(value);
     expect(high).toBeGreaterThanOrEqual(value);
-    expect([unit, conversations]).toEqual(["nats/byte", 2]);
+    expect([unit, prompts]).toEqual(["nats/byte", 2]);
     expect(Object.keys(result.metrics)).toEqual(["nats_per_byte"]);
   });
 
@@ -79,7 +79,7 @@ describe("nats per byte", () => {
     const [first, second, third] = result.per_conversation;
     expect(result.metrics["nats_per_byte/numbers"]).toMatchObject({
       value: (first!.nats + third!.nats) / (first!.bytes + third!.bytes),
-      conversations: 2,
+      prompts: 2,
     });
     expect(result.metrics["nats_per_byte/animals"]!.value).toBeCloseTo(second!.nats / second!.bytes, 12);
     expect(first).toMatchObject({ skill: "numbers", id: conversation(["one"]).id });
@@ -100,7 +100,7 @@ describe("the distance above the floor", () => {
     ]);
     const [rain, snow] = result.per_conversation;
     const expected = (rain!.nats + snow!.nats - 0.75) / (rain!.bytes + snow!.bytes);
-    expect(result.metrics.above_floor).toMatchObject({ unit: "nats/byte", conversations: 2 });
+    expect(result.metrics.above_floor).toMatchObject({ unit: "nats/byte", prompts: 2 });
     expect(result.metrics.above_floor!.value).toBeCloseTo(expected, 12);
     expect(result.metrics["above_floor/weather"]!.value).toBeCloseTo(expected, 12);
     expect(Object.keys(result.metrics)).not.toContain("above_floor/sums");
@@ -112,7 +112,7 @@ describe("the distance above the floor", () => {
     const twoTurns = conversation(["Yes", "word ".repeat(60)], { floorNats: 1 });
     const whole = conversation(["Yes"], { floorNats: 1 });
     const result = await evaluate([long, twoTurns, whole], { maxLength: 120 });
-    expect(result.metrics.above_floor!.conversations).toBe(1);
+    expect(result.metrics.above_floor!.prompts).toBe(1);
     expect(result.per_conversation.map(({ floor_nats }) => floor_nats)).toEqual([undefined, undefined, 1]);
   });
 });
@@ -145,7 +145,7 @@ describe("conversations that a template refuses", () => {
     const own = result.per_conversation.filter((_, i) => i !== 1);
     const ours = own.reduce((sum, { nats }) => sum + nats, 0) / own.reduce((sum, { bytes }) => sum + bytes, 0);
     expect(against!.metrics.nats_per_byte!.value).toBeCloseTo(ours - against!.figures.nats_per_byte!.value, 12);
-    expect(against!.metrics.nats_per_byte).toMatchObject({ conversations: 2, verdict: "within noise" });
+    expect(against!.metrics.nats_per_byte).toMatchObject({ prompts: 2, verdict: "within noise" });
   });
 
   test("are an error where nothing else is left", async () => {
@@ -173,7 +173,7 @@ describe("a comparison", () => {
     );
     const read = (result: HeldOutResult): HeldOutResult => JSON.parse(JSON.stringify(result));
     const comparison = compareHeldOut(read(better), read(worse));
-    expect(comparison).toMatchObject({ model: "b", against: "a", conversations: 40 });
+    expect(comparison).toMatchObject({ model: "b", against: "a", prompts: 40 });
     expect(Object.keys(comparison.metrics)).toEqual(Object.keys(better.metrics));
     for (const [name, { value, low, high, p, verdict }] of Object.entries(comparison.metrics)) {
       expect(value).toBeCloseTo(better.metrics[name]!.value - worse.metrics[name]!.value, 12);
@@ -195,7 +195,7 @@ describe("a comparison", () => {
       fakeEngine((_, row) => 0.1 * row),
     );
     const comparison = compareHeldOut(result, result);
-    expect(comparison.conversations).toBe(3);
+    expect(comparison.prompts).toBe(3);
     expect(comparison.metrics.nats_per_byte).toMatchObject({ value: 0, low: 0, high: 0 });
   });
 

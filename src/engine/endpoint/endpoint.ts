@@ -1,0 +1,61 @@
+/**
+ * What an OpenAI-compatible server is to this program: something that answers chats over HTTP (OpenAI API reference,
+ * "Chat completions"). Models under test and judges are both reached through it. A key never stands in a file: it
+ * comes from the environment, through the command line, and is written nowhere.
+ */
+
+export interface EndpointOptions {
+  /** Base URL up to and including the version, such as `http://127.0.0.1:8000/v1`. */
+  readonly url: string;
+  /** The server's name of the model. */
+  readonly model: string;
+  readonly apiKey?: string;
+  /** Requests in flight at most. */
+  readonly concurrency: number;
+  /** Seconds until a request without an answer counts as failed. */
+  readonly timeoutSeconds: number;
+  /** Attempts a request gets, the first among them; only what may pass (429, 5xx, a broken connection) is repeated. */
+  readonly attempts: number;
+}
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** What is asked, as it goes over the wire; two requests are the same where this is. */
+export interface ChatRequest {
+  readonly messages: readonly ChatMessage[];
+  readonly temperature: number;
+  readonly maxTokens: number;
+  /** Log-probabilities of this many most probable tokens at every place of the answer; 0 asks for none. */
+  readonly topLogprobs: number;
+  readonly topP?: number;
+  readonly seed?: number;
+}
+
+export interface TokenLogprob {
+  readonly token: string;
+  /** Nats. */
+  readonly logprob: number;
+}
+
+export interface ChatReply {
+  readonly text: string;
+  /** `stop`, `length`, or what else the server calls it. */
+  readonly finish: string;
+  /** The most probable tokens at each place of the answer; null where the server sent none. */
+  readonly topLogprobs: readonly (readonly TokenLogprob[])[] | null;
+  /** As the server counts them; null where it does not. */
+  readonly promptTokens: number | null;
+  readonly answerTokens: number | null;
+}
+
+export interface Endpoint {
+  readonly options: EndpointOptions;
+  /**
+   * One answer, retried as `options.attempts` allows (`Retry-After` is kept to, else exponential waits with jitter);
+   * never more than `options.concurrency` at a time. Throws a `FusechatError` that names the URL and what came back.
+   */
+  chat(request: ChatRequest, signal?: AbortSignal): Promise<ChatReply>;
+}

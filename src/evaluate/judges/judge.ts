@@ -1,0 +1,50 @@
+/**
+ * A judge: a model behind an endpoint that is asked for its opinion of answers. Every reply is written to the ledger
+ * at once, under the hash of the whole request, and never asked for again; so a killed run goes on where it was, and
+ * a ledger beside the results shows what the judge really said.
+ */
+import type { ChatReply, ChatRequest, EndpointOptions } from "../../engine/endpoint/endpoint.ts";
+import type { Reporter } from "../../reporter.ts";
+
+export interface JudgeOptions {
+  readonly endpoint: EndpointOptions;
+  /** Most calls of this run; what the ledger holds is no call. */
+  readonly maxCalls?: number;
+  /** Most tokens of this run, questions and answers together, as the server counts them. */
+  readonly maxTokens?: number;
+}
+
+export interface JudgeQuestion {
+  /** Unique among the questions of one `ask`. */
+  readonly id: string;
+  readonly request: ChatRequest;
+}
+
+/** `failure`: why there is no reply (attempts used up, budget spent); never an invented one. */
+export type JudgeAnswer =
+  | { readonly id: string; readonly reply: ChatReply; readonly fromLedger: boolean }
+  | { readonly id: string; readonly failure: string };
+
+export interface JudgeEstimate {
+  /** Questions that the ledger cannot answer. */
+  readonly calls: number;
+  readonly fromLedger: number;
+  /** Estimated at four bytes a token. */
+  readonly promptTokens: number;
+  readonly answerTokensAtMost: number;
+}
+
+export interface Judge {
+  /** The server's name of the model. */
+  readonly model: string;
+  estimate(questions: Iterable<JudgeQuestion>): JudgeEstimate;
+  /**
+   * Answers in the order in which they come, each once; questions are drawn only as there is room for them, so
+   * neither grows with their number.
+   */
+  ask(
+    questions: Iterable<JudgeQuestion>,
+    context: { readonly reporter: Reporter; readonly signal?: AbortSignal },
+  ): AsyncIterable<JudgeAnswer>;
+  dispose(): Promise<void>;
+}
