@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { alignDistributions } from "../align/align.ts";
+import { recommendedTransfer } from "../align/recommended.ts";
 import type { Conversation } from "../data/conversation.ts";
 import { collectDistributions } from "../distributions/collect.ts";
 import type { StageContext } from "../engine/context.ts";
@@ -156,6 +157,7 @@ async function collectAndAlign(options: SweepOptions, fusion: readonly Conversat
         out: join(options.out, "aligned", source),
         vocabulary: "split",
         sequence: "bytes",
+        ...recommendedTransfer("split"),
       },
       context,
     );

@@ -3,6 +3,7 @@
  * `load.ts` finds those a recipe names.
  */
 import { basename } from "node:path";
+import { recommendedTransfer } from "../align/recommended.ts";
 import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { contradictions } from "./contradictions.ts";
@@ -77,6 +78,7 @@ function placeOrder(place: string): number {
 
 function writeOut(file: RecipeFile): Recipe {
   const merges = Array.isArray(file.merge) ? file.merge : [file.merge];
+  const recommended = recommendedTransfer(file.align.vocabulary);
   const list = (paths: string | string[]): readonly string[] => (Array.isArray(paths) ? paths : [paths]);
   return {
     pivot: namedModel(file.pivot),
@@ -91,8 +93,8 @@ function writeOut(file: RecipeFile): Recipe {
     align: {
       sequence: file.align.sequence,
       vocabulary: file.align.vocabulary,
-      label_mass: file.align.label_mass,
-      divide: file.align.divide,
+      label_mass: file.align.label_mass ?? recommended.labelMass,
+      divide: file.align.divide ?? recommended.divide,
       unshared: file.align.unshared,
       width: file.align.width ?? 2 * file.distributions.top_k,
     },

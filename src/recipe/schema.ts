@@ -94,15 +94,15 @@ const align = z
       .describe("How a source's tokens become tokens of the pivot. (name; default split)"),
     label_mass: z
       .enum(LABEL_MASS_NAMES as [string, ...string[]])
-      .default("none")
+      .optional()
       .describe(
-        "`chain` gives the pivot's label the probability that the source gives to its text, by the chain rule; `none` knows only the vocabulary. (name; default none)",
+        "`chain` gives the pivot's label the probability that the source gives to its text, by the chain rule; `none` knows only the vocabulary. (name; default chain for `split`, else none)",
       ),
     divide: z
       .enum(DIVISION_NAMES as [string, ...string[]])
-      .default("counts")
+      .optional()
       .describe(
-        "By what a source token with several places is divided: `counts` over the data, or what the `pivot` itself expects at the row. (name; default counts)",
+        "By what a source token with several places is divided: `counts` over the data, or what the `pivot` itself expects at the row. (name; default pivot for `split`, else counts)",
       ),
     unshared: z
       .enum(["label", "pivot", "skip"])
@@ -271,8 +271,8 @@ export interface RecipeFile {
   align: {
     sequence: string;
     vocabulary: string;
-    label_mass: string;
-    divide: string;
+    label_mass?: string | undefined;
+    divide?: string | undefined;
     unshared: "label" | "pivot" | "skip";
     width?: number | undefined;
   };

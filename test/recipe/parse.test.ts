@@ -19,8 +19,8 @@ describe("defaults", () => {
       align: {
         sequence: "bytes",
         vocabulary: "split",
-        label_mass: "none",
-        divide: "counts",
+        label_mass: "chain",
+        divide: "pivot",
         unshared: "label",
         width: 20,
       },
