@@ -1,7 +1,7 @@
 /** One conversation of an alignment: which of its rows are shared, and what goes into the transfer of each. */
 import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./label-mass.ts";
 import type { LeadSwap, LeadSwaps } from "./leads.ts";
-import type { Part } from "./paired-conversations.ts";
+import { alignParts, type Part } from "./paired-conversations.ts";
 import type { PreferenceReader } from "./preference.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { AlignedShard } from "./shard.ts";
@@ -31,15 +31,7 @@ export function alignPart(
   const { sequence, width, preference } = plan;
   const from = source.side.shard;
   const reader = createRowReader(plan, pivot, source);
-  const shared = sequence.align(
-    pivot.side.spans,
-    pivot.from,
-    pivot.to,
-    source.side.spans,
-    source.from,
-    source.to,
-    sourceRow,
-  );
+  const shared = alignParts(sequence, pivot, source, sourceRow);
   for (let row = pivot.from; row < pivot.to; row++) {
     if (sourceRow[row] === -1) continue;
     const there = source.from + sourceRow[row]!;

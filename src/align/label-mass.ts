@@ -11,6 +11,7 @@
  * (`them` for the source's `the`, `m`): the text tells that it was not.
  */
 import type { DistributionsShard } from "../distributions/shard.ts";
+import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { inputError, suggestion } from "../errors.ts";
 import type { RowSpans } from "./sequence.ts";
 import type { SparseMap } from "./sparse-map.ts";
@@ -58,7 +59,7 @@ export function labelTokens(pivot: Spans, row: number, source: Spans, sourceRow:
 export function chainLabel(
   share: LabelShare,
   pivotLabel: number,
-  { token, labelLogp, topId, metadata: { topK } }: DistributionsShard,
+  { token, labelLogp, topId, topLogp, metadata: { topK } }: DistributionsShard,
   row: number,
   tokens: number,
   map: SparseMap,
@@ -66,7 +67,7 @@ export function chainLabel(
   const source = token[row]!;
   share.source = source;
   share.pivot = pivotLabel;
-  share.stored = tokens === 1 && holds(topId, row * topK, (row + 1) * topK, source);
+  share.stored = tokens === 1 && holds(topId, topLogp, row * topK, (row + 1) * topK, source);
   if (share.stored) {
     const at = map.start[source]!;
     return map.start[source + 1] !== at + 1 || map.pivot[at] !== pivotLabel;
@@ -86,7 +87,8 @@ export function findLabelMass(name: string): LabelMass {
   throw inputError("align", `unknown label mass "${name}"${hint}`);
 }
 
-function holds(ids: ArrayLike<number>, from: number, to: number, id: number): boolean {
-  for (let k = from; k < to; k++) if (ids[k] === id) return true;
+/** Places without mass hold nothing, whatever their id. */
+function holds(ids: ArrayLike<number>, logp: Uint16Array, from: number, to: number, id: number): boolean {
+  for (let k = from; k < to && logp[k] !== MINUS_INFINITY; k++) if (ids[k] === id) return true;
   return false;
 }

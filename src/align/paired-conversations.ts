@@ -1,7 +1,7 @@
 /** A conversation as both folders of an alignment have it, and the check that it is one and the same. */
 import type { ShardOfFolder } from "../distributions/read-folder.ts";
 import { inputError } from "../errors.ts";
-import type { RowSpans } from "./sequence.ts";
+import type { RowSpans, SequenceAlignment } from "./sequence.ts";
 
 /** A shard with the roles of its rows. */
 export interface Side extends ShardOfFolder {
@@ -19,6 +19,11 @@ export interface Part {
 /** Conversation `index` of a side. */
 export function part(side: Side, index: number): Part {
   return { side, index, from: side.shard.rowStart[index]!, to: side.shard.rowStart[index + 1]! };
+}
+
+/** Aligns the rows of a conversation: `out` gets a source row, or -1, for each of the pivot's; returns how many have one. */
+export function alignParts({ align }: SequenceAlignment, pivot: Part, source: Part, out: Int32Array): number {
+  return align(pivot.side.spans, pivot.from, pivot.to, source.side.spans, source.from, source.to, out);
 }
 
 /**

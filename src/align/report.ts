@@ -2,6 +2,7 @@
 import type { WorkedExample } from "./examples/examples.ts";
 import type { Destinations } from "./examples/mapped-pairs.ts";
 import type { Passage } from "./examples/passages.ts";
+import type { AlignedMetadata } from "./shard.ts";
 import type { Survey } from "./survey.ts";
 import type { PlacedMass } from "./vocabulary-map.ts";
 import type { WrittenAlignment } from "./write-folder.ts";
@@ -15,14 +16,7 @@ export interface StrategyFigures {
   readonly mass_lost: number;
 }
 
-export interface AlignmentSummary extends Destinations {
-  readonly pivot: string;
-  readonly source: string;
-  readonly sequence: string;
-  readonly vocabulary: string;
-  /** Where they are not the defaults. */
-  readonly label_mass?: string;
-  readonly divide?: string;
+export interface AlignmentSummary extends AlignedMetadata, Destinations {
   readonly top_k: number;
   readonly width: number;
   readonly conversations: number;

@@ -23,25 +23,27 @@ export interface RowSpans {
   bytes(token: number): Uint8Array;
 }
 
+/**
+ * For the pivot rows `pivotFrom .. pivotTo-1` of one conversation writes the aligned source row, counted from
+ * `sourceFrom`, or -1, to the same places of `out`. Returns how many rows are aligned.
+ */
+export type AlignRows = (
+  pivot: RowSpans,
+  pivotFrom: number,
+  pivotTo: number,
+  source: RowSpans,
+  sourceFrom: number,
+  sourceTo: number,
+  out: Int32Array,
+) => number;
+
 export interface SequenceAlignment {
   readonly name: string;
   /** One line for help. */
   readonly summary: string;
   /** Where the rule comes from. */
   readonly source: string;
-  /**
-   * For the pivot rows `pivotFrom .. pivotTo-1` of one conversation writes the aligned source row, counted from
-   * `sourceFrom`, or -1, to the same places of `out`. Returns how many rows are aligned.
-   */
-  align(
-    pivot: RowSpans,
-    pivotFrom: number,
-    pivotTo: number,
-    source: RowSpans,
-    sourceFrom: number,
-    sourceTo: number,
-    out: Int32Array,
-  ): number;
+  readonly align: AlignRows;
 }
 
 /** The rows of a shard, with their roles and the bytes of the shard's vocabulary. */

@@ -7,6 +7,8 @@ import {
   column,
   conversationColumn,
   extentOf,
+  LARGEST_VOCABULARY,
+  MINUS_INFINITY,
   metadataText,
   nonNegative,
   readShardColumns,
@@ -18,10 +20,9 @@ import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
 import type { AlignedMetadata, AlignedShard } from "./shard.ts";
 
 const FORMAT = "fusechat-aligned-1";
-const MINUS_INFINITY = 0xfc00;
 
 /** Reads and checks a shard; ids must lie below `vocabulary`, the width of the pivot's head, where it is given. */
-export async function readAlignedShard(path: string, vocabulary: number = Infinity): Promise<AlignedShard> {
+export async function readAlignedShard(path: string, vocabulary: number = LARGEST_VOCABULARY): Promise<AlignedShard> {
   const columns = await readShardColumns(path, FORMAT);
   const conversation = conversationColumn(columns);
   const conversations = conversation.length;

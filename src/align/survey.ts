@@ -8,7 +8,7 @@ import { massTable } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
 import { createLeadSwaps } from "./leads.ts";
 import { addMass, addSums, createMassSums, grownSums, type MassSums, sumsOf } from "./mass-sums.ts";
-import { checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
+import { alignParts, checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { TokenText } from "./strategies/strategy.ts";
 import type { TokenBytes } from "./units/shared-vocabulary.ts";
@@ -76,15 +76,7 @@ export function createSurveyor(
   let aligned = new Int32Array(0);
 
   const addPart = (pivot: Part, source: Part): number => {
-    const shared = sequence.align(
-      pivot.side.spans,
-      pivot.from,
-      pivot.to,
-      source.side.spans,
-      source.from,
-      source.to,
-      aligned,
-    );
+    const shared = alignParts(sequence, pivot, source, aligned);
     const { topId, topLogp, token, metadata } = source.side.shard;
     for (let row = pivot.from; row < pivot.to; row++) {
       if (aligned[row] === -1) continue;

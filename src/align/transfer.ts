@@ -7,14 +7,13 @@
  * What is known of a row besides refines it: the probability of the pivot's label (`label-mass.ts`), and what the pivot
  * itself expects there (`preference.ts`), by which masses are then divided.
  */
-import { massTable } from "../distributions/shard-columns.ts";
+import { MINUS_INFINITY, massTable } from "../distributions/shard-columns.ts";
 import { halfToNumber } from "../formats/float.ts";
 import type { LabelShare } from "./label-mass.ts";
 import { negativeHalf } from "./negative-half.ts";
 import type { Preference } from "./preference.ts";
 import type { SparseMap } from "./sparse-map.ts";
 
-const MINUS_INFINITY = 0xfc00;
 /** In place of the single pivot token of a source: it has none, or several. */
 const NOWHERE = -1;
 const DIVIDED = -2;

@@ -6,6 +6,7 @@
 import { inputError } from "../errors.ts";
 import { halfToNumber } from "../formats/float.ts";
 import { readSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { LARGEST_ID } from "../tokenizer/definition.ts";
 
 /** The arrays in which the dtypes of shards are held; F16 as bit patterns. */
 interface ColumnArrays {
@@ -26,7 +27,11 @@ export interface ShardColumns {
 
 /** Float16 log-probabilities of a row may add up to a little more than one: rounding alone reaches 0.4 %. */
 const LARGEST_MASS = 1.01;
-const MINUS_INFINITY = 0xfc00;
+/** The float16 pattern of the log-probability of unused places. */
+export const MINUS_INFINITY = 0xfc00;
+
+/** Arrays as wide as a vocabulary are made in every thread: no file decides alone how wide. */
+export const LARGEST_VOCABULARY: number = LARGEST_ID + 1;
 
 /** Reads a whole shard of the given `format`; another version, or no shard at all, is refused. */
 export async function readShardColumns(path: string, format: string): Promise<ShardColumns> {
@@ -81,15 +86,13 @@ export function metadataText(columns: ShardColumns, key: string): string {
   return value;
 }
 
-/** A positive whole number of the metadata. */
-export function metadataCount(columns: ShardColumns, key: string): number {
+/** A whole number of 1 to `most` of the metadata. */
+export function metadataCount(columns: ShardColumns, key: string, most: number): number {
   const text = metadataText(columns, key);
   const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : 0;
-  if (value < 1) {
-    throw inputError(
-      columns.path,
-      `expected a positive whole number as metadata "${key}", found ${JSON.stringify(text)}`,
-    );
+  if (value < 1 || value > most) {
+    const found = JSON.stringify(text.slice(0, 40));
+    throw inputError(columns.path, `expected a whole number of 1 to ${most} as metadata "${key}", found ${found}`);
   }
   return value;
 }
@@ -136,7 +139,7 @@ export function nonNegative<T extends Int32Array | Float32Array>(columns: ShardC
 
 /**
  * Checks [R, width] most probable tokens: log-probabilities that are no NaN, not positive and descend, masses that
- * add up to no more than one, and different ids below `vocabulary` (Infinity where it is not known).
+ * add up to no more than one, and different ids below `vocabulary`.
  */
 export function checkTop(
   path: string,
@@ -160,13 +163,13 @@ export function checkTop(
       }
       before = magnitude;
       const id = topId[at]!;
-      if (bits === MINUS_INFINITY) continue;
       if (id >= vocabulary) {
         throw inputError(
           tensorPlace(path, "top_id"),
           `row ${row} has id ${id}, the vocabulary ends at ${vocabulary - 1}`,
         );
       }
+      if (bits === MINUS_INFINITY) continue;
       if (seenAt[id] === row) throw inputError(tensorPlace(path, "top_id"), `row ${row} has id ${id} twice`);
       seenAt[id] = row;
       sum += masses[magnitude]!;

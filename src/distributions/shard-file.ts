@@ -10,6 +10,7 @@ import {
   column,
   conversationColumn,
   extentOf,
+  LARGEST_VOCABULARY,
   metadataCount,
   metadataText,
   nonNegative,
@@ -25,6 +26,8 @@ const FORMAT = "fusechat-distributions-1";
 
 /** Token ids above this need U32. */
 const WIDEST_U16_VOCABULARY = 65_536;
+/** More tokens a row are no longer a sparse distribution. */
+const LARGEST_TOP_K = 65_535;
 
 /** The array for `length` token ids of a vocabulary: two bytes each where they suffice. */
 export function tokenIds(vocabulary: number, length: number): Uint16Array | Uint32Array {
@@ -101,9 +104,9 @@ function readMetadata(columns: ShardColumns): DistributionsMetadata {
     weightsSha256: metadataText(columns, "weights_sha256"),
     tokenizerSha256: metadataText(columns, "tokenizer_sha256"),
     template,
-    topK: metadataCount(columns, "top_k"),
-    vocabulary: metadataCount(columns, "vocabulary"),
-    maxLength: metadataCount(columns, "max_length"),
+    topK: metadataCount(columns, "top_k", LARGEST_TOP_K),
+    vocabulary: metadataCount(columns, "vocabulary", LARGEST_VOCABULARY),
+    maxLength: metadataCount(columns, "max_length", 2 ** 31 - 1),
   };
 }
 

@@ -39,7 +39,7 @@ export interface TokenizerDefinition {
 }
 
 /** Ids beyond this are taken for a broken file: the largest vocabularies in use have some 260,000 tokens. */
-const LARGEST_ID = 1 << 22;
+export const LARGEST_ID: number = 1 << 22;
 
 const id = z.number().int().min(0).max(LARGEST_ID);
 
@@ -117,7 +117,7 @@ export function missingAddedTokens(config: unknown, known: readonly AddedToken[]
   const contents = new Set(known.map((token) => token.content));
   return Object.entries(parsed.data.added_tokens_decoder)
     .map(([key, token]) => toAddedToken({ ...token, id: Number(key) }))
-    .filter((token) => Number.isInteger(token.id) && !contents.has(token.content))
+    .filter((token) => id.safeParse(token.id).success && !contents.has(token.content))
     .sort((a, b) => a.id - b.id);
 }
 

@@ -16,12 +16,19 @@ function spans(ends: readonly number[], endOfTurn: readonly number[] = []) {
   };
 }
 
-function shardOf(token: number[], labelProbability: number[], topId: number[], topK: number): DistributionsShard {
+function shardOf(
+  token: number[],
+  labelProbability: number[],
+  topId: number[],
+  topK: number,
+  topLogp = 0x8001,
+): DistributionsShard {
   return {
     metadata: { topK },
     token: Uint16Array.from(token),
     labelLogp: Float32Array.from(labelProbability, Math.log),
     topId: Uint16Array.from(topId),
+    topLogp: new Uint16Array(topId.length).fill(topLogp),
   } as unknown as DistributionsShard;
 }
 
@@ -84,6 +91,12 @@ describe("the chain of a label", () => {
     expect(share.stored).toBe(false);
     expect(share.mass).toBeCloseTo(0.8, 6);
     expect(share.rest).toBe(0);
+  });
+
+  test("is not stored in a place without mass that has its id", () => {
+    const share = empty();
+    expect(chainLabel(share, 2, shardOf([0], [0.8], [0], 1, 0xfc00), 0, 1, byCounts)).toBe(true);
+    expect(share.stored).toBe(false);
   });
 
   test("is left to the map where a stored token has that one place, and told where the token is not stored", () => {

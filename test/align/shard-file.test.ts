@@ -97,6 +97,15 @@ describe("an aligned shard", () => {
     await expect(readAlignedShard(path, 6)).rejects.toThrow(`${path}: tensor ${message}`);
   });
 
+  test("with ids that no vocabulary has is refused before anything is made for them", async () => {
+    const path = join(folder, "wide.safetensors");
+    await writeAlignedShard(path, { ...small(), topId: Uint32Array.of(0xffff_fffe, 1, 3, 0, 0, 0) });
+    await expect(readAlignedShard(path)).rejects.toMatchObject({
+      message: `${path}: tensor "top_id": row 0 has id 4294967294, the vocabulary ends at 4194304`,
+      exitCode: 2,
+    });
+  });
+
   test("is not mistaken for a shard of distributions", async () => {
     const path = join(golden, "distributions/qwen2/shard-00000.safetensors");
     await expect(readAlignedShard(path)).rejects.toThrow(

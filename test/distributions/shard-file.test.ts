@@ -158,6 +158,11 @@ describe("a broken shard is refused by file and tensor:", () => {
       { topId: Uint16Array.of(1, 2, 5, 0, 3, 6, 3, 0, 1, 4) },
       '"top_id": row 2 has id 6, the vocabulary ends at 5',
     ],
+    [
+      "a top id outside the vocabulary in a place without mass",
+      { topId: Uint16Array.of(1, 2, 5, 0, 3, 2, 3, 6, 1, 4) },
+      '"top_id": row 3 has id 6, the vocabulary ends at 5',
+    ],
     ["a top id twice", { topId: Uint16Array.of(1, 2, 5, 5, 3, 2, 3, 0, 1, 4) }, '"top_id": row 1 has id 5 twice'],
     [
       "a NaN",
@@ -248,12 +253,29 @@ describe("a broken shard is refused by file and tensor:", () => {
       "chatml",
       'expected "native" or "pivot" as metadata "template", found "chatml"',
     ],
-    ["a top_k that is no number", "top_k", "ten", 'expected a positive whole number as metadata "top_k", found "ten"'],
+    [
+      "a top_k that is no number",
+      "top_k",
+      "ten",
+      'expected a whole number of 1 to 65535 as metadata "top_k", found "ten"',
+    ],
     [
       "a vocabulary of nought",
       "vocabulary",
       "0",
-      'expected a positive whole number as metadata "vocabulary", found "0"',
+      'expected a whole number of 1 to 4194305 as metadata "vocabulary", found "0"',
+    ],
+    [
+      "a vocabulary that would take gigabytes",
+      "vocabulary",
+      "1000000000",
+      'expected a whole number of 1 to 4194305 as metadata "vocabulary", found "1000000000"',
+    ],
+    [
+      "more tokens a row than any vocabulary has",
+      "top_k",
+      "9999999999",
+      'expected a whole number of 1 to 65535 as metadata "top_k", found "9999999999"',
     ],
   ];
   test.each(labelled)("%s", async (name, key, value, message) => {

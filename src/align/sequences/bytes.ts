@@ -3,25 +3,10 @@
  * only there have both models read exactly the same text. Both lists run forwards, so one walk over the two suffices:
  * O(N + M). End of turn meets end of turn by its role, whatever its id, spelling or place.
  */
-import type { RowSpans, SequenceAlignment } from "../sequence.ts";
-
-export const bytes: SequenceAlignment = {
-  name: "bytes",
-  summary: "rows that begin at the same byte of the same response",
-  source: "fusechat",
-  align: alignBytes,
-};
+import type { AlignRows, RowSpans, SequenceAlignment } from "../sequence.ts";
 
 /** Rows with an empty span align with nothing, but end of turn with end of turn. */
-export function alignBytes(
-  pivot: RowSpans,
-  pivotFrom: number,
-  pivotTo: number,
-  source: RowSpans,
-  sourceFrom: number,
-  sourceTo: number,
-  out: Int32Array,
-): number {
+export const alignBytes: AlignRows = (pivot, pivotFrom, pivotTo, source, sourceFrom, sourceTo, out) => {
   const { turn, byteStart, byteEnd, endOfTurn } = pivot;
   let shared = 0;
   let j = sourceFrom;
@@ -39,7 +24,14 @@ export function alignBytes(
     shared++;
   }
   return shared;
-}
+};
+
+export const bytes: SequenceAlignment = {
+  name: "bytes",
+  summary: "rows that begin at the same byte of the same response",
+  source: "fusechat",
+  align: alignBytes,
+};
 
 /** True where source row j can align with nothing from byte `start` of turn `turn` on. */
 function liesBefore(source: RowSpans, j: number, turn: number, start: number): boolean {

@@ -24,26 +24,10 @@
  * the other's response, where that was cut. End of turn meets end of turn by its role.
  */
 import { createEditDistance } from "../edit-distance.ts";
-import type { RowSpans, SequenceAlignment } from "../sequence.ts";
+import type { AlignRows, RowSpans, SequenceAlignment } from "../sequence.ts";
 import { type WarpingPath, warp } from "./time-warping.ts";
 
-export const dynamicProgramming: SequenceAlignment = {
-  name: "dynamic-programming",
-  summary: "rows after tokens that warping by edit distance pairs and that end together",
-  source: "FuseLLM (Wan et al., ICLR 2024); FuseChat (Wan et al., 2024)",
-  align: alignByWarping,
-};
-
-/** As `SequenceAlignment.align`. */
-export function alignByWarping(
-  pivot: RowSpans,
-  pivotFrom: number,
-  pivotTo: number,
-  source: RowSpans,
-  sourceFrom: number,
-  sourceTo: number,
-  out: Int32Array,
-): number {
+export const alignByWarping: AlignRows = (pivot, pivotFrom, pivotTo, source, sourceFrom, sourceTo, out) => {
   out.fill(-1, pivotFrom, pivotTo);
   let shared = 0;
   let i = pivotFrom;
@@ -54,7 +38,9 @@ export function alignByWarping(
     const iEnd = turn <= sourceTurn ? turnEnd(pivot.turn, i, pivotTo) : i;
     const jEnd = sourceTurn <= turn ? turnEnd(source.turn, j, sourceTo) : j;
     if (turn === sourceTurn) {
-      const [here, there] = textTokens(pivot, i, iEnd, source, j, jEnd);
+      const end = Math.min(pivot.byteEnd[iEnd - 1]!, source.byteEnd[jEnd - 1]!);
+      const here = tokensBefore(end, pivot, i, iEnd);
+      const there = tokensBefore(end, source, j, jEnd);
       for (const [row, sourceRow] of sharedRows(here, there)) {
         out[row] = sourceRow - sourceFrom;
         shared++;
@@ -68,7 +54,14 @@ export function alignByWarping(
     j = jEnd;
   }
   return shared;
-}
+};
+
+export const dynamicProgramming: SequenceAlignment = {
+  name: "dynamic-programming",
+  summary: "rows after tokens that warping by edit distance pairs and that end together",
+  source: "FuseLLM (Wan et al., ICLR 2024); FuseChat (Wan et al., 2024)",
+  align: alignByWarping,
+};
 
 function turnEnd(turn: Uint16Array, from: number, to: number): number {
   let end = from + 1;
@@ -87,19 +80,7 @@ interface Tokens {
   readonly bytes: readonly Uint8Array[];
 }
 
-/** The tokens of a turn on both sides that take bytes and begin before the end of the other. */
-function textTokens(
-  pivot: RowSpans,
-  pivotFrom: number,
-  pivotTo: number,
-  source: RowSpans,
-  sourceFrom: number,
-  sourceTo: number,
-): [Tokens, Tokens] {
-  const end = Math.min(pivot.byteEnd[pivotTo - 1]!, source.byteEnd[sourceTo - 1]!);
-  return [tokensBefore(end, pivot, pivotFrom, pivotTo), tokensBefore(end, source, sourceFrom, sourceTo)];
-}
-
+/** The tokens of a turn that take bytes and begin before `end`. */
 function tokensBefore(end: number, rows: RowSpans, from: number, to: number): Tokens {
   const row = new Int32Array(to - from + 1);
   const kind = new Int32Array(to - from + 1);

@@ -1,5 +1,6 @@
 /** The second walk over one unit: every row of the pivot's shard gets its distribution, and the aligned shard is written. */
 import { join } from "node:path";
+import { MINUS_INFINITY } from "../../distributions/shard-columns.ts";
 import { tokenIds } from "../../distributions/shard-file.ts";
 import { alignPart, type PartPlan } from "../align-part.ts";
 import { type ExampleRow, heldMasses } from "../examples/examples.ts";
@@ -117,7 +118,7 @@ function emptyShard(metadata: AlignedMetadata, width: number, vocabulary: number
     rowStart: shard.rowStart,
     sourceRow: new Int32Array(rows).fill(-1),
     topId: tokenIds(vocabulary, rows * width),
-    topLogp: new Uint16Array(rows * width).fill(0xfc00),
+    topLogp: new Uint16Array(rows * width).fill(MINUS_INFINITY),
     pivotNats: new Float32Array(conversations),
     sourceNats: new Float32Array(conversations),
     pivotBytes: shard.bytes,
