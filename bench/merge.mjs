@@ -1,187 +1,278 @@
 /**
- * Merging of random bfloat16 checkpoints, Llama-shaped, by every method with its usual settings, beside the time that
- * merely reading all inputs and writing as many bytes as the output takes in the same run. Prints GB/s (inputs and
- * output together), nanoseconds an entry of the output, and the peak memory of the process.
+ * `fusechat merge` beside mergekit: whole commands on the same checkpoints and configurations, in turns, so that a busy
+ * machine slows both. Llama-shaped models in bfloat16, five and their base (slerp: one and its base). The inputs are in
+ * the file cache unless --cold is given, which empties it before every run and needs the rights to. Merely reading all
+ * inputs and writing as many bytes as the output, flushed, is timed in the same run: no merge can be faster. Both must
+ * compute the same, as far as mergekit's arithmetic in bfloat16 allows. Run `npx tsc` first, then
  *
- *   node bench/merge.mjs [--parameters 60] [--models 5] [--rms 1e-3] [--only ties,linear]
+ *   bench/mergekit/make-venv.sh out/mergekit
+ *   node bench/merge.mjs [--mergekit out/mergekit] [--size 125m,1.1b] [--only sce,ties] [--rounds 3] [--cold]
+ *     [--folder DIR] [--options "--async-write"] [--quick]
  *
- * Parameters in millions. Methods between two models, or of one model on a base, get as many.
+ * Without --mergekit fusechat runs alone. --folder keeps the checkpoints, and takes those that are there.
  */
-import { mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, open, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { openSafetensorsWriter } from "../dist/formats/safetensors.js";
-import { mergeModels } from "../dist/merge/merge.js";
-import { METHODS } from "../dist/merge/methods/index.js";
-import { createRandom } from "../dist/random.js";
+import { join, resolve } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { openWeights } from "../dist/formats/weights.js";
+import { measuredCommand } from "./measured-command.mjs";
+import { product, tensorsOf, writeCheckpoints } from "./merge-checkpoints.mjs";
+import { SIZES } from "./random-model.mjs";
+import { median, print } from "./rounds.mjs";
+
+const MODEL_SIZES = {
+  quick: { hidden: 64, layers: 2, heads: 4, keyValueHeads: 2, intermediate: 96, vocabulary: 300 },
+  "125m": { hidden: 768, layers: 12, heads: 12, keyValueHeads: 4, intermediate: 2048, vocabulary: 32000 },
+  "1.1b": SIZES["tinyllama-1.1b"],
+};
+const MODELS = 5;
+/**
+ * Largest difference of the two outputs, as a share of the update. mergekit computes in bfloat16, which costs it 10 % of
+ * the update in TIES and 5 % in SCE at this size of updates; the output's own rounding is up to 10 % for the smallest.
+ */
+const TOLERANCE = 0.2;
+/** Without them mergekit looks models up on the network for the model card, and stops. */
+const OFFLINE = ["--no-write-model-card", "--quiet"];
 
 const { values } = parseArgs({
   options: {
-    parameters: { type: "string", default: "60" },
-    models: { type: "string", default: "5" },
-    rms: { type: "string", default: "1e-3" },
+    mergekit: { type: "string" },
+    size: { type: "string", default: "125m" },
     only: { type: "string" },
+    rounds: { type: "string", default: "3" },
+    cold: { type: "boolean", default: false },
+    folder: { type: "string" },
+    options: { type: "string", default: "" },
     quick: { type: "boolean", default: false },
   },
 });
-const MODELS = values.quick ? 2 : Number(values.models);
-const RMS = Number(values.rms);
-const shapes = shapesOf(values.quick ? 0 : Number(values.parameters) * 1e6);
-const entries = shapes.reduce((total, { shape }) => total + product(shape), 0);
-const names = ["base", ...Array.from({ length: MODELS }, (_, j) => `model-${j + 1}`)];
+/** Read or written at a time where files are merely read or written. */
+const PIECE_BYTES = 2 ** 22;
+const rounds = values.quick ? 1 : Number(values.rounds);
+const peerOptions = values.options.split(" ").filter(Boolean);
 
-const folder = await mkdtemp(join(tmpdir(), "fusechat-bench-merge-"));
+const work = await mkdtemp(join(values.folder ?? tmpdir(), "fusechat-bench-merge-"));
 try {
-  for (const [j, name] of names.entries()) await writeModel(join(folder, name), j);
-  console.log(`${MODELS} models and a base of ${(entries / 1e6).toFixed(1)} M parameters, updates of rms ${RMS}`);
-  // Twice: the first reading also warms the file cache for all that follow.
-  await readAndWrite();
-  const copy = await readAndWrite();
-  const bytes = 2 * entries * (names.length + 1);
-  report("read inputs, write output", copy, bytes);
-  for (const [name, config] of Object.entries(configs())) {
-    if (values.only !== undefined && !values.only.split(",").includes(name)) continue;
-    const out = join(folder, "out");
-    let merged;
-    const seconds = await time(async () => {
-      merged = await mergeModels(config, { out, baseFolder: folder }, { reporter: { report() {} } });
-    });
-    await rm(out, { recursive: true });
-    report(name, seconds, merged.bytes_read + merged.bytes_written, copy);
+  for (const name of values.quick ? ["quick"] : values.size.split(",")) {
+    if (!Object.hasOwn(MODEL_SIZES, name)) throw new Error(`--size is a list of 125m, 1.1b; found ${name}`);
+    await compareAll(name, MODEL_SIZES[name]);
   }
-  console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MiB`);
 } finally {
-  await rm(folder, { recursive: true });
+  await rm(work, { recursive: true, force: true });
 }
 
-/** Every method, by the name it is printed under. */
-function configs() {
-  const all = names.slice(1).map((model) => ({ model }));
-  const variants = ["fusechat", "paper", "mergekit"];
-  const parameters = {
-    linear: { weight: 1 },
-    slerp: { t: 0.4 },
-    nuslerp: { weight: 1 },
-    multislerp: { weight: 1 },
-    task_arithmetic: { weight: 0.3 },
-    ties: { weight: 0.2, density: 0.6 },
-    dare_linear: { weight: 0.2, density: 0.6 },
-    dare_ties: { weight: 0.2, density: 0.6 },
-    della: { weight: 0.2, density: 0.6 },
-    della_linear: { weight: 0.2, density: 0.6 },
-    breadcrumbs: { weight: 0.2, density: 0.6 },
-    breadcrumbs_ties: { weight: 0.2, density: 0.6 },
-    nearswap: { t: 1e-3 },
+/**
+ * Every method on checkpoints of one size.
+ * @param {string} name
+ * @param {import("./random-model.mjs").Size} size
+ */
+async function compareAll(name, size) {
+  const folder = join(values.folder ?? work, name);
+  await checkpoints(folder, size);
+  const shapes = tensorsOf(size).map(({ shape }) => product(shape));
+  const largest = 2 * Math.max(...shapes);
+  const million = shapes.reduce((sum, count) => sum + count, 0) / 1e6;
+  const peer = values.mergekit === undefined ? "without mergekit, which --mergekit names" : "beside mergekit";
+  console.log(
+    `\n${name}: ${million.toFixed(0)} M parameters, largest tensor ${megabytes(largest)}, ${peer}; ` +
+      `${rounds} rounds, file cache ${values.cold ? "empty" : "warm"}`,
+  );
+  for (const [method, configuration] of Object.entries(configurations())) {
+    if (values.only !== undefined && !values.only.split(",").includes(method)) continue;
+    await compare(method, configuration, folder, largest);
+  }
+  if (values.folder === undefined) await rm(folder, { recursive: true });
+}
+
+/** @param {string} folder @param {import("./random-model.mjs").Size} size */
+async function checkpoints(folder, size) {
+  const exists = await stat(folder).then(
+    () => true,
+    () => false,
+  );
+  if (exists) return;
+  // Under another name until they are whole.
+  const unfinished = join(work, "checkpoints");
+  await mkdir(unfinished);
+  await writeCheckpoints(unfinished, size, { models: MODELS });
+  await rename(unfinished, folder);
+}
+
+/**
+ * What both programs read, by method, and the models it names.
+ * @returns {Readonly<Record<string, { text: string, models: readonly string[] }>>}
+ */
+function configurations() {
+  const variants = Array.from({ length: MODELS }, (_, index) => `t${index + 1}`);
+  const all = (/** @type {string} */ parameters = "") =>
+    `models: [${variants.map((name) => `{model: ${name}${parameters}}`).join(", ")}]\n`;
+  const onBase = "base_model: base\n";
+  const texts = {
+    sce: `${all()}${onBase}parameters: {select_topk: 0.1}\n`,
+    ties: `${all(", parameters: {weight: 0.2, density: 0.6}")}${onBase}parameters: {normalize: true}\n`,
+    linear: all(", parameters: {weight: 0.2}"),
+    task_arithmetic: `${all(", parameters: {weight: 0.3}")}${onBase}`,
+    slerp: `models: [{model: base}, {model: t1}]\n${onBase}parameters: {t: 0.4}\n`,
   };
-  const entries = METHODS.flatMap((method) => {
-    const { least = 1, most = all.length } = method.inputs ?? {};
-    const models = all.slice(0, Math.max(least, Math.min(most, all.length)));
-    const base = { origin: "base", optional: "base", first: "model-1" }[method.base];
-    const config = { merge_method: method.name, models, base_model: base, parameters: parameters[method.name] };
-    if (method.name !== "sce") return [[method.name, config]];
-    return variants.map((variant) => [`sce ${variant}`, { ...config, parameters: { select_topk: 0.1, variant } }]);
+  const entries = Object.entries(texts).map(([method, text]) => {
+    const models = ["base", ...variants].filter((name) => new RegExp(`: ${name}\\b`).test(text));
+    return [method, { text: `merge_method: ${method}\ndtype: bfloat16\n${text}`, models }];
   });
   return Object.fromEntries(entries);
 }
 
-function report(name, { clock, cpu }, bytes, copy) {
-  const parts = [
-    name.padEnd(26),
-    `${clock.toFixed(2)} s`,
-    `${(bytes / clock / 1e9).toFixed(2)} GB/s`,
-    `${((clock / entries) * 1e9).toFixed(1)} ns an entry (processor ${((cpu / entries) * 1e9).toFixed(1)})`,
+/**
+ * @typedef {{ name: string, command: string, parameters: readonly string[], out: string,
+ *   runs: import("./measured-command.mjs").Measured[] }} Side
+ */
+
+/**
+ * @param {string} method
+ * @param {{ text: string, models: readonly string[] }} configuration
+ * @param {string} folder of the checkpoints
+ * @param {number} largest tensor in bytes
+ */
+async function compare(method, { text, models }, folder, largest) {
+  const config = join(work, `${method}.yaml`);
+  await writeFile(config, text);
+  const out = (/** @type {string} */ name) => join(work, `${method}-${name}`);
+  const main = resolve(import.meta.dirname, "../dist/cli/main.js");
+  /** @type {Side[]} */
+  const sides = [
+    {
+      name: "fusechat",
+      command: process.execPath,
+      parameters: [main, "merge", config, "--out", out("fusechat")],
+      out: out("fusechat"),
+      runs: [],
+    },
   ];
-  if (copy !== undefined) parts.push(`${((copy.clock / clock) * 100).toFixed(0)} % of the files' speed`);
-  console.log(parts.join("  "));
+  if (values.mergekit !== undefined) {
+    sides.push({
+      name: "mergekit",
+      command: resolve(values.mergekit, "bin/mergekit-yaml"),
+      parameters: [...OFFLINE, ...peerOptions, config, out("mergekit")],
+      out: out("mergekit"),
+      runs: [],
+    });
+  }
+  const files = models.map((model) => join(folder, model, "model.safetensors"));
+  for (const file of files) await readWhole(file);
+  /** @type {number[]} */
+  const copies = [];
+  let agrees = "";
+  for (let round = 0; round < rounds; round++) {
+    await settle();
+    copies.push(await readAndWrite(files));
+    for (const { command, parameters, runs } of sides) {
+      await settle();
+      // Model paths are relative to the working folder.
+      runs.push(await measuredCommand(command, parameters, { cwd: folder }));
+    }
+    if (round === 0 && sides.length > 1) agrees = await agreement(sides[0].out, sides[1].out, join(folder, "base"));
+    for (const side of sides) await rm(side.out, { recursive: true });
+  }
+  report(method, sides, copies, largest, agrees);
 }
 
-/** What a merge cannot do without: every input byte once, and the output's, flushed. */
-async function readAndWrite() {
-  return time(async () => {
-    const chunk = new Uint8Array(1 << 22);
-    for (const name of names) {
-      const handle = await open(join(folder, name, "model.safetensors"));
-      for (;;) {
-        const { bytesRead } = await handle.read(chunk, 0, chunk.length);
-        if (bytesRead === 0) break;
-      }
-      await handle.close();
-    }
-    const handle = await open(join(folder, "copy"), "w");
-    for (let done = 0; done < 2 * entries; done += chunk.length) {
-      await handle.write(chunk, 0, Math.min(chunk.length, 2 * entries - done));
-    }
-    await handle.sync();
-    await handle.close();
-    await rm(join(folder, "copy"));
-  });
+/**
+ * @param {string} method
+ * @param {readonly Side[]} sides
+ * @param {readonly number[]} copies seconds
+ * @param {number} largest tensor in bytes
+ * @param {string} agrees
+ */
+function report(method, [own, peer], copies, largest, agrees) {
+  /** @type {Record<string, string>} */
+  const figures = {};
+  const figure = (/** @type {readonly number[]} */ seconds) =>
+    `${median(seconds).toFixed(2)} s (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`;
+  const secondsOf = (/** @type {Side} */ { runs }) => runs.map(({ seconds }) => seconds);
+  const memoryOf = (/** @type {Side} */ { runs }) => Math.max(...runs.map(({ privateBytes }) => privateBytes));
+  figures["files alone"] = figure(copies);
+  const shares = secondsOf(own).map((seconds, round) => copies[round] / seconds);
+  figures.fusechat =
+    `${figure(secondsOf(own))}, ${(100 * median(shares)).toFixed(0)} % of the files' speed, ` +
+    `${megabytes(memoryOf(own))} private, ${(memoryOf(own) / largest).toFixed(2)} of the largest tensor`;
+  if (peer !== undefined) {
+    figures.mergekit = `${figure(secondsOf(peer))}, ${megabytes(memoryOf(peer))} private`;
+    const ratios = secondsOf(peer).map((seconds, round) => seconds / own.runs[round].seconds);
+    figures.speed =
+      `${median(ratios).toFixed(1)} times mergekit's (${Math.min(...ratios).toFixed(1)} to ` +
+      `${Math.max(...ratios).toFixed(1)}), memory ${(memoryOf(own) / memoryOf(peer)).toFixed(2)} of its`;
+    figures.outputs = agrees;
+  }
+  console.log(`\n${method}`);
+  print(figures);
 }
 
-/** Seconds on the clock and of the processor: on a busy machine only the latter says what the work costs. */
-async function time(work) {
-  const cpu = process.cpuUsage();
+/** What one side wrote is on the disk before the next begins; with --cold nothing stays in the file cache. */
+async function settle() {
+  await promisify(execFile)("sync");
+  if (values.cold) await writeFile("/proc/sys/vm/drop_caches", "1");
+}
+
+/**
+ * Seconds for what a merge cannot do without: every byte of the inputs, and the output's, flushed.
+ * @param {readonly string[]} files
+ */
+async function readAndWrite(files) {
+  const { size } = await stat(files[0]);
   const start = performance.now();
-  await work();
-  const { user, system } = process.cpuUsage(cpu);
-  return { clock: (performance.now() - start) / 1000, cpu: (user + system) / 1e6 };
-}
-
-/** A Llama of about so many parameters: 12 layers, vocabulary 32,000, the hidden size that fits. */
-function shapesOf(parameters) {
-  const layers = 12;
-  let hidden = 64;
-  while (layers * 12 * (hidden + 64) ** 2 + 2 * 32000 * (hidden + 64) <= parameters) hidden += 64;
-  const list = [{ name: "model.embed_tokens.weight", shape: [32000, hidden] }];
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    for (const matrix of ["q", "k", "v", "o"]) {
-      list.push({ name: `${prefix}.self_attn.${matrix}_proj.weight`, shape: [hidden, hidden] });
-    }
-    const wide = Math.round((hidden * 8) / 3 / 64) * 64;
-    list.push({ name: `${prefix}.mlp.gate_proj.weight`, shape: [wide, hidden] });
-    list.push({ name: `${prefix}.mlp.up_proj.weight`, shape: [wide, hidden] });
-    list.push({ name: `${prefix}.mlp.down_proj.weight`, shape: [hidden, wide] });
-    list.push({ name: `${prefix}.input_layernorm.weight`, shape: [hidden] });
-    list.push({ name: `${prefix}.post_attention_layernorm.weight`, shape: [hidden] });
+  for (const file of files) await readWhole(file);
+  const path = join(work, "copy");
+  const handle = await open(path, "w");
+  const piece = new Uint8Array(PIECE_BYTES);
+  for (let done = 0; done < size; done += piece.length) {
+    await handle.write(piece, 0, Math.min(piece.length, size - done));
   }
-  list.push({ name: "model.norm.weight", shape: [hidden] }, { name: "lm_head.weight", shape: [32000, hidden] });
-  return list;
+  await handle.sync();
+  await handle.close();
+  const seconds = (performance.now() - start) / 1000;
+  await rm(path);
+  return seconds;
 }
 
-/** Weights of rms 0.02 (a pool of normal deviates, from another place in each tensor) and updates of rms RMS. */
-async function writeModel(path, model) {
-  await mkdir(path);
-  await writeFile(join(path, "config.json"), JSON.stringify({ model_type: "llama", torch_dtype: "bfloat16" }));
-  const random = createRandom(`bench merge ${model}`);
-  const pool = normals("bench merge base");
-  const updates = normals(`bench merge updates ${model}`);
-  const writer = await openSafetensorsWriter(
-    join(path, "model.safetensors"),
-    shapes.map((shape) => ({ ...shape, dtype: "BF16" })),
-    {},
-  );
-  for (const { shape, name } of shapes) {
-    const offset = name.length * 7919;
-    const other = random.integer(pool.length);
-    const scale = model === 0 ? 0 : RMS;
-    const values = new Float32Array(product(shape));
-    const bits = new Uint32Array(values.buffer);
-    const rounded = new Uint16Array(values.length);
-    for (let i = 0; i < values.length; i++) {
-      values[i] = 0.02 * pool[(offset + i) % pool.length] + scale * updates[(other + i * 3) % updates.length];
-      rounded[i] = (bits[i] + 0x7fff + ((bits[i] >>> 16) & 1)) >>> 16;
-    }
-    await writer.write(new Uint8Array(rounded.buffer));
+/** @param {string} file */
+async function readWhole(file) {
+  const handle = await open(file);
+  const piece = new Uint8Array(PIECE_BYTES);
+  while ((await handle.read(piece, 0, piece.length)).bytesRead > 0);
+  await handle.close();
+}
+
+/**
+ * How far the two outputs are apart, as a share of mergekit's update of the base: root mean squares over all tensors.
+ * @param {string} ours
+ * @param {string} theirs
+ * @param {string} base
+ */
+async function agreement(ours, theirs, base) {
+  const [own, peer, origin] = [await openWeights(ours), await openWeights(theirs), await openWeights(base)];
+  if ([...own.tensors.keys()].sort().join() !== [...peer.tensors.keys()].sort().join()) {
+    throw new Error(`${theirs} has other tensors than ${ours}`);
   }
-  await writer.commit();
+  let apart = 0;
+  let update = 0;
+  let equal = 0;
+  let count = 0;
+  for (const name of own.tensors.keys()) {
+    const [a, b, c] = [await own.float32(name), await peer.float32(name), await origin.float32(name)];
+    for (let i = 0; i < a.length; i++) {
+      apart += (a[i] - b[i]) ** 2;
+      update += (b[i] - c[i]) ** 2;
+      equal += Number(a[i] === b[i]);
+    }
+    count += a.length;
+  }
+  const share = Math.sqrt(apart / update);
+  if (!(share <= TOLERANCE)) throw new Error(`${theirs} and ${ours} differ by ${share.toFixed(3)} of the update`);
+  return `${((100 * equal) / count).toFixed(1)} % of the entries equal, apart by ${(100 * share).toFixed(1)} % of the update`;
 }
 
-function normals(seed) {
-  const random = createRandom(seed);
-  return Float32Array.from({ length: 1000003 }, () => random.normal());
-}
-
-function product(shape) {
-  return shape.reduce((total, extent) => total * extent, 1);
+/** @param {number} bytes */
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
 }

@@ -19,8 +19,19 @@ test("bench/engine times a training step and a teacher pass", async () => {
   expect(printed).not.toContain("NaN");
 });
 
-test("bench/merge times every method beside reading and writing", async () => {
+test("bench/merge times the command beside reading and writing, with its private memory", async () => {
   const printed = await bench("merge", "--quick");
+  expect(printed).toContain("largest tensor 0 MB, without mergekit, which --mergekit names; 1 rounds, file cache warm");
+  const line = /^fusechat +\d+\.\d+ s \(.*\), \d+ % of the files' speed, \d+ MB private, \d+\.\d+ of the largest/gm;
+  expect(printed.match(line)).toHaveLength(5);
+  for (const method of ["sce", "ties", "linear", "task_arithmetic", "slerp"]) {
+    expect(printed).toMatch(new RegExp(`^${method}$`, "m"));
+  }
+  expect(printed).not.toMatch(/NaN|mergekit +\d/);
+});
+
+test("bench/merge-methods times every method beside reading and writing", async () => {
+  const printed = await bench("merge-methods", "--quick");
   for (const line of [
     "read inputs, write output",
     "linear",
