@@ -34,6 +34,9 @@ export interface ChatRequest {
   readonly seed?: number;
 }
 
+/** Parameters that a request can do without where a model does not take them; log-probabilities are none of them. */
+export type OmittableParameter = "temperature" | "topP" | "seed";
+
 export interface TokenLogprob {
   readonly token: string;
   /** Nats. */
@@ -49,13 +52,17 @@ export interface ChatReply {
   /** As the server counts them; null where it does not. */
   readonly promptTokens: number | null;
   readonly answerTokens: number | null;
+  /** What the server does not take and was left out of the request: the answer was drawn with its own value. */
+  readonly omitted?: readonly OmittableParameter[];
 }
 
 export interface Endpoint {
   readonly options: EndpointOptions;
   /**
    * One answer, retried as `options.attempts` allows (`Retry-After` is kept to, else exponential waits with jitter);
-   * never more than `options.concurrency` at a time. Throws a `FusechatError` that names the URL and what came back.
+   * never more than `options.concurrency` at a time. Throws a `FusechatError` that names the URL and what came back:
+   * `input` where no request would fare better (key, model or address are wrong), `failed` where this one has no
+   * reply, `interrupted` where the signal ended it.
    */
   chat(request: ChatRequest, signal?: AbortSignal): Promise<ChatReply>;
 }
