@@ -1,0 +1,62 @@
+/**
+ * The model's answers: both turns of every question, the second asked with the first answer in the dialogue. Questions
+ * of one temperature are asked together, so that a local model answers them in batches (FastChat, gen_model_answer.py).
+ */
+import type { Turn as DialogueTurn } from "../../../data/conversation.ts";
+import type { Answer, Subject } from "../../subjects/subject.ts";
+import type { AnswerTurns, ModelAnswers } from "./answers.ts";
+import type { Question, Turn } from "./questions.ts";
+
+export interface GeneratedAnswers extends ModelAnswers {
+  /** Answers that ran into the limit of tokens. */
+  readonly cut: number;
+  /** Dialogues that the model's template takes not; their answers are empty. */
+  readonly refused: number;
+}
+
+export interface GenerationOptions {
+  /** New tokens an answer. */
+  readonly maxTokens: number;
+  readonly seed: string;
+}
+
+export async function generateAnswers(
+  subject: Subject,
+  questions: readonly Question[],
+  options: GenerationOptions,
+  signal: AbortSignal | undefined,
+): Promise<GeneratedAnswers> {
+  const first = await answerTurn(1, (question) => [user(question.turns[0])]);
+  const second = await answerTurn(2, (question) => [
+    user(question.turns[0]),
+    { role: "assistant", content: first.get(question.id)!.text },
+    user(question.turns[1]),
+  ]);
+  const all = [...first.values(), ...second.values()];
+  return {
+    model: subject.name,
+    answers: new Map(
+      questions.map(({ id }): [number, AnswerTurns] => [id, [first.get(id)!.text, second.get(id)!.text]]),
+    ),
+    cut: all.filter(({ finish }) => finish === "length").length,
+    refused: all.filter(({ finish }) => finish === "refused").length,
+  };
+
+  async function answerTurn(
+    turn: Turn,
+    dialogue: (question: Question) => DialogueTurn[],
+  ): Promise<ReadonlyMap<number, Answer>> {
+    const answers = new Map<number, Answer>();
+    for (const temperature of [...new Set(questions.map((question) => question.temperature))]) {
+      const group = questions.filter((question) => question.temperature === temperature);
+      const dialogues = group.map((question) => ({ id: `${question.id}/${turn}`, turns: dialogue(question) }));
+      const found = await subject.answer(dialogues, { temperature, ...options }, signal);
+      for (const [index, { id }] of group.entries()) answers.set(id, found[index]!);
+    }
+    return answers;
+  }
+}
+
+function user(content: string): DialogueTurn {
+  return { role: "user", content };
+}

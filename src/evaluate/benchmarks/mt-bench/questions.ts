@@ -1,0 +1,93 @@
+/**
+ * MT-Bench's questions: two turns each, in categories that decide the temperature of the answer and whether the judge
+ * gets a reference answer (Zheng et al., "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", 2023; FastChat,
+ * fastchat/llm_judge/common.py: `temperature_config`, `NEED_REF_CATS`).
+ */
+import { z } from "zod";
+import { inputError } from "../../../errors.ts";
+import { readRecords } from "./json-lines.ts";
+
+/** Both turns of a question are one unit of every statistic: they are the same question, asked on. */
+export type Turn = 1 | 2;
+export const TURNS: readonly Turn[] = [1, 2];
+
+export interface Question {
+  readonly id: number;
+  readonly category: string;
+  readonly turns: readonly [string, string];
+  /** Of its answers; 0 is greedy. */
+  readonly temperature: number;
+}
+
+const TEMPERATURES: Readonly<Record<string, number>> = {
+  writing: 0.7,
+  roleplay: 0.7,
+  extraction: 0,
+  math: 0,
+  coding: 0,
+  reasoning: 0,
+  stem: 0.1,
+  humanities: 0.1,
+  "arena-hard-200": 0,
+};
+const OTHER_TEMPERATURE = 0.7;
+
+const WITH_REFERENCE: readonly string[] = ["math", "reasoning", "coding", "arena-hard-200"];
+
+const QUESTIONS = "MT-Bench's questions (FastChat's fastchat/llm_judge/data/mt_bench/question.jsonl)";
+
+const questionRecord = z.object({
+  question_id: z.number().int(),
+  category: z.string().min(1),
+  turns: z.array(z.string()).length(2, "expected two turns"),
+  required_temperature: z.number().min(0).optional(),
+});
+
+/** True where the judge sees a reference answer, with the prompts `single-math-v1…`. */
+export function needsReference({ category }: Question): boolean {
+  return WITH_REFERENCE.includes(category);
+}
+
+/** The questions in the file's order. */
+export async function readQuestions(path: string | undefined): Promise<Question[]> {
+  if (path === undefined) {
+    throw inputError(
+      "mt-bench",
+      `needs questions, which are not part of this program; give --questions FILE: ${QUESTIONS}`,
+    );
+  }
+  const seen = new Map<number, string>();
+  return (await readRecords(path, questionRecord, QUESTIONS)).map(({ where, record }) => {
+    const { question_id: id, category, turns, required_temperature: required } = record;
+    const before = seen.get(id);
+    if (before !== undefined) throw inputError(where, `question ${id} stands at ${before} already; expected each once`);
+    seen.set(id, where);
+    return {
+      id,
+      category,
+      turns: [turns[0]!, turns[1]!],
+      temperature: required ?? TEMPERATURES[category] ?? OTHER_TEMPERATURE,
+    };
+  });
+}
+
+/** The question of this id, else an input error at `where`. */
+export function questionOf(questions: ReadonlyMap<number, Question>, id: number, where: string): Question {
+  const question = questions.get(id);
+  if (question !== undefined) return question;
+  const [first, last] = [Math.min(...questions.keys()), Math.max(...questions.keys())];
+  throw inputError(
+    where,
+    `question_id ${id} is not among the ${questions.size} questions (${first} to ${last}); is this another benchmark's file?`,
+  );
+}
+
+export function byId(questions: readonly Question[]): Map<number, Question> {
+  return new Map(questions.map((question) => [question.id, question]));
+}
+
+/** `101, 102, 103 and 4 more`. */
+export function listed(ids: readonly number[]): string {
+  const shown = ids.slice(0, 3).join(", ");
+  return ids.length > 3 ? `${shown} and ${ids.length - 3} more` : shown;
+}
