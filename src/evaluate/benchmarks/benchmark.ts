@@ -4,7 +4,8 @@
  */
 import type { StageContext } from "../../engine/context.ts";
 import type { JudgeEstimate, JudgeOptions } from "../judges/judge.ts";
-import type { Interval, PairedDifference, Verdict } from "../statistics.ts";
+import type { Interval, PairedDifference } from "../statistics/interval.ts";
+import type { Verdict } from "../statistics/verdict.ts";
 import type { SubjectReference } from "../subjects/subject.ts";
 
 /** A figure of one model, with its 95 % interval over prompts. */
@@ -18,7 +19,10 @@ export interface Metric extends Interval {
 export interface Difference extends PairedDifference {
   readonly unit: string;
   readonly prompts: number;
+  /** By `p_adjusted` where there is one. */
   readonly verdict: Verdict;
+  /** Holm's, over the table of pairs that this one is shown in. */
+  readonly p_adjusted?: number;
 }
 
 /** Two models on what both have: `metrics` are the first one's figures minus the second's. */
@@ -46,6 +50,9 @@ export interface BenchmarkOption {
   readonly default?: string | number | boolean;
   /** The only values allowed. */
   readonly choices?: readonly string[];
+  /** Bounds of a number, both inclusive. */
+  readonly min?: number;
+  readonly max?: number;
 }
 
 export type BenchmarkSettings = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -79,6 +86,8 @@ export interface Benchmark<Result extends BenchmarkResult = BenchmarkResult> {
   readonly judged: boolean;
   /** The metric that tables, gates (`fused.held_out`) and charts mean when they name the benchmark alone. */
   readonly metric: string;
+  /** Names of its metrics, without what follows a `/` (a skill, a category); misspelt gates are told by them. */
+  readonly metrics?: readonly string[];
   /** Which way its metrics are better. */
   readonly better: "less" | "more";
   readonly options: readonly BenchmarkOption[];

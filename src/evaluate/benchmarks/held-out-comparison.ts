@@ -3,11 +3,15 @@
  * document, so any two models that were evaluated on the same data can be compared from their files.
  */
 import { inputError } from "../../errors.ts";
-import { pairedRatioDifference, type Term, verdict } from "../statistics.ts";
+import type { Term } from "../statistics/interval.ts";
+import { pairedRatioDifference } from "../statistics/paired.ts";
+import { verdict } from "../statistics/verdict.ts";
 import type { Comparison, Difference } from "./benchmark.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 export const UNIT = "nats/byte";
+/** One for all measures: those of the same conversations resample the same ones. */
+export const SEED = "held-out";
 
 /** A ratio of sums over conversations: what one of them adds, or null where the measure does not concern it. */
 export interface Measure {
@@ -59,8 +63,8 @@ export function compareHeldOut(a: HeldOutResult, b: HeldOutResult): Comparison {
       second.push(theirTerm);
     }
     if (first.length === 0) continue;
-    const difference = pairedRatioDifference(first, second, `held-out/${name}`);
-    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference) };
+    const difference = pairedRatioDifference(first, second, SEED);
+    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference, "less") };
   }
   return { model: a.model, against: b.model, prompts: common.length, metrics };
 }

@@ -11,9 +11,9 @@ import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
-import { bootstrapRatio } from "../statistics.ts";
+import { bootstrapRatio } from "../statistics/bootstrap.ts";
 import type { Benchmark, BenchmarkSettings, Metric } from "./benchmark.ts";
-import { compareHeldOut, heldOutMeasures, UNIT } from "./held-out-comparison.ts";
+import { compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 /** Conversations an engine call, between two looks at the abort signal. */
@@ -168,7 +168,7 @@ export function heldOutResult(name: string, read: readonly HeldOutConversation[]
   for (const measure of heldOutMeasures(read)) {
     const terms = read.map(measure.term).filter((term) => term !== null);
     if (terms.length === 0) continue;
-    const interval = bootstrapRatio(terms, `held-out/${measure.name}`);
+    const interval = bootstrapRatio(terms, SEED);
     metrics[measure.name] = { ...interval, unit: UNIT, prompts: terms.length };
   }
   return {
