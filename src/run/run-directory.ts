@@ -6,9 +6,10 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readText, writeFileAtomic } from "../formats/files.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+import { acquireLock, type Lock } from "../formats/lock.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
 import { parseRecipe, recipeDifference } from "../recipe/parse.ts";
-import { acquireLock, type Lock } from "./lock.ts";
 
 export interface OpenRun {
   readonly out: string;
@@ -26,7 +27,9 @@ export async function openRunDirectory(
   await mkdir(out, { recursive: true }).catch((error) => {
     throw fileError(out, error);
   });
-  const lock: Lock = await acquireLock(out);
+  const lock: Lock = await acquireLock(join(out, RUN_FILES.lock), (pid) =>
+    inputError(out, `process ${pid} is at work in this run directory; wait for it, or use another --out`),
+  );
   try {
     if (options.force) {
       for (const entry of RUN_ENTRIES) await rm(join(out, entry), { recursive: true, force: true });
@@ -61,13 +64,19 @@ async function refuseForeignFolder(out: string): Promise<void> {
 function refuseOtherRecipe(out: string, savedText: string, options: { recipeText: string; recipeFile: string }): void {
   const { recipe: before } = parseRecipe(savedText, join(out, RUN_FILES.recipe));
   const { recipe: now } = parseRecipe(options.recipeText, options.recipeFile);
-  const difference = recipeDifference(before, now);
+  const difference = recipeDifference(withoutMeans(before), withoutMeans(now));
   if (difference === null) return;
   const { key, a, b } = difference;
   throw inputError(
     out,
     `this directory holds a run of another recipe: ${key} is ${a} there and ${b} in ${options.recipeFile}; use another --out, or --force to start anew`,
   );
+}
+
+/** How a judge is reached and what it may cost is no matter of results: a run goes on with a larger budget. */
+function withoutMeans(recipe: Recipe): unknown {
+  const { benchmarks, judge, gates } = recipe.evaluate;
+  return { ...recipe, evaluate: { benchmarks, judge: { model: judge.model }, gates } };
 }
 
 /** What a killed process was writing; nobody else writes here, because the directory is locked. */

@@ -19,7 +19,7 @@ const errorBody = z.looseObject({
   error: z
     .union([
       z.string(),
-      z.looseObject({ message: z.string().nullish(), param: z.string().nullish(), code: z.unknown() }),
+      z.looseObject({ message: z.string().nullish(), param: z.string().nullish(), code: z.unknown().optional() }),
     ])
     .nullish(),
   message: z.string().nullish(),

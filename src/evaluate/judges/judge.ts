@@ -8,7 +8,7 @@ import type { Reporter } from "../../reporter.ts";
 
 export interface JudgeOptions {
   readonly endpoint: EndpointOptions;
-  /** Most calls of this run; what the ledger holds is no call. */
+  /** Most calls of this run, repeated attempts not counted; what the ledger holds is no call. */
   readonly maxCalls?: number;
   /** Most tokens of this run, questions and answers together, as the server counts them. */
   readonly maxTokens?: number;
@@ -20,13 +20,13 @@ export interface JudgeQuestion {
   readonly request: ChatRequest;
 }
 
-/** `failure`: why there is no reply (attempts used up, budget spent); never an invented one. */
+/** `failure`: why this question has no reply (attempts used up, refused by the server); never an invented one. */
 export type JudgeAnswer =
   | { readonly id: string; readonly reply: ChatReply; readonly fromLedger: boolean }
   | { readonly id: string; readonly failure: string };
 
 export interface JudgeEstimate {
-  /** Questions that the ledger cannot answer. */
+  /** Questions that the ledger cannot answer; equal ones count once. */
   readonly calls: number;
   readonly fromLedger: number;
   /** Estimated at four bytes a token. */
@@ -40,7 +40,8 @@ export interface Judge {
   estimate(questions: Iterable<JudgeQuestion>): JudgeEstimate;
   /**
    * Answers in the order in which they come, each once; questions are drawn only as there is room for them, so
-   * neither grows with their number.
+   * neither grows with their number. Throws, what is finished being kept, where the rest would fare no better: wrong
+   * key, model or address (`input`); budget spent, server gone, or no reply to any question (`failed`); `interrupted`.
    */
   ask(
     questions: Iterable<JudgeQuestion>,

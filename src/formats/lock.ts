@@ -1,17 +1,15 @@
 /**
- * One run at a time in a directory. The lock is a file that names its process by id and start time, so that neither a
- * killed process keeps it nor an unrelated one that got the same id later. It appears whole (a hard link to a finished
- * file) and only one process can make it.
+ * One process at a time in a directory or at a file. The lock is a file that names its process by id and start time, so
+ * that neither a killed process keeps it nor an unrelated one that got the same id later. It appears whole (a hard link
+ * to a finished file) and only one process can make it.
  */
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { copyFile, link, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
-import { inputError } from "../errors.ts";
-import { fileError } from "../formats/files.ts";
-import { RUN_FILES } from "../recipe/layout.ts";
+import { type FusechatError, inputError } from "../errors.ts";
+import { fileError } from "./files.ts";
 
 export interface Lock {
   release(): Promise<void>;
@@ -28,9 +26,8 @@ const MOST_TRIES = 20;
 /** A turn at taking a dead process's lock away takes less than a millisecond. */
 const TURN_MILLISECONDS = 5;
 
-/** Locks a run directory, or refuses with the id of the process that works in it. */
-export async function acquireLock(folder: string): Promise<Lock> {
-  const path = join(folder, RUN_FILES.lock);
+/** Makes the lock file `path`; where a living process holds it, throws what `busy` says of its id. */
+export async function acquireLock(path: string, busy: (pid: number) => FusechatError): Promise<Lock> {
   const own = `${path}.${process.pid}.tmp`;
   const content = JSON.stringify({ pid: process.pid, started: await startOf(process.pid) });
   try {
@@ -39,12 +36,7 @@ export async function acquireLock(folder: string): Promise<Lock> {
       if (await tryLink(own, path)) return { release: () => release(path, content) };
       const text = await readOrEmpty(path);
       const holder = parseHolder(text);
-      if (holder !== null && (await isAlive(holder))) {
-        throw inputError(
-          folder,
-          `process ${holder.pid} is at work in this run directory; wait for it, or use another --out`,
-        );
-      }
+      if (holder !== null && (await isAlive(holder))) throw busy(holder.pid);
       await removeStale(path, text, own);
     }
   } catch (error) {
@@ -52,7 +44,7 @@ export async function acquireLock(folder: string): Promise<Lock> {
   } finally {
     await rm(own, { force: true });
   }
-  throw inputError(folder, "other processes keep taking the lock of this run directory; try again");
+  throw inputError(path, "other processes keep taking this lock; try again");
 }
 
 /** File systems without hard links (FAT, some network shares) get a copy, which is as exclusive and nearly as whole. */

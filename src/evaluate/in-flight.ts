@@ -1,0 +1,84 @@
+/**
+ * Much work over few hands: at most N pieces at a time, results in the order in which they come. The source is drawn
+ * from only as there is room, and results that nobody has taken yet count as room taken, so memory does not grow with
+ * the number of pieces.
+ */
+import { failure } from "../errors.ts";
+
+/**
+ * The first piece that fails ends the drawing; what is under way is finished and given out before its error is thrown.
+ * `signal`, and a consumer that stops early, abort what is under way.
+ */
+export async function* inFlight<Piece, Result>(
+  source: Iterable<Piece>,
+  limit: number,
+  work: (piece: Piece, signal: AbortSignal) => Promise<Result>,
+  signal?: AbortSignal,
+): AsyncGenerator<Result, void, undefined> {
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort, { once: true });
+  const pieces = source[Symbol.iterator]();
+  const finished: Result[] = [];
+  const underWay = new Set<Promise<void>>();
+  let drawn = false;
+  let failed: { readonly error: unknown } | undefined;
+  try {
+    for (;;) {
+      while (!drawn && failed === undefined && underWay.size + finished.length < limit) {
+        const next = pieces.next();
+        if (next.done === true) {
+          drawn = true;
+          break;
+        }
+        const task: Promise<void> = work(next.value, stop.signal)
+          .then(
+            (result) => void finished.push(result),
+            (error: unknown) => {
+              failed ??= { error };
+            },
+          )
+          .finally(() => underWay.delete(task));
+        underWay.add(task);
+      }
+      const result = finished.shift();
+      if (result !== undefined) yield result;
+      else if (underWay.size > 0) await Promise.race(underWay);
+      else if (failed !== undefined) throw failed.error;
+      else return;
+    }
+  } finally {
+    abort();
+    signal?.removeEventListener("abort", abort);
+    await Promise.all(underWay);
+    pieces.return?.();
+  }
+}
+
+/** Requests in a row without a reply after which a server counts as gone, where fewer than that are in flight. */
+const LONGEST_SILENCE = 8;
+
+export interface SilenceWatch {
+  replied(): void;
+  /** Throws where the server has been silent for too long. */
+  failed(problem: string): void;
+}
+
+/**
+ * Tells a server that is gone from single requests that it cannot answer: as many failures in a row as are in flight at
+ * once, and at least eight, with no reply in between.
+ */
+export function watchSilence(concurrency: number, where: string): SilenceWatch {
+  const longest = Math.max(LONGEST_SILENCE, concurrency);
+  let silence = 0;
+  return {
+    replied: () => {
+      silence = 0;
+    },
+    failed: (problem) => {
+      silence++;
+      if (silence >= longest) throw failure(where, `${silence} requests in a row got no reply (${problem})`);
+    },
+  };
+}

@@ -1,0 +1,146 @@
+/**
+ * A judge behind an OpenAI-compatible endpoint, with its ledger. A question is answered from the ledger where that has
+ * the same request, else asked, written down, and only then given out; a failure is not written, so the next run asks
+ * again.
+ */
+import { openEndpoint } from "../../engine/endpoint/client.ts";
+import type { ChatReply, ChatRequest } from "../../engine/endpoint/endpoint.ts";
+import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import type { Reporter } from "../../reporter.ts";
+import { inFlight, watchSilence } from "../in-flight.ts";
+import { openKeptLines } from "../kept-lines.ts";
+import { estimatedTokens, openBudget } from "./budget.ts";
+import type { Judge, JudgeAnswer, JudgeEstimate, JudgeOptions, JudgeQuestion } from "./judge.ts";
+import { ledgerLine, lineOf, requestKey } from "./ledger-line.ts";
+
+/** `ledger`: path of its JSONL file; null keeps nothing. The first reply written locks it until `dispose`. */
+export async function openJudge(options: JudgeOptions, ledger: string | null): Promise<Judge> {
+  const endpoint = openEndpoint(options.endpoint);
+  const { model, url, concurrency } = options.endpoint;
+  const where = `judge ${model}`;
+  checkLimits(options, where);
+  const lines = ledger === null ? null : await openKeptLines(ledger, ledgerLine, "a judgment");
+  const kept = (): string =>
+    lines === null
+      ? "nothing is kept, because no folder was given for it"
+      : `${lines.count} judgments are kept in ${lines.path}, and the same command goes on from there`;
+  const budget = openBudget(options, where);
+  /** Requests under way: of two equal questions only one is asked. */
+  const asked = new Map<string, Promise<ChatReply | string>>();
+  const warned = new Set<string>();
+  const warn = (reporter: Reporter, message: string): void => {
+    if (!warned.has(message)) reporter.report({ type: "warning", stage: where, message });
+    warned.add(message);
+  };
+
+  /** The reply, written down, or why there is none. Throws where no other question would fare better. */
+  const call = async (id: string, request: ChatRequest, signal: AbortSignal): Promise<ChatReply | string> => {
+    const reservation = await budget.reserve(request);
+    let reply: ChatReply | null = null;
+    try {
+      reply = await endpoint.chat(request, signal);
+    } catch (error) {
+      if (error instanceof FusechatError && error.code === "failed") return error.message;
+      throw error;
+    } finally {
+      reservation.settle(reply);
+    }
+    await lines?.append(lineOf(options.endpoint, id, request, reply));
+    return reply;
+  };
+
+  const answer = async (
+    { id, request }: JudgeQuestion,
+    reporter: Reporter,
+    signal: AbortSignal,
+  ): Promise<JudgeAnswer> => {
+    throwIfInterrupted(signal, where);
+    const key = requestKey(model, request);
+    const line = (await lines?.get(key)) ?? null;
+    if (line !== null) {
+      if (line.url !== url) {
+        warn(reporter, `the ledger's judgments by ${model} at ${line.url} are taken, though it is now asked at ${url}`);
+      }
+      return { id, reply: line.reply, fromLedger: true };
+    }
+    const underWay = asked.get(key);
+    const asking = underWay ?? call(id, request, signal);
+    asked.set(key, asking);
+    try {
+      const reply = await asking;
+      if (typeof reply === "string") return { id, failure: reply };
+      if (reply.omitted !== undefined) {
+        warn(reporter, `the server takes no ${reply.omitted.join(" and no ")} for ${model}, which used its own`);
+      }
+      return { id, reply, fromLedger: underWay !== undefined };
+    } finally {
+      asked.delete(key);
+    }
+  };
+
+  return {
+    model,
+    estimate: (questions) => estimate(questions, model, (key) => lines?.has(key) ?? false),
+    ask: async function* (questions, { reporter, signal }) {
+      const silence = watchSilence(concurrency, where);
+      let [replies, failures, last] = [0, 0, ""];
+      // Twice as many questions as requests: while some replies are flushed to the disk, others are asked for.
+      const answers = inFlight(
+        questions,
+        2 * concurrency,
+        (question, stop) => answer(question, reporter, stop),
+        signal,
+      );
+      try {
+        for await (const given of answers) {
+          if ("failure" in given) {
+            failures++;
+            last = given.failure;
+            silence.failed(last);
+          } else {
+            replies++;
+            silence.replied();
+          }
+          yield given;
+        }
+        if (failures > 0 && replies === 0) throw failure(where, `no question of ${failures} got a reply (${last})`);
+      } catch (error) {
+        if (!(error instanceof FusechatError) || error.code !== "failed") throw error;
+        throw new FusechatError("failed", `${error.message}; ${kept()}`, error);
+      }
+    },
+    dispose: async () => {
+      await lines?.close();
+    },
+  };
+}
+
+function estimate(
+  questions: Iterable<JudgeQuestion>,
+  model: string,
+  inLedger: (key: string) => boolean,
+): JudgeEstimate {
+  const keys = new Set<string>();
+  let [fromLedger, promptTokens, answerTokensAtMost] = [0, 0, 0];
+  for (const { request } of questions) {
+    const key = requestKey(model, request);
+    if (inLedger(key) || keys.has(key)) {
+      fromLedger++;
+      continue;
+    }
+    keys.add(key);
+    promptTokens += estimatedTokens(request.messages.map(({ content }) => content));
+    answerTokensAtMost += request.maxTokens;
+  }
+  return { calls: keys.size, fromLedger, promptTokens, answerTokensAtMost };
+}
+
+function checkLimits({ maxCalls, maxTokens }: JudgeOptions, where: string): void {
+  for (const [name, value] of [
+    ["calls", maxCalls],
+    ["tokens", maxTokens],
+  ] as const) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) continue;
+    throw inputError(where, `the budget in ${name}: expected a whole number of at least 0, found ${value}`);
+  }
+}
