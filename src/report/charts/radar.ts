@@ -8,6 +8,8 @@ import { pixel } from "./axis.ts";
 
 export interface RadarLine {
   readonly label: string;
+  /** Chooses the colour, as in interval charts: `pivot`, `source`, `target`, `fused`, `merge`, `baseline`. */
+  readonly kind: string;
   /** One an axis; undefined where there is no figure: the line then has a gap. */
   readonly values: readonly (number | undefined)[];
 }
@@ -27,12 +29,10 @@ export interface Radar {
 }
 
 const WIDTH = 760;
-const HEIGHT = 430;
+const HEIGHT = 410;
 const RADIUS = 165;
 /** From the outermost ring to an axis's name. */
 const GAP = 14;
-/** Colours of curves in the style sheet. */
-const COLOURS = 8;
 const DASHES = ["none", "9 4", "2 3", "12 3 2 3", "5 2", "1 4", "9 3 1 3 1 3", "4 6"];
 
 export function radar({ title, axes, lines, low, high, rings, figure }: Radar): Markup {
@@ -49,12 +49,15 @@ ${axes.map((name, axis) => {
   const [end, label] = [at(axis, RADIUS), at(axis, RADIUS + GAP)];
   return html`<line class="grid" x1="${centreX}" y1="${centreY}" x2="${end.x}" y2="${end.y}"/><text class="label" x="${label.x}" y="${pixel(label.y + 4)}" text-anchor="${anchor(label.x - centreX)}">${name}</text>`;
 })}
-${rings.map((ring) => html`<text class="tick" x="${centreX + 4}" y="${pixel(centreY - radiusOf(ring) - 3)}">${String(ring)}</text>`)}
+${rings.map((ring) => {
+  // Half way between the first two axes, where no point of a line can be.
+  const { x, y } = at(0.5, radiusOf(ring) * Math.cos(Math.PI / axes.length));
+  return html`<text class="tick" x="${x}" y="${pixel(y + 4)}" text-anchor="middle">${String(ring)}</text>`;
+})}
 ${lines.map((line, index) => radarLine(line, index))}</svg>
-<figcaption class="legend">${lines.map(({ label }, index) => html`<span>${swatch(index)} ${label}</span>`)}</figcaption></figure>`;
+<figcaption class="legend">${lines.map((line, index) => html`<span>${swatch(line, index)} ${line.label}</span>`)}</figcaption></figure>`;
 
-  function radarLine({ label, values }: RadarLine, index: number): Markup {
-    const look = `curve colour-${index % COLOURS}`;
+  function radarLine({ label, kind, values }: RadarLine, index: number): Markup {
     const points = axes.flatMap((name, axis) => {
       const value = values[axis];
       return value === undefined || !Number.isFinite(value)
@@ -68,9 +71,9 @@ ${lines.map((line, index) => radarLine(line, index))}</svg>
       return to === undefined ? [] : [`M${place(from)}L${place(to)}`];
     });
     const whole = `M${points.map(place).join("L")}Z`;
-    return html`<g><title>${label}</title><path class="${look}" stroke-dasharray="${dash}" d="${points.length === axes.length ? whole : sides.join("")}"/>${points.map(
+    return html`<g style="${stroke(kind)}"><title>${label}</title><path class="curve" stroke-dasharray="${dash}" d="${points.length === axes.length ? whole : sides.join("")}"/>${points.map(
       ({ x, y, name, value }) =>
-        html`<circle class="${look}" cx="${x}" cy="${y}" r="3.5"><title>${label}, ${name}: ${figure(value)}</title></circle>`,
+        html`<circle class="curve" cx="${x}" cy="${y}" r="3.5"><title>${label}, ${name}: ${figure(value)}</title></circle>`,
     )}</g>`;
   }
 }
@@ -82,6 +85,10 @@ function anchor(offset: number): "start" | "middle" | "end" {
 }
 
 /** A piece of the line, with its dashes. */
-function swatch(index: number): Markup {
-  return html`<svg width="34" height="10" viewBox="0 0 34 10" aria-hidden="true"><line class="curve colour-${index % COLOURS}" stroke-dasharray="${DASHES[index % DASHES.length]!}" x1="1" x2="33" y1="5" y2="5"/></svg>`;
+function swatch({ kind }: RadarLine, index: number): Markup {
+  return html`<svg width="34" height="10" viewBox="0 0 34 10" aria-hidden="true"><line class="curve" style="${stroke(kind)}" stroke-dasharray="${DASHES[index % DASHES.length]!}" x1="1" x2="33" y1="5" y2="5"/></svg>`;
+}
+
+function stroke(kind: string): string {
+  return `stroke:var(--${kind},var(--noise))`;
 }
