@@ -1,9 +1,14 @@
-/** `fusechat merge config.yaml --out DIR`: reads mergekit's YAML, merges, and says what was done and how fast. */
+/**
+ * `fusechat merge config.yaml --out DIR`: reads mergekit's YAML, merges, and says what was done and how fast; with
+ * `--plan` only what it would do.
+ */
 import { dirname, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
+import { inputError } from "../errors.ts";
 import { mergeModels } from "../merge/merge.ts";
 import { readMergeConfig } from "../merge/read-config.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
+import { showMergePlan } from "./merge-plan.ts";
 import type { Verb } from "./verb.ts";
 
 export const mergeVerb: Verb = {
@@ -13,16 +18,23 @@ export const mergeVerb: Verb = {
   declare: (command) => {
     command
       .argument("<config>", "mergekit YAML; model paths are looked up beside it, then from the current folder")
-      .requiredOption("--out <folder>", "the model folder to make")
+      .option("--out <folder>", "the model folder to make")
+      .option("--plan", "only say what would be read, written and needed")
       .option("--shard-size <size>", "largest file of weights, such as 500MB (default: 5GB)", byteSize)
       .addOption(new Option("--like <program>", "repeat its known defects").choices(["mergekit"]));
   },
-  run: async ({ reporter, signal, print, document }, [file], { out, like, shardSize }) => {
+  run: async (invocation, [file = ""], { out, like, shardSize, plan }) => {
+    const { reporter, signal, print, document } = invocation;
     const likeMergekit = like === "mergekit";
+    const settings = { likeMergekit, ...(shardSize !== undefined && { shardBytes: Number(shardSize) }) };
+    if (plan === true) {
+      await showMergePlan(invocation, file, { ...settings, ...(out !== undefined && { out: String(out) }) });
+      return undefined;
+    }
+    if (out === undefined) throw inputError("fusechat merge", "required option '--out <folder>' not specified");
     const startedAt = performance.now();
-    const config = await readMergeConfig(file!, { likeMergekit });
-    const shardBytes = shardSize === undefined ? {} : { shardBytes: Number(shardSize) };
-    const options = { out: String(out), baseFolder: dirname(resolve(file!)), likeMergekit, ...shardBytes };
+    const config = await readMergeConfig(file, { likeMergekit });
+    const options = { ...settings, out: String(out), baseFolder: dirname(resolve(file)) };
     const summary = await mergeModels(config, options, { reporter, signal });
     const seconds = (performance.now() - startedAt) / 1000;
     const bytes = summary.bytes_read + summary.bytes_written;

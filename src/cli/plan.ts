@@ -1,4 +1,6 @@
-/** `fusechat plan`: what a recipe would do, and what it would cost. Nothing is written. */
+/** `fusechat plan`: what a recipe or a merge would do, and what it would cost. Nothing is written. */
+import { readText } from "../formats/files.ts";
+import { parseYaml } from "../formats/yaml.ts";
 import type { Throughput } from "../recipe/estimates.ts";
 import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
 import { loadRecipe } from "../recipe/load.ts";
@@ -7,17 +9,22 @@ import { derivePlan, type Plan } from "../recipe/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
+import { showMergePlan } from "./merge-plan.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
 export const planVerb: Verb = {
   name: "plan",
-  summary: "show steps, tokens, disk, memory and time of a recipe; write nothing",
+  summary: "show steps, tokens, disk, memory and time of a recipe or a merge; write nothing",
   declare: (command) => {
     command
-      .argument("<recipe>", "recipe file")
+      .argument("<recipe>", "recipe file, or mergekit YAML")
       .option("--no-trial", "assume a speed instead of measuring a teacher pass of the pivot");
   },
   run: async (invocation, [file = ""], { trial }) => {
+    if (await isMergeFile(file)) {
+      await showMergePlan(invocation, file);
+      return undefined;
+    }
     const { recipe, where } = await loadRecipe(file);
     const inputs = await openInputs(recipe, where);
     const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, trial === true));
@@ -26,6 +33,12 @@ export const planVerb: Verb = {
     return undefined;
   },
 };
+
+/** mergekit's files name their method where recipes have a section. */
+async function isMergeFile(file: string): Promise<boolean> {
+  const { value } = parseYaml(await readText(file), "1.1");
+  return typeof value === "object" && value !== null && "merge_method" in value;
+}
 
 async function throughputOf(
   invocation: Invocation,

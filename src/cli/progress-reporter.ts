@@ -103,13 +103,14 @@ function progressLine(event: Progress, clock: StageClock, now: number): string {
   const parts = [`${event.stage}: ${formatCount(event.done)}/${formatCount(event.total)} ${event.unit}`];
   const seconds = (now - clock.startedAt) / 1000;
   const rate = (event.done - clock.startedWith) / seconds;
-  if (seconds > 0 && rate > 0) parts.push(rateText(rate));
+  if (seconds > 0 && rate > 0) parts.push(rateText(rate, event.unit));
   if (event.loss !== undefined) parts.push(`loss ${event.loss.toFixed(4)}`);
   if (seconds > 0 && rate > 0) parts.push(`${formatSeconds((event.total - event.done) / rate)} left`);
   return parts.join(", ");
 }
 
-function rateText(perSecond: number): string {
+function rateText(perSecond: number, unit: string): string {
+  if (unit === "MB") return `${(perSecond / 1000).toFixed(2)} GB/s`;
   if (perSecond >= 1) return `${formatCount(Math.round(perSecond * 10) / 10)} a second`;
   return `${formatSeconds(1 / perSecond)} each`;
 }

@@ -3,19 +3,17 @@
  * name and renamed when it is whole, so that an output folder is either absent or finished; what an interrupted merge
  * had finished of it is gone on with.
  */
-import { readdir, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { inputError } from "../errors.ts";
-import { fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
-import { isRecord } from "./complaints.ts";
+import { fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
-import { STORED_DTYPE } from "./dtypes.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
+import { isFinished } from "./finished.ts";
 import { writeModelFiles } from "./model-files.ts";
 import { planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
-import { type MergePlan, outputEntries, outputShape, planMerge } from "./plan.ts";
-import { identify, modelCard, RECORD_FILE, recordOf, sameIdentity } from "./record.ts";
+import { type MergePlan, outputEntries, outputTensors, planMerge } from "./plan.ts";
+import { identify, modelCard, RECORD_FILE, recordOf } from "./record.ts";
 import { findUnfinished, hashPlan, openUnfinished, removeRecords, type Unfinished } from "./unfinished.ts";
 
 export interface MergeOptions {
@@ -71,23 +69,6 @@ export async function mergeModels(
   return summary;
 }
 
-/** True where `out` holds this very merge; throws where it holds anything else. */
-async function isFinished(out: string, plan: MergePlan, likeMergekit: boolean): Promise<boolean> {
-  let names: string[];
-  try {
-    names = await readdir(out);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
-    throw fileError(out, error);
-  }
-  if (names.length === 0) return false;
-  const record: unknown = names.includes(RECORD_FILE) ? await readJson(join(out, RECORD_FILE)) : undefined;
-  const identity = await identify(plan, likeMergekit);
-  if (isRecord(record) && sameIdentity(identity, pick(record, Object.keys(identity)))) return true;
-  const what = record === undefined ? "other files" : "another merge";
-  throw inputError(out, `the folder exists and holds ${what}; choose another one or remove it`);
-}
-
 /** Returns how many shards were there already. */
 async function build(
   plan: MergePlan,
@@ -95,11 +76,7 @@ async function build(
   context: ExecuteContext,
 ): Promise<number> {
   const out = resolve(given);
-  const entries = plan.tensors.map((tensor) => ({
-    name: tensor.name,
-    shape: outputShape(tensor),
-    dtype: STORED_DTYPE[tensor.output],
-  }));
+  const entries = outputTensors(plan);
   const shards = planShards(entries, shardBytes);
   let folder: string;
   let hash: string;
@@ -141,10 +118,6 @@ function widest({ tensors }: MergePlan): string {
   const entries = new Map<string, number>();
   for (const { output, size } of tensors) entries.set(output, (entries.get(output) ?? 0) + size);
   return [...entries].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "float32";
-}
-
-function pick(record: Record<string, unknown>, keys: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(keys.map((key) => [key, record[key]]));
 }
 
 function sentence({ method, models, base }: MergePlan, summary: MergeSummary): string {

@@ -3,7 +3,7 @@
  * name, before anything is written: missing tensors, shapes that differ, integers, other tokenizers, absent options.
  */
 import { inputError } from "../errors.ts";
-import { DTYPE_BYTES } from "../formats/safetensors.ts";
+import { DTYPE_BYTES, type TensorEntry } from "../formats/safetensors.ts";
 import type { MergeConfig } from "./config.ts";
 import { type MergeDtype, mergeDtypeOf, promote, STORED_DTYPE } from "./dtypes.ts";
 import { type MergeInput, openInputs } from "./inputs.ts";
@@ -129,6 +129,15 @@ export function outputShape({ shape, padding }: TensorPlan): readonly number[] {
 
 export function outputEntries(tensor: TensorPlan): number {
   return elements(outputShape(tensor));
+}
+
+/** What the weights of the output are, in their order. */
+export function outputTensors({ tensors }: MergePlan): TensorEntry[] {
+  return tensors.map((tensor) => ({
+    name: tensor.name,
+    shape: outputShape(tensor),
+    dtype: STORED_DTYPE[tensor.output],
+  }));
 }
 
 /** The tensor of one model; `sources` are those of all models, one of which has it. */

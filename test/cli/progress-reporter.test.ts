@@ -25,6 +25,15 @@ test("a terminal has one live line with rate, loss and time left, rewritten in p
   );
 });
 
+test("what is counted in megabytes has its rate in gigabytes a second", () => {
+  const streams = memoryStreams({ terminal: true, environment: { NO_COLOR: "1" } });
+  const reporter = createProgressReporter(streams);
+  reporter.report({ type: "start", stage: "merge" });
+  streams.clock = 2000;
+  reporter.report({ type: "progress", stage: "merge", done: 3000, total: 12_000, unit: "MB" });
+  expect(streams.stderr.text).toBe(`merge${ERASE}merge: 3,000/12,000 MB, 1.50 GB/s, 6.0 s left`);
+});
+
 test("the live line never wraps", () => {
   const streams = memoryStreams({ terminal: true, columns: 30 });
   const reporter = createProgressReporter(streams);
