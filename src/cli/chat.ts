@@ -1,9 +1,8 @@
 /** `fusechat chat`: a conversation with a model in the terminal, the answers printed as they come. */
-import type { Turn } from "../data/conversation.ts";
-import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
+import { readStopIds } from "../data/stop-ids.ts";
+import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { EngineModel, GenerateOptions } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
-import { readSpecialTokens } from "../tokenizer/special.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { integer, number } from "./option-values.ts";
 import { oneQuestion, questionsFrom } from "./questions.ts";
@@ -40,13 +39,12 @@ export const chatVerb: Verb = {
   run: async (invocation, positional, given) => {
     const folder = positional[0]!;
     const options = given as unknown as Options;
-    const { stopIds } = await readSpecialTokens(folder);
     const tokeniser = await openConversationTokeniser(folder, { maxLength: 2 ** 31 - 1 });
     let model: EngineModel | undefined;
     try {
-      const endOfTurn = await endOfTurnOf(tokeniser);
+      const stopIds = await readStopIds(folder, tokeniser);
       model = await (await invocation.engine()).open(folder);
-      const generation = generationOptions(options, [...stopIds, ...endOfTurn], tokeniser.tokenizer);
+      const generation = generationOptions(options, stopIds, tokeniser.tokenizer);
       const talk = openTalk(model, tokeniser, generation, options.system);
       const write = (text: string): void => {
         if (!invocation.json) process.stdout.write(text);
@@ -77,27 +75,11 @@ export const chatVerb: Verb = {
 function generationOptions(options: Options, stopIds: readonly number[], tokenizer: Tokenizer): GenerateOptions {
   return {
     maxTokens: options.maxTokens,
-    stopIds: [...new Set(stopIds)],
+    stopIds,
     temperature: options.temperature,
     topP: options.topP,
     topK: options.topK,
     seed: `chat/${options.seed}`,
     bannedFrom: tokenizer.size,
   };
-}
-
-/**
- * The token with which the template ends an answer. Some folders name another token as eos (that of plain texts), and
- * the model would go on to write the user's next turn.
- */
-async function endOfTurnOf(tokeniser: ConversationTokeniser): Promise<number[]> {
-  const turns: Turn[] = [
-    { role: "user", content: "Hi" },
-    { role: "assistant", content: "Hello" },
-  ];
-  const [tokenised] = await tokeniser.tokenise([{ id: "", turns }], 0);
-  if (tokenised === undefined || "refused" in tokenised) return [];
-  const last = tokenised.rows.position.at(-1);
-  const id = last === undefined ? undefined : tokenised.ids[last];
-  return id !== undefined && tokeniser.tokenizer.isSpecial(id) ? [id] : [];
 }

@@ -17,6 +17,11 @@ export interface TokeniseOptions {
   readonly templateFolder?: string;
 }
 
+export interface Prompt {
+  readonly text: string;
+  readonly ids: Int32Array;
+}
+
 export interface ConversationTokeniser {
   readonly tokenizer: Tokenizer;
   /** `first` is the index of the first conversation in the prepared data; one answer a conversation, in order. */
@@ -25,7 +30,9 @@ export interface ConversationTokeniser {
     first: number,
   ): Promise<(TokenisedConversation | RefusedConversation)[]>;
   /** The turns rendered with the generation prompt: what the model is given to answer. */
-  prompt(turns: readonly Turn[]): Promise<{ text: string; ids: Int32Array }>;
+  prompt(turns: readonly Turn[]): Promise<Prompt>;
+  /** The same for many; a dialogue that the template does not take is told with its reason. */
+  prompts(dialogues: readonly (readonly Turn[])[]): Promise<(Prompt | { readonly refused: string })[]>;
   dispose(): Promise<void>;
 }
 
@@ -54,15 +61,30 @@ export async function openConversationTokeniser(
       return all;
     },
     prompt: async (turns) => {
-      const [rendering] = await renderer.render([{ turns, generationPrompt: true }]);
-      if (rendering === undefined) throw internalError("a rendering without an answer");
-      if ("refused" in rendering) {
-        throw inputError(template.path, `the chat template refuses the conversation: ${rendering.refused}`);
+      const [prompt] = await promptsOf([turns], tokenizer, renderer);
+      if (prompt === undefined) throw internalError("a rendering without an answer");
+      if ("refused" in prompt) {
+        throw inputError(template.path, `the chat template refuses the conversation: ${prompt.refused}`);
       }
-      return { text: rendering.text, ids: (await tokenizer.encode(rendering.text)).ids };
+      return prompt;
     },
+    prompts: (dialogues) => promptsOf(dialogues, tokenizer, renderer),
     dispose: () => renderer.dispose(),
   };
+}
+
+async function promptsOf(
+  dialogues: readonly (readonly Turn[])[],
+  tokenizer: Tokenizer,
+  renderer: TemplateRenderer,
+): Promise<(Prompt | { readonly refused: string })[]> {
+  const renderings = await renderer.render(dialogues.map((turns) => ({ turns, generationPrompt: true })));
+  const prompts: (Prompt | { readonly refused: string })[] = [];
+  for (const rendering of renderings) {
+    if ("refused" in rendering) prompts.push(rendering);
+    else prompts.push({ text: rendering.text, ids: (await tokenizer.encode(rendering.text)).ids });
+  }
+  return prompts;
 }
 
 interface Means {

@@ -92,6 +92,8 @@ export interface GenerateOptions {
   readonly topK: number;
   /** Text that seeds the sampling of each prompt (with the prompt's index). */
   readonly seed: string;
+  /** One text a prompt instead: its answer then does not depend on its place among the prompts. */
+  readonly seeds?: readonly string[];
   /** Ids that must never be drawn (a padded head's ids without a token). */
   readonly bannedFrom?: number;
   /** Aborted: every answer ends with the token in hand, and what there is comes back. */

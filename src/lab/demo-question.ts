@@ -3,10 +3,10 @@
  * probability of an answer is the product over its tokens, so the two can be compared answer by answer.
  */
 import { conversationId } from "../data/conversation.ts";
+import { readStopIds } from "../data/stop-ids.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { Engine, EngineModel } from "../engine/engine.ts";
 import { createRandom } from "../random.ts";
-import { readSpecialTokens } from "../tokenizer/special.ts";
 import type { Answers } from "./answers.ts";
 import { MAX_LENGTH } from "./demo-recipe.ts";
 import { type Question, SKILLS } from "./skills/index.ts";
@@ -34,7 +34,7 @@ export async function askModel(engine: Engine, folder: string, question: Questio
     const model = await engine.open(folder);
     try {
       const { ids } = await tokeniser.prompt([{ role: "user", content: question.user }]);
-      const { stopIds } = await readSpecialTokens(folder);
+      const stopIds = await readStopIds(folder, tokeniser);
       const [generated] = await model.generate([ids], {
         maxTokens: MAX_TOKENS,
         stopIds,

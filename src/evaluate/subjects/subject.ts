@@ -34,15 +34,30 @@ export interface AnswerSettings {
 
 export interface Answer {
   readonly text: string;
-  /** `length`: cut at `maxTokens`; `refused`: the model's template takes no such dialogue, and `text` is empty. */
+  /**
+   * `length`: cut at `maxTokens` or where the model's context ends; `refused`: the model's template takes no such
+   * dialogue, or its context is too short for it, and `text` is empty.
+   */
   readonly finish: "stop" | "length" | "refused";
 }
+
+export type AnswerListener = (dialogue: number, answer: Answer) => void | Promise<void>;
 
 export interface Subject {
   readonly name: string;
   /** What its answers depend on besides dialogue and settings: weights' hash, or URL and model. */
   readonly identity: string;
-  /** One answer a dialogue, in their order. An answer does not depend on what else is asked with it. */
-  answer(dialogues: readonly Dialogue[], settings: AnswerSettings, signal?: AbortSignal): Promise<Answer[]>;
+  /**
+   * One answer a dialogue, in their order. An answer does not depend on what else is asked with it. `onAnswer` hears
+   * each as soon as it is there, by the index of its dialogue, and is waited for.
+   */
+  answer(
+    dialogues: readonly Dialogue[],
+    settings: AnswerSettings,
+    signal?: AbortSignal,
+    onAnswer?: AnswerListener,
+  ): Promise<Answer[]>;
+  /** Gives back the memory of a local model between two calls; the next call opens it again. */
+  putAway?(): Promise<void>;
   dispose(): Promise<void>;
 }

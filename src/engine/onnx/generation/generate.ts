@@ -71,7 +71,8 @@ export async function generateAnswers(
   const answers = prompts.map((ids, prompt): Answer => {
     const room = Math.min(ids.length + options.maxTokens, maxPositions ?? Number.POSITIVE_INFINITY);
     const open = allowed > 0 && ids.length > 0 && room > ids.length;
-    return { prompt, ids: [...ids], room, random: createRandom(`${options.seed}/${prompt}`), open };
+    const random = createRandom(options.seeds?.[prompt] ?? `${options.seed}/${prompt}`);
+    return { prompt, ids: [...ids], room, random, open };
   });
   const generation: Generation = {
     model,

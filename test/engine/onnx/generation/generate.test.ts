@@ -228,6 +228,16 @@ test("sampling depends on the seed and the prompt's place, and on nothing else",
   });
 });
 
+test("with a seed of its own an answer does not depend on its place", async () => {
+  await withModel("mistral", async (model) => {
+    const options = { ...greedy, temperature: 1, topP: 0.95 };
+    const prompt = Int32Array.of(1, 2, 3);
+    const [first, second] = await model.generate([prompt, prompt], { ...options, seeds: ["a", "b"] });
+    expect(first).not.toEqual(second);
+    expect(await model.generate([prompt], { ...options, seeds: ["b"] })).toEqual([second]);
+  });
+});
+
 test("weights that overflow single precision are told, not sampled from", async () => {
   const folder = await mkdtemp(join(tmpdir(), "fusechat-generation-"));
   try {

@@ -1,0 +1,72 @@
+/** A model under test behind an OpenAI-compatible endpoint: dialogues go over as they are, as many at a time as allowed. */
+
+import type { StageContext } from "../../engine/context.ts";
+import { openEndpoint } from "../../engine/endpoint/client.ts";
+import type { ChatRequest } from "../../engine/endpoint/endpoint.ts";
+import { FusechatError, failure, throwIfInterrupted } from "../../errors.ts";
+import { createRandom } from "../../random.ts";
+import { inFlight, watchSilence } from "../in-flight.ts";
+import type { Answer, AnswerSettings, Dialogue, Subject, SubjectReference } from "./subject.ts";
+
+/** Seeds are drawn below this: some servers keep them in 32 bits with a sign. */
+const SEEDS = 2 ** 31;
+
+type Outcome = { readonly index: number; readonly answer: Answer } | { readonly problem: string };
+
+export function openEndpointSubject(
+  { name, endpoint: options }: Extract<SubjectReference, { kind: "endpoint" }>,
+  context: StageContext,
+): Subject {
+  const endpoint = openEndpoint(options);
+  const { url, model, concurrency } = options;
+  const stage = `answers ${name}`;
+  let warned = false;
+  return {
+    name,
+    identity: `endpoint ${JSON.stringify([url, model])}`,
+    answer: async (dialogues, settings, signal = context.signal, onAnswer) => {
+      const ask = async (index: number, stop: AbortSignal): Promise<Outcome> => {
+        throwIfInterrupted(stop, stage);
+        try {
+          const reply = await endpoint.chat(requestFor(dialogues[index]!, settings), stop);
+          if (reply.omitted !== undefined && !warned) {
+            warned = true;
+            const message = `the server takes no ${reply.omitted.join(" and no ")} for ${model}, which used its own`;
+            context.reporter.report({ type: "warning", stage, message });
+          }
+          const answer: Answer = { text: reply.text.trim(), finish: reply.finish === "length" ? "length" : "stop" };
+          await onAnswer?.(index, answer);
+          return { index, answer };
+        } catch (error) {
+          if (error instanceof FusechatError && error.code === "failed") return { problem: error.message };
+          throw error;
+        }
+      };
+      const silence = watchSilence(concurrency, stage);
+      const answers: Answer[] = [];
+      let [done, failures, last] = [0, 0, ""];
+      const total = dialogues.length;
+      context.reporter.report({ type: "start", stage, total, unit: "dialogues" });
+      for await (const outcome of inFlight(dialogues.keys(), 2 * concurrency, ask, signal)) {
+        if ("problem" in outcome) {
+          failures++;
+          last = outcome.problem;
+          silence.failed(last);
+          continue;
+        }
+        silence.replied();
+        answers[outcome.index] = outcome.answer;
+        context.reporter.report({ type: "progress", stage, done: ++done, total, unit: "dialogues" });
+      }
+      if (failures > 0) throw failure(stage, `${failures} of ${total} dialogues got no answer (${last})`);
+      context.reporter.report({ type: "end", stage, summary: `${total} answers` });
+      return answers;
+    },
+    dispose: async () => {},
+  };
+}
+
+function requestFor({ id, turns }: Dialogue, { temperature, maxTokens, seed }: AnswerSettings): ChatRequest {
+  const request: ChatRequest = { messages: turns, temperature, maxTokens, topLogprobs: 0 };
+  return temperature === 0 ? request : { ...request, seed: createRandom(`${seed}/${id}`).integer(SEEDS) };
+}
