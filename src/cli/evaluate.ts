@@ -1,49 +1,235 @@
-/** `fusechat evaluate BENCHMARK`: a model's figures with their intervals, and how it compares with another model. */
+/** `fusechat evaluate BENCHMARK`: the figures of models with their intervals, and how the models compare. */
 import type { Command } from "commander";
-import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
-import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
+import type {
+  Benchmark,
+  BenchmarkRequest,
+  BenchmarkResult,
+  BenchmarkSettings,
+  EvaluationEstimate,
+} from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
+import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import { compareModels, type EvaluatedModel } from "../recipe/results.ts";
+import { columns, comparisonLines, resultTable } from "../run/result-table.ts";
+import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
+import {
+  declareModels,
+  heldOutOf,
+  type ModelFlags,
+  type NamedSubject,
+  subjectOf,
+  subjectsOf,
+} from "./evaluate-models.ts";
+import { declareSettings, settingsOf } from "./evaluate-options.ts";
+import { formatCount } from "./figures.ts";
+import { declareJudge, declareJudgeBudget, declareRequests, type JudgeFlags, judgeOf } from "./judge-options.ts";
+import { lazyEngine } from "./lazy-engine.ts";
 import { integer } from "./option-values.ts";
-import type { Verb } from "./verb.ts";
+import type { Invocation, Verb } from "./verb.ts";
 
-interface Options {
-  model: string;
-  data?: string;
-  against?: string;
-  maxLength: number;
+interface Options extends ModelFlags, JudgeFlags {
+  readonly out?: string;
+  readonly plan?: boolean;
+  readonly seed: number;
+}
+
+/** A model, or whose finished judgments are scored (`subject` null), with the settings that go with it. */
+interface Entry {
+  readonly named: NamedSubject | null;
+  readonly settings: BenchmarkSettings;
+}
+
+/** Everything that is the same for all models of one command. */
+interface Evaluation {
+  readonly benchmark: Benchmark;
+  readonly judge: JudgeOptions | null;
+  readonly seed: string;
+  readonly kept: KeptEvaluation | null;
 }
 
 export const evaluateVerb: Verb = {
   name: "evaluate",
-  summary: "measure a model, with intervals, and compare it with another",
+  summary: "measure models, with intervals, and compare them",
   declare: (command: Command) => {
-    const names = BENCHMARKS.map(({ name, summary }) => `${name} (${summary})`);
+    command.argument("<benchmark>", BENCHMARKS.map(({ name, summary }) => `${name}: ${summary}`).join("; "));
+    declareModels(command);
     command
-      .argument("<benchmark>", names.join("; "))
-      .requiredOption("--model <folder>", "the model to measure")
-      .option("--data <file>", "conversations that no training has seen")
-      .option("--against <folder>", "another model, compared on the same conversations")
-      .option("--max-length <tokens>", "tokens a conversation is cut to", integer({ min: 1 }), 2048);
+      .option("--out <dir>", "keep answers, judgments and results there; the same command goes on from them")
+      .option("--plan", "say how many prompts, calls and tokens it will take; ask nothing")
+      .option("--seed <n>", "of sampled answers", integer(), 0);
+    declareSettings(command);
+    declareJudge(command);
+    declareJudgeBudget(command);
+    declareRequests(command);
+    command.addHelpText("after", EXAMPLES);
   },
-  run: async (invocation, positional, options) => {
+  run: async (invocation, positional, given) => {
     const chosen = benchmark(positional[0]!);
-    const { data, model, against, maxLength } = options as unknown as Options;
-    if (data === undefined) {
-      throw inputError(`fusechat evaluate ${chosen.name}`, "needs conversations to measure on; add --data FILE");
-    }
-    const result = await evaluateHeldOut(
-      {
-        model,
-        name: model,
-        ...(against === undefined ? {} : { against, againstName: against }),
-        conversations: await readConversations(data),
-        maxLength,
-      },
-      { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal },
-    );
-    for (const line of chosen.describe(result)) invocation.print(line);
-    invocation.document(result);
+    const options = given as unknown as Options;
+    const settings = settingsOf(chosen, given);
+    const entries = await entriesOf(chosen, settings, options, invocation);
+    const evaluation: Evaluation = {
+      benchmark: chosen,
+      judge: judgeFor(chosen, options, invocation),
+      seed: String(options.seed),
+      kept: options.out === undefined ? null : keepEvaluation(options.out, chosen.name),
+    };
+    if (options.plan === true) await plan(evaluation, entries, invocation);
+    else if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
+      await evaluateSeveral(evaluation, entries, options.against !== undefined, invocation);
+    } else await evaluateOne(evaluation, entries, invocation);
     return undefined;
   },
 };
+
+const EXAMPLES = `
+A model is a folder (out/fused), one of a run (out/run:fused), or one behind an OpenAI-compatible server
+(gpt-4o@https://api.openai.com/v1; its key comes from OPENAI_API_KEY). Of several models each is compared with
+--against, else with the first, in a run with the pivot.
+
+  fusechat evaluate held-out --model out/fused --against out/pivot --data held-out.jsonl
+  fusechat evaluate exact-match --run out/run --models pivot,fused --data gsm8k.jsonl
+  fusechat evaluate mt-bench --model out/run:fused --judge gpt-4 --judge-url https://api.openai.com/v1 --out eval --plan
+`;
+
+/** The models under test, `--against` last; without any model, finished judgments. */
+async function entriesOf(
+  benchmark: Benchmark,
+  settings: BenchmarkSettings,
+  options: Options,
+  { environment }: Invocation,
+): Promise<Entry[]> {
+  const subjects = await subjectsOf(options, environment);
+  const heldOut = settings.data === undefined ? await heldOutOf(options) : null;
+  const own = heldOut !== null && "data" in settings ? { ...settings, data: heldOut } : settings;
+  if (subjects.length > 0) {
+    const against = options.against === undefined ? null : await subjectOf(options.against, options, environment);
+    // A model of --run that the others are compared with stands there already.
+    const isAgainst = ({ subject }: NamedSubject): boolean =>
+      subjects.length > 1 && subject.name === against?.subject.name;
+    const named = [...subjects.filter((one) => !isAgainst(one)), ...(against === null ? [] : [against])];
+    return named.map((one) => ({ named: one, settings: own }));
+  }
+  const { finished } = benchmark;
+  if (finished === undefined || options.ensemble !== undefined) {
+    throw inputError(`fusechat evaluate ${benchmark.name}`, "needs a model to measure; add --model FOLDER");
+  }
+  if (options.against === undefined) return [{ named: null, settings }];
+  const other = settingsOf(benchmark, { [finished]: options.against });
+  return [
+    { named: null, settings },
+    { named: null, settings: { ...settings, [finished]: other[finished] } },
+  ];
+}
+
+function judgeFor(benchmark: Benchmark, options: Options, { environment }: Invocation): JudgeOptions | null {
+  if (benchmark.judged || options.ensemble === "judge") return judgeOf(options, environment);
+  const flag = options.judge !== undefined ? "--judge" : options.judgeUrl !== undefined ? "--judge-url" : undefined;
+  if (flag !== undefined) throw inputError(flag, `does not belong to evaluate ${benchmark.name}, which asks no judge`);
+  return null;
+}
+
+function requestOf({ judge, seed, kept }: Evaluation, { named, settings }: Entry): BenchmarkRequest {
+  const subject = named?.subject ?? null;
+  return { subject, settings, judge, out: subject === null ? null : (kept?.answers(subject.name) ?? null), seed };
+}
+
+async function evaluateEntry(evaluation: Evaluation, entry: Entry, invocation: Invocation): Promise<BenchmarkResult> {
+  const { benchmark, judge, kept } = evaluation;
+  const request = requestOf(evaluation, entry);
+  const { reporter, signal } = invocation;
+  if (judge !== null && request.subject !== null) {
+    const summary = costs(await benchmark.estimate(request), judge);
+    reporter.report({ type: "end", stage: `${benchmark.name} ${request.subject.name}`, summary });
+  }
+  const engine = lazyEngine(() => invocation.engine());
+  const result = await benchmark.evaluate(request, { engine, reporter, signal });
+  await kept?.result(result);
+  return result;
+}
+
+/** One model, perhaps with another to compare it with. */
+async function evaluateOne(evaluation: Evaluation, entries: readonly Entry[], invocation: Invocation): Promise<void> {
+  const { benchmark } = evaluation;
+  const [entry, other] = entries;
+  const result = await evaluateEntry(evaluation, entry!, invocation);
+  const lines = benchmark.describe(result);
+  if (other === undefined) {
+    for (const line of lines) invocation.print(line);
+    invocation.document(result);
+    return;
+  }
+  const against = await evaluateEntry(evaluation, other, invocation);
+  const comparison = benchmark.compare(result, against);
+  for (const line of [...lines, ...comparisonLines(comparison)]) invocation.print(line);
+  const { prompts, metrics } = comparison;
+  // Of conversations the document has always spoken so.
+  const counted = "conversations" in result ? { conversations: prompts } : { prompts };
+  invocation.document({
+    ...result,
+    against: { model: against.model, ...counted, figures: against.metrics, metrics },
+  });
+}
+
+/** Every model against the last one (`--against`), the pivot of a run, or the first. */
+async function evaluateSeveral(
+  evaluation: Evaluation,
+  entries: readonly Entry[],
+  hasAgainst: boolean,
+  invocation: Invocation,
+): Promise<void> {
+  const { benchmark, kept } = evaluation;
+  const models: EvaluatedModel[] = [];
+  for (const entry of entries) {
+    const result = await evaluateEntry(evaluation, entry, invocation);
+    models.push({ name: result.model, role: entry.named?.role ?? "model", result });
+  }
+  const pivot = models.find(({ role }) => role === "pivot");
+  const reference = hasAgainst ? models.at(-1)! : (pivot ?? models[0]!);
+  const champion = models.find(({ role }) => role === "fused")?.name ?? null;
+  const comparison = compareModels(benchmark, models, { name: benchmark.name, reference: reference.name, champion });
+  await kept?.comparison(comparison);
+  invocation.print(resultTable(comparison));
+  invocation.document(comparison);
+}
+
+async function plan(evaluation: Evaluation, entries: readonly Entry[], invocation: Invocation): Promise<void> {
+  const { benchmark, judge } = evaluation;
+  const planned: (EvaluationEstimate & { model: string })[] = [];
+  for (const entry of entries) {
+    const model = entry.named?.subject.name ?? "finished judgments";
+    planned.push({ model, ...(await benchmark.estimate(requestOf(evaluation, entry))) });
+  }
+  const rows = planned.map(({ model, prompts, judge: asked }) => [
+    model,
+    formatCount(prompts),
+    ...[asked?.calls, asked?.fromLedger, asked?.promptTokens, asked?.answerTokensAtMost].map((value) =>
+      formatCount(value ?? 0),
+    ),
+  ]);
+  const judging = judge === null ? "nobody judges" : `${judge.endpoint.model} at ${judge.endpoint.url} judges`;
+  invocation.print(
+    [
+      ...columns([
+        ["model", "prompts", "calls", "kept already", "tokens asked (about)", "answered (at most)"],
+        ...rows,
+      ]),
+      "",
+      `Nothing was asked; ${judging}.`,
+    ].join("\n"),
+  );
+  invocation.document({
+    benchmark: benchmark.name,
+    judge: judge === null ? null : { model: judge.endpoint.model, url: judge.endpoint.url },
+    models: planned,
+  });
+}
+
+function costs({ prompts, judge: asked }: EvaluationEstimate, { endpoint: { model } }: JudgeOptions): string {
+  if (asked === null) return `${formatCount(prompts)} prompts, no call`;
+  const { calls, fromLedger, promptTokens, answerTokensAtMost } = asked;
+  const kept = fromLedger === 0 ? "" : ` (${formatCount(fromLedger)} are kept already)`;
+  const tokens = `about ${formatCount(promptTokens)} tokens asked and at most ${formatCount(answerTokensAtMost)} answered`;
+  return `${formatCount(prompts)} prompts, ${formatCount(calls)} calls of ${model}${kept}, ${tokens}`;
+}

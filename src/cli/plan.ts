@@ -3,12 +3,14 @@ import { readText } from "../formats/files.ts";
 import { parseYaml } from "../formats/yaml.ts";
 import type { Throughput } from "../recipe/estimates.ts";
 import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
+import { plannedJudge } from "../recipe/judge.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
 import { derivePlan, type Plan } from "../recipe/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
+import { declareJudge, type JudgeFlags, judgeAccess } from "./judge-options.ts";
 import { showMergePlan } from "./merge-plan.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
@@ -19,15 +21,17 @@ export const planVerb: Verb = {
     command
       .argument("<recipe>", "recipe file, or mergekit YAML")
       .option("--no-trial", "assume a speed instead of measuring a teacher pass of the pivot");
+    declareJudge(command);
   },
-  run: async (invocation, [file = ""], { trial }) => {
+  run: async (invocation, [file = ""], options) => {
     if (await isMergeFile(file)) {
       await showMergePlan(invocation, file);
       return undefined;
     }
     const { recipe, where } = await loadRecipe(file);
-    const inputs = await openInputs(recipe, where);
-    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, trial === true));
+    const judge = plannedJudge(recipe, judgeAccess(options as JudgeFlags, invocation.environment));
+    const inputs = await openInputs(recipe, where, judge);
+    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, options.trial === true));
     invocation.print(planTable(plan));
     invocation.document(plan);
     return undefined;
@@ -50,6 +54,19 @@ async function throughputOf(
   const isSmall = pivot.model.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
   if (!trial || !isSmall) return assumedThroughput(recipe.engine.threads);
   return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
+}
+
+/** What evaluations ask for; calls and tokens of judges before the first of them is made. */
+function evaluationLines({ evaluations }: Plan): string[] {
+  if (evaluations.length === 0) return [];
+  const lines = evaluations.map(({ name, models, prompts, judge }) => {
+    const asked = `evaluate ${name}: ${formatCount(models)} models, ${formatCount(prompts)} prompts each`;
+    if (judge === null) return asked;
+    const { calls, promptTokens, answerTokensAtMost, model } = judge;
+    const tokens = `about ${formatCount(promptTokens)} tokens asked and at most ${formatCount(answerTokensAtMost)} answered`;
+    return `${asked}; ${formatCount(calls)} calls of ${model}, ${tokens}`;
+  });
+  return [...lines, ""];
 }
 
 /** The plan as lines for people. */
@@ -79,6 +96,7 @@ export function planTable(plan: Plan): string {
       ? "no checkpoints: a training that is interrupted starts again"
       : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
     "",
+    ...evaluationLines(plan),
     ...columns([
       ["stage", "disk", "memory", "time"],
       ...[...stages, { stage: "in all", ...total }].map((stage) => [

@@ -70,6 +70,7 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
     quiet,
     reporter: events ? createJsonReporter(line, streams.now) : quiet ? silent : progress,
     signal,
+    environment: streams.environment,
     print: (text) => {
       if (json) return;
       progress.clear();

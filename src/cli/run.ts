@@ -1,13 +1,16 @@
 /** `fusechat run`: the whole method, from a recipe to a run directory. The same command continues what was interrupted. */
 import { join } from "node:path";
 import { createOnnxEngine } from "../engine/onnx/index.ts";
-import { exists, readJson } from "../formats/files.ts";
-import { RUN_FILES } from "../recipe/layout.ts";
+import { FusechatError } from "../errors.ts";
+import type { GateOutcome } from "../evaluate/gates.ts";
+import { readJson } from "../formats/files.ts";
+import { comparisonFile } from "../recipe/layout.ts";
 import { loadRecipe } from "../recipe/load.ts";
-import type { HeldOutComparison } from "../recipe/results.ts";
+import type { BenchmarkComparison } from "../recipe/results.ts";
 import { resultTable } from "../run/result-table.ts";
 import { runRecipe } from "../run/run-recipe.ts";
-import type { Verb } from "./verb.ts";
+import { declareJudge, type JudgeFlags, judgeAccess } from "./judge-options.ts";
+import type { Invocation, Verb } from "./verb.ts";
 
 export const runVerb: Verb = {
   name: "run",
@@ -18,19 +21,38 @@ export const runVerb: Verb = {
       .argument("<recipe>", "recipe file")
       .requiredOption("--out <dir>", "run directory; an unfinished run of the same recipe there is continued")
       .option("--force", "start anew: remove what an earlier run wrote there");
+    declareJudge(command);
   },
-  run: async ({ reporter, signal, print, document }, [file = ""], { out, force }) => {
+  run: async ({ reporter, signal, print, document, environment }, [file = ""], options) => {
     const { recipe, text, where } = await loadRecipe(file);
+    const judge = judgeAccess(options as JudgeFlags, environment);
     const summary = await runRecipe(
       recipe,
-      { out: String(out), force: force === true, recipeText: text, recipeFile: file, where },
+      { out: String(options.out), force: options.force === true, recipeText: text, recipeFile: file, where, judge },
       { reporter, signal, createEngine: createOnnxEngine },
     );
-    const results = join(summary.out, RUN_FILES.comparison);
-    const comparison = (await exists(results)) ? ((await readJson(results)) as HeldOutComparison) : null;
-    if (comparison !== null) print(resultTable(comparison));
+    const comparisons: Record<string, BenchmarkComparison> = {};
+    for (const { name } of recipe.evaluate.benchmarks) {
+      comparisons[name] = (await readJson(join(summary.out, comparisonFile(name)))) as BenchmarkComparison;
+      print(`${resultTable(comparisons[name])}\n`);
+    }
+    printGates(summary.gates, print);
     print(`report: ${summary.report}`);
-    document({ ...summary, held_out: comparison });
+    document({ ...summary, evaluate: comparisons });
+    const failed = summary.gates.filter(({ met }) => !met);
+    if (failed.length > 0) throw new FusechatError("gate", gateSentence(summary.out, failed, summary.gates.length));
     return undefined;
   },
 };
+
+function printGates(gates: readonly GateOutcome[], print: Invocation["print"]): void {
+  if (gates.length === 0) return;
+  print("What the recipe demands:");
+  for (const { gate, met, figures } of gates) print(`  ${met ? "met    " : "NOT MET"}  ${gate}: ${figures}`);
+  print("");
+}
+
+function gateSentence(out: string, failed: readonly GateOutcome[], all: number): string {
+  const list = failed.map(({ gate, figures }) => `${gate} (${figures})`).join("; ");
+  return `${out}: ${failed.length} of ${all} gates ${failed.length === 1 ? "is" : "are"} not met: ${list}`;
+}

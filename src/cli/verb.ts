@@ -14,6 +14,8 @@ export interface Invocation {
   readonly reporter: Reporter;
   /** Aborted by the first Ctrl-C: finish the unit in hand, then `throwIfInterrupted`. */
   readonly signal: AbortSignal;
+  /** Environment variables: where keys come from, and what a command line leaves open. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Prints a result for people on stdout; silent under `--json`. */
   print(text: string): void;
   /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */

@@ -15,10 +15,10 @@ import { writeConversations } from "../data/read.ts";
 import type { StageContext } from "../engine/context.ts";
 import { inputError } from "../errors.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
-import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
+import { evaluateHeldOut, heldOut } from "../evaluate/benchmarks/held-out.ts";
 import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
 import { exists, readJson, writeFileAtomic } from "../formats/files.ts";
-import { alignedFolder, heldOutFile, modelsOf, RUN_FILES } from "../recipe/layout.ts";
+import { alignedFolder, comparisonFile, modelsOf, resultFile } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { drawConversations } from "./conversations.ts";
 import { type Check, checkAlignment, checkFusion, checkModels, type MeasuredModel } from "./demo-checks.ts";
@@ -112,14 +112,14 @@ export interface DemoResults {
 export async function readDemoResults(run: string, recipe: Recipe): Promise<DemoResults> {
   const models: MeasuredModel[] = [];
   for (const { name, role } of modelsOf(recipe)) {
-    const { metrics } = (await readJson(join(run, heldOutFile(name)))) as HeldOutResult;
+    const { metrics } = (await readJson(join(run, resultFile(heldOut.name, name)))) as HeldOutResult;
     models.push({ name, role, metrics });
   }
   const alignments: AlignmentSummary[] = [];
   for (const { name } of recipe.sources) {
     alignments.push((await readJson(join(run, alignedFolder(name), "alignment.json"))) as AlignmentSummary);
   }
-  const document = (await readJson(join(run, RUN_FILES.comparison))) as { comparisons: readonly Comparison[] };
+  const document = (await readJson(join(run, comparisonFile(heldOut.name)))) as { comparisons: readonly Comparison[] };
   const comparisons = document.comparisons.filter(({ model }) => model === "fused");
   const againstPivot = comparisons.find(({ against }) => against === recipe.pivot.name)!;
   return {

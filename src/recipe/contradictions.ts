@@ -6,6 +6,8 @@ import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
+import { readsHeldOut } from "./evaluation.ts";
+import { evaluationProblems } from "./evaluation-problems.ts";
 import { modelsOf } from "./layout.ts";
 import { mergeConfigOf, takesWeights } from "./merge-config.ts";
 import type { RecipeProblem } from "./problems.ts";
@@ -14,7 +16,13 @@ import type { MergeFile, ModelReference, RecipeFile } from "./schema.ts";
 
 /** `file` is what the recipe was written as: problems point into it. */
 export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
-  return [...modelNames(recipe, file), ...split(recipe), ...mergeOptions(recipe, file), ...mergeNames(recipe, file)];
+  return [
+    ...modelNames(recipe, file),
+    ...split(recipe),
+    ...mergeOptions(recipe, file),
+    ...mergeNames(recipe, file),
+    ...evaluationProblems(recipe, file),
+  ];
 }
 
 /** Models name folders and files of a run: one name each, also where case does not count. */
@@ -46,7 +54,7 @@ function namePath(path: KeyPath, reference: ModelReference): KeyPath {
 }
 
 function split({ data, evaluate }: Recipe): RecipeProblem[] {
-  if (data.held_out > 0 || data.held_out_path !== null || !evaluate.includes("held-out")) return [];
+  if (data.held_out > 0 || data.held_out_path !== null || !evaluate.benchmarks.some(readsHeldOut)) return [];
   const message =
     "expected more than 0, found 0: nothing would be left to evaluate on; give held_out_path, or set evaluate: []";
   return [{ path: ["data", "held_out"], message }];

@@ -6,6 +6,7 @@ import type { Conversation } from "../data/conversation.ts";
 import { readConversations } from "../data/read.ts";
 import { splitHeldOut } from "../data/split.ts";
 import { inputError } from "../errors.ts";
+import { readsHeldOut } from "./evaluation.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface PreparedConversations {
@@ -32,7 +33,7 @@ export async function prepareConversations({ data, evaluate }: Recipe): Promise<
   if (train.length === 0) {
     throw inputError("data", `held_out ${data.held_out} leaves none to train on, ${found}; lower it or give more data`);
   }
-  if (heldOut.length === 0 && evaluate.includes("held-out")) {
+  if (heldOut.length === 0 && evaluate.benchmarks.some(readsHeldOut)) {
     throw inputError(
       "data",
       `held_out ${data.held_out} chooses none to evaluate on, ${found}; raise it, give held_out_path, or set evaluate: []`,

@@ -3,6 +3,7 @@
  * which tables and charts show them. Paths are relative to the run directory.
  */
 import { join } from "node:path";
+import type { RecipeBenchmark } from "./evaluation.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
 
 export const RUN_FILES = {
@@ -11,7 +12,7 @@ export const RUN_FILES = {
   timing: "timing.jsonl",
   train: "data/train.jsonl",
   heldOut: "data/held-out.jsonl",
-  comparison: "evaluate/held-out.json",
+  gates: "evaluate/gates.json",
   report: "report.html",
   units: ".units",
   lock: ".lock",
@@ -37,7 +38,7 @@ export const RUN_ENTRIES: readonly string[] = [
 export type RunModelRole = "pivot" | "source" | "target" | "fused" | "merge" | "baseline";
 
 export interface RunModel {
-  /** Unique in the run; `evaluate/held-out/<name>.json` holds its figures. */
+  /** Unique in the run; `evaluate/<evaluation>/<name>.json` holds its figures. */
   readonly name: string;
   readonly role: RunModelRole;
   /** The model folder: absolute for pivot and sources, relative to the run directory for what the run makes. */
@@ -84,6 +85,35 @@ export function fineTuningRunsOf(recipe: Recipe): string[] {
   return Array.from({ length: runs }, (_, index) => (index === 0 ? "sft" : `sft-${index + 1}`));
 }
 
+/** Words for several models at once, as an evaluation may be given them. */
+const ROLE_WORDS: Readonly<Record<string, RunModelRole>> = {
+  pivot: "pivot",
+  sources: "source",
+  targets: "target",
+  merges: "merge",
+  baselines: "baseline",
+};
+
+/** The models of a list that a word means: one by its name, else all of a role; none where it means nothing. */
+export function modelsNamed(word: string, models: readonly RunModel[]): RunModel[] {
+  const named = models.filter(({ name }) => name === word);
+  if (named.length > 0) return named;
+  return models.filter(({ role }) => role === ROLE_WORDS[word]);
+}
+
+/** Every word that `modelsNamed` knows. */
+export function modelWords(models: readonly RunModel[]): string[] {
+  return [...new Set([...models.map(({ name }) => name), ...Object.keys(ROLE_WORDS)])];
+}
+
+/** The models of a run that an evaluation looks at, in the order of the run. */
+export function evaluatedModels(recipe: Recipe, { models: words }: RecipeBenchmark): RunModel[] {
+  const all = modelsOf(recipe);
+  if (words === null) return all;
+  const chosen = words.flatMap((word) => modelsNamed(word, all));
+  return all.filter((model) => chosen.includes(model));
+}
+
 export function distributionsFolder(model: string): string {
   return join("distributions", model);
 }
@@ -92,6 +122,23 @@ export function alignedFolder(source: string): string {
   return join("aligned", source);
 }
 
-export function heldOutFile(model: string): string {
-  return join("evaluate", "held-out", `${model}.json`);
+/** The folder of all evaluations. */
+export const EVALUATION = "evaluate";
+
+/** Files of that folder that are no comparison, so no evaluation may have their names. */
+export const RESERVED_EVALUATIONS: readonly string[] = ["gates", "notes"];
+
+/** A model's own result. `evaluation` is what the recipe calls it: mostly the benchmark's name. */
+export function resultFile(evaluation: string, model: string): string {
+  return join(EVALUATION, evaluation, `${model}.json`);
+}
+
+/** What a model answered and a judge said, kept so that nothing is asked twice. */
+export function answersFolder(evaluation: string, model: string): string {
+  return join(EVALUATION, evaluation, model);
+}
+
+/** All models of an evaluation side by side. */
+export function comparisonFile(evaluation: string): string {
+  return join(EVALUATION, `${evaluation}.json`);
 }

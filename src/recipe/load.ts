@@ -5,8 +5,10 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { inputErrors } from "../errors.ts";
+import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { exists, readText } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import { DATA } from "./evaluation.ts";
 import { attemptRecipe, type ParsedRecipe } from "./parse.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -26,7 +28,7 @@ export async function loadRecipe(file: string): Promise<LoadedRecipe> {
   const problems = [...attempt.problems];
   for (const { path, value, kind } of references) {
     const place = await findPath(value, dirname(resolve(file)));
-    const problem = await (kind === "model" ? modelProblem(value, place) : dataProblem(value, place));
+    const problem = await PROBLEMS[kind](value, place);
     if (problem !== null) problems.push(`${attempt.where(path)}: ${problem}`);
     if (place.found !== null) found.set(value, place.found);
   }
@@ -36,7 +38,7 @@ export async function loadRecipe(file: string): Promise<LoadedRecipe> {
 }
 
 function withPaths(recipe: Recipe, absolute: (value: string) => string): Recipe {
-  const { data } = recipe;
+  const { data, evaluate } = recipe;
   return {
     ...recipe,
     pivot: { ...recipe.pivot, model: absolute(recipe.pivot.model) },
@@ -46,13 +48,25 @@ function withPaths(recipe: Recipe, absolute: (value: string) => string): Recipe 
       path: data.path.map(absolute),
       held_out_path: data.held_out_path === null ? null : data.held_out_path.map(absolute),
     },
+    evaluate: {
+      ...evaluate,
+      benchmarks: evaluate.benchmarks.map((entry) => ({
+        ...entry,
+        settings: Object.fromEntries(
+          Object.entries(entry.settings).map(([name, value]) => [
+            name,
+            typeof value === "string" && isPath(entry.benchmark, name) ? absolute(value) : value,
+          ]),
+        ),
+      })),
+    },
   };
 }
 
 interface Reference {
   readonly path: KeyPath;
   readonly value: string;
-  readonly kind: "model" | "data";
+  readonly kind: "model" | "data" | "file";
 }
 
 /** The paths in a recipe, found by position alone: they are checked even where the recipe has other mistakes. */
@@ -75,7 +89,23 @@ function referencesOf(raw: unknown): Reference[] {
   const data = field(raw, "data");
   addData(["data", "path"], field(data, "path"));
   addData(["data", "held_out_path"], field(data, "held_out_path"));
+  const evaluate = field(raw, "evaluate");
+  const [entries, place] = Array.isArray(evaluate)
+    ? [evaluate, ["evaluate"]]
+    : [field(evaluate, "benchmarks"), ["evaluate", "benchmarks"]];
+  for (const [index, entry] of (Array.isArray(entries) ? entries : []).entries()) {
+    const benchmark = String(field(entry, "benchmark"));
+    for (const key of typeof entry === "object" && entry !== null ? Object.keys(entry) : []) {
+      if (isPath(benchmark, key)) add([...place, index, key], field(entry, key), key === DATA ? "data" : "file");
+    }
+  }
   return references;
+}
+
+/** True where a setting of a benchmark is a path. */
+function isPath(benchmark: string, setting: string): boolean {
+  const found = BENCHMARKS.find(({ name }) => name === benchmark);
+  return found?.options.some(({ name, kind }) => name === setting && kind === "path") === true;
 }
 
 function field(value: unknown, key: string): unknown {
@@ -110,6 +140,13 @@ async function modelProblem(value: string, { found, tried }: Place): Promise<str
   if (!(await exists(join(found, "config.json")))) return `expected a model folder, found no config.json in ${found}`;
   return null;
 }
+
+const PROBLEMS: Readonly<Record<Reference["kind"], (value: string, place: Place) => Promise<string | null>>> = {
+  model: modelProblem,
+  data: dataProblem,
+  file: async (_, { found, tried }) =>
+    found === null ? `expected a file, found nothing at ${tried.join(" or ")}` : null,
+};
 
 async function dataProblem(value: string, { found, tried }: Place): Promise<string | null> {
   if (found === null) return `expected a file of conversations, found nothing at ${tried.join(" or ")}`;

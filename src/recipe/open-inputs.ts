@@ -8,10 +8,12 @@ import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { Sequence } from "../engine/engine.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
+import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
+import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
 import { pathText } from "./problems.ts";
 import type { Recipe, RecipeModel } from "./recipe.ts";
 
@@ -40,14 +42,19 @@ export interface OpenedModel {
 export interface RecipeInputs {
   readonly models: readonly OpenedModel[];
   readonly conversations: PreparedConversations;
+  readonly evaluations: readonly PlannedEvaluation[];
 }
 
 /** Enough to know the tokens of a data set to about 3 %: conversation lengths spread about as wide as their mean. */
 const SAMPLED_CONVERSATIONS = 1000;
 const TRIAL_CONVERSATIONS = 32;
 
-/** `where` places a key of the recipe in its file, for messages. */
-export async function openInputs(recipe: Recipe, where: (path: KeyPath) => string = pathText): Promise<RecipeInputs> {
+/** `where` places a key of the recipe in its file, for messages; `judge` is who judges, where that is known. */
+export async function openInputs(
+  recipe: Recipe,
+  where: (path: KeyPath) => string = pathText,
+  judge: JudgeOptions | null = null,
+): Promise<RecipeInputs> {
   const problems: string[] = [];
   const attempt = async <T>(path: KeyPath, open: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -66,8 +73,14 @@ export async function openInputs(recipe: Recipe, where: (path: KeyPath) => strin
     const opened = await attempt(path, () => open(recipe, reference, index === 0, sample));
     if (opened !== undefined) models.push(opened);
   }
+  const evaluations: PlannedEvaluation[] = [];
+  for (const evaluation of recipe.evaluate.benchmarks) {
+    const heldOut = conversations?.heldOut.length ?? 0;
+    const planned = await attempt(["evaluate"], () => planEvaluation(recipe, evaluation, heldOut, judge));
+    if (planned !== undefined) evaluations.push(planned);
+  }
   if (problems.length > 0 || conversations === undefined) throw inputErrors(problems);
-  return { models, conversations };
+  return { models, conversations, evaluations };
 }
 
 async function open(

@@ -7,6 +7,7 @@ import { recommendedTransfer } from "../align/recommended.ts";
 import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { contradictions } from "./contradictions.ts";
+import { writeOutEvaluation } from "./evaluation.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
 import { type MergeFile, type ModelReference, type RecipeFile, recipeSchema } from "./schema.ts";
@@ -101,7 +102,7 @@ function writeOut(file: RecipeFile): Recipe {
     fuse: file.fuse,
     merge: merges.map((merge, index) => writeOutMerge(merge, index)),
     baselines: file.baselines,
-    evaluate: file.evaluate,
+    evaluate: writeOutEvaluation(file.evaluate, file.data.max_length),
     seed: file.seed,
     engine: { kind: file.engine.kind, threads: file.engine.threads ?? null },
   };

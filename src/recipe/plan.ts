@@ -17,8 +17,10 @@ import {
   teacherMemory,
   trainingMemory,
 } from "./estimates.ts";
-import { fineTuningRunsOf, modelsOf } from "./layout.ts";
+import { benchmarkOf } from "./evaluation.ts";
+import { evaluatedModels, fineTuningRunsOf, modelsOf } from "./layout.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
+import type { PlannedEvaluation } from "./plan-evaluation.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface PlannedModel {
@@ -64,6 +66,7 @@ export interface Plan {
     /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it. */
     readonly checkpoint_bytes: number;
   };
+  readonly evaluations: readonly PlannedEvaluation[];
   readonly stages: readonly PlannedStage[];
   readonly available_memory_bytes: number;
   readonly total: { readonly disk_bytes: number; readonly memory_bytes: number; readonly seconds: number };
@@ -103,6 +106,7 @@ export function derivePlan(
     tokens_counted: pivot.sample.conversations === train.length,
     models,
     training,
+    evaluations: inputs.evaluations,
     stages,
     available_memory_bytes: availableMemoryBytes,
     total: {
@@ -177,15 +181,18 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
     const read = (recipe.sources.length + 1) * modelBytes(pivot.model.parameters, recipe.fuse.dtype);
     add(`merge ${name}`, disk, MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND);
   }
-  if (recipe.evaluate.includes("held-out")) {
-    const share = inputs.conversations.heldOut.length / Math.max(1, inputs.conversations.train.length);
+  for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
+    const { prompts } = inputs.evaluations[index]!;
+    const evaluated = evaluatedModels(recipe, evaluation);
+    const generates = benchmarkOf(evaluation.benchmark).reads === "answers";
     let seconds = 0;
-    for (const { role, name } of modelsOf(recipe)) {
+    for (const { role, name } of evaluated) {
       const model = models.find((planned) => role === "source" && planned.name === name) ?? models[0]!;
-      seconds += throughput.inferenceSeconds(model.parameters, model.train_tokens * share);
+      const tokens = (model.train_tokens * prompts) / Math.max(1, inputs.conversations.train.length);
+      seconds += throughput.inferenceSeconds(model.parameters, tokens) * (generates ? GENERATION_FACTOR : 1);
     }
-    const evaluated = modelsOf(recipe).length * inputs.conversations.heldOut.length;
-    add("evaluate held-out", evaluated * RESULT_BYTES, Math.max(...teacherBytes), seconds);
+    const disk = evaluated.length * prompts * (generates ? ANSWER_BYTES : RESULT_BYTES);
+    add(`evaluate ${evaluation.name}`, disk, Math.max(...teacherBytes), seconds);
   }
   return stages;
 }
@@ -218,6 +225,10 @@ const PLANNED_STEPS = 200;
 
 /** A conversation's entry in an evaluation file: its id of 64 digits and five figures. */
 const RESULT_BYTES = 200;
+/** The same with an answer, which is kept twice, and perhaps a judgment. */
+const ANSWER_BYTES = 4000;
+/** Writing an answer token by token takes this many times what reading a conversation of the data takes. */
+const GENERATION_FACTOR = 10;
 /** Counting and transfer of a row, two shards in memory; measured at 2 to 5 microseconds. */
 const ALIGN_SECONDS_PER_ROW = 5e-6;
 const ALIGN_MEMORY = 300e6;

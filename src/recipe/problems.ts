@@ -53,13 +53,13 @@ function describeIssue(issue: Issue, prefix: KeyPath, schema: z.ZodType): Recipe
     case "invalid_value": {
       const names = issue.values.map(String);
       const word = typeof issue.input === "string" ? issue.input : "";
-      const expected = names.length === 1 ? names[0] : `one of ${names.join(", ")}`;
+      const expected = oneOf(names);
       const later = NOT_YET[word];
       if (later !== undefined) return [{ path, message: `${later}; expected ${expected}, ${found}` }];
       return [{ path, message: `expected ${expected}, ${found}${suggestion(word, names)}` }];
     }
     case "unrecognized_keys": {
-      const known = knownKeys(schema, path);
+      const known = knownKeys(schema, path, issue.input);
       return issue.keys.map((key) => ({
         path: [...path, key],
         key: true,
@@ -67,10 +67,20 @@ function describeIssue(issue: Issue, prefix: KeyPath, schema: z.ZodType): Recipe
       }));
     }
     case "invalid_union":
+      if (issue.errors.length === 0) return [describeDiscriminator(issue, path)];
       return describeUnion(issue.errors, path, issue.input, schema);
     default:
       return [{ path, message: issue.message }];
   }
+}
+
+/** A mapping whose form goes by one of its keys, and that key is missing or unknown. */
+function describeDiscriminator(issue: z.core.$ZodIssueInvalidUnion, path: KeyPath): RecipeProblem {
+  const { discriminator = "", options = [] } = issue as { discriminator?: string; options?: readonly unknown[] };
+  const value = (issue.input as Record<string, unknown>)[discriminator];
+  const names = options.map(String);
+  const word = typeof value === "string" ? value : "";
+  return { path, message: `expected one of ${names.join(", ")}, found ${show(value)}${suggestion(word, names)}` };
 }
 
 /** Of a union the branch that has the right type speaks; where none has, all their types are what was expected. */
@@ -84,12 +94,18 @@ function describeUnion(
   const fitting = branches.filter((_, index) => wrongTypes[index] === undefined);
   if (fitting.length > 0) return fitting[0]!.flatMap((issue) => describeIssue(issue, path, schema));
   const expected = wrongTypes.map((issue) => {
-    if (issue?.code === "invalid_value") return issue.values.map(String).join(" or ");
+    if (issue?.code === "invalid_value") return oneOf(issue.values.map(String));
     return issue?.code === "invalid_type" ? (TYPE_NAMES[issue.expected] ?? issue.expected) : "";
   });
   const word = typeof input === "string" ? input : "";
   const later = NOT_YET[word] === undefined ? "" : `${NOT_YET[word]}; `;
-  return [{ path, message: `${later}expected ${[...new Set(expected)].join(" or ")}, found ${show(input)}` }];
+  const names = wrongTypes.flatMap((issue) => (issue?.code === "invalid_value" ? issue.values.map(String) : []));
+  const found = `found ${show(input)}${suggestion(word, names)}`;
+  return [{ path, message: `${later}expected ${[...new Set(expected)].join(" or ")}, ${found}` }];
+}
+
+function oneOf(names: readonly string[]): string {
+  return names.length === 1 ? names[0]! : `one of ${names.join(", ")}`;
 }
 
 function isTypeIssue(issue: Issue): boolean {
@@ -121,11 +137,19 @@ function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-/** The keys that the schema knows at a path, in the schema's order. */
-function knownKeys(schema: z.ZodType, path: KeyPath): string[] {
+/** The keys that the schema knows at a path, in the schema's order; of several forms those that `input` chose. */
+function knownKeys(schema: z.ZodType, path: KeyPath, input: unknown): string[] {
   let places: z.ZodType[] = [schema];
   for (const step of path) places = places.flatMap(unwrap).flatMap((place) => child(place, step));
-  return places.flatMap(unwrap).flatMap((place) => (place instanceof z.ZodObject ? Object.keys(place.shape) : []));
+  const objects = places.flatMap(unwrap).filter((place) => place instanceof z.ZodObject);
+  return [...new Set(objects.filter(({ shape }) => isChosen(shape, input)).flatMap(({ shape }) => Object.keys(shape)))];
+}
+
+/** False where a key of the form has one allowed value, and the input another. */
+function isChosen(shape: z.core.$ZodShape, input: unknown): boolean {
+  return Object.entries(shape).every(
+    ([key, field]) => !(field instanceof z.ZodLiteral) || field.value === (input as Record<string, unknown>)[key],
+  );
 }
 
 function child(place: z.ZodType, step: string | number): z.ZodType[] {

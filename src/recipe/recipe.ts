@@ -1,4 +1,5 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
+import type { RecipeEvaluation } from "./evaluation.ts";
 import type { Dtype, RecipeFile } from "./schema.ts";
 
 export interface RecipeModel {
@@ -43,7 +44,7 @@ export interface Recipe {
   readonly fuse: RecipeFile["fuse"];
   readonly merge: readonly RecipeMerge[];
   readonly baselines: readonly ("sft" | "sft-merge")[];
-  readonly evaluate: readonly string[];
+  readonly evaluate: RecipeEvaluation;
   readonly seed: number;
   readonly engine: { readonly kind: "onnx"; readonly threads: number | null };
 }

@@ -35,7 +35,7 @@ export function recipeReference(): string {
 
 function fieldsOf(schema: z.ZodType, prefix: string): RecipeField[] {
   const fields: RecipeField[] = [];
-  for (const [name, field] of objectShapes(schema)) {
+  for (const [name, field] of objectFields(schema)) {
     const key = `${prefix}${name}`;
     const inner = unwrap(field);
     const isSection = inner.some((branch) => branch instanceof z.ZodObject);
@@ -47,16 +47,17 @@ function fieldsOf(schema: z.ZodType, prefix: string): RecipeField[] {
   return fields;
 }
 
-/** The keys of a schema's mapping forms; forms of one union share them. */
-function objectShapes(schema: z.ZodType): [string, z.ZodType][] {
-  const shapes = new Map<string, z.ZodType>();
+/** The keys of a schema's mapping forms. Forms of one union share what means the same; what differs comes again. */
+function objectFields(schema: z.ZodType): [string, z.ZodType][] {
+  const fields = new Map<string, [string, z.ZodType]>();
   for (const branch of unwrap(schema)) {
     if (!(branch instanceof z.ZodObject)) continue;
     for (const [name, field] of Object.entries(branch.shape as Record<string, z.ZodType>)) {
-      if (!shapes.has(name)) shapes.set(name, field);
+      const meaning = `${name}: ${descriptionOf(field)}`;
+      if (!fields.has(meaning)) fields.set(meaning, [name, field]);
     }
   }
-  return [...shapes];
+  return [...fields.values()];
 }
 
 /** A default or an optional key keeps the description on its outside or on what it wraps. */
@@ -72,6 +73,7 @@ function valuesOf(schema: z.ZodType): string {
     if (branch instanceof z.ZodArray) return `a list of ${valuesOf(branch.element as z.ZodType)}`;
     if (branch instanceof z.ZodObject) return "a mapping";
     if (branch instanceof z.ZodRecord) return "a mapping";
+    if (branch instanceof z.ZodLiteral) return `\`${branch.value}\``;
     if (branch instanceof z.ZodBoolean) return "`true`, `false`";
     if (branch instanceof z.ZodNumber) return numberText(branch);
     return "text";
@@ -84,7 +86,7 @@ function numberText(schema: z.ZodNumber): string {
   const kind = isWhole ? "whole number" : "number";
   const low = schema.minValue;
   const high = schema.maxValue;
-  const hasLow = low !== null && low > Number.MIN_SAFE_INTEGER;
+  const hasLow = low !== null && low > Number.MIN_SAFE_INTEGER && low !== Number.NEGATIVE_INFINITY;
   const hasHigh = high !== null && high < Number.MAX_SAFE_INTEGER;
   if (hasLow && hasHigh) return `${kind} from ${low} to ${high}`;
   return hasLow ? `${kind} from ${low}` : kind;

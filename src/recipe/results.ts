@@ -1,49 +1,101 @@
 /**
- * What `evaluate/held-out.json` of a run holds: every model's figures side by side, and the paired comparisons that a
- * reader wants: each model against the pivot, and the fused model against every other model that the run made.
+ * What `evaluate/<name>.json` of a run holds: every model's figures on one benchmark side by side, and the paired
+ * comparisons that a reader wants: each model against the pivot, and the fused model against every other model that
+ * the run made.
  */
-import type { Comparison, Metric } from "../evaluate/benchmarks/benchmark.ts";
-import { compareHeldOut } from "../evaluate/benchmarks/held-out-comparison.ts";
-import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
-import type { RunModel, RunModelRole } from "./layout.ts";
+import type { Benchmark, BenchmarkResult, Comparison, Difference, Metric } from "../evaluate/benchmarks/benchmark.ts";
+import { verdicts } from "../evaluate/statistics/verdict.ts";
+import type { RunModelRole } from "./layout.ts";
 
 export interface ComparedModel {
   readonly name: string;
-  readonly role: RunModelRole;
+  /** `model`: one that belongs to no run. */
+  readonly role: RunModelRole | "model";
   /** The source that a target was fused with. */
   readonly source?: string;
-  readonly conversations: number;
-  /** Conversations that the model's template refuses. */
+  /** Prompts that its headline figure rests on; of held-out: conversations. */
+  readonly prompts: number;
+  /** Prompts that the model's template refuses. */
   readonly refused: number;
-  /** `nats_per_byte`, `above_floor` where the floor is known, and both `/<skill>`. */
+  /** By the benchmark's names; `<metric>/<skill>` speaks of one skill. */
   readonly metrics: Readonly<Record<string, Metric>>;
 }
 
-export interface HeldOutComparison {
-  readonly benchmark: "held-out";
-  /** Pivot, sources, targets, fused, further merges, baselines. */
+export interface BenchmarkComparison {
+  readonly benchmark: string;
+  /** What the recipe calls this evaluation; the benchmark's own name where it says nothing. */
+  readonly name: string;
+  /** The benchmark's headline metric, and which way it is better. */
+  readonly metric: string;
+  readonly better: "less" | "more";
+  /** The model that all others are compared with: in a run the pivot. */
+  readonly reference: string | null;
+  /** Of a run: pivot, sources, targets, fused, further merges, baselines. */
   readonly models: readonly ComparedModel[];
-  /** `metrics` are differences `model - against`; negative is better for `model`. */
+  /** `metrics` are differences `model - against`. */
   readonly comparisons: readonly Comparison[];
 }
 
-/** `results` are the models' own, in the same order. */
-export function compareModels(models: readonly RunModel[], results: readonly HeldOutResult[]): HeldOutComparison {
-  const compared = models.map(({ name, role, source }, index): ComparedModel => {
-    const { metrics, conversations, refused } = results[index]!;
-    return { name, role, ...(source === undefined ? {} : { source }), conversations, refused, metrics };
-  });
-  const resultOf = (role: RunModelRole): HeldOutResult | undefined =>
-    results[models.findIndex((model) => model.role === role)];
-  const pivot = resultOf("pivot");
-  const fused = resultOf("fused");
+/** A model of the table, and its own result document. */
+export interface EvaluatedModel {
+  readonly name: string;
+  readonly role: RunModelRole | "model";
+  readonly source?: string;
+  readonly result: BenchmarkResult;
+}
+
+/** Every model against `reference`, then `champion` against every other model; null compares with none. */
+export function compareModels(
+  benchmark: Benchmark,
+  models: readonly EvaluatedModel[],
+  against: { readonly name: string; readonly reference: string | null; readonly champion: string | null },
+): BenchmarkComparison {
+  const { name, reference, champion } = against;
+  const first = models.find((model) => model.name === reference);
+  const best = models.find((model) => model.name === champion);
   const comparisons: Comparison[] = [];
-  for (const [index, { role }] of models.entries()) {
-    if (pivot !== undefined && role !== "pivot") comparisons.push(compareHeldOut(results[index]!, pivot));
+  for (const model of models) {
+    if (first !== undefined && model !== first) comparisons.push(benchmark.compare(model.result, first.result));
   }
-  for (const [index, { role }] of models.entries()) {
-    if (fused !== undefined && role !== "pivot" && role !== "fused")
-      comparisons.push(compareHeldOut(fused, results[index]!));
+  for (const model of models) {
+    if (best !== undefined && model !== first && model !== best)
+      comparisons.push(benchmark.compare(best.result, model.result));
   }
-  return { benchmark: "held-out", models: compared, comparisons };
+  return {
+    benchmark: benchmark.name,
+    name,
+    metric: benchmark.metric,
+    better: benchmark.better,
+    reference: first?.name ?? null,
+    models: models.map((model) => comparedModel(model, benchmark.metric)),
+    comparisons: asTable(comparisons, benchmark.better),
+  };
+}
+
+/** Of many pairs some differ by chance alone: every metric's p is corrected for all the pairs, and verdicts go by that. */
+function asTable(comparisons: readonly Comparison[], better: "less" | "more"): Comparison[] {
+  const names = [...new Set(comparisons.flatMap(({ metrics }) => Object.keys(metrics)))];
+  const corrected = comparisons.map(({ metrics }): Record<string, Difference> => ({ ...metrics }));
+  for (const name of names) {
+    const rows = corrected.filter((metrics) => metrics[name] !== undefined);
+    const table = verdicts(
+      rows.map((metrics) => metrics[name]!),
+      better,
+    );
+    for (const [index, metrics] of rows.entries()) metrics[name] = { ...metrics[name]!, ...table[index]! };
+  }
+  return comparisons.map((comparison, index) => ({ ...comparison, metrics: corrected[index]! }));
+}
+
+function comparedModel({ name, role, source, result }: EvaluatedModel, metric: string): ComparedModel {
+  const { metrics } = result;
+  const { refused } = result as { refused?: unknown };
+  return {
+    name,
+    role,
+    ...(source === undefined ? {} : { source }),
+    prompts: metrics[metric]?.prompts ?? 0,
+    refused: typeof refused === "number" ? refused : 0,
+    metrics,
+  };
 }

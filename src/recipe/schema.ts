@@ -5,8 +5,8 @@
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
 import { z } from "zod";
+import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
-  BENCHMARK_NAMES,
   DIVISION_NAMES,
   FUNCTION_NAMES,
   LABEL_MASS_NAMES,
@@ -226,10 +226,11 @@ const schema = z
       .describe(
         "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets. (list of names; default none)",
       ),
-    evaluate: z
-      .array(z.enum(BENCHMARK_NAMES as [string, ...string[]]))
+    evaluate: evaluationSchema
       .default(["held-out"])
-      .describe("Benchmarks for every model of the run. (list of names; default [held-out])"),
+      .describe(
+        "Benchmarks for the models of the run: a list, or a mapping that may also name a judge and say what must hold. (list or section; default [held-out])",
+      ),
     seed: z.int().min(0).max(4294967295).default(0).describe("Seed of everything random. (no unit; default 0)"),
     engine: z
       .strictObject({
@@ -291,7 +292,7 @@ export interface RecipeFile {
   };
   merge: MergeFile | MergeFile[];
   baselines: ("sft" | "sft-merge")[];
-  evaluate: string[];
+  evaluate: EvaluationFile;
   seed: number;
   engine: { kind: "onnx"; threads?: number | undefined };
 }

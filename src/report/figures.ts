@@ -1,13 +1,28 @@
 /** Numbers as the report writes them. */
 
-/** `0.1394`; four places show differences of the size that matters. */
-export function nats(value: number): string {
-  return value.toFixed(4);
+/** Places that a figure in this unit is worth: four of nats per byte, two of percentages and scores. */
+function placesOf(unit: string): number {
+  return unit.startsWith("nats") ? 4 : 2;
 }
 
-/** `+0.0012` or `−0.0012`, with a true minus. */
-export function signed(value: number): string {
-  return value < 0 ? `\u2212${nats(-value)}` : `+${nats(value)}`;
+/** A benchmark's figure, without its unit: `0.1394`, `57.46`. */
+export function figure(value: number, unit: string): string {
+  return value.toFixed(placesOf(unit));
+}
+
+/** The same of a difference: `+0.0012`, or `\u22121.30` with a true minus. */
+export function signedFigure(value: number, unit: string): string {
+  return value < 0 ? `\u2212${figure(-value, unit)}` : `+${figure(value, unit)}`;
+}
+
+/** `p < 0.001`, `p = 0.012`. */
+export function pValue(p: number): string {
+  return p < 0.001 ? "p < 0.001" : `p = ${p.toFixed(3)}`;
+}
+
+/** `length_controlled_win_rate` as words. */
+export function words(name: string): string {
+  return name.replaceAll("_", " ");
 }
 
 export function percent(share: number): string {

@@ -9,12 +9,14 @@ import type { Conversation } from "../data/conversation.ts";
 import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, readText } from "../formats/files.ts";
-import { RUN_FILES } from "../recipe/layout.ts";
+import { EVALUATION, RESERVED_EVALUATIONS, RUN_FILES } from "../recipe/layout.ts";
 import {
   type Alignment,
   alignmentDocument,
-  type HeldOut,
-  heldOutDocument,
+  type BenchmarkComparison,
+  comparisonDocument,
+  type Gates,
+  gatesDocument,
   type LogLine,
   logLine,
   type Merge,
@@ -34,7 +36,9 @@ export interface Named<T> {
 export interface RunData {
   readonly recipe: string | undefined;
   readonly plan: Plan | undefined;
-  readonly heldOut: HeldOut | undefined;
+  /** Held-out first, then by name. */
+  readonly benchmarks: readonly BenchmarkComparison[];
+  readonly gates: Gates["gates"];
   /** What the run says about its own evaluation, such as which draw its settings were chosen on. */
   readonly notes: readonly string[];
   /** A line per optimiser step, of targets and baselines. */
@@ -52,7 +56,8 @@ export async function readRunData(folder: string): Promise<RunData> {
   return {
     recipe: await textOf(at(RUN_FILES.recipe)),
     plan: await jsonOf(at(RUN_FILES.plan), planDocument),
-    heldOut: await jsonOf(at(RUN_FILES.comparison), heldOutDocument),
+    benchmarks: await benchmarksOf(at(EVALUATION)),
+    gates: (await jsonOf(at(RUN_FILES.gates), gatesDocument))?.gates ?? [],
     notes: notes?.notes ?? [],
     logs: [
       ...(await eachFolder(at("targets"), (path) => linesOf(join(path, "log.jsonl"), logLine), "target ")),
@@ -74,6 +79,23 @@ export async function readRunData(folder: string): Promise<RunData> {
 async function named<T>(name: string, value: Promise<T | undefined>): Promise<Named<T>[]> {
   const found = await value;
   return found === undefined ? [] : [{ name, value: found }];
+}
+
+const HELD_OUT = "held-out";
+
+/** The comparisons of a folder: its JSON files, but for those that are no comparison. */
+async function benchmarksOf(folder: string): Promise<BenchmarkComparison[]> {
+  if (!(await exists(folder))) return [];
+  const files = await readdir(folder).catch((error) => {
+    throw fileError(folder, error);
+  });
+  const names = files.filter((file) => file.endsWith(".json") && !RESERVED_EVALUATIONS.includes(file.slice(0, -5)));
+  const found: BenchmarkComparison[] = [];
+  for (const name of names.sort()) found.push(...[(await jsonOf(join(folder, name), comparisonDocument)) ?? []].flat());
+  return [
+    ...found.filter(({ benchmark }) => benchmark === HELD_OUT),
+    ...found.filter(({ benchmark }) => benchmark !== HELD_OUT),
+  ];
 }
 
 /** What `read` finds in the folders of a folder, in the order of their names. */

@@ -6,30 +6,43 @@ import { z } from "zod";
 import type { AlignmentSummary } from "../align/report.ts";
 import type { LogLine as FullLogLine } from "../fuse/journal.ts";
 import type { MergeRecord } from "../merge/record.ts";
-import type { ComparedModel as FullModel, HeldOutComparison } from "../recipe/results.ts";
+import type { BenchmarkComparison as FullComparison, ComparedModel as FullModel } from "../recipe/results.ts";
 
 export type Metric = Pick<FullModel["metrics"][string], "value" | "low" | "high" | "unit">;
-export type ComparedModel = Pick<FullModel, "name" | "role" | "conversations" | "refused"> & {
+export type ComparedModel = Pick<FullModel, "name" | "role" | "prompts" | "refused"> & {
   readonly metrics: Readonly<Record<string, Metric>>;
 };
-export type Difference = Metric & Pick<HeldOutComparison["comparisons"][number]["metrics"][string], "p" | "verdict">;
+type FullDifference = FullComparison["comparisons"][number]["metrics"][string];
+export type Difference = Metric &
+  Pick<FullDifference, "p" | "verdict"> & {
+    /** By Holm over the table; absent where nothing was corrected. */
+    readonly p_adjusted?: number | undefined;
+    /** The smallest difference that so many prompts would have shown. */
+    readonly detectable?: number | undefined;
+  };
 export interface Comparison {
   readonly model: string;
   readonly against: string;
   readonly metrics: Readonly<Record<string, Difference>>;
 }
-export interface HeldOut {
+/** `evaluate/<name>.json`. */
+export type BenchmarkComparison = Pick<FullComparison, "benchmark" | "name" | "metric" | "better" | "reference"> & {
   readonly models: readonly ComparedModel[];
   readonly comparisons: readonly Comparison[];
-}
+};
 
 const metric = { value: z.number(), low: z.number(), high: z.number(), unit: z.string() };
-export const heldOutDocument: z.ZodType<HeldOut> = z.object({
+export const comparisonDocument: z.ZodType<BenchmarkComparison> = z.object({
+  benchmark: z.string(),
+  name: z.string(),
+  metric: z.string(),
+  better: z.enum(["less", "more"]),
+  reference: z.string().nullable(),
   models: z.array(
     z.object({
       name: z.string(),
-      role: z.enum(["pivot", "source", "target", "fused", "merge", "baseline"]),
-      conversations: z.number(),
+      role: z.enum(["pivot", "source", "target", "fused", "merge", "baseline", "model"]),
+      prompts: z.number(),
       refused: z.number(),
       metrics: z.record(z.string(), z.object(metric)),
     }),
@@ -40,10 +53,25 @@ export const heldOutDocument: z.ZodType<HeldOut> = z.object({
       against: z.string(),
       metrics: z.record(
         z.string(),
-        z.object({ ...metric, p: z.number(), verdict: z.enum(["better", "worse", "within noise"]) }),
+        z.object({
+          ...metric,
+          p: z.number(),
+          p_adjusted: z.number().optional(),
+          detectable: z.number().optional(),
+          verdict: z.enum(["better", "worse", "within noise"]),
+        }),
       ),
     }),
   ),
+});
+
+/** What a recipe demands of its evaluation, and what came of it. */
+export interface Gates {
+  readonly gates: readonly { readonly gate: string; readonly met: boolean; readonly figures: string }[];
+}
+
+export const gatesDocument: z.ZodType<Gates> = z.object({
+  gates: z.array(z.object({ gate: z.string(), met: z.boolean(), figures: z.string() })),
 });
 
 export interface Plan {

@@ -6,7 +6,9 @@ import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
+import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
+import { benchmarkOf } from "../recipe/evaluation.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -17,7 +19,7 @@ export type InputIdentity = Readonly<Record<string, string>>;
 const WHOLE_BYTES = 1 << 24;
 const EDGE_BYTES = 1 << 20;
 
-export async function identifyInputs(recipe: Recipe): Promise<InputIdentity> {
+export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null): Promise<InputIdentity> {
   const identity: Record<string, string> = { pivot: await folderFingerprint(recipe.pivot.model) };
   for (const [index, { model }] of recipe.sources.entries()) {
     identity[`sources[${index}]`] = await folderFingerprint(model);
@@ -28,6 +30,14 @@ export async function identifyInputs(recipe: Recipe): Promise<InputIdentity> {
     return held < 0 ? `data.path[${index}]` : `data.held_out_path[${held}]`;
   });
   for (const [index, file] of files.entries()) identity[keys[index]!] = await sha256OfFile(file);
+  for (const { name, benchmark, settings } of recipe.evaluate.benchmarks) {
+    for (const option of benchmarkOf(benchmark).options) {
+      const path = option.kind === "path" ? settings[option.name] : undefined;
+      if (typeof path === "string") identity[`evaluate ${name}: ${option.name}`] = await pathFingerprint(path);
+    }
+  }
+  // The address of a judge may change; another judge would judge otherwise.
+  if (judge !== null) identity["evaluate.judge.model"] = judge.endpoint.model;
   return identity;
 }
 
@@ -46,6 +56,13 @@ export async function checkInputIdentity(run: string, identity: InputIdentity): 
       `${key} is no longer what this run began with; restore it, use another --out, or --force to start anew`,
     );
   }
+}
+
+async function pathFingerprint(path: string): Promise<string> {
+  const stats = await stat(path).catch((error) => {
+    throw fileError(path, error);
+  });
+  return stats.isDirectory() ? folderFingerprint(path) : sha256OfFile(path);
 }
 
 /** SHA-256 over the names, sizes and contents of a folder's files (of large ones the edges). */

@@ -1,62 +1,128 @@
 /**
- * The outcome of a run for the terminal: a table of all models with intervals, and one statement for every comparison
- * that a reader would draw from it. A difference that chance could make is called that.
+ * The outcome of an evaluation for the terminal: a table of all models with intervals, and one statement for every
+ * comparison that a reader would draw from it. A difference that chance could make is called that.
  */
-import type { Comparison, Metric } from "../evaluate/benchmarks/benchmark.ts";
-import type { ComparedModel, HeldOutComparison } from "../recipe/results.ts";
+import type { Comparison, Difference, Metric } from "../evaluate/benchmarks/benchmark.ts";
+import type { BenchmarkComparison, ComparedModel } from "../recipe/results.ts";
 
-export function resultTable({ models, comparisons }: HeldOutComparison): string {
-  const pivot = models.find(({ role }) => role === "pivot");
-  const hasFloor = models.some(({ metrics }) => metrics.above_floor !== undefined);
-  const header = ["model", "held-out nats per byte", ...(hasFloor ? ["above the floor"] : []), "against the pivot"];
+export function resultTable(comparison: BenchmarkComparison): string {
+  const { name, metric, models, comparisons, reference } = comparison;
+  const unit = unitOf(comparison);
+  // Those of single skills and categories stand in the files and the report.
+  const whole = [...new Set(models.flatMap(({ metrics }) => Object.keys(metrics)))].filter((key) => !key.includes("/"));
+  const others = whole.filter((key) => key !== metric);
+  const title = unit === NATS ? `${name} nats per byte` : `${name} ${words(metric)}`;
+  const against = (model: ComparedModel): string =>
+    model.name === reference
+      ? ""
+      : difference(comparisons.find((one) => one.model === model.name && one.against === reference)?.metrics[metric]);
+  const role = models.find((model) => model.name === reference)?.role;
+  const header = [
+    "model",
+    title,
+    ...others.map((key) => (key === "above_floor" ? "above the floor" : words(key))),
+    ...(reference === null ? [] : [`against ${role === "pivot" ? "the pivot" : reference}`]),
+  ];
   const rows = models.map((model) => [
     model.name,
-    interval(model.metrics.nats_per_byte),
-    ...(hasFloor ? [interval(model.metrics.above_floor)] : []),
-    model === pivot
-      ? ""
-      : difference(comparisons.find(({ model: name, against }) => name === model.name && against === pivot?.name)),
+    interval(model.metrics[metric]),
+    ...others.map((key) => interval(model.metrics[key])),
+    ...(reference === null ? [] : [against(model)]),
   ]);
-  const notes = models.filter(({ refused }) => refused > 0).map(refusalNote);
-  const statements = comparisons.filter(({ model }) => model === "fused").map(statement);
-  return [...columns([header, ...rows]), "", ...statements, ...notes, SCOPE].join("\n");
+  const champion = models.find((model) => model.role === "fused")?.name;
+  const stated = champion === undefined ? comparisons : comparisons.filter(({ model }) => model === champion);
+  const notes = models.filter(({ refused }) => refused > 0).map((model) => refusalNote(model, unit));
+  const statements = stated.map((one) => statement(one, metric, unit));
+  return [
+    ...columns([header, ...rows]),
+    "",
+    ...statements,
+    ...notes,
+    ...detectableNote(comparisons, metric),
+    scope(unit),
+  ].join("\n");
 }
 
-const SCOPE = "Intervals are 95 %, over the held-out conversations; they do not cover the draw of a training seed.";
+const NATS = "nats/byte";
+
+function unitOf({ models, metric }: BenchmarkComparison): string {
+  return models.find(({ metrics }) => metrics[metric] !== undefined)?.metrics[metric]?.unit ?? "";
+}
+
+function scope(unit: string): string {
+  const units = unit === NATS ? "held-out conversations" : "prompts";
+  return `Intervals are 95 %, over the ${units}; they do not cover the draw of a training seed.`;
+}
+
+/** One comparison, metric by metric: what `evaluate` prints of a model and `--against`. */
+export function comparisonLines({ model, against, prompts, metrics }: Comparison): string[] {
+  const width = Math.max(0, ...Object.keys(metrics).map((name) => name.length));
+  return [
+    `${model} minus ${against}, on the ${prompts} prompts of both:`,
+    ...Object.entries(metrics).map(([name, { value, low, high, p, unit, verdict }]) => {
+      const range = `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}]`;
+      return `  ${name.padEnd(width)}  ${range} p ${p.toFixed(4)}  ${verdict}`;
+    }),
+  ];
+}
 
 /** `fused is better than target-qwen2 by 0.0123 [0.0101, 0.0145] nats per byte (p 0.0001)`. */
-function statement({ model, against, metrics }: Comparison): string {
-  const found = metrics.nats_per_byte;
+function statement({ model, against, metrics }: Comparison, metric: string, unit: string): string {
+  const found = metrics[metric];
   if (found === undefined) return `${model} and ${against} cannot be compared`;
-  const { value, low, high, p, verdict } = found;
+  const { value, low, high, p, p_adjusted: adjusted, verdict } = found;
+  const unitWords = unit === NATS ? "nats per byte" : unit;
+  const test = `(p ${p.toFixed(4)}${adjusted === undefined ? "" : `, ${adjusted.toFixed(4)} over the table`})`;
   if (verdict === "within noise") {
-    return `${model} against ${against}: within noise, ${signed(value)} [${signed(low)}, ${signed(high)}] nats per byte (p ${p.toFixed(4)})`;
+    const range = `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}]`;
+    return `${model} against ${against}: within noise, ${range} ${unitWords} ${test}`;
   }
   const [least, most] = [Math.abs(low), Math.abs(high)].sort((a, b) => a - b);
-  return `${model} is ${verdict} than ${against} by ${figure(Math.abs(value))} [${figure(least!)}, ${figure(most!)}] nats per byte (p ${p.toFixed(4)})`;
+  const range = `${figure(Math.abs(value), unit)} [${figure(least!, unit)}, ${figure(most!, unit)}]`;
+  return `${model} is ${verdict} than ${against} by ${range} ${unitWords} ${test}`;
 }
 
-function refusalNote({ name, refused, conversations }: ComparedModel): string {
-  return `${name} was judged on ${conversations} conversations: its template refuses ${refused}.`;
+function refusalNote({ name, refused, prompts }: ComparedModel, unit: string): string {
+  const units = unit === NATS ? "conversations" : "prompts";
+  return `${name} was judged on ${prompts} ${units}: its template refuses ${refused}.`;
+}
+
+/** A table that finds nothing should say how much it could have found. */
+function detectableNote(comparisons: readonly Comparison[], metric: string): string[] {
+  const found = comparisons.flatMap(({ metrics }) => metrics[metric] ?? []);
+  const sizes = found.flatMap(({ detectable }) => (Number.isFinite(detectable) ? [detectable!] : []));
+  if (sizes.length === 0) return [];
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  const unit = found[0]!.unit;
+  const range = least === most ? figure(most, unit) : `${figure(least, unit)} to ${figure(most, unit)}`;
+  return [
+    `With so many prompts a difference is found in 80 % of cases from ${range} ${unit} on, depending on the pair.`,
+  ];
 }
 
 function interval(metric: Metric | undefined): string {
-  return metric === undefined ? "" : `${figure(metric.value)} [${figure(metric.low)}, ${figure(metric.high)}]`;
+  if (metric === undefined) return "";
+  const { value, low, high, unit } = metric;
+  return `${figure(value, unit)} [${figure(low, unit)}, ${figure(high, unit)}]`;
 }
 
-function difference(comparison: Comparison | undefined): string {
-  const found = comparison?.metrics.nats_per_byte;
-  return found === undefined
-    ? ""
-    : `${signed(found.value)} [${signed(found.low)}, ${signed(found.high)}] ${found.verdict}`;
+function difference(found: Difference | undefined): string {
+  if (found === undefined) return "";
+  const { value, low, high, unit, verdict } = found;
+  return `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}] ${verdict}`;
 }
 
-function figure(value: number): string {
-  return value.toFixed(4);
+/** Four places of nats, two of percentages and scores: what the intervals allow. */
+function figure(value: number, unit: string): string {
+  return value.toFixed(unit.startsWith("nats") ? 4 : 2);
 }
 
-function signed(value: number): string {
-  return `${value < 0 ? "" : "+"}${value.toFixed(4)}`;
+function signed(value: number, unit: string): string {
+  return `${value < 0 ? "" : "+"}${figure(value, unit)}`;
+}
+
+function words(name: string): string {
+  return name.replaceAll("_", " ");
 }
 
 /** Left-aligned columns, two spaces apart, a rule below the first row. */

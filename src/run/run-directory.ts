@@ -6,10 +6,10 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readText, writeFileAtomic } from "../formats/files.ts";
-import type { Recipe } from "../recipe/recipe.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
 import { parseRecipe, recipeDifference } from "../recipe/parse.ts";
+import type { Recipe } from "../recipe/recipe.ts";
 
 export interface OpenRun {
   readonly out: string;

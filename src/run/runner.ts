@@ -6,10 +6,15 @@
 import { appendFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
-import { throwIfInterrupted } from "../errors.ts";
-import { exists, fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { internalError, throwIfInterrupted } from "../errors.ts";
+import type { GateOutcome } from "../evaluate/gates.ts";
+import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import { exists, fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import type { GatesDocument } from "../recipe/gates.ts";
+import { type JudgeAccess, judgeOptionsOf, NO_ACCESS, needsJudge } from "../recipe/judge.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
+import { pathText } from "../recipe/problems.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Reporter } from "../reporter.ts";
 import { checkInputIdentity, identifyInputs } from "./input-identity.ts";
@@ -28,6 +33,8 @@ export interface RunOptions {
   readonly recipeFile?: string;
   /** Places a key of the recipe in its file, for messages. */
   readonly where?: (path: KeyPath) => string;
+  /** Who judges where the recipe does not say it, and with which key. */
+  readonly judge?: JudgeAccess;
 }
 
 export interface RunContext {
@@ -43,12 +50,14 @@ export interface RunSummary {
   readonly report: string;
   /** Units of the recipe, in order; `skipped` ones were finished by an earlier run. */
   readonly units: readonly { readonly unit: string; readonly skipped: boolean; readonly seconds: number }[];
+  /** What the recipe demands, and whether it holds; empty where it demands nothing. */
+  readonly gates: readonly GateOutcome[];
 }
 
 /** What a run needs done; `stages.ts` brings the real stages, tests bring fakes. */
 export interface RunStages {
   /** Checks every input of the recipe, and derives the plan that is kept with the run. */
-  plan(recipe: Recipe, where?: (path: KeyPath) => string): Promise<unknown>;
+  plan(recipe: Recipe, judge: JudgeOptions | null, where?: (path: KeyPath) => string): Promise<unknown>;
   perform(unit: Unit, run: PerformContext): Promise<void>;
   renderReport(run: string): Promise<string>;
 }
@@ -60,6 +69,8 @@ export interface PerformContext {
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
   engine(): Promise<Engine>;
+  /** Who judges; only where a benchmark of the recipe needs one. */
+  judge(): JudgeOptions;
 }
 
 /** Runs or continues a recipe whose paths are found (`loadRecipe`), each unit through `stages`. */
@@ -69,8 +80,9 @@ export async function runUnits(
   context: RunContext,
   stages: RunStages,
 ): Promise<RunSummary> {
-  const plan = await stages.plan(recipe, options.where);
-  const identity = await identifyInputs(recipe);
+  const judge = judgeOf(recipe, options);
+  const plan = await stages.plan(recipe, judge, options.where);
+  const identity = await identifyInputs(recipe, judge);
   const run = await openRunDirectory(resolve(options.out), {
     recipeText: options.recipeText,
     recipeFile: options.recipeFile ?? RUN_FILES.recipe,
@@ -90,15 +102,26 @@ export async function runUnits(
         engine ??= context.createEngine(threads === null ? {} : { threads });
         return engine;
       },
+      judge: () => {
+        if (judge === null) throw internalError("a benchmark asks for a judge, and says that it needs none");
+        return judge;
+      },
     };
     const units = await performAll(unitsOf(recipe), performContext, stages);
     const report = join(run.out, RUN_FILES.report);
     await writeFileAtomic(report, await stages.renderReport(run.out));
-    return { out: run.out, report, units };
+    const gates = recipe.evaluate.gates.length === 0 ? [] : (await readGates(run.out)).gates;
+    return { out: run.out, report, units, gates };
   } finally {
     await (await engine?.catch(() => undefined))?.dispose();
     await run.release();
   }
+}
+
+/** The judge, found before anything is computed; null where the recipe needs none. */
+function judgeOf(recipe: Recipe, { judge, where = pathText }: RunOptions): JudgeOptions | null {
+  if (!needsJudge(recipe)) return null;
+  return judgeOptionsOf(recipe.evaluate.judge, judge ?? NO_ACCESS, where(["evaluate"]));
 }
 
 async function performAll(
@@ -137,6 +160,10 @@ async function performAll(
     done.push({ unit: unit.id, skipped: false, seconds });
   }
   return done;
+}
+
+async function readGates(out: string): Promise<GatesDocument> {
+  return (await readJson(join(out, RUN_FILES.gates))) as GatesDocument;
 }
 
 async function appendTiming(out: string, unit: string, seconds: number): Promise<void> {

@@ -1,14 +1,9 @@
 /** The real work of each kind of unit: a recipe's settings handed to the stage that knows what to do with them. */
-import { mkdir } from "node:fs/promises";
-import { dirname, isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { alignDistributions } from "../align/align.ts";
 import type { Conversation } from "../data/conversation.ts";
 import { readConversations, writeConversations } from "../data/read.ts";
 import { collectDistributions } from "../distributions/collect.ts";
-import type { StageContext } from "../engine/context.ts";
-import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
-import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
-import { fileError, readJson, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
@@ -16,21 +11,22 @@ import { mergeModels } from "../merge/merge.ts";
 import { openModel } from "../models/index.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
 import { assumedThroughput } from "../recipe/estimates.ts";
-import { alignedFolder, distributionsFolder, heldOutFile, RUN_FILES, type RunModel } from "../recipe/layout.ts";
+import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel } from "../recipe/layout.ts";
 import { mergeConfigOf } from "../recipe/merge-config.ts";
 import { longestOf, openInputs } from "../recipe/open-inputs.ts";
 import { derivePlan } from "../recipe/plan.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
-import { compareModels } from "../recipe/results.ts";
 import { renderReport } from "../report/index.ts";
+import { compare, evaluate, judgeGates } from "./evaluation-stages.ts";
 import type { PerformContext, RunStages } from "./runner.ts";
+import { listeners, makeFolderOf, stageContext } from "./stage-context.ts";
 import type { Unit, UnitWork } from "./units.ts";
 
 type WorkOf<Kind extends UnitWork["kind"]> = Extract<UnitWork, { kind: Kind }>;
 
 export const STAGES: RunStages = {
-  plan: async (recipe, where) =>
-    derivePlan(recipe, await openInputs(recipe, where), assumedThroughput(recipe.engine.threads)),
+  plan: async (recipe, judge, where) =>
+    derivePlan(recipe, await openInputs(recipe, where, judge), assumedThroughput(recipe.engine.threads)),
   perform,
   renderReport,
 };
@@ -50,9 +46,11 @@ async function perform({ work }: Unit, run: PerformContext): Promise<void> {
     case "merge":
       return merge(work, run);
     case "evaluate":
-      return evaluate(work.model, run);
+      return evaluate(work, run);
     case "compare":
-      return compare(work.models, run);
+      return compare(work, run);
+    case "gates":
+      return judgeGates(run);
   }
 }
 
@@ -154,46 +152,10 @@ async function mergedDtype({ dtype }: RecipeMerge, { pivot }: Recipe): Promise<M
   return (first === undefined ? undefined : mergeDtypeOf(first.dtype)) ?? "float32";
 }
 
-async function evaluate(model: RunModel, run: PerformContext): Promise<void> {
-  const folder = isAbsolute(model.folder) ? model.folder : join(run.out, model.folder);
-  const result = await evaluateHeldOut(
-    {
-      model: folder,
-      name: model.name,
-      conversations: await conversationsOf(run, RUN_FILES.heldOut),
-      maxLength: await maxLengthOf(run.recipe, folder),
-    },
-    await stageContext(run),
-  );
-  const path = join(run.out, heldOutFile(model.name));
-  await makeFolderOf(path);
-  await writeJson(path, result);
-}
-
-async function compare(models: readonly RunModel[], { out }: PerformContext): Promise<void> {
-  const results: HeldOutResult[] = [];
-  for (const { name } of models) results.push((await readJson(join(out, heldOutFile(name)))) as HeldOutResult);
-  await writeJson(join(out, RUN_FILES.comparison), compareModels(models, results));
-}
-
-async function stageContext(run: PerformContext): Promise<StageContext> {
-  return { engine: await run.engine(), ...listeners(run) };
-}
-
-function listeners({ reporter, signal }: PerformContext): Omit<StageContext, "engine"> {
-  return { reporter, ...(signal === undefined ? {} : { signal }) };
-}
-
 async function conversationsOf({ out }: PerformContext, file: string): Promise<Conversation[]> {
   return readConversations(join(out, file));
 }
 
 async function maxLengthOf(recipe: Recipe, folder: string): Promise<number> {
   return longestOf(recipe, await openModel(folder));
-}
-
-async function makeFolderOf(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true }).catch((error) => {
-    throw fileError(path, error);
-  });
 }

@@ -3,16 +3,18 @@
  * of the units it names, and is done when its manifest says so; so a run can stop and go on between any two of them.
  * The list follows from the recipe alone. The report is no unit: it shows times, and every run writes it anew.
  */
+import type { RecipeBenchmark } from "../recipe/evaluation.ts";
 import {
   alignedFolder,
   baselinesOf,
+  comparisonFile,
   distributionsFolder,
+  evaluatedModels,
   fineTuningRunsOf,
-  heldOutFile,
   mergedModelOf,
-  modelsOf,
   RUN_FILES,
   type RunModel,
+  resultFile,
   targetOf,
 } from "../recipe/layout.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
@@ -29,8 +31,9 @@ export type UnitWork =
       readonly models: readonly RunModel[];
       readonly merged: RunModel;
     }
-  | { readonly kind: "evaluate"; readonly model: RunModel }
-  | { readonly kind: "compare"; readonly models: readonly RunModel[] };
+  | { readonly kind: "evaluate"; readonly evaluation: RecipeBenchmark; readonly model: RunModel }
+  | { readonly kind: "compare"; readonly evaluation: RecipeBenchmark; readonly models: readonly RunModel[] }
+  | { readonly kind: "gates" };
 
 export interface Unit {
   /** `fuse/qwen2`: unique in the run. */
@@ -73,7 +76,11 @@ export function unitsOf(recipe: Recipe): Unit[] {
     });
   }
   units.push(...baselineTrainingUnits(recipe, pivotShards), ...mergeUnits(recipe));
-  if (recipe.evaluate.includes("held-out")) units.push(...evaluationUnits(recipe, units));
+  for (const evaluation of recipe.evaluate.benchmarks) units.push(...evaluationUnits(recipe, evaluation, units));
+  if (recipe.evaluate.gates.length > 0) {
+    const after = units.filter(({ work }) => work.kind === "evaluate").map(({ id }) => id);
+    units.push({ id: "gates", work: { kind: "gates" }, after, outputs: [RUN_FILES.gates] });
+  }
   return units;
 }
 
@@ -113,22 +120,26 @@ function mergeUnits(recipe: Recipe): Unit[] {
   return units;
 }
 
-function evaluationUnits(recipe: Recipe, before: readonly Unit[]): Unit[] {
-  const models = modelsOf(recipe);
+/**
+ * Answers and judgments lie beside a model's result and are no output of its unit: each is kept under the hash of all
+ * that it depends on, so one that fits is right whatever else has changed, and one is never asked for twice.
+ */
+function evaluationUnits(recipe: Recipe, evaluation: RecipeBenchmark, before: readonly Unit[]): Unit[] {
+  const models = evaluatedModels(recipe, evaluation);
   const evaluations = models.map((model): Unit => {
     const maker = before.find(({ outputs }) => outputs.includes(model.folder));
     return {
-      id: `evaluate/${model.name}`,
-      work: { kind: "evaluate", model },
+      id: `evaluate/${evaluation.name}/${model.name}`,
+      work: { kind: "evaluate", evaluation, model },
       after: maker === undefined ? ["data"] : ["data", maker.id],
-      outputs: [heldOutFile(model.name)],
+      outputs: [resultFile(evaluation.name, model.name)],
     };
   });
   const compare: Unit = {
-    id: "compare",
-    work: { kind: "compare", models },
+    id: `compare/${evaluation.name}`,
+    work: { kind: "compare", evaluation, models },
     after: evaluations.map(({ id }) => id),
-    outputs: [RUN_FILES.comparison],
+    outputs: [comparisonFile(evaluation.name)],
   };
   return [...evaluations, compare];
 }

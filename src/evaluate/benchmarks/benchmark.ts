@@ -88,6 +88,8 @@ export interface Benchmark<Result extends BenchmarkResult = BenchmarkResult> {
   readonly metric: string;
   /** Names of its metrics, without what follows a `/` (a skill, a category); misspelt gates are told by them. */
   readonly metrics?: readonly string[];
+  /** The option that says whose finished judgments are scored where no model is named; absent where none can be. */
+  readonly finished?: string;
   /** Which way its metrics are better. */
   readonly better: "less" | "more";
   readonly options: readonly BenchmarkOption[];

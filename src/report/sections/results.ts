@@ -1,55 +1,70 @@
-/** Every evaluated model with its interval, as a chart and as a table, and its paired difference from the pivot. */
+/**
+ * Every evaluated model with its intervals, as a chart and as a table, a block for each benchmark: its figures, its
+ * paired difference from the pivot, and whether that is better, worse or within noise.
+ */
 import { type IntervalRow, intervalChart } from "../charts/interval-chart.ts";
-import { count, nats, signed } from "../figures.ts";
+import { count, figure, pValue, signedFigure, words } from "../figures.ts";
 import { html, type Markup } from "../html.ts";
-import type { ComparedModel, Comparison, Difference, HeldOut, Metric } from "../run-documents.ts";
+import type { BenchmarkComparison, ComparedModel, Comparison, Difference, Metric } from "../run-documents.ts";
 import type { Section } from "./section.ts";
 
 export const results: Section = {
   id: "results",
-  title: "Held-out loss of every model",
-  render: ({ heldOut }) => {
-    if (heldOut === undefined || heldOut.models.length === 0) return undefined;
-    const pivot = heldOut.models.find(({ role }) => role === "pivot");
-    const reference = pivot?.metrics.nats_per_byte?.value;
-    const rows = heldOut.models.flatMap((model) => intervalRow(model, "nats_per_byte"));
-    return html`${intervalChart({
-      title: "Held-out loss in nats per byte",
-      rows,
-      unit: "nats per byte, less is better; the dashed line is the pivot",
-      ...(reference !== undefined && { reference }),
-    })}${table(heldOut, pivot)}`;
+  title: "Results of every model",
+  render: ({ benchmarks }) => {
+    const shown = benchmarks.filter(({ models }) => models.length > 0);
+    return shown.length === 0 ? undefined : html`${shown.map(block)}`;
   },
 };
+
+function block(comparison: BenchmarkComparison): Markup {
+  const { name, metric, better, models, reference } = comparison;
+  const value = models.find((model) => model.name === reference)?.metrics[metric]?.value;
+  const rows = models.flatMap((model) => intervalRow(model, metric));
+  const direction = `${better} is better`;
+  return html`<h3>${name}: ${words(metric)}, ${direction}</h3>${intervalChart({
+    title: `${name}: ${words(metric)} of every model`,
+    rows,
+    unit: `${words(metric)}, ${direction}${value === undefined ? "" : `; the dashed line is ${reference}`}`,
+    ...(value !== undefined && { reference: value }),
+  })}${table(comparison)}`;
+}
 
 function intervalRow({ name, role, metrics }: ComparedModel, key: string): IntervalRow[] {
   const metric = metrics[key];
   if (metric === undefined) return [];
-  const { value, low, high } = metric;
-  return [
-    { label: name, kind: role, value, low, high, title: `${name}: ${nats(value)} [${nats(low)}, ${nats(high)}]` },
-  ];
+  const { value, low, high, unit } = metric;
+  const title = `${name}: ${figure(value, unit)} [${figure(low, unit)}, ${figure(high, unit)}]`;
+  return [{ label: name, kind: role, value, low, high, title }];
 }
 
-function table({ models, comparisons }: HeldOut, pivot: ComparedModel | undefined): Markup {
-  const hasFloor = models.some(({ metrics }) => metrics.above_floor !== undefined);
+function table({ models, comparisons, metric, reference }: BenchmarkComparison): Markup {
+  // Those of single skills and categories have tables of their own.
+  const whole = [...new Set(models.flatMap(({ metrics }) => Object.keys(metrics)))].filter((key) => !key.includes("/"));
+  const keys = [metric, ...whole.filter((key) => key !== metric)];
   const against = (model: ComparedModel): Comparison | undefined =>
-    comparisons.find((comparison) => comparison.model === model.name && comparison.against === pivot?.name);
-  return html`<div class="scroll"><table><thead><tr><th>model</th><th>role</th><th class="number">nats per byte</th>
-${hasFloor && html`<th class="number">above the floor</th>`}
-${pivot !== undefined && html`<th class="number">minus ${pivot.name}</th><th></th>`}<th class="number">conversations</th></tr></thead><tbody>
+    comparisons.find((comparison) => comparison.model === model.name && comparison.against === reference);
+  const detectable = Math.max(0, ...comparisons.map(({ metrics }) => metrics[metric]?.detectable ?? 0));
+  const unit = models.find(({ metrics }) => metrics[metric] !== undefined)?.metrics[metric]?.unit ?? "";
+  return html`<div class="scroll"><table><thead><tr><th>model</th><th>role</th>${keys.map((key) => html`<th class="number">${words(key)}</th>`)}
+${reference !== null && html`<th class="number">minus ${reference}</th><th></th><th class="number">p</th>`}<th class="number">prompts</th></tr></thead><tbody>
 ${models.map((model) => {
-  const difference = against(model)?.metrics.nats_per_byte;
-  return html`<tr><td class="name"><i class="dot ${model.role}"></i>${model.name}</td><td>${model.role}</td><td class="number">${interval(model.metrics.nats_per_byte)}</td>
-${hasFloor && html`<td class="number">${interval(model.metrics.above_floor)}</td>`}
-${pivot !== undefined && html`<td class="number">${difference && html`${signed(difference.value)} <span class="range">[${signed(difference.low)}, ${signed(difference.high)}]</span>`}</td><td>${difference && badge(difference.verdict)}</td>`}
-<td class="number">${count(model.conversations)}${model.refused > 0 && html` <span class="range">${count(model.refused)} refused</span>`}</td></tr>`;
-})}</tbody></table></div>`;
+  const difference = against(model)?.metrics[metric];
+  return html`<tr><td class="name"><i class="dot ${model.role}"></i>${model.name}</td><td>${model.role}</td>${keys.map((key) => html`<td class="number">${interval(model.metrics[key])}</td>`)}
+${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).slice(2)}</td>`}
+<td class="number">${count(model.prompts)}${model.refused > 0 && html` <span class="range">${count(model.refused)} refused</span>`}</td></tr>`;
+})}</tbody></table></div>
+${detectable > 0 && html`<p class="small">A difference smaller than ${figure(detectable, unit)} ${unit} could have escaped so many prompts (5 %, power 80 %).</p>`}`;
 }
 
 function interval(metric: Metric | undefined): Markup | string {
   if (metric === undefined) return "\u2013";
-  return html`${nats(metric.value)} <span class="range">[${nats(metric.low)}, ${nats(metric.high)}]</span>`;
+  const { value, low, high, unit } = metric;
+  return html`${figure(value, unit)} <span class="range">[${figure(low, unit)}, ${figure(high, unit)}]</span>`;
+}
+
+function differenceText({ value, low, high, unit }: Difference): Markup {
+  return html`${signedFigure(value, unit)} <span class="range">[${signedFigure(low, unit)}, ${signedFigure(high, unit)}]</span>`;
 }
 
 function badge(verdict: Difference["verdict"]): Markup {

@@ -1,31 +1,43 @@
 /**
- * The same by skill: a table of models by skills, as distance above the entropy floor where the data knows it, and the
- * paired difference between the fused model and the pivot in each.
+ * The same by skill, for each benchmark whose prompts have skills: a table of models by skills, of held-out loss as
+ * distance above the entropy floor where the data knows it, and the paired difference between the fused model and the
+ * pivot in each.
  */
 import { intervalChart } from "../charts/interval-chart.ts";
-import { nats, signed } from "../figures.ts";
+import { figure, signedFigure, words } from "../figures.ts";
 import { html, type Markup } from "../html.ts";
-import type { ComparedModel, HeldOut, Metric } from "../run-documents.ts";
+import type { BenchmarkComparison, ComparedModel, Metric } from "../run-documents.ts";
 import type { Section } from "./section.ts";
+
+const ABOVE_FLOOR = "above_floor";
 
 export const skills: Section = {
   id: "skills",
   title: "By skill",
-  render: ({ heldOut }) => {
-    if (heldOut === undefined) return undefined;
-    const quantity = heldOut.models.some(({ metrics }) => skillsOf(metrics, "above_floor").length > 0)
-      ? "above_floor"
-      : "nats_per_byte";
-    const names = [...new Set(heldOut.models.flatMap(({ metrics }) => skillsOf(metrics, quantity)))];
-    if (names.length === 0) return undefined;
-    const meaning =
-      quantity === "above_floor"
-        ? "Nats per byte above the entropy floor: 0 is a perfect model, whatever the skill's own randomness."
-        : "Nats per byte; no entropy floor is known for these conversations.";
-    return html`<p>${meaning} The best model of each skill is set in bold; the shade compares the models of one skill.</p>
-${table(heldOut.models, names, quantity)}${differences(heldOut, names, quantity)}`;
+  render: ({ benchmarks }) => {
+    const shown = benchmarks.flatMap((benchmark) => {
+      const quantity = quantityOf(benchmark);
+      const names = [...new Set(benchmark.models.flatMap(({ metrics }) => skillsOf(metrics, quantity)))];
+      return names.length === 0 ? [] : [block(benchmark, names, quantity)];
+    });
+    return shown.length === 0 ? undefined : html`${shown}`;
   },
 };
+
+/** Held-out loss has its floor taken off where the data knows it. */
+function quantityOf({ models, metric }: BenchmarkComparison): string {
+  return models.some(({ metrics }) => skillsOf(metrics, ABOVE_FLOOR).length > 0) ? ABOVE_FLOOR : metric;
+}
+
+function block(benchmark: BenchmarkComparison, names: readonly string[], quantity: string): Markup {
+  const meaning =
+    quantity === ABOVE_FLOOR
+      ? "nats per byte above the entropy floor; 0 is a perfect model, whatever the skill's own randomness"
+      : `${words(quantity)}, ${benchmark.better} is better`;
+  return html`<h3>${benchmark.name}: ${meaning}</h3>
+<p class="small">The best model of each skill is set in bold; the shade compares the models of one skill.</p>
+${table(benchmark, names, quantity)}${differences(benchmark, names, quantity)}`;
+}
 
 function skillsOf(metrics: ComparedModel["metrics"], quantity: string): string[] {
   const prefix = `${quantity}/`;
@@ -33,19 +45,25 @@ function skillsOf(metrics: ComparedModel["metrics"], quantity: string): string[]
 }
 
 /** Models by skills; the last column is the whole. */
-function table(models: readonly ComparedModel[], names: readonly string[], quantity: string): Markup {
+function table({ models, better }: BenchmarkComparison, names: readonly string[], quantity: string): Markup {
   const columns = [
     ...names.map((name) => ({ label: name, key: `${quantity}/${name}` })),
     { label: "all", key: quantity },
   ];
-  const ranges = columns.map(({ key }) => rangeOf(models.flatMap(({ metrics }) => metrics[key]?.value ?? [])));
+  const ranges = columns.map(({ key }) =>
+    rangeOf(
+      models.flatMap(({ metrics }) => metrics[key]?.value ?? []),
+      better,
+    ),
+  );
   const cell = (metric: Metric | undefined, column: number): Markup => {
     if (metric === undefined) return html`<td class="number">–</td>`;
     const { best, worst } = ranges[column]!;
-    const shade = worst > best ? Math.round((40 * (metric.value - best)) / (worst - best)) : 0;
-    const value = metric.value === best ? html`<b>${nats(metric.value)}</b>` : nats(metric.value);
-    const title = `${nats(metric.low)} to ${nats(metric.high)}`;
-    return html`<td class="number shade" style="--shade:${shade}%" title="${title}">${value}</td>`;
+    const { value, low, high, unit } = metric;
+    const shade = worst !== best ? Math.round((40 * (value - best)) / (worst - best)) : 0;
+    const text = value === best ? html`<b>${figure(value, unit)}</b>` : figure(value, unit);
+    const title = `${figure(low, unit)} to ${figure(high, unit)}`;
+    return html`<td class="number shade" style="--shade:${shade}%" title="${title}">${text}</td>`;
   };
   return html`<div class="scroll"><table><thead><tr><th>model</th>${columns.map(({ label }) => html`<th class="number">${label}</th>`)}</tr></thead><tbody>
 ${models.map(
@@ -54,22 +72,25 @@ ${models.map(
 )}</tbody></table></div>`;
 }
 
-function rangeOf(values: readonly number[]): { readonly best: number; readonly worst: number } {
-  return {
-    best: values.reduce((least, value) => Math.min(least, value), Number.POSITIVE_INFINITY),
-    worst: values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY),
-  };
+function rangeOf(
+  values: readonly number[],
+  better: "less" | "more",
+): { readonly best: number; readonly worst: number } {
+  const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const most = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return better === "less" ? { best: least, worst: most } : { best: most, worst: least };
 }
 
-function differences({ models, comparisons }: HeldOut, names: readonly string[], quantity: string): Markup | undefined {
-  const pivot = models.find(({ role }) => role === "pivot")?.name;
+function differences(benchmark: BenchmarkComparison, names: readonly string[], quantity: string): Markup | undefined {
+  const { models, comparisons, reference, better } = benchmark;
   const fused = models.find(({ role }) => role === "fused")?.name;
-  const comparison = comparisons.find(({ model, against }) => model === fused && against === pivot);
+  const comparison = comparisons.find(({ model, against }) => model === fused && against === reference);
   if (comparison === undefined) return undefined;
   const rows = names.flatMap((name) => {
     const difference = comparison.metrics[`${quantity}/${name}`];
     if (difference === undefined) return [];
-    const { value, low, high, verdict } = difference;
+    const { value, low, high, verdict, unit } = difference;
+    const signed = (number: number): string => signedFigure(number, unit);
     const kind = verdict === "within noise" ? "noise" : verdict;
     return [
       {
@@ -84,5 +105,5 @@ function differences({ models, comparisons }: HeldOut, names: readonly string[],
   });
   if (rows.length === 0) return undefined;
   return html`<h3>${comparison.model} minus ${comparison.against}</h3>
-${intervalChart({ title: "Difference by skill", rows, unit: "nats per byte; left of the line is better", reference: 0 })}`;
+${intervalChart({ title: "Difference by skill", rows, unit: `${words(quantity)}; ${better === "less" ? "left" : "right"} of the line is better`, reference: 0 })}`;
 }

@@ -1,0 +1,57 @@
+/**
+ * Who judges in a run: the recipe may name model and address, the environment says what it leaves open, and keys come
+ * from there alone.
+ */
+import { inputError } from "../errors.ts";
+import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import { benchmarkOf, type RecipeJudge } from "./evaluation.ts";
+import type { Recipe } from "./recipe.ts";
+
+/** What the environment of the command knows of a judge. */
+export interface JudgeAccess {
+  /** Where the recipe names none. */
+  readonly model?: string;
+  readonly url?: string;
+  /** The key that is meant for this address, if there is one. */
+  keyFor(url: string): string | undefined;
+}
+
+export const NO_ACCESS: JudgeAccess = { keyFor: () => undefined };
+
+export function needsJudge({ evaluate }: Recipe): boolean {
+  return evaluate.benchmarks.some(({ benchmark }) => benchmarkOf(benchmark).judged);
+}
+
+/** Who would judge, as far as that is known; null where it is not, or nobody is needed. */
+export function plannedJudge(recipe: Recipe, access: JudgeAccess): JudgeOptions | null {
+  const { judge } = recipe.evaluate;
+  const known = (judge.model ?? access.model) !== undefined && (judge.url ?? access.url) !== undefined;
+  return known && needsJudge(recipe) ? judgeOptionsOf(judge, access, "") : null;
+}
+
+/** `where` places the recipe's judge, for the message where nobody says who judges. */
+export function judgeOptionsOf(judge: RecipeJudge, access: JudgeAccess, where: string): JudgeOptions {
+  const model = judge.model ?? access.model;
+  const url = judge.url ?? access.url;
+  if (model === undefined || url === undefined) {
+    const missing = model === undefined ? "model" : "url";
+    const variable = model === undefined ? "FUSECHAT_JUDGE_MODEL" : "FUSECHAT_JUDGE_URL";
+    throw inputError(
+      where,
+      `a benchmark of this recipe needs a judge, and its ${missing} is not known; set judge.${missing} or ${variable}`,
+    );
+  }
+  const apiKey = access.keyFor(url);
+  return {
+    endpoint: {
+      url,
+      model,
+      ...(apiKey === undefined ? {} : { apiKey }),
+      concurrency: judge.concurrency,
+      timeoutSeconds: judge.timeout,
+      attempts: judge.retries + 1,
+    },
+    ...(judge.max_calls === null ? {} : { maxCalls: judge.max_calls }),
+    ...(judge.max_tokens === null ? {} : { maxTokens: judge.max_tokens }),
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * What the evaluations of a recipe will ask for: prompts of each model, and calls and tokens of a judge, all before the
+ * first call. It is the benchmarks that say it, from their own files, so files that are missing or broken are found
+ * here too.
+ */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { JudgeEstimate, JudgeOptions } from "../evaluate/judges/judge.ts";
+import { benchmarkOf, type RecipeBenchmark, readsHeldOut } from "./evaluation.ts";
+import { evaluationRequest } from "./evaluation-request.ts";
+import { evaluatedModels } from "./layout.ts";
+import type { Recipe } from "./recipe.ts";
+
+export interface PlannedEvaluation {
+  readonly name: string;
+  readonly benchmark: string;
+  readonly models: number;
+  /** Of each model. */
+  readonly prompts: number;
+  /** Of all models together; null where nobody judges. */
+  readonly judge: (JudgeEstimate & { readonly model: string; readonly url: string }) | null;
+}
+
+/** `judge` null: whoever it will be, costs follow from the questions. `heldOut`: conversations the run holds out. */
+export async function planEvaluation(
+  recipe: Recipe,
+  evaluation: RecipeBenchmark,
+  heldOut: number,
+  judge: JudgeOptions | null,
+): Promise<PlannedEvaluation> {
+  const benchmark = benchmarkOf(evaluation.benchmark);
+  const models = evaluatedModels(recipe, evaluation);
+  const planned = { name: evaluation.name, benchmark: benchmark.name, models: models.length };
+  if (readsHeldOut(evaluation)) return { ...planned, prompts: heldOut, judge: null };
+  const asked = benchmark.judged ? (judge ?? UNKNOWN_JUDGE) : null;
+  // No model has answered yet and no judgment is kept, so one model's estimate is every model's.
+  const request = evaluationRequest(recipe, evaluation, models[0]!, join(tmpdir(), "no-run"), asked);
+  const { prompts, judge: estimate } = await benchmark.estimate({ ...request, out: null });
+  if (estimate === null || asked === null) return { ...planned, prompts, judge: null };
+  const { model, url } = asked.endpoint;
+  return {
+    ...planned,
+    prompts,
+    judge: {
+      model,
+      url,
+      calls: estimate.calls * models.length,
+      fromLedger: estimate.fromLedger * models.length,
+      promptTokens: estimate.promptTokens * models.length,
+      answerTokensAtMost: estimate.answerTokensAtMost * models.length,
+    },
+  };
+}
+
+const UNKNOWN_JUDGE: JudgeOptions = {
+  endpoint: { url: "http://judge", model: "the judge", concurrency: 1, timeoutSeconds: 1, attempts: 1 },
+};

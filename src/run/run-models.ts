@@ -1,0 +1,36 @@
+/** The models of a run directory, from the plan that it was begun with: there all paths are absolute. */
+import { isAbsolute, join } from "node:path";
+import { z } from "zod";
+import { inputError } from "../errors.ts";
+import { exists, readJson } from "../formats/files.ts";
+import { modelsOf, RUN_FILES, type RunModel } from "../recipe/layout.ts";
+import type { Recipe } from "../recipe/recipe.ts";
+
+const model = z.object({ name: z.string().min(1), model: z.string().min(1) });
+
+/** Of the recipe what names models and their folders. */
+const planDocument = z.object({
+  recipe: z.object({
+    pivot: model,
+    sources: z.array(model),
+    merge: z.array(z.object({ name: z.string() })),
+    baselines: z.array(z.string()),
+  }),
+});
+
+/** Folders are absolute. Models that the run has not made yet are left out. */
+export async function readRunModels(run: string): Promise<RunModel[]> {
+  const path = join(run, RUN_FILES.plan);
+  if (!(await exists(path))) throw inputError(run, `expected a run directory, found no ${RUN_FILES.plan} in it`);
+  const parsed = planDocument.safeParse(await readJson(path));
+  if (!parsed.success) {
+    const { path: key, message } = parsed.error.issues[0]!;
+    throw inputError(path, `${key.join(".")}: not as a run writes it (${message}); was the file changed by hand?`);
+  }
+  const found: RunModel[] = [];
+  for (const one of modelsOf(parsed.data.recipe as unknown as Recipe)) {
+    const folder = isAbsolute(one.folder) ? one.folder : join(run, one.folder);
+    if (await exists(join(folder, "config.json"))) found.push({ ...one, folder });
+  }
+  return found;
+}

@@ -1,0 +1,20 @@
+/** What a run hands to its stages: who computes, who listens, when to stop; and folders for what they write. */
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { StageContext } from "../engine/context.ts";
+import { fileError } from "../formats/files.ts";
+import type { PerformContext } from "./runner.ts";
+
+export async function stageContext(run: PerformContext): Promise<StageContext> {
+  return { engine: await run.engine(), ...listeners(run) };
+}
+
+export function listeners({ reporter, signal }: PerformContext): Omit<StageContext, "engine"> {
+  return { reporter, ...(signal === undefined ? {} : { signal }) };
+}
+
+export async function makeFolderOf(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true }).catch((error) => {
+    throw fileError(path, error);
+  });
+}
