@@ -8,6 +8,7 @@ import { type RunData, readRunData } from "./run-data.ts";
 import { alignment } from "./sections/alignment.ts";
 import { data } from "./sections/data.ts";
 import { merging } from "./sections/merging.ts";
+import { mtBench } from "./sections/mt-bench.ts";
 import { recipe, times } from "./sections/recipe.ts";
 import { results } from "./sections/results.ts";
 import type { Section } from "./sections/section.ts";
@@ -17,7 +18,18 @@ import { training } from "./sections/training.ts";
 import { STYLE } from "./style.ts";
 
 /** In the order of the page. A new part is one file in `sections/` and one name here. */
-const SECTIONS: readonly Section[] = [summary, results, skills, training, alignment, merging, data, recipe, times];
+const SECTIONS: readonly Section[] = [
+  summary,
+  results,
+  skills,
+  mtBench,
+  training,
+  alignment,
+  merging,
+  data,
+  recipe,
+  times,
+];
 
 /** The page as text. Parts that the run does not have are left out; a broken file is an input error that names it. */
 export async function renderReport(runFolder: string): Promise<string> {

@@ -2,8 +2,9 @@
 import { inputError, suggestion } from "../../errors.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { heldOut } from "./held-out.ts";
+import { mtBench } from "./mt-bench.ts";
 
-export const BENCHMARKS: readonly Benchmark[] = [heldOut];
+export const BENCHMARKS: readonly Benchmark[] = [heldOut, mtBench];
 
 /** The benchmark of this name, else an input error that lists what there is. */
 export function benchmark(name: string): Benchmark {

@@ -16,6 +16,10 @@ export interface ModelAnswers {
   readonly model: string;
   /** By question; whole. */
   readonly answers: ReadonlyMap<number, AnswerTurns>;
+  /** Answers that ran into the limit of tokens; a file does not say. */
+  readonly cut?: number;
+  /** Questions of which the model's template takes a dialogue not; its answer is then empty. */
+  readonly refused?: number;
 }
 
 const ANSWERS = "a model's answers in FastChat's form (model_answer/<model>.jsonl)";
@@ -93,7 +97,9 @@ export function oneName(path: string, asked: string | undefined, found: readonly
   const names = [...new Set(found)];
   if (asked !== undefined && names.includes(asked)) return asked;
   const list = names.slice(0, 8).join(", ") + (names.length > 8 ? `, … (${names.length})` : "");
-  if (asked !== undefined) throw inputError(path, `holds no ${what} of ${asked}; it has those of ${list}`);
+  if (asked !== undefined) {
+    throw inputError(path, `holds no ${what} of ${asked} but of ${list}; say whose are meant with --name`);
+  }
   if (names.length === 1) return names[0]!;
   throw inputError(path, `holds ${what} of several models; say which with --name: ${list}`);
 }

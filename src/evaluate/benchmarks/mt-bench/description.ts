@@ -6,11 +6,14 @@ const SHOWN = 5;
 const EXCERPT_CHARACTERS = 80;
 
 export function describeMtBench(result: MtBenchResult): string[] {
-  const { model, judge, questions, judgments, unrated, empty_answers: empty = 0, metrics } = result;
+  const { model, judge, questions, judgments, unrated, metrics } = result;
+  const { empty_answers: empty = 0, cut_answers: cut = 0, refused = 0 } = result;
   const lines = [
     `${model}: ${questions} questions, ${judgments} judgments by ${judge}` +
       (unrated.length > 0 ? `, ${unrated.length} of them without a rating, which count nowhere` : "") +
-      (empty > 0 ? `; ${empty} empty answers` : ""),
+      (cut > 0 ? `; ${cut} answers cut at the limit of tokens` : "") +
+      (empty > 0 ? `; ${empty} answers empty` : "") +
+      (refused > 0 ? `; ${refused} questions refused by the model's template` : ""),
   ];
   const width = Math.max(...Object.keys(metrics).map((name) => name.length));
   for (const [name, { value, low, high, unit, prompts }] of Object.entries(metrics)) {

@@ -7,13 +7,6 @@ import type { Answer, Subject } from "../../subjects/subject.ts";
 import type { AnswerTurns, ModelAnswers } from "./answers.ts";
 import type { Question, Turn } from "./questions.ts";
 
-export interface GeneratedAnswers extends ModelAnswers {
-  /** Answers that ran into the limit of tokens. */
-  readonly cut: number;
-  /** Dialogues that the model's template takes not; their answers are empty. */
-  readonly refused: number;
-}
-
 export interface GenerationOptions {
   /** New tokens an answer. */
   readonly maxTokens: number;
@@ -25,21 +18,19 @@ export async function generateAnswers(
   questions: readonly Question[],
   options: GenerationOptions,
   signal: AbortSignal | undefined,
-): Promise<GeneratedAnswers> {
+): Promise<ModelAnswers> {
   const first = await answerTurn(1, (question) => [user(question.turns[0])]);
   const second = await answerTurn(2, (question) => [
     user(question.turns[0]),
     { role: "assistant", content: first.get(question.id)!.text },
     user(question.turns[1]),
   ]);
-  const all = [...first.values(), ...second.values()];
+  const both = questions.map(({ id }): [number, Answer, Answer] => [id, first.get(id)!, second.get(id)!]);
   return {
     model: subject.name,
-    answers: new Map(
-      questions.map(({ id }): [number, AnswerTurns] => [id, [first.get(id)!.text, second.get(id)!.text]]),
-    ),
-    cut: all.filter(({ finish }) => finish === "length").length,
-    refused: all.filter(({ finish }) => finish === "refused").length,
+    answers: new Map(both.map(([id, one, two]): [number, AnswerTurns] => [id, [one.text, two.text]])),
+    cut: both.flatMap(([, ...answers]) => answers).filter(({ finish }) => finish === "length").length,
+    refused: both.filter(([, ...answers]) => answers.some(({ finish }) => finish === "refused")).length,
   };
 
   async function answerTurn(

@@ -42,6 +42,9 @@ export interface MtBenchResult extends BenchmarkResult {
   readonly unrated: readonly UnratedJudgment[];
   /** Of the model's answers, two a question; absent where only judgments were read. */
   readonly empty_answers?: number;
+  /** Answers that ran into the limit of tokens, and questions that the model's template refuses; where it was asked. */
+  readonly cut_answers?: number;
+  readonly refused?: number;
   readonly per_prompt: readonly QuestionScores[];
 }
 
@@ -104,6 +107,8 @@ export function mtBenchResult(
       .filter(({ score }) => score === null)
       .map(({ question: id, turn, text: judgment }) => ({ id, turn, judgment })),
     ...(answered === null ? {} : { empty_answers: emptyAnswers(answered) }),
+    ...(answered?.cut === undefined ? {} : { cut_answers: answered.cut }),
+    ...(answered?.refused === undefined ? {} : { refused: answered.refused }),
     per_prompt,
   };
 }

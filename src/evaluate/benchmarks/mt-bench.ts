@@ -1,0 +1,79 @@
+/**
+ * MT-Bench: 80 questions of two turns in eight categories, every answer graded from 1 to 10 by a judge that sees
+ * reference answers in math, reasoning and coding (Zheng et al., "Judging LLM-as-a-Judge with MT-Bench and Chatbot
+ * Arena", NeurIPS 2023). FastChat's files are read and written, so finished judgments can be scored, finished answers
+ * judged, and ours taken back to FastChat.
+ */
+import type { StageContext } from "../../engine/context.ts";
+import type { Benchmark, BenchmarkRequest } from "./benchmark.ts";
+import { compareMtBench } from "./mt-bench/comparison.ts";
+import { describeMtBench } from "./mt-bench/description.ts";
+import { estimateJudging, type JudgedOptions, judgeAnswers } from "./mt-bench/judged.ts";
+import { readJudgments } from "./mt-bench/judgments.ts";
+import { type Question, readQuestions } from "./mt-bench/questions.ts";
+import { type MtBenchResult, mtBenchResult } from "./mt-bench/result.ts";
+
+export const mtBench: Benchmark<MtBenchResult> = {
+  name: "mt-bench",
+  summary: "a judge's scores of 1 to 10 for answers to 80 two-turn questions in eight categories",
+  source: "Zheng et al. 2023, Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena; FastChat, llm_judge",
+  reads: "answers",
+  judged: true,
+  metric: "average",
+  metrics: ["turn_1", "turn_2", "average", "category"],
+  better: "more",
+  options: [
+    { name: "questions", kind: "path", summary: "question.jsonl of FastChat's fastchat/llm_judge/data/mt_bench" },
+    { name: "prompts", kind: "path", summary: "judge_prompts.jsonl of FastChat's fastchat/llm_judge/data" },
+    { name: "references", kind: "path", summary: "the judge's reference_answer/<judge>.jsonl, from the same place" },
+    { name: "judgments", kind: "path", summary: "finished judgments to score: model_judgment/<judge>_single.jsonl" },
+    { name: "answers", kind: "path", summary: "finished answers to judge: model_answer/<model>.jsonl" },
+    { name: "name", kind: "text", summary: "the model, where judgments or answers are of several" },
+    { name: "max_tokens", kind: "integer", summary: "most new tokens an answer", default: 1024, min: 1 },
+  ],
+  estimate: async (request) => {
+    const options = await optionsOf(request);
+    const judge = textOf(request, "judgments") === undefined ? await estimateJudging(options) : null;
+    return { prompts: options.questions.length, judge };
+  },
+  evaluate: async (request, context) => {
+    const options = await optionsOf(request);
+    const result = await score(options, textOf(request, "judgments"), context);
+    return { ...result, model: request.subject?.name ?? result.model };
+  },
+  compare: compareMtBench,
+  describe: describeMtBench,
+};
+
+async function score(
+  options: JudgedOptions,
+  finished: string | undefined,
+  context: StageContext,
+): Promise<MtBenchResult> {
+  const { questions, name } = options;
+  if (finished !== undefined) return mtBenchResult(questions, await readJudgments(finished, name, questions), null);
+  const { judgments, answered } = await judgeAnswers(options, context);
+  return mtBenchResult(questions, judgments, answered);
+}
+
+async function optionsOf(request: BenchmarkRequest): Promise<JudgedOptions> {
+  const { subject, settings, judge, out, seed } = request;
+  const questions: Question[] = await readQuestions(textOf(request, "questions"));
+  return {
+    questions,
+    prompts: textOf(request, "prompts"),
+    references: textOf(request, "references"),
+    answers: textOf(request, "answers"),
+    name: textOf(request, "name") ?? subject?.name,
+    subject,
+    judge,
+    maxTokens: Number(settings.max_tokens),
+    seed,
+    out,
+  };
+}
+
+function textOf({ settings }: BenchmarkRequest, name: string): string | undefined {
+  const value = settings[name];
+  return value === undefined ? undefined : String(value);
+}

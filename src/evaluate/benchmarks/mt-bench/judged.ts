@@ -1,0 +1,141 @@
+/**
+ * From a model, or from its finished answers, to judgments. What the judge will need is read before the first answer
+ * is asked for, and everything that was paid for is kept: answers and judgments as they come, FastChat's files at the end.
+ */
+import { join } from "node:path";
+import type { StageContext } from "../../../engine/context.ts";
+import { inputError } from "../../../errors.ts";
+import { writeFileAtomic } from "../../../formats/files.ts";
+import type { JudgeEstimate, JudgeOptions } from "../../judges/judge.ts";
+import { openJudge } from "../../judges/open.ts";
+import { openSubject } from "../../subjects/open.ts";
+import type { SubjectReference } from "../../subjects/subject.ts";
+import {
+  type AnswerTurns,
+  formatModelAnswers,
+  type ModelAnswers,
+  readModelAnswers,
+  readReferences,
+} from "./answers.ts";
+import { generateAnswers } from "./generate.ts";
+import { grade, gradingsOf } from "./grade.ts";
+import { formatJudgments, type Judgment } from "./judgments.ts";
+import { readJudgePrompts } from "./prompts.ts";
+import { type Question, TURNS } from "./questions.ts";
+import { emptyAnswers } from "./result.ts";
+
+export interface JudgedOptions {
+  readonly questions: readonly Question[];
+  /** Paths of FastChat's files. */
+  readonly prompts: string | undefined;
+  readonly references: string | undefined;
+  /** Finished answers; the subject is then not asked. */
+  readonly answers: string | undefined;
+  /** The model that they are of. */
+  readonly name: string | undefined;
+  readonly subject: SubjectReference | null;
+  readonly judge: JudgeOptions | null;
+  /** New tokens an answer. */
+  readonly maxTokens: number;
+  readonly seed: string;
+  /** Folder for what is kept, or null. */
+  readonly out: string | null;
+}
+
+export interface Judged {
+  readonly answered: ModelAnswers;
+  readonly judgments: readonly Judgment[];
+}
+
+export async function judgeAnswers(options: JudgedOptions, context: StageContext): Promise<Judged> {
+  const { questions, out } = options;
+  const judgeOptions = judgeOf(options);
+  const prompts = await readJudgePrompts(options.prompts);
+  const references = await readReferences(options.references, questions);
+  const answered = await answersOf(options, context);
+  checkAnswers(answered, options.maxTokens, context);
+  if (out !== null) {
+    const file = join(out, "model_answer", `${fileName(answered.model)}.jsonl`);
+    await writeFileAtomic(file, formatModelAnswers(answered, questions));
+  }
+  const judge = await openJudge(judgeOptions, ledgerOf(out));
+  try {
+    const gradings = gradingsOf(questions, answered.answers, prompts, references);
+    const judgments = await grade(judge, gradings, answered, context);
+    if (out !== null) {
+      const file = join(out, "model_judgment", `${fileName(judge.model)}_single.jsonl`);
+      await writeFileAtomic(file, formatJudgments(judgments));
+    }
+    return { answered, judgments };
+  } finally {
+    await judge.dispose();
+  }
+}
+
+/**
+ * What the judge will be asked. Exact where the answers are finished; else an upper bound, as if every answer were as
+ * long as it may be and nothing were kept of an earlier run.
+ */
+export async function estimateJudging(options: JudgedOptions): Promise<JudgeEstimate> {
+  const { questions, maxTokens } = options;
+  const judgeOptions = judgeOf(options);
+  const prompts = await readJudgePrompts(options.prompts);
+  const references = await readReferences(options.references, questions);
+  const finished = options.answers !== undefined;
+  const answers = finished
+    ? (await readModelAnswers(options.answers, options.name, questions)).answers
+    : new Map(questions.map(({ id }): [number, AnswerTurns] => [id, ["", ""]]));
+  const judge = await openJudge(judgeOptions, finished ? ledgerOf(options.out) : null);
+  try {
+    const estimate = judge.estimate(gradingsOf(questions, answers, prompts, references));
+    if (finished) return estimate;
+    // The judge reads one answer with the first turn, both with the second.
+    return { ...estimate, promptTokens: estimate.promptTokens + 3 * maxTokens * questions.length };
+  } finally {
+    await judge.dispose();
+  }
+}
+
+async function answersOf(options: JudgedOptions, context: StageContext): Promise<ModelAnswers> {
+  const { questions, answers, name, subject: reference, out, maxTokens, seed, judge } = options;
+  if (answers !== undefined) return readModelAnswers(answers, name, questions);
+  if (reference === null)
+    throw inputError("mt-bench", "needs a model to ask, or finished --answers, or finished --judgments");
+  const subject = await openSubject(reference, context, judge, out === null ? null : join(out, "answers.jsonl"));
+  try {
+    return await generateAnswers(subject, questions, { maxTokens, seed }, context.signal);
+  } finally {
+    await subject.dispose();
+  }
+}
+
+/** Tells what is wrong with the answers; refuses them where there are none. */
+function checkAnswers(answered: ModelAnswers, maxTokens: number, { reporter }: StageContext): void {
+  const { model, cut = 0, refused = 0 } = answered;
+  const stage = `mt-bench ${model}`;
+  const empty = emptyAnswers(answered);
+  const total = answered.answers.size * TURNS.length;
+  if (empty === total) throw inputError(stage, `all ${total} answers are empty; there is nothing to judge`);
+  const told: string[] = [];
+  if (cut > 0) told.push(`${cut} of ${total} answers are cut at ${maxTokens} tokens`);
+  if (refused > 0) told.push(`the model's template refuses ${refused} of ${answered.answers.size} questions`);
+  if (empty > 0) told.push(`${empty} of ${total} answers are empty; the judge sees them as they are`);
+  for (const message of told) reporter.report({ type: "warning", stage, message });
+}
+
+function judgeOf({ judge }: JudgedOptions): JudgeOptions {
+  if (judge !== null) return judge;
+  throw inputError(
+    "mt-bench",
+    "needs a judge, a model behind an OpenAI-compatible endpoint; or give finished --judgments",
+  );
+}
+
+function ledgerOf(out: string | null): string | null {
+  return out === null ? null : join(out, "ledger.jsonl");
+}
+
+/** A model's name as a file name: what separates folders, and what no file system takes, becomes `_`. */
+function fileName(model: string): string {
+  return model.replace(/[\\/:*?"<>|\p{Cc}]/gu, "_").replace(/^\.+/, "_");
+}
