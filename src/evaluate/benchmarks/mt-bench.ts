@@ -20,6 +20,7 @@ export const mtBench: Benchmark<MtBenchResult> = {
   reads: "answers",
   judged: true,
   metric: "average",
+  finished: "name",
   metrics: ["turn_1", "turn_2", "average", "category"],
   better: "more",
   options: [

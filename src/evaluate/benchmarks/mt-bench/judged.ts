@@ -49,10 +49,14 @@ export interface Judged {
 
 export async function judgeAnswers(options: JudgedOptions, context: StageContext): Promise<Judged> {
   const { questions, out } = options;
+  const source = options.answers ?? options.subject;
+  if (source === null) {
+    throw inputError("mt-bench", "needs a model to ask, or finished --answers, or finished --judgments");
+  }
   const judgeOptions = judgeOf(options);
   const prompts = await readJudgePrompts(options.prompts);
   const references = await readReferences(options.references, questions);
-  const answered = await answersOf(options, context);
+  const answered = await answersOf(source, options, context);
   checkAnswers(answered, options.maxTokens, context);
   if (out !== null) {
     const file = join(out, "model_answer", `${fileName(answered.model)}.jsonl`);
@@ -96,12 +100,14 @@ export async function estimateJudging(options: JudgedOptions): Promise<JudgeEsti
   }
 }
 
-async function answersOf(options: JudgedOptions, context: StageContext): Promise<ModelAnswers> {
-  const { questions, answers, name, subject: reference, out, maxTokens, seed, judge } = options;
-  if (answers !== undefined) return readModelAnswers(answers, name, questions);
-  if (reference === null)
-    throw inputError("mt-bench", "needs a model to ask, or finished --answers, or finished --judgments");
-  const subject = await openSubject(reference, context, judge, out === null ? null : join(out, "answers.jsonl"));
+/** `source`: the path of finished answers, or who is asked. */
+async function answersOf(
+  source: string | SubjectReference,
+  { questions, name, judge, out, maxTokens, seed }: JudgedOptions,
+  context: StageContext,
+): Promise<ModelAnswers> {
+  if (typeof source === "string") return readModelAnswers(source, name, questions);
+  const subject = await openSubject(source, context, judge, out === null ? null : join(out, "answers.jsonl"));
   try {
     return await generateAnswers(subject, questions, { maxTokens, seed }, context.signal);
   } finally {
