@@ -4,7 +4,6 @@
  * (usage, log-probabilities, the reason for the end) is null.
  */
 import { z } from "zod";
-import { jsonErrorPosition } from "../../formats/json-text.ts";
 import type { ChatReply, TokenLogprob } from "./endpoint.ts";
 
 /** Rounding puts some servers' certain tokens a little above 0. */
@@ -44,7 +43,7 @@ export function readReply(body: Uint8Array): ChatReply | Unreadable {
   try {
     json = JSON.parse(text);
   } catch {
-    const cut = jsonErrorPosition(text) >= text.length;
+    const cut = /^\s*\{/.test(text) && !text.trimEnd().endsWith("}");
     const found = cut ? "a reply that ends in the middle" : excerpt(text);
     return { problem: `expected a chat completion in JSON, found ${found}`, cut };
   }
