@@ -111,11 +111,12 @@ async function entriesOf(
     const named = [...subjects.filter((one) => !isAgainst(one)), ...(against === null ? [] : [against])];
     return named.map((one) => ({ named: one, settings: own }));
   }
-  const { finished } = benchmark;
-  if (finished === undefined || options.ensemble !== undefined) {
+  if (benchmark.reads === "weights") {
     throw inputError(`fusechat evaluate ${benchmark.name}`, "needs a model to measure; add --model FOLDER");
   }
   if (options.against === undefined) return [{ named: null, settings }];
+  const { finished } = benchmark;
+  if (finished === undefined) throw inputError("--against", "there is no model to compare it with; add --model FOLDER");
   const other = settingsOf(benchmark, { [finished]: options.against });
   return [
     { named: null, settings },
@@ -132,16 +133,18 @@ function judgeFor(benchmark: Benchmark, options: Options, { environment }: Invoc
 
 function requestOf({ judge, seed, kept }: Evaluation, { named, settings }: Entry): BenchmarkRequest {
   const subject = named?.subject ?? null;
-  return { subject, settings, judge, out: subject === null ? null : (kept?.answers(subject.name) ?? null), seed };
+  // Finished answers are judged too, so what the judge says of them has a place as well.
+  const name = subject?.name ?? String(settings.name ?? "finished");
+  return { subject, settings, judge, out: kept?.answers(name) ?? null, seed };
 }
 
 async function evaluateEntry(evaluation: Evaluation, entry: Entry, invocation: Invocation): Promise<BenchmarkResult> {
   const { benchmark, judge, kept } = evaluation;
   const request = requestOf(evaluation, entry);
   const { reporter, signal } = invocation;
-  if (judge !== null && request.subject !== null) {
-    const summary = costs(await benchmark.estimate(request), judge);
-    reporter.report({ type: "end", stage: `${benchmark.name} ${request.subject.name}`, summary });
+  if (judge !== null) {
+    const stage = [benchmark.name, request.subject?.name ?? []].flat().join(" ");
+    reporter.report({ type: "end", stage, summary: costs(await benchmark.estimate(request), judge) });
   }
   const engine = lazyEngine(() => invocation.engine());
   const result = await benchmark.evaluate(request, { engine, reporter, signal });

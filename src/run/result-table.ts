@@ -95,9 +95,9 @@ function detectableNote(comparisons: readonly Comparison[], metric: string): str
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
   const unit = found[0]!.unit;
   const range = least === most ? figure(most, unit) : `${figure(least, unit)} to ${figure(most, unit)}`;
-  return [
-    `With so many prompts a difference is found in 80 % of cases from ${range} ${unit} on, depending on the pair.`,
-  ];
+  const pair = least === most ? "" : ", by the pair";
+  const unitWords = unit === NATS ? "nats per byte" : unit;
+  return [`The smallest difference that so many prompts find in four cases of five: ${range} ${unitWords}${pair}.`];
 }
 
 function interval(metric: Metric | undefined): string {

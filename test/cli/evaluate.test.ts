@@ -56,7 +56,7 @@ describe("--against", () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain(`${model}: 3 conversations, 82 rows, 120 bytes\n`);
     expect(stdout).toMatch(/nats_per_byte {2}5\.5370 \[\d\.\d{4}, \d\.\d{4}\] nats\/byte/);
-    expect(stdout).toContain(`minus ${against}, on the 3 conversations both can read:\n`);
+    expect(stdout).toContain(`${model} minus ${against}, on the 3 prompts of both:\n`);
     // Three conversations agree by chance once in four times: no verdict, whatever the interval says.
     expect(stdout).toMatch(/nats_per_byte {2}-0\.2433 \[-\d\.\d{4}, -\d\.\d{4}\] p 0\.2\d{3} {2}within noise/);
   });
@@ -76,9 +76,9 @@ describe("a wrong command line or input ends with 2", () => {
   const model = join(golden, "models/mistral");
   test.each([
     [["held-out", "--model", model], "fusechat evaluate held-out: needs conversations to measure on; add --data FILE"],
-    [["held-oot", "--model", model], 'unknown benchmark "held-oot"; did you mean "held-out"? (there is: held-out)'],
-    [["held-out"], "required option '--model <folder>' not specified"],
-    [["held-out", "--model", model, "--data", data, "--max-length", "0"], "Expected at least 1"],
+    [["held-oot", "--model", model], 'unknown benchmark "held-oot"; did you mean "held-out"? (there is: held-out, '],
+    [["held-out", "--data", data], "fusechat evaluate held-out: needs a model to measure; add --model FOLDER"],
+    [["held-out", "--model", model, "--data", data, "--max-length", "0"], "expected at least 1, found"],
     [["held-out", "--model", "/nowhere", "--data", data], "/nowhere"],
     [["held-out", "--model", model, "--data", "/nowhere.jsonl"], "/nowhere.jsonl: no such file or folder"],
   ])("%j", async (arguments_, message) => {

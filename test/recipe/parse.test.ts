@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { BENCHMARK_NAMES } from "#src/recipe/names.js";
 import { attemptRecipe, parseRecipe, recipeDifference } from "#src/recipe/parse.js";
 import { RECIPE_TEMPLATE } from "#src/recipe/template.js";
 
@@ -49,7 +50,19 @@ describe("defaults", () => {
         },
       ],
       baselines: [],
-      evaluate: ["held-out"],
+      evaluate: {
+        benchmarks: [{ name: "held-out", benchmark: "held-out", settings: { max_length: 2048 }, models: null }],
+        judge: {
+          model: null,
+          url: null,
+          concurrency: 8,
+          max_calls: null,
+          max_tokens: null,
+          timeout: 120,
+          retries: 5,
+        },
+        gates: [],
+      },
       seed: 0,
       engine: { kind: "onnx", threads: null },
     });
@@ -127,7 +140,10 @@ baseline: [sft]
       `${SHORTEST}align: { vocabulary: splitt }`,
       'recipe.yaml:4:22 align.vocabulary: expected one of split, mapping-statistics, exact, prefix, min-edit, found "splitt"; did you mean "split"?',
     ],
-    [`${SHORTEST}evaluate: [mt]`, 'recipe.yaml:4:12 evaluate[0]: expected held-out, found "mt"'],
+    [
+      `${SHORTEST}evaluate: [held]`,
+      `recipe.yaml:4:12 evaluate[0]: expected one of ${BENCHMARK_NAMES.join(", ")} or a mapping of keys, found "held"`,
+    ],
     [
       `${SHORTEST}engine: { kind: torch }`,
       'recipe.yaml:4:17 engine.kind: the PyTorch engine is not supported yet; expected onnx, found "torch"',

@@ -58,10 +58,11 @@ function files(): Record<string, unknown> {
       models: [{ name: "pivot", role: "pivot", architecture: "llama", parameters: 1234567 }],
     },
     "evaluate/held-out.json": {
+      ...{ benchmark: "held-out", name: "held-out", metric: "nats_per_byte", better: "less", reference: "pivot" },
       models: models.map(([name, role, value]) => ({
         name,
         role,
-        conversations: 40,
+        prompts: 40,
         refused: role === "source" ? 2 : 0,
         metrics: {
           nats_per_byte: metric(value),
@@ -139,7 +140,7 @@ describe("of a whole run", () => {
     const titles = [...page.matchAll(/<h2>(.*?)<\/h2>/g)].map(([, title]) => title);
     expect(titles).toEqual([
       "What came out",
-      "Held-out loss of every model",
+      "Results of every model",
       "By skill",
       "Training",
       "Alignment",

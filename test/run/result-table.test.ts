@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { heldOutResult } from "#src/evaluate/benchmarks/held-out.js";
+import { heldOut, heldOutResult } from "#src/evaluate/benchmarks/held-out.js";
 import type { RunModel } from "#src/recipe/layout.js";
 import { compareModels } from "#src/recipe/results.js";
 import { resultTable } from "#src/run/result-table.js";
@@ -25,17 +25,20 @@ function results(nats: Record<string, (index: number) => number>, refused: Recor
   });
 }
 
+const evaluated = results(
+  {
+    small: (index) => 12 + (index % 4),
+    large: (index) => 10 + ((index * 7) % 5),
+    "target-large": (index) => 10 + (index % 3),
+    fused: (index) => 10 + ((index + 1) % 3),
+  },
+  { large: 4 },
+);
+
 const comparison = compareModels(
-  MODELS,
-  results(
-    {
-      small: (index) => 12 + (index % 4),
-      large: (index) => 10 + ((index * 7) % 5),
-      "target-large": (index) => 10 + (index % 3),
-      fused: (index) => 10 + ((index + 1) % 3),
-    },
-    { large: 4 },
-  ),
+  heldOut,
+  MODELS.map(({ name, role, source }, index) => ({ name, role, ...(source && { source }), result: evaluated[index]! })),
+  { name: "held-out", reference: "small", champion: "fused" },
 );
 
 test("every model is compared with the pivot, and the fused model with every other", () => {
@@ -46,8 +49,8 @@ test("every model is compared with the pivot, and the fused model with every oth
     "fused - large",
     "fused - target-large",
   ]);
-  expect(comparison.models[2]).toMatchObject({ role: "target", source: "large", conversations: 40, refused: 0 });
-  expect(comparison.models[1]).toMatchObject({ conversations: 36, refused: 4 });
+  expect(comparison.models[2]).toMatchObject({ role: "target", source: "large", prompts: 40, refused: 0 });
+  expect(comparison.models[1]).toMatchObject({ prompts: 36, refused: 4 });
 });
 
 test("the table has intervals, and says what is within noise", () => {
@@ -56,11 +59,16 @@ test("the table has intervals, and says what is within noise", () => {
   expect(lines[0]).toMatch(/^model +held-out nats per byte +above the floor +against the pivot$/);
   expect(lines[2]).toMatch(/^small +1\.3500 \[1\.3\d{3}, 1\.3\d{3}\] +1\.1500 \[\S+, \S+\]$/);
   expect(lines[4]).toMatch(/^target-large +1\.0975 \[.*\] +0\.8975 \[.*\] +-0\.2525 \[-0\.\d{4}, -0\.\d{4}\] better$/);
-  expect(text).toMatch(/^fused is better than small by 0\.2500 \[0\.\d{4}, 0\.\d{4}\] nats per byte \(p 0\.0001\)$/m);
   expect(text).toMatch(
-    /^fused against target-large: within noise, \+0\.0025 \[-0\.\d{4}, \+0\.\d{4}\] nats per byte \(p \d\.\d{4}\)$/m,
+    /^fused is better than small by 0\.2500 \[0\.\d{4}, 0\.\d{4}\] nats per byte \(p 0\.0001, 0\.0005 over the table\)$/m,
+  );
+  expect(text).toMatch(
+    /^fused against target-large: within noise, \+0\.0025 \[-0\.\d{4}, \+0\.\d{4}\] nats per byte \(p \d\.\d{4}, \d\.\d{4} over the table\)$/m,
   );
   expect(text).toContain("large was judged on 36 conversations: its template refuses 4.");
+  expect(lines.at(-2)).toMatch(
+    /^The smallest difference that so many prompts find in four cases of five: 0\.06\d\d to 0\.0[89]\d\d nats per byte, by the pair\.$/,
+  );
   expect(lines.at(-1)).toBe(
     "Intervals are 95 %, over the held-out conversations; they do not cover the draw of a training seed.",
   );

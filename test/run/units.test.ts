@@ -18,13 +18,13 @@ test("a recipe is a list of units in the order of the data's path", () => {
     "fuse/a",
     "fuse/b",
     "merge/fused",
-    "evaluate/p",
-    "evaluate/a",
-    "evaluate/b",
-    "evaluate/target-a",
-    "evaluate/target-b",
-    "evaluate/fused",
-    "compare",
+    "evaluate/held-out/p",
+    "evaluate/held-out/a",
+    "evaluate/held-out/b",
+    "evaluate/held-out/target-a",
+    "evaluate/held-out/target-b",
+    "evaluate/held-out/fused",
+    "compare/held-out",
   ]);
 });
 
@@ -55,6 +55,22 @@ test("every unit comes after those it reads, and no two write the same place", (
   }
   expect(seen.size).toBe(units.length);
   expect(new Set(outputs).size).toBe(outputs.length);
+});
+
+test("an evaluation may look at some models only, and gates come last of all", () => {
+  const gates = "gates: [fused.short < pivot.short]";
+  const units = unitsOf(
+    recipe(`evaluate: { benchmarks: [{ benchmark: held-out, as: short, models: [targets, fused, pivot] }], ${gates} }`),
+  );
+  expect(units.slice(-6).map(({ id, outputs }) => [id, ...outputs])).toEqual([
+    ["evaluate/short/p", "evaluate/short/p.json"],
+    ["evaluate/short/target-a", "evaluate/short/target-a.json"],
+    ["evaluate/short/target-b", "evaluate/short/target-b.json"],
+    ["evaluate/short/fused", "evaluate/short/fused.json"],
+    ["compare/short", "evaluate/short.json"],
+    ["gates", "evaluate/gates.json"],
+  ]);
+  expect(units.at(-1)!.after).toEqual(units.slice(-6, -2).map(({ id }) => id));
 });
 
 test("without benchmarks nothing is evaluated", () => {

@@ -43,7 +43,7 @@ export const heldOut: Benchmark<HeldOutResult> = {
   better: "less",
   options: [
     { name: "data", kind: "path", summary: "conversations that no training has seen" },
-    { name: "max_length", kind: "integer", summary: "tokens a conversation is cut to", default: 2048 },
+    { name: "max_length", kind: "integer", summary: "tokens a conversation is cut to", default: 2048, min: 1 },
   ],
   estimate: async ({ settings }) => ({ prompts: (await conversationsOf(settings)).length, judge: null }),
   evaluate: async ({ subject, settings }, context) => {
