@@ -41,7 +41,7 @@ export const mergeVerb: Verb = {
     document({ ...summary, seconds });
     if (summary.already_done) print(`${summary.out} already holds this merge; nothing was done`);
     else {
-      const kept = summary.shards_kept === 0 ? "" : `; ${summary.shards_kept} finished before were kept`;
+      const kept = summary.tensors_kept === 0 ? "" : `; ${summary.tensors_kept} finished before were kept`;
       print(
         `${summary.out}: ${summary.method}, ${formatCount(summary.parameters)} parameters in ${summary.tensors} tensors, ` +
           `${formatBytes(bytes)} in ${formatSeconds(seconds)} (${(bytes / seconds / 1e9).toFixed(2)} GB/s)${kept}`,

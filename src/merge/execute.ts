@@ -5,19 +5,20 @@
 import { join } from "node:path";
 import type { Reporter } from "../reporter.ts";
 import type { MergeInput } from "./inputs.ts";
-import { type OutputShard, openShard, type ShardFile } from "./output-shards.ts";
+import type { OutputShard } from "./output-shards.ts";
 import { inputsOf, type MergePlan, outputEntries, type TensorPlan } from "./plan.ts";
+import { openShardFile, type ShardFile } from "./shard-file.ts";
 import { openTensorPool, usefulThreads } from "./tensor-pool.ts";
 import type { TensorWork } from "./tensor-work.ts";
-import { type Coefficients, type FinishedShards, recordShard } from "./unfinished.ts";
+import type { Coefficients, FinishedParts, FinishedTensors } from "./unfinished.ts";
 
 export interface ExecuteOptions {
   /** The folder to write to, which exists. */
   readonly folder: string;
   readonly shards: readonly OutputShard[];
-  /** Those that the folder already has. */
-  readonly finished: FinishedShards;
-  /** Of all that decides the bytes of a shard. */
+  /** Tensors that the folder already has. */
+  readonly finished: FinishedParts;
+  /** Of all that decides the bytes of the output. */
   readonly hash: string;
   readonly likeMergekit: boolean;
   /** As many as pay where absent. The result does not depend on it. */
@@ -54,10 +55,9 @@ export async function executePlan(
 ): Promise<Executed> {
   const coefficients: (readonly number[] | undefined)[] = new Array(plan.tensors.length).fill(undefined);
   for (const { file, first } of shards) {
-    for (const [at, own] of (finished.get(file) ?? []).entries()) coefficients[first + at] = own;
+    for (const [place, own] of finished.get(file) ?? []) coefficients[first + place] = own;
   }
-  const missing = shards.filter(({ file }) => !finished.has(file));
-  const jobs = missing.flatMap((shard) => jobsOf(plan, shard));
+  const jobs = shards.flatMap((shard) => jobsOf(plan, shard, finished.get(shard.file)));
   const inputs = plan.base === undefined ? plan.models : [...plan.models, plan.base];
   const sha256 = new Map<string, string>();
 
@@ -75,26 +75,24 @@ export async function executePlan(
   const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + weightBytes(input), 0), jobs.length);
   const pool = openTensorPool(setup, threads ?? useful, advance, signal);
   const opened = new Map<OutputShard, Promise<ShardFile>>();
-  const left = new Map(missing.map((shard) => [shard, shard.positions.length]));
+  const left = new Map(shards.map((shard) => [shard, jobs.filter((job) => job.shard === shard).length]));
   const finishing: Promise<void>[] = [];
   const open = (shard: OutputShard): Promise<ShardFile> => {
-    const file = opened.get(shard) ?? openShard(folder, shard);
+    const file = opened.get(shard) ?? openShardFile(folder, shard, hash, finished.get(shard.file));
     opened.set(shard, file);
     return file;
   };
-  const finish = async (shard: OutputShard, file: ShardFile): Promise<void> => {
-    await file.finish();
-    const { first, positions } = shard;
-    await recordShard(folder, shard, hash, coefficients.slice(first, first + positions.length));
-  };
   const merge = async (work: TensorWork, { index, tensor, shard }: Job): Promise<void> => {
     const file = await open(shard);
-    const position = shard.positions[index - shard.first]!;
+    const place = index - shard.first;
+    const position = shard.positions[place]!;
     coefficients[index] = await work.merge({ tensor, file: join(folder, shard.file), position });
-    file.flush();
     left.set(shard, left.get(shard)! - 1);
-    if (left.get(shard)! > 0) return;
-    const flushed = finish(shard, file);
+    if (left.get(shard)! > 0) {
+      file.written(place, coefficients[index]);
+      return;
+    }
+    const flushed = file.finish(place, coefficients[index]);
     // Told below, while the thread goes on with the next tensor.
     flushed.catch(() => {});
     finishing.push(flushed);
@@ -114,13 +112,14 @@ export async function executePlan(
   return { coefficients, sha256 };
 }
 
-/** The largest first. */
-function jobsOf({ tensors }: MergePlan, shard: OutputShard): Job[] {
-  const jobs = shard.positions.map((_, at): Job => {
-    const index = shard.first + at;
+/** What is left to do of a shard, the largest first. */
+function jobsOf({ tensors }: MergePlan, shard: OutputShard, finished: FinishedTensors = new Map()): Job[] {
+  const jobs = shard.positions.map((_, place): Job => {
+    const index = shard.first + place;
     return { index, tensor: tensors[index]!, shard };
   });
-  return jobs.sort((a, b) => outputEntries(b.tensor) - outputEntries(a.tensor) || a.index - b.index);
+  const missing = jobs.filter(({ index }) => !finished.has(index - shard.first));
+  return missing.sort((a, b) => outputEntries(b.tensor) - outputEntries(a.tensor) || a.index - b.index);
 }
 
 function inputBytes(tensor: TensorPlan): number {

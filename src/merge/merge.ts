@@ -11,10 +11,17 @@ import { checkSpace } from "./disk-space.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
 import { isFinished } from "./finished.ts";
 import { writeModelFiles } from "./model-files.ts";
-import { planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
+import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
 import { type MergePlan, outputEntries, outputTensors, planMerge } from "./plan.ts";
 import { identify, modelCard, RECORD_FILE, recordOf } from "./record.ts";
-import { findUnfinished, hashPlan, openUnfinished, removeRecords, type Unfinished } from "./unfinished.ts";
+import {
+  countTensors,
+  findUnfinished,
+  hashPlan,
+  openUnfinished,
+  removeRecords,
+  type Unfinished,
+} from "./unfinished.ts";
 
 export interface MergeOptions {
   /** The model folder to make. */
@@ -38,8 +45,8 @@ export interface MergeSummary {
   readonly bytes_written: number;
   /** The folder already held this very merge, and nothing was done. */
   readonly already_done: boolean;
-  /** Files of weights that an interrupted run of this merge had finished. */
-  readonly shards_kept: number;
+  /** Tensors that an interrupted run of this merge had finished. */
+  readonly tensors_kept: number;
 }
 
 const STAGE = "merge";
@@ -63,13 +70,13 @@ export async function mergeModels(
     bytes_read: plan.bytesIn,
     bytes_written: plan.bytesOut,
     already_done: finished,
-    shards_kept: kept,
+    tensors_kept: kept,
   };
   context.reporter.report({ type: "end", stage: STAGE, summary: sentence(plan, summary), figures: { ...summary } });
   return summary;
 }
 
-/** Returns how many shards were there already. */
+/** Returns how many tensors were there already. */
 async function build(
   plan: MergePlan,
   { out: given, likeMergekit = false, shardBytes = SHARD_BYTES, threads }: MergeOptions,
@@ -84,7 +91,10 @@ async function build(
   try {
     hash = await hashPlan(plan, likeMergekit, shards);
     unfinished = await findUnfinished(out, hash, shards);
-    const missing = shards.filter(({ file }) => !unfinished.finished.has(file));
+    // Of a shard that was begun the disk may not have all blocks yet.
+    const isWhole = ({ file, positions }: OutputShard): boolean =>
+      unfinished.finished.get(file)?.size === positions.length;
+    const missing = shards.filter((shard) => !isWhole(shard));
     await checkSpace(
       out,
       missing.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -105,12 +115,12 @@ async function build(
     await removeRecords(folder, shards);
     await rename(folder, out);
   } catch (error) {
-    // An interrupted merge goes on from its finished shards; what failed would fail again.
+    // An interrupted merge goes on from its finished tensors; what failed would fail again.
     const goesOn = context.signal?.aborted === true && (await findUnfinished(out, hash, shards)).finished.size > 0;
     if (!goesOn) await rm(folder, { recursive: true, force: true });
     throw fileError(given, error);
   }
-  return finished.size;
+  return countTensors(finished);
 }
 
 /** Without a dtype in the configuration the output has those of the inputs; the config names that of most weights. */

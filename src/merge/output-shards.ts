@@ -2,9 +2,8 @@
  * Where the merged weights lie: one `model.safetensors`, or shards with an index where they are larger than a shard may
  * be. Every byte's place is known from the plan, so tensors can be written in any order and by several threads.
  */
-import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { fileError, writeJson } from "../formats/files.ts";
+import { writeJson } from "../formats/files.ts";
 import { DTYPE_BYTES, safetensorsLayout, type TensorEntry } from "../formats/safetensors.ts";
 
 /** As the Hub's own tools cut large models. */
@@ -41,59 +40,6 @@ export function planShards(entries: readonly TensorEntry[], shardBytes: number):
     first += own.length;
     return shard;
   });
-}
-
-/** A shard that is being filled. */
-export interface ShardFile {
-  /** Starts to bring to the disk what was written so far, while more is computed. */
-  flush(): void;
-  /** Flushes and closes. */
-  finish(): Promise<void>;
-  /** Closes; harmless after `finish` or a second time. */
-  close(): Promise<void>;
-}
-
-/** A file of the shard's size with its header; whatever was there is gone. */
-export async function openShard(folder: string, { file, header, bytes }: OutputShard): Promise<ShardFile> {
-  const path = join(folder, file);
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, "w");
-    await handle.write(header, 0, header.byteLength, 0);
-    await handle.truncate(bytes);
-  } catch (error) {
-    await handle?.close();
-    throw fileError(path, error);
-  }
-  const opened = handle;
-  let isOpen = true;
-  let flushing: Promise<void> | undefined;
-  const close = async (): Promise<void> => {
-    if (!isOpen) return;
-    isOpen = false;
-    await flushing;
-    await opened.close();
-  };
-  return {
-    flush: () => {
-      // An error comes again when the shard is finished.
-      flushing ??= opened
-        .datasync()
-        .catch(() => {})
-        .then(() => {
-          flushing = undefined;
-        });
-    },
-    finish: async () => {
-      try {
-        await opened.sync();
-        await close();
-      } catch (error) {
-        throw fileError(path, error);
-      }
-    },
-    close,
-  };
 }
 
 /** The index that says which shard has which tensor; a single shard needs none. */

@@ -1,7 +1,7 @@
 /**
  * The folder a merge is built in, `OUT.<process>.tmp`, and what of it the same merge can go on with after its process
- * was killed or interrupted: every finished shard. Beside a shard that is whole and flushed lies a record of it, with
- * its coefficients and a hash of all that decides its bytes; without that record a shard counts for nothing.
+ * was killed or interrupted: every finished tensor. Beside a shard lies a record of the tensors of it that are on the
+ * disk, with their coefficients and a hash of all that decides their bytes; what it does not list counts for nothing.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
@@ -15,13 +15,16 @@ import type { MergePlan } from "./plan.ts";
 /** The weights every model got in every tensor, in the plan's order; undefined where the method computes none. */
 export type Coefficients = readonly (readonly number[] | undefined)[];
 
-/** Finished shards by their file, with the coefficients of their tensors. */
-export type FinishedShards = ReadonlyMap<string, Coefficients>;
+/** Finished tensors by their place in the shard, with their coefficients. */
+export type FinishedTensors = ReadonlyMap<number, readonly number[] | undefined>;
+
+/** Those of every shard that has some, by its file. */
+export type FinishedParts = ReadonlyMap<string, FinishedTensors>;
 
 export interface Unfinished {
   /** Of another process that has ended; undefined where nothing is there to go on with. */
   readonly folder: string | undefined;
-  readonly finished: FinishedShards;
+  readonly finished: FinishedParts;
 }
 
 /**
@@ -30,22 +33,29 @@ export interface Unfinished {
  */
 export async function findUnfinished(out: string, hash: string, shards: readonly OutputShard[]): Promise<Unfinished> {
   let found: Unfinished = { folder: undefined, finished: new Map() };
+  let most = 0;
   const names = await readdir(dirname(out)).catch((): string[] => []);
   const prefix = `${basename(out)}.`;
   for (const name of names) {
     const pid = name.startsWith(prefix) ? /^(\d+)\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
     if (pid === undefined || (isAlive(Number(pid)) && Number(pid) !== process.pid)) continue;
     const folder = join(dirname(out), name);
-    const finished = await finishedShards(folder, hash, shards);
-    if (finished.size > found.finished.size) {
+    const finished = await finishedParts(folder, hash, shards);
+    const count = countTensors(finished);
+    if (count > most) {
       if (found.folder !== undefined) await rm(found.folder, { recursive: true, force: true });
       found = { folder, finished };
+      most = count;
     } else await rm(folder, { recursive: true, force: true });
   }
   return found;
 }
 
-/** The folder of this process, with the finished shards of what was found and nothing else. */
+export function countTensors(finished: FinishedParts): number {
+  return [...finished.values()].reduce((sum, tensors) => sum + tensors.size, 0);
+}
+
+/** The folder of this process, with the shards of what was found and nothing else. */
 export async function openUnfinished(out: string, { folder, finished }: Unfinished): Promise<string> {
   const own = `${out}.${process.pid}.tmp`;
   await mkdir(dirname(own), { recursive: true });
@@ -56,14 +66,15 @@ export async function openUnfinished(out: string, { folder, finished }: Unfinish
   return own;
 }
 
-/** Says of a shard that is on the disk that it is whole. */
-export async function recordShard(
+/** Says which tensors of a shard are on the disk. */
+export async function recordTensors(
   folder: string,
   { file }: OutputShard,
   hash: string,
-  coefficients: Coefficients,
+  finished: FinishedTensors,
 ): Promise<void> {
-  await writeJson(recordPath(folder, file), { plan: hash, coefficients: coefficients.map((own) => own ?? null) });
+  const tensors = Object.fromEntries([...finished].map(([place, own]) => [place, own ?? null]));
+  await writeJson(recordPath(folder, file), { plan: hash, tensors });
 }
 
 /** Once all is done nobody needs the records. */
@@ -94,24 +105,23 @@ export async function hashPlan(
   return createHash("sha256").update(canonicalJson({ settings, likeMergekit, files, cuts })).digest("hex");
 }
 
-async function finishedShards(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedShards> {
-  const finished = new Map<string, Coefficients>();
+async function finishedParts(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedParts> {
+  const parts = new Map<string, FinishedTensors>();
   for (const { file, bytes, positions } of shards) {
     const path = recordPath(folder, file);
     if (!(await exists(path))) continue;
     const record = await readJson(path);
-    if (!isRecord(record) || record.plan !== hash || !Array.isArray(record.coefficients)) continue;
+    if (!isRecord(record) || record.plan !== hash || !isRecord(record.tensors)) continue;
     const size = await stat(join(folder, file)).then(
       (info) => info.size,
       () => -1,
     );
-    if (size !== bytes || record.coefficients.length !== positions.length) continue;
-    finished.set(
-      file,
-      record.coefficients.map((own: number[] | null) => own ?? undefined),
-    );
+    if (size !== bytes) continue;
+    const entries = Object.entries(record.tensors as Record<string, readonly number[] | null>);
+    const tensors = new Map(entries.map(([place, own]) => [Number(place), own ?? undefined]));
+    if (tensors.size > 0 && [...tensors.keys()].every((place) => place < positions.length)) parts.set(file, tensors);
   }
-  return finished;
+  return parts;
 }
 
 function recordPath(folder: string, file: string): string {

@@ -111,21 +111,35 @@ describe("threads", () => {
 });
 
 describe("an interrupted merge", () => {
-  test.each([1, 2])("goes on from its finished shards, %i thread(s)", async (threads) => {
-    const whole = await hashes((await merge(CONFIGS.ties!, { shardBytes: SHARD_BYTES })).out);
+  /** So many that the first is recorded long before the last is begun. */
+  const MANY = Array.from({ length: 60 }, () => [100, 300]);
+  const many = { ...configOf("sce", { select_topk: 0.2 }), models: [{ model: "many-1" }, { model: "many-2" }] };
+  const config: MergeConfig = { ...many, base_model: "many-base" };
+  beforeAll(async () => {
+    for (const name of ["many-base", "many-1", "many-2"]) await writeModel(name, MANY);
+  });
+
+  test.each([
+    [1, SHARD_BYTES],
+    [2, SHARD_BYTES],
+    [1, 5e9],
+    [2, 5e9],
+  ])("goes on from its finished tensors, %i thread(s), shards of %d bytes", async (threads, shardBytes) => {
+    const whole = await hashes((await merge(config, { shardBytes })).out);
     const out = join(folder, `out-${number++}`);
     const controller = new AbortController();
-    const options = { out, baseFolder: folder, shardBytes: SHARD_BYTES, threads };
-    // Asked at every report, so that no tensor is begun after the first shard is recorded.
+    const options = { out, baseFolder: folder, shardBytes, threads };
+    // Asked at every report, so that no tensor is begun after the first is recorded.
     const report = (): void => {
       const temporary = `${out}.${process.pid}.tmp`;
       const names = existsSync(temporary) ? readdirSync(temporary) : [];
       if (names.some((name) => name.endsWith(".safetensors.json"))) controller.abort();
     };
-    const merging = mergeModels(CONFIGS.ties!, options, { reporter: { report }, signal: controller.signal });
+    const merging = mergeModels(config, options, { reporter: { report }, signal: controller.signal });
     await expect(merging).rejects.toMatchObject({ exitCode: 130 });
-    const { shards_kept: kept } = await mergeModels(CONFIGS.ties!, options, { reporter: silent });
+    const { tensors_kept: kept } = await mergeModels(config, options, { reporter: silent });
     expect(kept).toBeGreaterThan(0);
+    expect(kept).toBeLessThan(MANY.length);
     expect(await hashes(out)).toEqual(whole);
     expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
@@ -144,11 +158,11 @@ describe("an interrupted merge", () => {
       exitCode: 130,
     });
     await writeModel("other", SHAPES);
-    const { shards_kept: kept } = await mergeModels(config, options, { reporter: silent });
+    const { tensors_kept: kept } = await mergeModels(config, options, { reporter: silent });
     expect(kept).toBe(0);
   });
 
-  test("by SIGKILL goes on too, with the same bytes", async () => {
+  test.each(["1MB", "5GB"])("by SIGKILL goes on too, with the same bytes, in shards of %s", async (shardSize) => {
     const shapes = Array.from({ length: 10 }, () => [350, 1000]);
     for (const name of ["long-base", "long-1", "long-2"]) await writeModel(name, shapes);
     const yaml = join(folder, "long.yaml");
@@ -159,7 +173,7 @@ describe("an interrupted merge", () => {
     );
     const main = resolve(import.meta.dirname, "../../dist/cli/main.js");
     const run = (out: string) =>
-      spawn(process.execPath, [main, "merge", yaml, "--out", out, "--shard-size", "1MB"], { stdio: "pipe" });
+      spawn(process.execPath, [main, "merge", yaml, "--out", out, "--shard-size", shardSize], { stdio: "pipe" });
     const ended = (child: ReturnType<typeof run>): Promise<{ code: number | null; stdout: string }> =>
       new Promise((done) => {
         let stdout = "";
@@ -168,10 +182,10 @@ describe("an interrupted merge", () => {
         });
         child.on("close", (code) => done({ code, stdout }));
       });
-    const undisturbed = join(folder, "undisturbed");
+    const undisturbed = join(folder, `undisturbed-${shardSize}`);
     expect((await ended(run(undisturbed))).code).toBe(0);
 
-    const out = join(folder, "killed");
+    const out = join(folder, `killed-${shardSize}`);
     const victim = run(out);
     const end = ended(victim);
     for (;;) {

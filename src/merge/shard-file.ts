@@ -1,0 +1,86 @@
+/**
+ * A shard that is being filled, tensor by tensor in any order. What is written is brought to the disk while more is
+ * computed, and only then recorded as finished: a merge that is killed goes on from there.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileError } from "../formats/files.ts";
+import type { OutputShard } from "./output-shards.ts";
+import { type FinishedTensors, recordTensors } from "./unfinished.ts";
+
+export interface ShardFile {
+  /** A tensor's bytes have been written; `place` is its place in the shard. */
+  written(place: number, coefficients: readonly number[] | undefined): void;
+  /** The same of the last one: flushes, records and closes. */
+  finish(place: number, coefficients: readonly number[] | undefined): Promise<void>;
+  /** Closes; harmless after `finish` or a second time. */
+  close(): Promise<void>;
+}
+
+/** A file of the shard's size; of what was there, the finished tensors are kept. `hash` is the plan's. */
+export async function openShardFile(
+  folder: string,
+  shard: OutputShard,
+  hash: string,
+  finished: FinishedTensors = new Map(),
+): Promise<ShardFile> {
+  const path = join(folder, shard.file);
+  const handle = await openFile(path, shard, finished.size > 0);
+  const tensors = new Map(finished);
+  let recorded = tensors.size;
+  let isOpen = true;
+  let flushing: Promise<void> | undefined;
+  const flush = async (): Promise<void> => {
+    const onDisk = new Map(tensors);
+    await handle.datasync();
+    await recordTensors(folder, shard, hash, onDisk);
+    recorded = onDisk.size;
+  };
+  const keepFlushing = async (): Promise<void> => {
+    // An error comes again when the shard is finished.
+    while (isOpen && recorded < tensors.size) await flush();
+  };
+  const close = async (): Promise<void> => {
+    if (!isOpen) return;
+    isOpen = false;
+    await flushing;
+    await handle.close();
+  };
+  return {
+    written: (place, coefficients) => {
+      tensors.set(place, coefficients);
+      flushing ??= keepFlushing()
+        .catch(() => {})
+        .then(() => {
+          flushing = undefined;
+        });
+    },
+    finish: async (place, coefficients) => {
+      tensors.set(place, coefficients);
+      try {
+        await flushing;
+        await handle.sync();
+        await recordTensors(folder, shard, hash, tensors);
+        await close();
+      } catch (error) {
+        throw fileError(path, error);
+      }
+    },
+    close,
+  };
+}
+
+async function openFile(path: string, { header, bytes }: OutputShard, isKept: boolean): Promise<FileHandle> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, isKept ? "r+" : "w");
+    if (!isKept) {
+      await handle.write(header, 0, header.byteLength, 0);
+      await handle.truncate(bytes);
+    }
+    return handle;
+  } catch (error) {
+    await handle?.close();
+    throw fileError(path, error);
+  }
+}
