@@ -3,6 +3,7 @@
  * from only as there is room, and results that nobody has taken yet count as room taken, so memory does not grow with
  * the number of pieces.
  */
+import { setMaxListeners } from "node:events";
 import { failure } from "../errors.ts";
 
 /**
@@ -16,6 +17,8 @@ export async function* inFlight<Piece, Result>(
   signal?: AbortSignal,
 ): AsyncGenerator<Result, void, undefined> {
   const stop = new AbortController();
+  // Every piece under way listens.
+  setMaxListeners(0, stop.signal);
   const abort = (): void => stop.abort();
   if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort, { once: true });
