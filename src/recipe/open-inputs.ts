@@ -74,9 +74,10 @@ export async function openInputs(
     if (opened !== undefined) models.push(opened);
   }
   const evaluations: PlannedEvaluation[] = [];
-  for (const evaluation of recipe.evaluate.benchmarks) {
+  for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
     const heldOut = conversations?.heldOut.length ?? 0;
-    const planned = await attempt(["evaluate"], () => planEvaluation(recipe, evaluation, heldOut, judge));
+    const path = ["evaluate", "benchmarks", index];
+    const planned = await attempt(path, () => planEvaluation(recipe, evaluation, heldOut, judge));
     if (planned !== undefined) evaluations.push(planned);
   }
   if (problems.length > 0 || conversations === undefined) throw inputErrors(problems);

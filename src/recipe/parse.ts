@@ -38,7 +38,8 @@ export interface RecipeAttempt {
 
 export function attemptRecipe(text: string, file: string): RecipeAttempt {
   const document = parseYaml(text);
-  const where = (path: KeyPath, key = false): string => {
+  const where = (given: KeyPath, key = false): string => {
+    const path = placeOfEntry(given, document.value);
     const place = `${file}:${document.place(path, key ? "key" : "value")}`;
     return path.length === 0 ? place : `${place} ${pathText(path)}`;
   };
@@ -69,6 +70,13 @@ export function attemptRecipe(text: string, file: string): RecipeAttempt {
   const problems = contradictions(recipe, result.data);
   if (problems.length > 0) return failed(tell(problems));
   return { parsed: { recipe, where }, problems: [], raw: document.value, where };
+}
+
+/** Benchmarks stand below `evaluate.benchmarks`, or in the short form below `evaluate` itself. */
+function placeOfEntry(path: KeyPath, raw: unknown): KeyPath {
+  const isShort = Array.isArray((raw as { evaluate?: unknown } | null | undefined)?.evaluate);
+  const [section, list, ...rest] = path;
+  return section === "evaluate" && list === "benchmarks" && isShort ? [section, ...rest] : path;
 }
 
 /** Places in the order of the file; a recipe has no line of a million characters. */

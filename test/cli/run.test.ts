@@ -152,7 +152,7 @@ describe("a finished run", () => {
     const result = events.at(-1);
     expect(result).toMatchObject({ type: "result", out: undisturbed, report: join(undisturbed, "report.html") });
     expect(result.units.every(({ skipped }: { skipped: boolean }) => skipped)).toBe(true);
-    expect(result.held_out.models.map(({ name }: { name: string }) => name)).toEqual([
+    expect(result.evaluate["held-out"].models.map(({ name }: { name: string }) => name)).toEqual([
       "mistral",
       "qwen2",
       "target-qwen2",
@@ -184,7 +184,7 @@ describe("a finished run", () => {
     expect(await fusechat(["report", `${folder}/nowhere`]).finished).toEqual({
       exitCode: 2,
       stdout: "",
-      stderr: `${folder}/nowhere: expected a run directory, found no recipe.yaml in it\n`,
+      stderr: `${folder}/nowhere: expected a run directory or a merged model, found neither recipe.yaml nor merge.json in it\n`,
     });
   });
 });

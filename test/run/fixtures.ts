@@ -45,7 +45,10 @@ export interface Command {
 }
 
 /** Starts the command as its own process. */
-export function fusechat(arguments_: readonly string[], options: { cwd?: string } = {}): Command {
+export function fusechat(
+  arguments_: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Command {
   const main = resolve(import.meta.dirname, "../../dist/cli/main.js");
   const child = spawn(process.execPath, [main, ...arguments_], { ...options, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
