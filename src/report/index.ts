@@ -1,2 +1,2 @@
-/** The HTML report of a run directory. */
-export { renderReport } from "./report.ts";
+/** The HTML report of a run directory, or of one merged model. */
+export { renderMergeReport, renderReport } from "./report.ts";

@@ -1,13 +1,14 @@
 /**
- * The report of a run directory: one HTML page that needs nothing else, neither scripts nor fonts nor the network, and
+ * The report of a run directory, or of one merged model: one HTML page that needs nothing else, neither scripts nor fonts nor the network, and
  * reads in light and in dark. It is a function of the directory's files alone.
  */
+import { basename, resolve } from "node:path";
 import { count } from "./figures.ts";
 import { html, type Markup } from "./html.ts";
-import { type RunData, readRunData } from "./run-data.ts";
+import { type RunData, readMerge, readRunData } from "./run-data.ts";
 import { alignment } from "./sections/alignment.ts";
 import { data } from "./sections/data.ts";
-import { merging } from "./sections/merging.ts";
+import { hasCoefficients, merging } from "./sections/merging.ts";
 import { mtBench } from "./sections/mt-bench.ts";
 import { recipe, times } from "./sections/recipe.ts";
 import { results } from "./sections/results.ts";
@@ -36,9 +37,29 @@ export async function renderReport(runFolder: string): Promise<string> {
   return renderPage(await readRunData(runFolder)).text;
 }
 
-export function renderPage(run: RunData): Markup {
+/** The page of a merged model that belongs to no run; undefined where its method computes no coefficients. */
+export async function renderMergeReport(folder: string): Promise<string | undefined> {
+  const merge = await readMerge(folder);
+  if (merge === undefined || !hasCoefficients(merge)) return undefined;
+  const run = { ...EMPTY, merges: [{ name: basename(resolve(folder)), value: merge }] };
+  return renderPage(run, `Merge by ${merge.method}`).text;
+}
+
+const EMPTY: RunData = {
+  recipe: undefined,
+  plan: undefined,
+  benchmarks: [],
+  gates: [],
+  notes: [],
+  logs: [],
+  alignments: [],
+  merges: [],
+  data: [],
+  timing: [],
+};
+
+export function renderPage(run: RunData, title: string = titleOf(run)): Markup {
   const parts = SECTIONS.map((section) => ({ ...section, body: section.render(run) })).filter(({ body }) => body);
-  const title = titleOf(run);
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">

@@ -9,6 +9,7 @@ import type { Conversation } from "../data/conversation.ts";
 import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, readText } from "../formats/files.ts";
+import { RECORD_FILE as MERGE_RECORD } from "../merge/record.ts";
 import { EVALUATION, RESERVED_EVALUATIONS, RUN_FILES } from "../recipe/layout.ts";
 import {
   type Alignment,
@@ -64,16 +65,18 @@ export async function readRunData(folder: string): Promise<RunData> {
       ...(await eachFolder(at("baselines"), (path) => linesOf(join(path, "log.jsonl"), logLine))),
     ],
     alignments: await eachFolder(at("aligned"), (path) => jsonOf(join(path, "alignment.json"), alignmentDocument)),
-    merges: [
-      ...(await named("fused", jsonOf(at("fused/merge.json"), mergeDocument))),
-      ...(await eachFolder(at("merges"), (path) => jsonOf(join(path, "merge.json"), mergeDocument))),
-    ],
+    merges: [...(await named("fused", readMerge(at("fused")))), ...(await eachFolder(at("merges"), readMerge))],
     data: [
       ...(await named("training", conversationsOf(at(RUN_FILES.train)))),
       ...(await named("held out", conversationsOf(at(RUN_FILES.heldOut)))),
     ],
     timing: (await linesOf(at(RUN_FILES.timing), unitTime)) ?? [],
   };
+}
+
+/** Of a merged model's folder; undefined where it holds none. */
+export async function readMerge(folder: string): Promise<Merge | undefined> {
+  return jsonOf(join(folder, MERGE_RECORD), mergeDocument);
 }
 
 async function named<T>(name: string, value: Promise<T | undefined>): Promise<Named<T>[]> {

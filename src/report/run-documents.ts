@@ -216,6 +216,7 @@ export interface Merge {
   readonly config: { readonly parameters?: Readonly<Record<string, unknown>> | undefined };
   readonly models: readonly { readonly model: string }[];
   readonly tensors: readonly (Pick<MergeRecord["tensors"][number], "name" | "layer" | "matrix"> & {
+    readonly models?: readonly string[] | undefined;
     readonly coefficients?: readonly number[] | undefined;
   })[];
 }
@@ -229,6 +230,7 @@ export const mergeDocument: z.ZodType<Merge> = z.object({
       name: z.string(),
       layer: z.number().nullable(),
       matrix: z.string(),
+      models: z.array(z.string()).optional(),
       coefficients: z.array(z.number()).optional(),
     }),
   ),
