@@ -20,8 +20,8 @@ const AT_ONCE = 64;
 
 export interface FolderSubject extends Subject {
   /**
-   * Nats per byte of each answer to its dialogue under this model, its end of turn included; null where the template
-   * or the context of this model does not take the whole, or the answer is empty.
+   * Nats per byte of each answer to its dialogue under this model, as held-out counts them; null where the template or
+   * the context of this model does not take the whole, or the answer is empty.
    */
   natsPerByte(
     asked: readonly { dialogue: Dialogue; answer: Answer }[],
@@ -161,13 +161,15 @@ async function readAnswers(
     if ("refused" in found) return [];
     const { content } = conversations[index]!.turns.at(-1)!;
     const last = conversations[index]!.turns.length - 1;
-    const { position, turn, byteEnd } = found.rows;
+    const { position, turn, byteStart, byteEnd } = found.rows;
     const rows = [...position.keys()].filter((row) => turn[row] === last);
     const bytes = Buffer.byteLength(content, "utf8");
     // Cut before its end, or its white space not rendered: only a reading of the whole answer counts.
     const whole = rows.some((row) => byteEnd[row] === bytes);
     if (bytes === 0 || !whole) return [];
-    return [{ index, bytes, ids: found.ids, positions: position.filter((_, row) => turn[row] === last) }];
+    // As in held-out: the end of turn counts as a byte where it has a row.
+    const divisor = byteStart[rows.at(-1)!] === bytes ? bytes + 1 : bytes;
+    return [{ index, bytes: divisor, ids: found.ids, positions: position.filter((_, row) => turn[row] === last) }];
   });
   const read: (number | null)[] = asked.map(() => null);
   if (sequences.length === 0) return read;
