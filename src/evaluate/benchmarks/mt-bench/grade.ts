@@ -68,17 +68,19 @@ function valuesOf(
   };
 }
 
-/** The judgments in the order of the gradings. Where the judge failed on some, it is told after all others are kept. */
+/** The judgments in the order of the gradings. Where the judge failed on some, it is told after all others were asked. */
 export async function grade(
   judge: Judge,
   gradings: readonly Grading[],
   { model }: ModelAnswers,
   { reporter, signal }: StageContext,
+  { isKept }: { readonly isKept: boolean },
 ): Promise<Judgment[]> {
   const stage = `mt-bench ${model}`;
   const total = gradings.length;
   const texts = new Map<string, string>();
   const failures: string[] = [];
+  reporter.report({ type: "start", stage, total, unit: "judgments" });
   for await (const answer of judge.ask(gradings, { reporter, ...(signal && { signal }) })) {
     if ("failure" in answer) failures.push(answer.failure);
     else texts.set(answer.id, answer.reply.text);
@@ -86,13 +88,20 @@ export async function grade(
   }
   if (texts.size < total) {
     const reason = failures[0] ?? "the judge gave no answer";
-    throw failure(
-      stage,
-      `${total - texts.size} of ${total} judgments are missing (${reason}); the others are kept, run the same command again to go on`,
-    );
+    const others = isKept
+      ? "the others are kept, run the same command again to go on"
+      : "the others were not kept anywhere";
+    throw failure(stage, `${total - texts.size} of ${total} judgments are missing (${reason}); ${others}`);
   }
-  return gradings.map(({ id, question, turn, prompt, userPrompt }): Judgment => {
+  const judgments = gradings.map(({ id, question, turn, prompt, userPrompt }): Judgment => {
     const text = texts.get(id)!;
     return { question, turn, model, judge: judge.model, prompt, userPrompt, text, score: parseRating(text) };
   });
+  const unrated = judgments.filter(({ score }) => score === null).length;
+  reporter.report({
+    type: "end",
+    stage,
+    summary: `${total} judgments${unrated > 0 ? `, ${unrated} without a rating` : ""}`,
+  });
+  return judgments;
 }

@@ -65,7 +65,7 @@ export async function judgeAnswers(options: JudgedOptions, context: StageContext
   const judge = await openJudge(judgeOptions, ledgerOf(out));
   try {
     const gradings = gradingsOf(questions, answered.answers, prompts, references);
-    const judgments = await grade(judge, gradings, answered, context);
+    const judgments = await grade(judge, gradings, answered, context, { isKept: out !== null });
     if (out !== null) {
       const file = join(out, "model_judgment", `${fileName(judge.model)}_single.jsonl`);
       await writeFileAtomic(file, formatJudgments(judgments));
@@ -141,7 +141,13 @@ function ledgerOf(out: string | null): string | null {
   return out === null ? null : join(out, "ledger.jsonl");
 }
 
+/** Characters of a file name; the end of a longer path tells models apart. */
+const LONGEST_NAME = 120;
+
 /** A model's name as a file name: what separates folders, and what no file system takes, becomes `_`. */
 function fileName(model: string): string {
-  return model.replace(/[\\/:*?"<>|\p{Cc}]/gu, "_").replace(/^\.+/, "_");
+  return model
+    .replace(/[\\/:*?"<>|\p{Cc}]/gu, "_")
+    .slice(-LONGEST_NAME)
+    .replace(/^\.+/, "_");
 }
