@@ -6,17 +6,17 @@
  */
 import { join } from "node:path";
 import { checkSettings, listShards, readSettings, writeSettings } from "../distributions/folder.ts";
-import { readDistributionsShard } from "../distributions/shard-file.ts";
+import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type FirstToken, openFirstToken } from "../tokenizer/first-token.ts";
 import { destinations } from "./examples/mapped-pairs.ts";
 import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
-import { openTokenizer } from "./open-tokenizer.ts";
 import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
 import { type AlignmentSummary, alignmentFigures, summarise } from "./report.ts";
 import { findSequence } from "./sequences/index.ts";
+import { readShardTokens } from "./shard-tokens.ts";
 import type { SparseMap } from "./sparse-map.ts";
 import { findStrategy, STRATEGIES } from "./strategies/index.ts";
 import type { StrategyInput } from "./strategies/strategy.ts";
@@ -67,8 +67,8 @@ export async function alignDistributions(
   const pivotShards = await listShards(options.pivot);
   const sourceShards = await listShards(options.source);
   await checkSameData(options);
-  const { metadata: pivot } = await readDistributionsShard(pivotShards[0]!);
-  const { metadata: source } = await readDistributionsShard(sourceShards[0]!);
+  const pivot = await readDistributionsMetadata(pivotShards[0]!);
+  const source = await readDistributionsMetadata(sourceShards[0]!);
   const width = options.width ?? 2 * source.topK;
   if (!Number.isSafeInteger(width) || width < 1 || width > LARGEST_WIDTH) {
     throw inputError("align", `expected a width of 1 to ${LARGEST_WIDTH}, found ${width}`);
@@ -86,11 +86,11 @@ export async function alignDistributions(
     source_sha256: await sha256OfFiles(sourceShards),
   };
   await checkSettings(options.out, settings);
-  const pivotTokenizer = await openTokenizer(options.pivot, pivot, options.pivotModel, "--pivot-model");
-  const sourceTokenizer = await openTokenizer(options.source, source, options.sourceModel, "--source-model");
+  const pivotTokens = await readShardTokens(options.pivot, pivot, options.pivotModel, "--pivot-model");
+  const sourceTokens = await readShardTokens(options.source, source, options.sourceModel, "--source-model");
   const pair = {
-    pivotVocabulary: readVocabulary(pivotTokenizer, pivot.vocabulary),
-    sourceVocabulary: readVocabulary(sourceTokenizer, source.vocabulary),
+    pivotVocabulary: readVocabulary(pivotTokens.table, pivot.vocabulary),
+    sourceVocabulary: readVocabulary(sourceTokens.table, source.vocabulary),
   };
   const units = await listUnits(options.pivot, options.source);
 
@@ -122,7 +122,7 @@ export async function alignDistributions(
         `has none of the conversations of ${options.pivot}; both must come from the same data`,
       );
     }
-    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokenizer, survey);
+    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.path, survey);
 
     await writeSettings(options.out, settings);
     const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
@@ -135,13 +135,13 @@ export async function alignDistributions(
       labelMass,
       divide,
     };
-    const tokenizers = { pivot: pivotTokenizer, source: sourceTokenizer };
-    const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokenizers, onUnit);
+    const tokens = { pivot: pivotTokens.table, source: sourceTokens.table };
+    const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokens, onUnit);
     const went = destinations(
       map,
       survey,
-      { tokenizer: pivotTokenizer, vocabulary: pair.pivotVocabulary },
-      { tokenizer: sourceTokenizer, vocabulary: pair.sourceVocabulary },
+      { tokens: tokens.pivot, vocabulary: pair.pivotVocabulary },
+      { tokens: tokens.source, vocabulary: pair.sourceVocabulary },
     );
     const summary = summarise(settings, source.topK, survey, placed, went, written);
     await writeJson(join(options.out, ALIGNMENT_FILE), summary);
@@ -164,23 +164,13 @@ async function buildMaps(
     pivotVocabulary,
     sourceVocabulary,
   }: { readonly pivotVocabulary: Vocabulary; readonly sourceVocabulary: Vocabulary },
-  pivotTokenizer: Tokenizer,
+  pivotFile: string,
   survey: Survey,
 ): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass> }> {
-  const first = new Map<string, Promise<number>>();
   const input: StrategyInput = {
     pivot: pivotVocabulary,
     counts: survey.counts,
-    // Strategies ask for the same texts.
-    firstPivotToken: (bytes) => {
-      const key = Buffer.from(bytes).toString("latin1");
-      let id = first.get(key);
-      if (id === undefined) {
-        id = pivotTokenizer.firstTokenOf(bytes).then((found) => (found < pivotVocabulary.size ? found : -1));
-        first.set(key, id);
-      }
-      return id;
-    },
+    firstPivotToken: firstTokenFinder(pivotFile, pivotVocabulary.size),
   };
   const placed = new Map<string, PlacedMass>();
   let map: SparseMap | undefined;
@@ -198,6 +188,23 @@ async function buildMaps(
     if (strategy.name === chosen) map = built;
   }
   return { map: map!, placed };
+}
+
+/** Opens the pivot's `tokenizer.json` at the first text. Strategies ask for the same texts. */
+function firstTokenFinder(path: string, vocabulary: number): StrategyInput["firstPivotToken"] {
+  let opened: Promise<FirstToken> | undefined;
+  const known = new Map<string, Promise<number>>();
+  const find = async (bytes: Uint8Array): Promise<number> => {
+    opened ??= openFirstToken(path);
+    const id = await (await opened).of(bytes);
+    return id < vocabulary ? id : -1;
+  };
+  return (bytes) => {
+    const key = Buffer.from(bytes).toString("latin1");
+    const id = known.get(key) ?? find(bytes);
+    known.set(key, id);
+    return id;
+  };
 }
 
 /** Folders that tell what data they were made from must tell the same; others are compared by their rows. */

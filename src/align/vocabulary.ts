@@ -2,7 +2,8 @@
  * A tokenizer's vocabulary as bytes, the only thing that two tokenizers have in common: the bytes of every id, and the
  * id of given bytes. Special tokens and ids without a token (the padding of a head) have no bytes.
  */
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TokenTable } from "../tokenizer/tokenizer.ts";
+import { indexBytes } from "./byte-index.ts";
 
 export interface Vocabulary {
   /** Width of the model's head: ids are below it, whether they have a token or not. */
@@ -21,45 +22,24 @@ export interface Vocabulary {
 }
 
 /** Reads the vocabulary of a model whose head is `size` ids wide. */
-export function readVocabulary(tokenizer: Tokenizer, size: number): Vocabulary {
+export function readVocabulary(tokens: TokenTable, size: number): Vocabulary {
   const byteLength = new Int32Array(size).fill(-1);
   const special = new Uint8Array(size);
   const start = new Int32Array(size + 1);
-  const rank = new Uint8Array(size);
-  const pieces: Uint8Array[] = [];
-  const idOfBytes = new Map<string, number>();
-  let total = 0;
+  const own = (id: number): Uint8Array | null => (id < tokens.size ? tokens.tokenBytes(id) : null);
   for (let id = 0; id < size; id++) {
-    start[id] = total;
-    if (id >= tokenizer.size) continue;
-    if (tokenizer.isSpecial(id)) special[id] = 1;
-    const bytes = tokenizer.tokenBytes(id);
-    if (bytes === null || bytes.length === 0) continue;
-    byteLength[id] = bytes.length;
-    pieces.push(bytes);
-    total += bytes.length;
-    rank[id] = tokenizer.tokenRank(id);
-    const key = keyOf(bytes);
-    const other = idOfBytes.get(key);
-    if (other === undefined || rank[id]! < rank[other]!) idOfBytes.set(key, id);
+    if (id < tokens.size && tokens.isSpecial(id)) special[id] = 1;
+    const length = own(id)?.length ?? 0;
+    if (length > 0) byteLength[id] = length;
+    start[id + 1] = start[id]! + length;
   }
-  start[size] = total;
-  const all = new Uint8Array(total);
-  let at = 0;
-  for (const piece of pieces) {
-    all.set(piece, at);
-    at += piece.length;
-  }
+  const all = new Uint8Array(start[size]!);
+  for (let id = 0; id < size; id++) if (byteLength[id]! > 0) all.set(own(id)!, start[id]);
   return {
     size,
     byteLength,
     special,
     bytes: (id) => all.subarray(start[id]!, start[id + 1]!),
-    find: (bytes) => (bytes.length === 0 ? -1 : (idOfBytes.get(keyOf(bytes)) ?? -1)),
+    find: indexBytes(all, start, tokens.tokenRank),
   };
-}
-
-/** Bytes as a string of one character each: what a Map can compare. */
-function keyOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }

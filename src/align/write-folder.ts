@@ -1,6 +1,6 @@
 /** The second walk over an alignment: all units are written, and their figures added up in the order of the data. */
 import { shardName } from "../distributions/folder.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TokenTable } from "../tokenizer/tokenizer.ts";
 import { exampleRows, type WorkedExample, workedExample } from "./examples/examples.ts";
 import { type Passage, passageOf } from "./examples/passages.ts";
 import type { TransferTotals } from "./transfer.ts";
@@ -30,7 +30,7 @@ export async function writeAlignedFolder(
   units: readonly Unit[],
   sharedRows: readonly number[],
   plan: WritePlan,
-  tokenizers: { readonly pivot: Tokenizer; readonly source: Tokenizer },
+  tokens: { readonly pivot: TokenTable; readonly source: TokenTable },
   onUnit: () => void,
 ): Promise<WrittenAlignment> {
   const rows = sharedRows.reduce((sum, count) => sum + count, 0);
@@ -63,7 +63,7 @@ export async function writeAlignedFolder(
     sums.sourceBytes += sourceBytes;
     if (sourceNats / sourceBytes < pivotNats / pivotBytes) sums.sourceBetter++;
   }
-  const { pivot, source } = tokenizers;
+  const { pivot, source } = tokens;
   return {
     totals,
     examples: written.flatMap((unit) => unit.examples).map((row) => workedExample(row, pivot, source)),

@@ -5,7 +5,7 @@
  */
 import { inputError } from "../errors.ts";
 import { halfToNumber } from "../formats/float.ts";
-import { readSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { readSafetensors, readSafetensorsHeader, type Tensor } from "../formats/safetensors.ts";
 import { LARGEST_ID } from "../tokenizer/definition.ts";
 
 /** The arrays in which the dtypes of shards are held; F16 as bit patterns. */
@@ -19,10 +19,13 @@ interface ColumnArrays {
   readonly F32: Float32Array;
 }
 
-export interface ShardColumns {
+export interface ShardMetadata {
   readonly path: string;
-  readonly tensors: ReadonlyMap<string, Tensor>;
   readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface ShardColumns extends ShardMetadata {
+  readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
 /** Float16 log-probabilities of a row may add up to a little more than one: rounding alone reaches 0.4 %. */
@@ -36,14 +39,24 @@ export const LARGEST_VOCABULARY: number = LARGEST_ID + 1;
 /** Reads a whole shard of the given `format`; another version, or no shard at all, is refused. */
 export async function readShardColumns(path: string, format: string): Promise<ShardColumns> {
   const { tensors, metadata } = await readSafetensors(path);
-  const found = Object.hasOwn(metadata, "format") ? metadata.format : undefined;
-  if (found !== format) {
-    throw inputError(
-      path,
-      `expected a shard of format "${format}", found ${found === undefined ? "none" : JSON.stringify(found)}`,
-    );
-  }
+  checkFormat(path, metadata, format);
   return { path, tensors, metadata };
+}
+
+/** Reads only what a shard of the given `format` says of itself. */
+export async function readShardMetadata(path: string, format: string): Promise<ShardMetadata> {
+  const { metadata } = await readSafetensorsHeader(path);
+  checkFormat(path, metadata, format);
+  return { path, metadata };
+}
+
+function checkFormat(path: string, metadata: ShardMetadata["metadata"], format: string): void {
+  const found = Object.hasOwn(metadata, "format") ? metadata.format : undefined;
+  if (found === format) return;
+  throw inputError(
+    path,
+    `expected a shard of format "${format}", found ${found === undefined ? "none" : JSON.stringify(found)}`,
+  );
 }
 
 /** The place in a shard that an error message names. */
@@ -80,19 +93,19 @@ export function extentOf(columns: ShardColumns, name: string, axis: number): num
 }
 
 /** A text of the metadata. */
-export function metadataText(columns: ShardColumns, key: string): string {
-  const value = Object.hasOwn(columns.metadata, key) ? columns.metadata[key] : undefined;
-  if (value === undefined || value === "") throw inputError(columns.path, `the metadata has no "${key}"`);
+export function metadataText(shard: ShardMetadata, key: string): string {
+  const value = Object.hasOwn(shard.metadata, key) ? shard.metadata[key] : undefined;
+  if (value === undefined || value === "") throw inputError(shard.path, `the metadata has no "${key}"`);
   return value;
 }
 
 /** A whole number of 1 to `most` of the metadata. */
-export function metadataCount(columns: ShardColumns, key: string, most: number): number {
-  const text = metadataText(columns, key);
+export function metadataCount(shard: ShardMetadata, key: string, most: number): number {
+  const text = metadataText(shard, key);
   const value = /^[0-9]{1,10}$/.test(text) ? Number(text) : 0;
   if (value < 1 || value > most) {
     const found = JSON.stringify(text.slice(0, 40));
-    throw inputError(columns.path, `expected a whole number of 1 to ${most} as metadata "${key}", found ${found}`);
+    throw inputError(shard.path, `expected a whole number of 1 to ${most} as metadata "${key}", found ${found}`);
   }
   return value;
 }

@@ -15,8 +15,9 @@ import {
   metadataText,
   nonNegative,
   readShardColumns,
+  readShardMetadata,
   rowStartColumn,
-  type ShardColumns,
+  type ShardMetadata,
   tensorPlace,
 } from "./shard-columns.ts";
 
@@ -37,7 +38,7 @@ export function tokenIds(vocabulary: number, length: number): Uint16Array | Uint
 /** Reads and checks a shard; errors name the file and the tensor. */
 export async function readDistributionsShard(path: string): Promise<DistributionsShard> {
   const columns = await readShardColumns(path, FORMAT);
-  const metadata = readMetadata(columns);
+  const metadata = metadataOf(columns);
   const { vocabulary, topK } = metadata;
   const conversation = conversationColumn(columns);
   const conversations = conversation.length;
@@ -61,6 +62,11 @@ export async function readDistributionsShard(path: string): Promise<Distribution
   checkLabels(path, shard);
   checkTop(path, shard.topId, shard.topLogp, topK, vocabulary);
   return shard;
+}
+
+/** What a shard says of itself, without its rows. */
+export async function readDistributionsMetadata(path: string): Promise<DistributionsMetadata> {
+  return metadataOf(await readShardMetadata(path, FORMAT));
 }
 
 /** Writes a shard atomically; the same shard gives the same bytes. */
@@ -94,19 +100,19 @@ export async function writeDistributionsShard(path: string, shard: Distributions
   });
 }
 
-function readMetadata(columns: ShardColumns): DistributionsMetadata {
-  const template = metadataText(columns, "template");
+function metadataOf(shard: ShardMetadata): DistributionsMetadata {
+  const template = metadataText(shard, "template");
   if (template !== "native" && template !== "pivot") {
-    throw inputError(columns.path, `expected "native" or "pivot" as metadata "template", found "${template}"`);
+    throw inputError(shard.path, `expected "native" or "pivot" as metadata "template", found "${template}"`);
   }
   return {
-    model: metadataText(columns, "model"),
-    weightsSha256: metadataText(columns, "weights_sha256"),
-    tokenizerSha256: metadataText(columns, "tokenizer_sha256"),
+    model: metadataText(shard, "model"),
+    weightsSha256: metadataText(shard, "weights_sha256"),
+    tokenizerSha256: metadataText(shard, "tokenizer_sha256"),
     template,
-    topK: metadataCount(columns, "top_k", LARGEST_TOP_K),
-    vocabulary: metadataCount(columns, "vocabulary", LARGEST_VOCABULARY),
-    maxLength: metadataCount(columns, "max_length", 2 ** 31 - 1),
+    topK: metadataCount(shard, "top_k", LARGEST_TOP_K),
+    vocabulary: metadataCount(shard, "vocabulary", LARGEST_VOCABULARY),
+    maxLength: metadataCount(shard, "max_length", 2 ** 31 - 1),
   };
 }
 

@@ -6,8 +6,8 @@
 import { Tokenizer as Library } from "tokenizers";
 import { inputError } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
-import type { TokenizerDefinition } from "./definition.ts";
-import { lettersOfBytes } from "./token-bytes.ts";
+import { readDefinition } from "./definition.ts";
+import { bytePiece, lettersOfBytes } from "./token-bytes.ts";
 
 export interface FirstToken {
   of(bytes: Uint8Array): Promise<number>;
@@ -20,12 +20,10 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Reads `tokenizer.json` again, without its added tokens; only where first tokens are asked for. */
-export async function openFirstToken(path: string, definition: TokenizerDefinition): Promise<FirstToken> {
-  const file = (await readJson(path)) as { model: Record<string, unknown> } & Record<string, unknown>;
-  const library = plainLibrary(file, definition);
-  const ids = new Map(definition.vocabulary);
-  const merge = definition.family === "byte-level" ? mergerOf(file.model, ids, path) : undefined;
+/** Reads `tokenizer.json`, without its added tokens; only where first tokens are asked for. */
+export async function openFirstToken(path: string): Promise<FirstToken> {
+  const library = await openPlainLibrary(path);
+  let pieces: Promise<FirstPiece> | undefined;
   let waiting: Waiting[] = [];
   const flush = async (): Promise<void> => {
     const batch = waiting;
@@ -44,7 +42,10 @@ export async function openFirstToken(path: string, definition: TokenizerDefiniti
     of: async (bytes) => {
       if (bytes.length === 0) return -1;
       const text = longestValidBeginning(bytes);
-      if (text === "") return merge?.(bytes) ?? ids.get(bytePiece(bytes[0]!)) ?? -1;
+      if (text === "") {
+        pieces ??= openFirstPiece(path);
+        return (await pieces)(bytes);
+      }
       return new Promise<number>((resolve, reject) => {
         waiting.push({ text, resolve, reject });
         if (waiting.length === 1) setImmediate(() => void flush());
@@ -68,11 +69,9 @@ export function longestValidBeginning(bytes: Uint8Array): string {
   }
 }
 
-function bytePiece(byte: number): string {
-  return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-}
-
-function plainLibrary(file: Record<string, unknown>, definition: TokenizerDefinition): Library {
+async function openPlainLibrary(path: string): Promise<Library> {
+  const file = (await readJson(path)) as Record<string, unknown>;
+  const { dummyPrefix } = readDefinition(file, path);
   const plain: Record<string, unknown> = {
     ...file,
     added_tokens: [],
@@ -80,20 +79,28 @@ function plainLibrary(file: Record<string, unknown>, definition: TokenizerDefini
     truncation: null,
     padding: null,
   };
-  if (definition.dummyPrefix === "segment") {
+  if (dummyPrefix === "segment") {
     plain.normalizer = { type: "Replace", pattern: { String: " " }, content: "▁" };
-  } else if (definition.dummyPrefix !== "none") {
+  } else if (dummyPrefix !== "none") {
     plain.pre_tokenizer = { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false };
   }
   return Library.fromString(JSON.stringify(plain));
 }
 
+/** The first token of bytes that are no text. */
+type FirstPiece = (bytes: Uint8Array) => number;
+
+/** Few tokens need it, and its tables are as large as the vocabulary: it reads the file again. */
+async function openFirstPiece(path: string): Promise<FirstPiece> {
+  const file = (await readJson(path)) as { model: Record<string, unknown> };
+  const { family, vocabulary } = readDefinition(file, path);
+  const ids = new Map(vocabulary);
+  if (family === "byte-level") return mergerOf(file.model, ids, path);
+  return (bytes) => ids.get(bytePiece(bytes[0]!)) ?? -1;
+}
+
 /** The first token after all byte-pair merges of `bytes`, none split off before. */
-function mergerOf(
-  model: Record<string, unknown>,
-  ids: ReadonlyMap<string, number>,
-  path: string,
-): (bytes: Uint8Array) => number {
+function mergerOf(model: Record<string, unknown>, ids: ReadonlyMap<string, number>, path: string): FirstPiece {
   if (!Array.isArray(model.merges)) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
   const ranks = new Map<string, number>();
   // Files write a merge as "left right" or as ["left", "right"].

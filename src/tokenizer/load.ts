@@ -2,21 +2,15 @@
  * Opens the tokenizer of a folder: the Hugging Face library for the ids, our own walk through the text for byte
  * spans (the library's offsets are characters, which say nothing about tokens that spell part of one).
  */
-import { join } from "node:path";
 import { Tokenizer as Library } from "tokenizers";
 import { inputError, internalError } from "../errors.ts";
-import { exists, readJson, readText, sha256OfFile } from "../formats/files.ts";
-import {
-  type AddedToken,
-  addedTokenEntry,
-  missingAddedTokens,
-  readDefinition,
-  type TokenizerDefinition,
-} from "./definition.ts";
+import { readText, sha256OfFile } from "../formats/files.ts";
+import { type AddedToken, addedTokenEntry, type TokenizerDefinition } from "./definition.ts";
 import { type FirstToken, openFirstToken } from "./first-token.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
-import { RANK_NONE, tokenBytesOf } from "./token-bytes.ts";
+import { tokenBytesOf } from "./token-bytes.ts";
+import { createTokenTable, readTokenizerFile } from "./token-table.ts";
 import type { Encoding, Tokenizer } from "./tokenizer.ts";
 
 /** An Encoding of the library holds strings and words besides the ids: at most this much text is encoded at once. */
@@ -28,17 +22,10 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Reads `tokenizer.json` (and the added tokens of `tokenizer_config.json`); refuses what byte spans cannot follow. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const path = join(folder, "tokenizer.json");
-  const file = await readJson(path);
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = (await exists(configPath)) ? await readJson(configPath) : {};
-  const written = readDefinition(file, path);
-  const missing = missingAddedTokens(config, written.addedTokens);
-  const definition = { ...written, addedTokens: [...written.addedTokens, ...missing] };
-  const text =
-    missing.length === 0
-      ? await readText(path)
-      : JSON.stringify({ ...(file as object), added_tokens: definition.addedTokens.map(addedTokenEntry) });
+  const { path, file, definition, complete } = await readTokenizerFile(folder);
+  const text = complete
+    ? await readText(path)
+    : JSON.stringify({ ...file, added_tokens: definition.addedTokens.map(addedTokenEntry) });
   const library = openLibrary(text, definition.addedTokens, path);
   return createTokenizer(library, definition, path, await sha256OfFile(path));
 }
@@ -67,9 +54,7 @@ function openLibrary(text: string, added: readonly AddedToken[], path: string): 
 }
 
 function createTokenizer(library: Library, definition: TokenizerDefinition, path: string, sha256: string): Tokenizer {
-  const size = 1 + largestId(definition);
-  const tokens = tokenBytesOf(definition, size);
-  const special = new Set(definition.addedTokens.filter((token) => token.special).map((token) => token.id));
+  const tokens = tokenBytesOf(definition);
   const added = new Map(definition.addedTokens.map((token) => [token.id, spellingOf(token, library)]));
   const spaceMarks = definition.family === "sentencepiece";
   const walk: Walk = { tokens, added, dummyPrefix: definition.dummyPrefix, spaceMarks };
@@ -102,40 +87,19 @@ function createTokenizer(library: Library, definition: TokenizerDefinition, path
     }
     return encodings;
   };
-  const ownBytes = (id: number): Uint8Array | null => {
-    if ((tokens.rank[id] ?? RANK_NONE) === RANK_NONE || special.has(id)) return null;
-    return tokens.bytes.subarray(tokens.start[id], tokens.start[id + 1]);
-  };
   return {
-    size,
-    sha256,
+    ...createTokenTable(definition, tokens, sha256),
     encode: async (text) => {
       const encoding = (await encodeBatch([text]))[0];
       if (encoding === undefined) throw internalError("the tokenizer library gave no encoding");
       return encoding;
     },
     encodeBatch,
-    tokenBytes: ownBytes,
-    tokenText: (id) => (Number.isInteger(id) && id >= 0 && id < size ? library.idToToken(id) : null),
-    isSpecial: (id) => special.has(id),
-    tokenRank: (id) => tokens.rank[id] ?? RANK_NONE,
     firstTokenOf: async (bytes) => {
-      first ??= openFirstToken(path, definition);
+      first ??= openFirstToken(path);
       return (await first).of(bytes);
     },
-    decode: (ids) => {
-      const parts: Uint8Array[] = [];
-      for (let i = 0; i < ids.length; i++) parts.push(ownBytes(ids[i]!) ?? new Uint8Array(0));
-      return Buffer.concat(parts).toString("utf8");
-    },
   };
-}
-
-function largestId(definition: TokenizerDefinition): number {
-  let largest = -1;
-  for (const [, id] of definition.vocabulary) largest = Math.max(largest, id);
-  for (const token of definition.addedTokens) largest = Math.max(largest, token.id);
-  return largest;
 }
 
 /** A normalised added token is looked for as the normaliser leaves it: `</s>` of Llama 2 as `▁</s>`. */

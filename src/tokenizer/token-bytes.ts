@@ -27,34 +27,45 @@ const LETTER_BYTES: ReadonlyMap<string, number> = new Map(BYTE_LETTERS.map((lett
 
 const BYTE_PIECE = /^<0x([0-9A-F]{2})>$/;
 
-/** The bytes of all tokens. `size` is the largest id + 1. Added tokens have the bytes of their content. */
-export function tokenBytesOf(definition: TokenizerDefinition, size: number): TokenBytes {
-  const encoded: (Uint8Array | undefined)[] = new Array(size);
+/** The bytes of all tokens, as many as the largest id + 1. Added tokens have the bytes of their content. */
+export function tokenBytesOf(definition: TokenizerDefinition): TokenBytes {
+  const { vocabulary, addedTokens } = definition;
+  const size = 1 + largestId(definition);
+  const length = new Uint32Array(size);
   const rank = new Uint8Array(size).fill(RANK_NONE);
-  for (const [piece, id] of definition.vocabulary) {
-    const byte = definition.byteFallback ? BYTE_PIECE.exec(piece) : null;
-    const bytes =
-      byte !== null
-        ? Uint8Array.of(Number.parseInt(byte[1]!, 16))
-        : definition.family === "byte-level"
-          ? bytesOfLetters(piece)
-          : Buffer.from(piece.replaceAll("▁", " "), "utf8");
-    if (bytes === null) continue;
-    encoded[id] = bytes;
-    rank[id] = byte !== null ? RANK_BYTE : RANK_PIECE;
+  for (const [piece, id] of vocabulary) {
+    const isByte = definition.byteFallback && BYTE_PIECE.test(piece);
+    const bytes = isByte ? 1 : definition.family === "byte-level" ? letterCount(piece) : spacedLength(piece);
+    if (bytes < 0) continue;
+    length[id] = bytes;
+    rank[id] = isByte ? RANK_BYTE : RANK_PIECE;
   }
-  for (const token of definition.addedTokens) {
-    encoded[token.id] = Buffer.from(token.content, "utf8");
-    rank[token.id] = RANK_ADDED;
+  for (const { id, content } of addedTokens) {
+    length[id] = Buffer.byteLength(content, "utf8");
+    rank[id] = RANK_ADDED;
   }
   const start = new Uint32Array(size + 1);
-  for (let id = 0; id < size; id++) start[id + 1] = start[id]! + (encoded[id]?.length ?? 0);
-  const bytes = new Uint8Array(start[size]!);
-  for (let id = 0; id < size; id++) {
-    const own = encoded[id];
-    if (own !== undefined) bytes.set(own, start[id]!);
+  for (let id = 0; id < size; id++) start[id + 1] = start[id]! + length[id]!;
+  const bytes = Buffer.alloc(start[size]!);
+  for (const [piece, id] of vocabulary) {
+    if (rank[id] === RANK_BYTE) bytes[start[id]!] = Number.parseInt(BYTE_PIECE.exec(piece)![1]!, 16);
+    else if (rank[id] !== RANK_PIECE) continue;
+    else if (definition.family === "byte-level") writeLetters(piece, bytes, start[id]!);
+    else bytes.write(piece.replaceAll("▁", " "), start[id]!, "utf8");
   }
+  for (const { id, content } of addedTokens) bytes.write(content, start[id]!, "utf8");
   return { bytes, start, rank };
+}
+
+/** How a file spells an ordinary or a byte piece with these bytes. */
+export function spellingOfPiece(bytes: Uint8Array, rank: number, family: TokenizerDefinition["family"]): string {
+  if (rank === RANK_BYTE) return bytePiece(bytes[0]!);
+  return family === "byte-level" ? lettersOfBytes(bytes) : Buffer.from(bytes).toString("utf8").replaceAll(" ", "▁");
+}
+
+/** The piece of a byte that no other piece spells. */
+export function bytePiece(byte: number): string {
+  return `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 }
 
 /** Bytes in the GPT-2 alphabet: the form in which a byte-level model merges them. */
@@ -64,15 +75,27 @@ export function lettersOfBytes(bytes: Uint8Array): string {
   return letters;
 }
 
-function bytesOfLetters(piece: string): Uint8Array | null {
-  const bytes = new Uint8Array(piece.length);
-  let count = 0;
-  for (const letter of piece) {
-    const byte = LETTER_BYTES.get(letter);
-    if (byte === undefined) return null;
-    bytes[count++] = byte;
-  }
-  return bytes;
+/** How many bytes a piece of letters spells, or -1 where a sign is no letter. */
+function letterCount(piece: string): number {
+  for (const letter of piece) if (!LETTER_BYTES.has(letter)) return -1;
+  return piece.length;
+}
+
+function writeLetters(piece: string, bytes: Uint8Array, at: number): void {
+  let end = at;
+  for (const letter of piece) bytes[end++] = LETTER_BYTES.get(letter)!;
+}
+
+/** UTF-8 bytes of a piece whose `▁` stand for spaces. */
+function spacedLength(piece: string): number {
+  return Buffer.byteLength(piece.replaceAll("▁", " "), "utf8");
+}
+
+function largestId({ vocabulary, addedTokens }: TokenizerDefinition): number {
+  let largest = -1;
+  for (const [, id] of vocabulary) largest = Math.max(largest, id);
+  for (const { id } of addedTokens) largest = Math.max(largest, id);
+  return largest;
 }
 
 function byteLetters(): string[] {

@@ -13,14 +13,12 @@ export interface Encoding {
   readonly lead: Uint8Array;
 }
 
-export interface Tokenizer {
+/** The tokens themselves. */
+export interface TokenTable {
   /** Largest id + 1. A model's head may be wider (padding). */
   readonly size: number;
   /** SHA-256 of `tokenizer.json`, lower-case hex. */
   readonly sha256: string;
-  /** No special tokens are added; added tokens that stand in the text are recognised. */
-  encode(text: string): Promise<Encoding>;
-  encodeBatch(texts: readonly string[]): Promise<Encoding[]>;
   /** A token's own bytes, or null for a special token and for an id that has no token. An added token that is not special is text. */
   tokenBytes(id: number): Uint8Array | null;
   /** The token as the file spells it, or null where the id has none. */
@@ -28,8 +26,15 @@ export interface Tokenizer {
   isSpecial(id: number): boolean;
   /** Among tokens with equal bytes the preferred one is an ordinary piece (0), a `<0xNN>` byte piece (1), an added token (2). */
   tokenRank(id: number): number;
-  /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). -1 for no bytes. */
-  firstTokenOf(bytes: Uint8Array): Promise<number>;
   /** The text of these tokens; special tokens are left out; bytes that are not UTF-8 become U+FFFD. */
   decode(ids: ArrayLike<number>): string;
+}
+
+/** The tokens, and how texts become tokens. */
+export interface Tokenizer extends TokenTable {
+  /** No special tokens are added; added tokens that stand in the text are recognised. */
+  encode(text: string): Promise<Encoding>;
+  encodeBatch(texts: readonly string[]): Promise<Encoding[]>;
+  /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). -1 for no bytes. */
+  firstTokenOf(bytes: Uint8Array): Promise<number>;
 }

@@ -3,7 +3,7 @@
  * them in the pivot's vocabulary. They lie evenly over the shared rows of the whole corpus.
  */
 import { halfToNumber } from "../../formats/float.ts";
-import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { TokenTable } from "../../tokenizer/tokenizer.ts";
 
 export interface TokenMass {
   readonly token: number;
@@ -30,7 +30,7 @@ export function exampleRows(sharedRows: number, count: number): readonly number[
 }
 
 /** A token as people read it: special tokens by their name, bytes that are no UTF-8 as `<0xNN>`. */
-export function tokenName(tokenizer: Tokenizer, id: number): string {
+export function tokenName(tokenizer: TokenTable, id: number): string {
   const bytes = tokenizer.tokenBytes(id);
   return bytes === null ? (tokenizer.tokenText(id) ?? `<no token ${id}>`) : bytesName(bytes);
 }
@@ -71,8 +71,8 @@ export function heldMasses(
   return result;
 }
 
-export function workedExample(row: ExampleRow, pivot: Tokenizer, source: Tokenizer): WorkedExample {
-  const named = (tokenizer: Tokenizer, token: number): { token: number; text: string } => ({
+export function workedExample(row: ExampleRow, pivot: TokenTable, source: TokenTable): WorkedExample {
+  const named = (tokenizer: TokenTable, token: number): { token: number; text: string } => ({
     token,
     text: tokenName(tokenizer, token),
   });

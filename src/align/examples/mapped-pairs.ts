@@ -4,7 +4,7 @@
  * do row by row comes on top and is not in them.
  */
 
-import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { TokenTable } from "../../tokenizer/tokenizer.ts";
 import { hasPlace, type SparseMap } from "../sparse-map.ts";
 import type { Survey } from "../survey.ts";
 import type { Vocabulary } from "../vocabulary.ts";
@@ -37,7 +37,7 @@ const PAIRS = 30;
 const PLACES = 5;
 
 interface Side {
-  readonly tokenizer: Tokenizer;
+  readonly tokens: TokenTable;
   readonly vocabulary: Vocabulary;
 }
 
@@ -79,12 +79,12 @@ export function destinations(
       .sort((a, b) => b.mass - a.mass || a.token - b.token);
     return {
       token: n < size ? n : null,
-      text: n < size ? tokenName(source.tokenizer, n) : bytesName(bytesOf(n)),
+      text: n < size ? tokenName(source.tokens, n) : bytesName(bytesOf(n)),
       mass,
       mass_moved: away / rows,
       places: places
         .slice(0, PLACES)
-        .map((place) => ({ token: place.token, text: tokenName(pivot.tokenizer, place.token), mass: place.mass })),
+        .map((place) => ({ token: place.token, text: tokenName(pivot.tokens, place.token), mass: place.mass })),
       further_places: Math.max(0, places.length - PLACES),
     };
   };

@@ -2,7 +2,7 @@
  * Passages for people: a stretch of a response under both tokenisations, with the names of all tokens. Shards hold no
  * text: it comes from the bytes of the pivot's label tokens, which tile the response.
  */
-import type { Tokenizer } from "../../tokenizer/tokenizer.ts";
+import type { TokenTable } from "../../tokenizer/tokenizer.ts";
 import { bytesName, type TokenMass, tokenName } from "./examples.ts";
 import type { LabelRow, Mass, PassageRows } from "./passage-rows.ts";
 
@@ -29,7 +29,7 @@ export interface Passage {
   readonly shared: readonly { readonly pivot: number; readonly source: number; readonly went: readonly WentToken[] }[];
 }
 
-export function passageOf(rows: PassageRows, pivot: Tokenizer, source: Tokenizer): Passage {
+export function passageOf(rows: PassageRows, pivot: TokenTable, source: TokenTable): Passage {
   const masses = (held: readonly Mass[]): TokenMass[] =>
     held.map(([token, probability]) => ({ token, text: tokenName(pivot, token), probability }));
   return {
@@ -52,7 +52,7 @@ export function passageOf(rows: PassageRows, pivot: Tokenizer, source: Tokenizer
   };
 }
 
-function passageToken(row: LabelRow, tokenizer: Tokenizer): PassageToken {
+function passageToken(row: LabelRow, tokenizer: TokenTable): PassageToken {
   const bytes = covered(row, tokenizer);
   return {
     token: row.token,
@@ -66,7 +66,7 @@ function passageToken(row: LabelRow, tokenizer: Tokenizer): PassageToken {
  * The bytes of the response that a label stands for, or null for a special one. Where a normaliser has changed the text
  * the token has other bytes than its span, and they stand for it whole.
  */
-function covered({ token, lead, byteStart, byteEnd }: LabelRow, tokenizer: Tokenizer): Uint8Array | null {
+function covered({ token, lead, byteStart, byteEnd }: LabelRow, tokenizer: TokenTable): Uint8Array | null {
   const bytes = tokenizer.tokenBytes(token);
   if (bytes === null) return null;
   const length = byteEnd - byteStart;

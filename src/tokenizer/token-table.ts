@@ -1,0 +1,104 @@
+/**
+ * The tokens of a tokenizer folder as bytes, without the library that encodes texts: where only tokens are looked up,
+ * its 25 to 110 MB are not worth having.
+ */
+import { join } from "node:path";
+import { inputError } from "../errors.ts";
+import { exists, readJson, sha256OfFile } from "../formats/files.ts";
+import { missingAddedTokens, readDefinition, type TokenizerDefinition } from "./definition.ts";
+import { RANK_NONE, spellingOfPiece, type TokenBytes, tokenBytesOf } from "./token-bytes.ts";
+import type { TokenTable } from "./tokenizer.ts";
+
+/** `tokenizer.json` of a folder, and what it says. */
+export interface TokenizerFile {
+  readonly path: string;
+  readonly file: object;
+  /** With the added tokens that only `tokenizer_config.json` lists. */
+  readonly definition: TokenizerDefinition;
+  /** True where there are none of those. */
+  readonly complete: boolean;
+}
+
+export async function readTokenizerFile(folder: string): Promise<TokenizerFile> {
+  const path = join(folder, "tokenizer.json");
+  const file = await readJson(path);
+  const configPath = join(folder, "tokenizer_config.json");
+  const config = (await exists(configPath)) ? await readJson(configPath) : {};
+  const written = readDefinition(file, path);
+  const missing = missingAddedTokens(config, written.addedTokens);
+  const definition = { ...written, addedTokens: [...written.addedTokens, ...missing] };
+  checkAddedTokens(definition, path);
+  return { path, file: file as object, definition, complete: missing.length === 0 };
+}
+
+/** An id is one token's and a spelling has one id: nothing that a second file adds takes a piece away. */
+function checkAddedTokens({ vocabulary, addedTokens }: TokenizerDefinition, path: string): void {
+  const contents = new Map(addedTokens.map(({ id, content }) => [id, content]));
+  const ids = new Map(addedTokens.map(({ id, content }) => [content, id]));
+  const refused = (content: string, id: number, other: string, otherId: number): Error =>
+    inputError(
+      path,
+      `the added token ${JSON.stringify(content)} has the id ${id}, but ${JSON.stringify(other)} has ${otherId}`,
+    );
+  for (const { id, content } of addedTokens) {
+    if (contents.get(id) !== content) throw refused(content, id, contents.get(id)!, id);
+    if (ids.get(content) !== id) throw refused(content, id, content, ids.get(content)!);
+  }
+  for (const [piece, id] of vocabulary) {
+    const content = contents.get(id);
+    if (content !== undefined && content !== piece) throw refused(content, id, piece, id);
+    const added = ids.get(piece);
+    if (added !== undefined && added !== id) throw refused(piece, added, piece, id);
+  }
+}
+
+/** Reads the tokens; refuses what byte spans cannot follow. */
+export async function readTokenTable(folder: string): Promise<TokenTable> {
+  const { path, definition } = await readTokenizerFile(folder);
+  return createTokenTable(definition, tokenBytesOf(definition), await sha256OfFile(path));
+}
+
+export function createTokenTable(definition: TokenizerDefinition, tokens: TokenBytes, sha256: string): TokenTable {
+  const { bytes, start, rank } = tokens;
+  const size = rank.length;
+  const special = new Set(definition.addedTokens.filter((token) => token.special).map((token) => token.id));
+  const unlike = unlikePieces(definition, tokens);
+  const { family } = definition;
+  const tokenBytes = (id: number): Uint8Array | null => {
+    if ((rank[id] ?? RANK_NONE) === RANK_NONE || special.has(id)) return null;
+    return bytes.subarray(start[id], start[id + 1]);
+  };
+  return {
+    size,
+    sha256,
+    tokenBytes,
+    tokenText: (id) => {
+      const text = unlike.get(id);
+      if (text !== undefined || (rank[id] ?? RANK_NONE) === RANK_NONE) return text ?? null;
+      return spellingOfPiece(bytes.subarray(start[id], start[id + 1]), rank[id]!, family);
+    },
+    isSpecial: (id) => special.has(id),
+    tokenRank: (id) => rank[id] ?? RANK_NONE,
+    decode: (ids) => {
+      const parts: Uint8Array[] = [];
+      for (let i = 0; i < ids.length; i++) parts.push(tokenBytes(ids[i]!) ?? new Uint8Array(0));
+      return Buffer.concat(parts).toString("utf8");
+    },
+  };
+}
+
+/** The tokens whose spelling in the file their bytes do not give back: added ones, and pieces that mean no bytes. */
+function unlikePieces(
+  { vocabulary, addedTokens, family }: TokenizerDefinition,
+  tokens: TokenBytes,
+): Map<number, string> {
+  const { bytes, start, rank } = tokens;
+  const unlike = new Map<number, string>();
+  for (const [piece, id] of vocabulary) {
+    const known = rank[id] !== RANK_NONE;
+    if (known && spellingOfPiece(bytes.subarray(start[id], start[id + 1]), rank[id]!, family) === piece) continue;
+    unlike.set(id, piece);
+  }
+  for (const { id, content } of addedTokens) unlike.set(id, content);
+  return unlike;
+}
