@@ -1,11 +1,12 @@
 /** All benchmarks, in the order of lists and help: one file each, one line here. */
 import { inputError, suggestion } from "../../errors.ts";
+import { alpacaEval } from "./alpaca-eval.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { exactMatch } from "./exact-match.ts";
 import { heldOut } from "./held-out.ts";
 import { mtBench } from "./mt-bench.ts";
 
-export const BENCHMARKS: readonly Benchmark[] = [heldOut, mtBench, exactMatch];
+export const BENCHMARKS: readonly Benchmark[] = [heldOut, alpacaEval, mtBench, exactMatch];
 
 /** The benchmark of this name, else an input error that lists what there is. */
 export function benchmark(name: string): Benchmark {
