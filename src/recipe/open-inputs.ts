@@ -75,7 +75,7 @@ export async function openInputs(
   }
   const evaluations: PlannedEvaluation[] = [];
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
-    const heldOut = conversations?.heldOut.length ?? 0;
+    const heldOut = conversations?.heldOut ?? [];
     const path = ["evaluate", "benchmarks", index];
     const planned = await attempt(path, () => planEvaluation(recipe, evaluation, heldOut, judge));
     if (planned !== undefined) evaluations.push(planned);

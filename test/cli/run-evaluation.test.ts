@@ -173,6 +173,53 @@ describe("a run whose recipe demands something", () => {
   });
 });
 
+describe("a run that is killed while the judge is asked", () => {
+  test(
+    "goes on where it was: what was answered is never asked again",
+    async () => {
+      const answered: string[] = [];
+      let patient = false;
+      const slow = await startServer(({ messages }) => {
+        const question = messages.map(({ content }) => content).join("\n");
+        if (answered.length >= 3 && !patient) return { hang: true };
+        answered.push(question);
+        return { text: "Rating: [[5]]" };
+      });
+      try {
+        const out = join(folder, "killed");
+        const env = environment({ FUSECHAT_JUDGE_URL: slow.url });
+        const one = fusechat(["run", recipe, "--out", out], { env });
+        await expect.poll(() => keptJudgments(join(out, "evaluate/mt-bench")), { timeout: PATIENCE_MS }).toBe(3);
+        one.kill("SIGKILL");
+        await one.finished;
+        patient = true;
+        const two = await fusechat(["run", recipe, "--out", out], { env }).finished;
+        expect(two.exitCode, two.stderr).toBe(3);
+        expect(new Set(answered).size).toBe(answered.length);
+        expect(answered.sort()).toEqual(
+          server.requests
+            .map(({ messages }) => messages.map(({ content }) => content).join("\n"))
+            .slice(0, 8)
+            .sort(),
+        );
+      } finally {
+        await slow.close();
+      }
+    },
+    PATIENCE_MS,
+  );
+});
+
+/** How many of the judge's replies stand in files below a folder. */
+async function keptJudgments(below: string): Promise<number> {
+  const entries = await readdir(below, { recursive: true, withFileTypes: true }).catch(() => []);
+  let count = 0;
+  for (const entry of entries.filter(({ name }) => name.endsWith(".jsonl"))) {
+    count += (await readFile(join(entry.parentPath, entry.name), "utf8")).split("Rating: [[5]]").length - 1;
+  }
+  return count;
+}
+
 describe("before the first call", () => {
   test("`plan` states calls and tokens of the judge", async () => {
     const { exitCode, stdout, stderr } = await fusechat(["plan", recipe, "--no-trial"], { env: environment() })
