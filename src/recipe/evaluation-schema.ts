@@ -53,7 +53,8 @@ const ENTRY_KEYS = {
 };
 
 function entrySchema({ name, summary, options }: Benchmark): z.ZodObject {
-  const settings = options.map((option) => [option.name, settingSchema(option)] as const);
+  const own = options.filter(({ finishedWork }) => finishedWork !== true);
+  const settings = own.map((option) => [option.name, settingSchema(option)] as const);
   const benchmark = z.literal(name).describe(`${capitalised(summary)}. (name; required)`);
   return z.strictObject({ benchmark, ...ENTRY_KEYS, ...Object.fromEntries(settings) });
 }

@@ -50,6 +50,8 @@ export interface BenchmarkOption {
   readonly default?: string | number | boolean;
   /** The only values allowed. */
   readonly choices?: readonly string[];
+  /** Names finished work, perhaps of other models: no key of a recipe, whose models answer for themselves. */
+  readonly finishedWork?: true;
   /** Bounds of a number, both inclusive. */
   readonly min?: number;
   readonly max?: number;

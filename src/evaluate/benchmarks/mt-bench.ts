@@ -27,9 +27,19 @@ export const mtBench: Benchmark<MtBenchResult> = {
     { name: "questions", kind: "path", summary: "question.jsonl of FastChat's fastchat/llm_judge/data/mt_bench" },
     { name: "prompts", kind: "path", summary: "judge_prompts.jsonl of FastChat's fastchat/llm_judge/data" },
     { name: "references", kind: "path", summary: "the judge's reference_answer/<judge>.jsonl, from the same place" },
-    { name: "judgments", kind: "path", summary: "finished judgments to score: model_judgment/<judge>_single.jsonl" },
-    { name: "answers", kind: "path", summary: "finished answers to judge: model_answer/<model>.jsonl" },
-    { name: "name", kind: "text", summary: "the model, where judgments or answers are of several" },
+    {
+      name: "judgments",
+      kind: "path",
+      summary: "finished judgments to score: model_judgment/<judge>_single.jsonl",
+      finishedWork: true,
+    },
+    {
+      name: "answers",
+      kind: "path",
+      summary: "finished answers to judge: model_answer/<model>.jsonl",
+      finishedWork: true,
+    },
+    { name: "name", kind: "text", summary: "the model, where judgments or answers are of several", finishedWork: true },
     { name: "max_tokens", kind: "integer", summary: "most new tokens an answer", default: 1024, min: 1 },
   ],
   estimate: async (request) => {
