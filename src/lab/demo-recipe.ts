@@ -13,7 +13,7 @@ export interface DemoSettings {
 }
 
 /** Fixed by `fusechat lab sweep` on the validation draw; lab/sweep.json has the figures. */
-export const DEMO_SETTINGS: DemoSettings = { lambda: 0.5, lr: 5e-4, epochs: 3 };
+export const DEMO_SETTINGS: DemoSettings = { lambda: 0.1, lr: 5e-4, epochs: 3 };
 
 export const FUSION_CONVERSATIONS = 2400;
 export const HELD_OUT_CONVERSATIONS = 800;
