@@ -100,6 +100,18 @@ export async function openKeptLines<Value extends { readonly key: string }>(
   };
   let tail: Promise<void> = Promise.resolve();
 
+  let reader: Promise<FileHandle> | undefined;
+  const read = async ({ offset, length }: Place): Promise<Uint8Array> => {
+    const bytes = new Uint8Array(length);
+    try {
+      reader ??= open(path, "r");
+      await readFully(await reader, bytes, offset);
+    } catch (error) {
+      throw fileError(path, error);
+    }
+    return bytes;
+  };
+
   return {
     path,
     get count() {
@@ -109,7 +121,7 @@ export async function openKeptLines<Value extends { readonly key: string }>(
     get: async (key) => {
       const place = places.get(key);
       if (place === undefined) return null;
-      return parseLine(await readPlace(path, place), schema, path, what);
+      return parseLine(await read(place), schema, path, what);
     },
     append: async (value) => {
       waiting.push({ text: `${JSON.stringify(value)}\n`, key: value.key });
@@ -121,11 +133,12 @@ export async function openKeptLines<Value extends { readonly key: string }>(
     },
     close: async () => {
       await tail;
-      const claimed = writer;
-      writer = undefined;
-      const open = await claimed?.catch(() => undefined);
-      await open?.handle.close();
-      await open?.lock.release();
+      const [reading, writing] = [reader, writer];
+      [reader, writer] = [undefined, undefined];
+      await (await reading?.catch(() => undefined))?.close();
+      const claimed = await writing?.catch(() => undefined);
+      await claimed?.handle.close();
+      await claimed?.lock.release();
     },
   };
 }
@@ -146,21 +159,6 @@ function parseLine<T>(bytes: Uint8Array, schema: z.ZodType<T>, where: string, wh
     where,
     `expected ${what}, found ${issue?.path.join(".") || "a line"} wrong (${issue?.message ?? "shape"})`,
   );
-}
-
-async function readPlace(path: string, { offset, length }: Place): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  try {
-    const handle = await open(path, "r");
-    try {
-      await readFully(handle, bytes, offset);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw fileError(path, error);
-  }
-  return bytes;
 }
 
 /** Lines that end with a newline, from a byte offset on. What follows the last newline is torn, and left out. */

@@ -157,6 +157,10 @@ function chatUrl(text: string): URL {
     // The text itself is not repeated: it holds the secret.
     throw inputError(url.host, "a URL must not hold a user name or key; keys come from the environment");
   }
+  const secret = [...url.searchParams.keys()].find((name) => /key|token|secret|sig/i.test(name));
+  if (secret !== undefined) {
+    throw inputError(url.host, `a URL must not hold a key, as ${secret} may be one; keys come from the environment`);
+  }
   url.hash = "";
   url.pathname = `${url.pathname.replace(/\/+$/, "").replace(/\/chat\/completions$/, "")}/chat/completions`;
   return url;

@@ -56,7 +56,8 @@ export function readReply(body: Uint8Array): ChatReply | Unreadable {
   const choice = parsed.data.choices[0]!;
   const usage = parsed.data.usage;
   return {
-    text: choice.message.content ?? choice.message.refusal ?? "",
+    // An escape may stand for half a character, where a server cuts an answer between two tokens of one.
+    text: Buffer.from(choice.message.content ?? choice.message.refusal ?? "", "utf8").toString("utf8"),
     finish: choice.finish_reason ?? "unknown",
     topLogprobs: topLogprobsOf(choice.logprobs?.content ?? []),
     promptTokens: usage?.prompt_tokens ?? null,

@@ -21,23 +21,23 @@ export interface Budget {
 export interface Limits {
   readonly maxCalls?: number;
   readonly maxTokens?: number;
+  /** What others have spent of it, and this one adds to. */
+  readonly spent?: { calls: number; tokens: number };
 }
 
-export function openBudget({ maxCalls, maxTokens }: Limits, where: string): Budget {
-  let calls = 0;
-  let tokens = 0;
+export function openBudget({ maxCalls, maxTokens, spent = { calls: 0, tokens: 0 } }: Limits, where: string): Budget {
   let reserved = 0;
   let waiting: (() => void)[] = [];
   return {
     reserve: async (request) => {
       const most = mostTokens(request);
       for (;;) {
-        if (maxCalls !== undefined && calls >= maxCalls) {
+        if (maxCalls !== undefined && spent.calls >= maxCalls) {
           throw failure(where, `the budget of ${maxCalls} calls is spent`);
         }
-        if (maxTokens === undefined || tokens + reserved + most <= maxTokens) break;
+        if (maxTokens === undefined || spent.tokens + reserved + most <= maxTokens) break;
         if (reserved === 0) {
-          const left = Math.max(0, maxTokens - tokens);
+          const left = Math.max(0, maxTokens - spent.tokens);
           throw failure(
             where,
             `of the budget of ${maxTokens} tokens ${left} are left, and the next call may take ${most}`,
@@ -45,12 +45,12 @@ export function openBudget({ maxCalls, maxTokens }: Limits, where: string): Budg
         }
         await new Promise<void>((retry) => waiting.push(retry));
       }
-      calls++;
+      spent.calls++;
       reserved += most;
       return {
         settle: (reply) => {
           reserved -= most;
-          tokens += reply === null ? 0 : tokensOf(request, reply);
+          spent.tokens += reply === null ? 0 : tokensOf(request, reply);
           const woken = waiting;
           waiting = [];
           for (const retry of woken) retry();

@@ -12,6 +12,8 @@ export interface JudgeOptions {
   readonly maxCalls?: number;
   /** Most tokens of this run, questions and answers together, as the server counts them. */
   readonly maxTokens?: number;
+  /** Counts over all judges that are given the same object: one budget for every model of a run. */
+  readonly spent?: { calls: number; tokens: number };
 }
 
 export interface JudgeQuestion {

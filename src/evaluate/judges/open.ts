@@ -33,6 +33,11 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     warned.add(message);
   };
 
+  const warnOfOmitted = (reporter: Reporter, { omitted }: ChatReply): void => {
+    if (omitted === undefined) return;
+    warn(reporter, `the server takes no ${omitted.join(" and no ")} for ${model}, which used its own`);
+  };
+
   /** The reply, written down, or why there is none. Throws where no other question would fare better. */
   const call = async (id: string, request: ChatRequest, signal: AbortSignal): Promise<ChatReply | string> => {
     const reservation = await budget.reserve(request);
@@ -61,6 +66,7 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
       if (line.url !== url) {
         warn(reporter, `the ledger's judgments by ${model} at ${line.url} are taken, though it is now asked at ${url}`);
       }
+      warnOfOmitted(reporter, line.reply);
       return { id, reply: line.reply, fromLedger: true };
     }
     const underWay = asked.get(key);
@@ -69,9 +75,7 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     try {
       const reply = await asking;
       if (typeof reply === "string") return { id, failure: reply };
-      if (reply.omitted !== undefined) {
-        warn(reporter, `the server takes no ${reply.omitted.join(" and no ")} for ${model}, which used its own`);
-      }
+      warnOfOmitted(reporter, reply);
       return { id, reply, fromLedger: underWay !== undefined };
     } finally {
       asked.delete(key);

@@ -15,8 +15,8 @@ import { openModel } from "../../models/index.ts";
 import { folderIdentity } from "./folder-identity.ts";
 import type { Answer, Dialogue, Subject, SubjectReference } from "./subject.ts";
 
-/** Dialogues a call of the engine: what a kill loses at most. The engine runs 16 at a time and lets others join. */
-const AT_ONCE = 64;
+/** Dialogues a call of the engine, which runs 16 at a time and lets others join; what a kill loses at most. */
+const AT_ONCE = 32;
 
 export interface FolderSubject extends Subject {
   /**

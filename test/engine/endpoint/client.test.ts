@@ -93,6 +93,14 @@ test("a reply without content, usage or end is empty text and nulls", async () =
   });
 });
 
+test("half a character at the end of a cut answer becomes a replacement; queries of an address are kept", async () => {
+  const body = '{"choices": [{"message": {"content": "a \\ud83d"}, "finish_reason": "length"}]}';
+  const server = await serve(() => ({ status: 200, body }));
+  const endpoint = openEndpoint(options({ url: `${server.url}/?api-version=1` }));
+  expect(await endpoint.chat(request)).toMatchObject({ text: "a \ufffd", finish: "length" });
+  expect(server.requests[0]!.path).toBe("/v1/chat/completions?api-version=1");
+});
+
 test.each([408, 409, 429, 500, 502, 503])("HTTP %i is tried again", async (status) => {
   const server = await serve(({ index }) => (index < 2 ? { ...busy, status } : { text: "at last" }));
   expect((await openEndpoint(options(server)).chat(request)).text).toBe("at last");
@@ -384,6 +392,9 @@ test("wrong options are refused before anything is sent, and a secret in them is
   expect(open({ url: "ftp://host/v1" })).toThrow("expected a URL that begins with http:// or https://, found ftp://");
   expect(open({ url: "https://me:secret@host/v1" })).toThrow(
     /^host: a URL must not hold a user name or key; keys come from the environment$/,
+  );
+  expect(open({ url: "https://host/v1?api_key=secret" })).toThrow(
+    /^host: a URL must not hold a key, as api_key may be one; keys come from the environment$/,
   );
   expect(open({ apiKey: "sk-\n123" })).toThrow(
     /^the API key: expected printable ASCII, found white space or other characters in it; set its environment variable again$/,
