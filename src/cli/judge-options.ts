@@ -103,6 +103,7 @@ export function judgeOf(flags: JudgeFlags & RequestFlags, environment: Environme
       ...(apiKey === undefined ? {} : { apiKey }),
       ...requests(flags),
     },
+    spent: { calls: 0, tokens: 0 },
     ...(flags.judgeMaxCalls === undefined ? {} : { maxCalls: flags.judgeMaxCalls }),
     ...(flags.judgeMaxTokens === undefined ? {} : { maxTokens: flags.judgeMaxTokens }),
   };

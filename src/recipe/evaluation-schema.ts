@@ -54,14 +54,20 @@ const ENTRY_KEYS = {
 
 function entrySchema({ name, summary, options }: Benchmark): z.ZodObject {
   const own = options.filter(({ finishedWork }) => finishedWork !== true);
-  const settings = own.map((option) => [option.name, settingSchema(option)] as const);
+  const settings = own.map((option) => [option.name, settingSchema(option, name)] as const);
   const benchmark = z.literal(name).describe(`${capitalised(summary)}. (name; required)`);
   return z.strictObject({ benchmark, ...ENTRY_KEYS, ...Object.fromEntries(settings) });
 }
 
-function settingSchema(option: BenchmarkOption): z.ZodType {
-  const otherwise = option.name === "data" ? "the run's held-out conversations" : String(option.default ?? "none");
-  const description = `${capitalised(option.summary)}. (${KIND_WORDS[option.kind]}; default ${otherwise})`;
+/** Where a run knows better than the benchmark what is meant. */
+const RUN_DEFAULTS: Readonly<Record<string, string>> = {
+  data: "the run's held-out conversations",
+  max_length: "data.max_length",
+};
+
+function settingSchema(option: BenchmarkOption, benchmark: string): z.ZodType {
+  const otherwise = RUN_DEFAULTS[option.name] ?? String(option.default ?? "none");
+  const description = `\`${benchmark}\`: ${option.summary}. (${KIND_WORDS[option.kind]}; default ${otherwise})`;
   return valueSchema(option).optional().describe(description);
 }
 
@@ -111,12 +117,12 @@ const judge = z
       .int()
       .min(1)
       .optional()
-      .describe("Most questions to the judge in one evaluation of one model. (calls; default no limit)"),
+      .describe("Most questions to the judge before the run stops; run again it may ask as many once more. (calls; default no limit)"),
     max_tokens: z
       .int()
       .min(1)
       .optional()
-      .describe("Most tokens, questions and answers together, in the same. (tokens; default no limit)"),
+      .describe("The same in tokens, questions and answers together. (tokens; default no limit)"),
     timeout: z
       .number()
       .gt(0)

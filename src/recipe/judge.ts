@@ -51,6 +51,7 @@ export function judgeOptionsOf(judge: RecipeJudge, access: JudgeAccess, where: s
       timeoutSeconds: judge.timeout,
       attempts: judge.retries + 1,
     },
+    spent: { calls: 0, tokens: 0 },
     ...(judge.max_calls === null ? {} : { maxCalls: judge.max_calls }),
     ...(judge.max_tokens === null ? {} : { maxTokens: judge.max_tokens }),
   };

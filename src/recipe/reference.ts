@@ -70,7 +70,9 @@ function descriptionOf(schema: z.ZodType): string {
 function valuesOf(schema: z.ZodType): string {
   const words = unwrap(schema).map((branch) => {
     if (branch instanceof z.ZodEnum) return branch.options.map((option) => `\`${option}\``).join(", ");
-    if (branch instanceof z.ZodArray) return `a list of ${valuesOf(branch.element as z.ZodType)}`;
+    if (branch instanceof z.ZodArray) {
+      return `a list of ${valuesOf(branch.element as z.ZodType).replace("a mapping", "mappings")}`;
+    }
     if (branch instanceof z.ZodObject) return "a mapping";
     if (branch instanceof z.ZodRecord) return "a mapping";
     if (branch instanceof z.ZodLiteral) return `\`${branch.value}\``;

@@ -10,7 +10,7 @@ export interface JudgeOptions {
   readonly endpoint: EndpointOptions;
   /** Most calls of this run, repeated attempts not counted; what the ledger holds is no call. */
   readonly maxCalls?: number;
-  /** Most tokens of this run, questions and answers together, as the server counts them. */
+  /** Most tokens of this run, questions and answers together, as the server counts them; a call without a reply is 0. */
   readonly maxTokens?: number;
   /** Counts over all judges that are given the same object: one budget for every model of a run. */
   readonly spent?: { calls: number; tokens: number };
