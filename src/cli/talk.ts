@@ -2,10 +2,10 @@
  * A conversation with a model that grows by a question and an answer at a time. The whole of it is rendered anew with
  * the model's template for each answer, so the model reads exactly what it was trained on.
  */
-import { openAnswerText } from "../data/answer-text.ts";
 import type { Turn } from "../data/conversation.ts";
 import type { ConversationTokeniser } from "../data/tokenise.ts";
 import type { EngineModel, GenerateOptions } from "../engine/engine.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** One question and what came of it. */
 export interface ChatAnswer {
@@ -36,7 +36,7 @@ export function openTalk(
     ask: async (question, write, signal) => {
       const asked: readonly Turn[] = [...turns, { role: "user", content: question }];
       const { ids } = await tokeniser.prompt(asked);
-      const stream = openAnswerText(tokeniser.tokenizer, write);
+      const stream = textStream(tokeniser.tokenizer, write);
       // Each answer draws from a stream of its own, whatever was drawn before.
       const options = { ...generation, seed: `${generation.seed}/${asked.length}` };
       const [answerIds] = await model.generate(
@@ -54,6 +54,27 @@ export function openTalk(
         answer_tokens: count,
         finished: count < generation.maxTokens && signal?.aborted !== true,
       };
+    },
+  };
+}
+
+/** Text of tokens as they come: part of a character waits for the rest, white space at the beginning is left out. */
+function textStream(tokenizer: Tokenizer, write: (text: string) => void): { push(id: number): void; end(): string } {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let answer = "";
+  const add = (decoded: string): void => {
+    const text = answer === "" ? decoded.trimStart() : decoded;
+    answer += text;
+    if (text !== "") write(text);
+  };
+  return {
+    push: (id) => {
+      const bytes = tokenizer.tokenBytes(id);
+      if (bytes !== null) add(decoder.decode(bytes, { stream: true }));
+    },
+    end: () => {
+      add(decoder.decode());
+      return answer.trimEnd();
     },
   };
 }

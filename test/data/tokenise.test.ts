@@ -286,6 +286,17 @@ test("a prompt is the rendering with the generation prompt, and a refused one is
   await tokeniser.dispose();
 });
 
+test("of many prompts each comes in its place, a refused one with its reason", async () => {
+  const tokeniser = await openConversationTokeniser(join(GOLDEN_MODELS, "gemma2"), { maxLength: 100 });
+  const many = Array.from({ length: 70 }, (_, index): Turn[] => [
+    { role: index === 66 ? "system" : "user", content: `Question ${index}` },
+  ]);
+  const prompts = await tokeniser.prompts(many);
+  expect(prompts[66]).toEqual({ refused: "System role not supported" });
+  expect(prompts[69]).toEqual(await tokeniser.prompt(many[69]!));
+  await tokeniser.dispose();
+});
+
 test("indices go on from the first, over batches", async () => {
   const tokeniser = await openConversationTokeniser(join(GOLDEN_MODELS, "qwen2"), { maxLength: 64 });
   const many = Array.from({ length: 130 }, (_, index) => conversationOf("q", `answer ${index}`));

@@ -4,7 +4,6 @@
  * opened with the first dialogue and can be put away between two calls, so that an ensemble holds one at a time.
  */
 
-import { answerText } from "../../data/answer-text.ts";
 import type { Conversation } from "../../data/conversation.ts";
 import { readStopIds } from "../../data/stop-ids.ts";
 import { type ConversationTokeniser, openConversationTokeniser, type Prompt } from "../../data/tokenise.ts";
@@ -93,7 +92,7 @@ export async function openFolder(
             const answerIds = generated[place]!;
             const room = Math.min(maxTokens, longest - ids.length);
             const finish = answerIds.length < room ? "stop" : "length";
-            await give(index, { text: answerText(tokeniser.tokenizer, answerIds), finish });
+            await give(index, { text: tokeniser.tokenizer.decode(answerIds).trim(), finish });
           }
         }
         context.reporter.report({ type: "end", stage, summary: `${total} answers` });
