@@ -10,6 +10,8 @@ export interface Random {
   next(): number;
   /** An integer in [0, bound), without modulo bias. `bound` is 1 to 2^32. */
   integer(bound: number): number;
+  /** Fills an array with integers in [0, 2^32): those that `integer(2 ** 32)` would give, several times as fast. */
+  words(into: Uint32Array): void;
   /** A standard normal deviate (Box-Muller, one of the pair). */
   normal(): number;
   /** Fisher-Yates, in place, from the last element down; returns the same array. */
@@ -22,20 +24,30 @@ export function createRandom(seed: string): Random {
   for (let i = 0; i < 4; i++) state[i] = digest.readUInt32LE(4 * i);
   if (state.every((word) => word === 0)) state[0] = 1;
 
+  const words = (into: Uint32Array): void => {
+    let s0 = state[0]!;
+    let s1 = state[1]!;
+    let s2 = state[2]!;
+    let s3 = state[3]!;
+    for (let i = 0; i < into.length; i++) {
+      into[i] = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9);
+      const shifted = s1 << 9;
+      s2 ^= s0;
+      s3 ^= s1;
+      s1 ^= s2;
+      s0 ^= s3;
+      s2 ^= shifted;
+      s3 = rotateLeft(s3, 11);
+    }
+    state[0] = s0;
+    state[1] = s1;
+    state[2] = s2;
+    state[3] = s3;
+  };
+  const one = new Uint32Array(1);
   const word = (): number => {
-    const s0 = state[0]!;
-    const s1 = state[1]!;
-    const s2 = state[2]!;
-    const s3 = state[3]!;
-    const result = Math.imul(rotateLeft(Math.imul(s1, 5), 7), 9) >>> 0;
-    const shifted = s1 << 9;
-    const t2 = s2 ^ s0;
-    const t3 = s3 ^ s1;
-    state[1] = s1 ^ t2;
-    state[0] = s0 ^ t3;
-    state[2] = t2 ^ shifted;
-    state[3] = rotateLeft(t3, 11);
-    return result;
+    words(one);
+    return one[0]!;
   };
   const next = (): number => ((word() >>> 5) * 67108864 + (word() >>> 6)) / 9007199254740992;
   const integer = (bound: number): number => {
@@ -47,6 +59,7 @@ export function createRandom(seed: string): Random {
   return {
     next,
     integer,
+    words,
     normal: () => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()),
     shuffle: (items) => {
       for (let i = items.length - 1; i > 0; i--) {

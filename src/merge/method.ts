@@ -13,24 +13,10 @@
  * at once, such as an average, returns the last line alone. Steps that several methods share are in `steps/`.
  */
 import type { z } from "zod";
+import type { BlockMemory } from "./block-memory.ts";
+import type { Chunk, Pass } from "./chunk.ts";
 
-/** Entries of a chunk at most: six models of doubles stay within a core's second-level cache. */
-export const CHUNK_ENTRIES = 4096;
-
-/** Consecutive entries of one tensor, of all models, widened to doubles. Valid only until the pass returns. */
-export interface Chunk {
-  /** Flat index of the first entry, a multiple of CHUNK_ENTRIES. */
-  readonly start: number;
-  /** Entries in it, 1 to CHUNK_ENTRIES. */
-  readonly count: number;
-  /** [models, CHUNK_ENTRIES], in the order of the configuration: entry i of model j is at `j * CHUNK_ENTRIES + i`. */
-  readonly models: Float64Array;
-  /** [CHUNK_ENTRIES] the base model's entries; empty where the models have no base to differ from. */
-  readonly base: Float64Array;
-}
-
-/** One reading of the whole tensor. */
-export type Pass = (chunk: Chunk) => void;
+export { CHUNK_ENTRIES, type Chunk, type Pass } from "./chunk.ts";
 
 export interface TensorTask<Options, ModelOptions> {
   /** The tensor's name in the output; stochastic methods seed themselves with it. */
@@ -45,6 +31,8 @@ export interface TensorTask<Options, ModelOptions> {
   readonly modelOptions: readonly ModelOptions[];
   /** `--like mergekit`: known defects of mergekit are repeated. */
   readonly likeMergekit: boolean;
+  /** For arrays of chunks that a method keeps between passes; the names are its own. */
+  readonly memory: BlockMemory;
 }
 
 export interface MergedTensor {

@@ -7,33 +7,17 @@ import { type FileHandle, open } from "node:fs/promises";
 import { inputError } from "../errors.ts";
 import { fileError, readFully } from "../formats/files.ts";
 import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
-import { findNotFinite, type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
-import { CHUNK_ENTRIES, type Chunk } from "./method.ts";
+import type { BlockMemory } from "./block-memory.ts";
+import { CHUNK_ENTRIES, type Chunk } from "./chunk.ts";
+import { type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
 import type { TensorPlan } from "./plan.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { createRowReader } from "./vocabulary/read-rows.ts";
 
 /** Bytes of all inputs together in a block: large enough for the disk, small enough not to count. */
 const BLOCK_BYTES = 1 << 23;
-
-/** Buffers that stay from one tensor to the next: what is handed out under a name is valid until the name comes again. */
-export interface BlockMemory {
-  buffer(name: string, bytes: number): ArrayBuffer;
-  doubles(name: string, count: number): Float64Array;
-}
-
-export function createBlockMemory(): BlockMemory {
-  const buffers = new Map<string, ArrayBuffer>();
-  const buffer = (name: string, bytes: number): ArrayBuffer => {
-    let kept = buffers.get(name);
-    if (kept === undefined || kept.byteLength < bytes) {
-      kept = new ArrayBuffer(bytes);
-      buffers.set(name, kept);
-    }
-    return kept;
-  };
-  return { buffer, doubles: (name, count) => new Float64Array(buffer(name, 8 * count), 0, count) };
-}
+/** What kernels take at once: behind the last entry of a chunk there are zeros up to a multiple of it. */
+const VECTOR_ENTRIES = 8;
 
 /** Open files of a merge, by path. */
 export interface WeightFiles {
@@ -86,40 +70,35 @@ export function createTensorReader(
   const widths = stored.map(({ dtype }) => DTYPE_BYTES[dtype]);
   const entryBytes = widths.reduce((total, width) => total + width, 0);
   const blockEntries = Math.max(1, Math.floor(BLOCK_BYTES / entryBytes / CHUNK_ENTRIES)) * CHUNK_ENTRIES;
-  const widen = stored.map(({ mergeDtype }) => widener(mergeDtype, cast));
   const models = memory.doubles("models", tensor.models.length * CHUNK_ENTRIES);
   const base = memory.doubles("base", tensor.base === undefined ? 0 : CHUNK_ENTRIES);
-
+  const widened = stored.map((_, j) =>
+    j < tensor.models.length ? models.subarray(j * CHUNK_ENTRIES, (j + 1) * CHUNK_ENTRIES) : base,
+  );
+  const widen = stored.map(({ mergeDtype }) => widener(mergeDtype, cast));
   const rows = createRowReader(files.read);
 
   const load = async (start: number): Promise<Block> => {
     const entries = Math.min(blockEntries, tensor.size - start);
-    const buffers = widths.map((width, j) => memory.buffer(`${(start / blockEntries) % 2} ${j}`, width * entries));
-    const arrays = stored.map(({ mergeDtype }, j) => storedView(mergeDtype, buffers[j]!, entries));
+    const bytes = widths.map((width, j) => memory.bytes(`block ${(start / blockEntries) % 2} ${j}`, width * entries));
+    const arrays = stored.map(({ mergeDtype }, j) => storedView(mergeDtype, bytes[j]!, entries));
     await Promise.all(
       stored.map((info, j) =>
         info.rows === undefined
-          ? files.read(info, start * widths[j]!, new Uint8Array(buffers[j]!, 0, widths[j]! * entries))
+          ? files.read(info, start * widths[j]!, bytes[j]!)
           : rows.read(info.rows, start, arrays[j] as Float64Array),
       ),
     );
     return { start, entries, arrays };
   };
-  let checked = 0;
   const visitBlock = ({ start, entries, arrays }: Block, visit: (chunk: Chunk) => void): void => {
     for (let from = 0; from < entries; from += CHUNK_ENTRIES) {
       const count = Math.min(CHUNK_ENTRIES, entries - from);
-      const isNew = start + from >= checked;
-      if (isNew) checked = start + from + count;
       for (const [j, array] of arrays.entries()) {
-        if (isNew) {
-          // Here the entries are in the cache, which they would not be block by block.
-          const bad = findNotFinite(stored[j]!.mergeDtype, array.subarray(from, from + count) as StoredArray, count);
-          if (bad >= 0) throw notFinite(stored[j]!, start + from + bad, undefined);
-        }
-        const isModel = j < tensor.models.length;
-        const bad = widen[j]!(array, from, count, isModel ? models : base, isModel ? j * CHUNK_ENTRIES : 0);
-        if (bad >= 0) throw notFinite(stored[j]!, start + from + bad, cast);
+        const part = array.subarray(from, from + count);
+        const bad = widen[j]!(part, count, widened[j]!);
+        if (bad >= 0) throw notFinite(stored[j]!, part, count, bad, start + from, cast);
+        widened[j]!.fill(0, count, Math.ceil(count / VECTOR_ENTRIES) * VECTOR_ENTRIES);
       }
       visit({ start: start + from, count, models, base });
     }
@@ -154,15 +133,24 @@ interface Block {
   readonly arrays: readonly StoredArray[];
 }
 
-function notFinite(tensor: StoredTensor, index: number, cast: MergeDtype | undefined): Error {
+/** What is wrong with a part of a tensor that begins at entry `start`: in the file, or with entry `bad` once cast. */
+function notFinite(
+  tensor: StoredTensor,
+  part: StoredArray,
+  count: number,
+  bad: number,
+  start: number,
+  cast: MergeDtype | undefined,
+): Error {
+  const inFile = widener(tensor.mergeDtype, undefined)(part, count, new Float64Array(count));
   const place: number[] = [];
-  let rest = index;
+  let rest = start + (inFile >= 0 ? inFile : bad);
   for (const extent of [...tensor.shape].reverse()) {
     place.unshift(rest % extent);
     rest = Math.floor(rest / extent);
   }
   if (tensor.firstRow !== undefined) place[0] = place[0]! + tensor.firstRow;
-  const found = cast === undefined ? "NaN or infinity" : `a value too large for ${cast}`;
+  const found = inFile >= 0 ? "NaN or infinity" : `a value too large for ${cast}`;
   return inputError(
     `${tensor.file}: ${JSON.stringify(tensor.name)}`,
     `expected finite weights, found ${found} at [${place.join(", ")}]`,

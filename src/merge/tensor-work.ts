@@ -7,18 +7,12 @@ import { type FileHandle, open } from "node:fs/promises";
 import { failure, internalError } from "../errors.ts";
 import { fileError, sha256OfFiles } from "../formats/files.ts";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
+import { type BlockMemory, createBlockMemory } from "./block-memory.ts";
 import { type MergeDtype, narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type MergedTensor, type MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { inputsOf, type TensorPlan } from "./plan.ts";
-import {
-  type BlockMemory,
-  createBlockMemory,
-  createTensorReader,
-  openWeightFiles,
-  type TensorReader,
-  type WeightFiles,
-} from "./read-tensor.ts";
+import { createTensorReader, openWeightFiles, type TensorReader, type WeightFiles } from "./read-tensor.ts";
 
 /** What all tensors of a merge have in common. */
 export interface TensorSetup {
@@ -68,7 +62,7 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         end += piece.byteLength;
       };
       const reader = createTensorReader(tensor, setup.cast, files, memory);
-      const merged = await prepare(method, tensor, reader, setup.likeMergekit, () => advance(0));
+      const merged = await prepare(method, tensor, reader, memory, setup.likeMergekit, () => advance(0));
       const bytes = inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
       let told = 0;
       await writeTensor(tensor, merged, reader, memory, async (piece, entriesDone) => {
@@ -93,11 +87,13 @@ async function prepare(
   method: MergeMethod,
   tensor: TensorPlan,
   reader: TensorReader,
+  memory: BlockMemory,
   likeMergekit: boolean,
   afterBlock: () => void,
 ): Promise<MergedTensor> {
   const { name, shape, size, models, options, modelOptions } = tensor;
-  const work = method.tensor({ name, shape, size, models: models.length, options, modelOptions, likeMergekit });
+  const task = { name, shape, size, models: models.length, options, modelOptions, likeMergekit, memory };
+  const work = method.tensor(task);
   if (!("next" in work)) return work;
   for (;;) {
     const step = work.next();
@@ -118,14 +114,14 @@ async function writeTensor(
   const narrow = narrower(output);
   const width = DTYPE_BYTES[STORED_DTYPE[output]];
   const pieceEntries = Math.min(size, reader.blockEntries);
-  const piece = memory.buffer("piece", pieceEntries * width);
+  const piece = memory.bytes("piece", pieceEntries * width);
   const stored = storedView(output, piece, pieceEntries);
   let filled = 0;
   await reader.readAll(
     (chunk) => {
       merged.write(chunk, values);
-      roundWorking?.(values.subarray(0, chunk.count));
-      const bad = narrow(values, chunk.count, stored, filled);
+      roundWorking?.(values, chunk.count);
+      const bad = narrow(values, chunk.count, stored.subarray(filled, filled + chunk.count));
       if (bad >= 0) {
         const place = `entry ${chunk.start + bad} of ${size}`;
         throw failure(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);
@@ -133,7 +129,7 @@ async function writeTensor(
       filled += chunk.count;
     },
     async (done) => {
-      await write(new Uint8Array(piece, 0, filled * width), done);
+      await write(piece.subarray(0, filled * width), done);
       filled = 0;
     },
   );

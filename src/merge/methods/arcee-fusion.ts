@@ -6,8 +6,8 @@
  */
 import { z } from "zod";
 import { type Chunk, defineMethod, type MergeMethod, type Pass } from "../method.ts";
+import { findCuts } from "../steps/cuts.ts";
 import { forEachRun, type Groups, rowsOf } from "../steps/groups.ts";
-import { orderStatistics } from "../steps/order-statistics.ts";
 
 /** Added to the probabilities. */
 const SMALLEST_PROBABILITY = 1e-8;
@@ -24,15 +24,17 @@ export const arceeFusion: MergeMethod = defineMethod({
     "the importance is computed in double precision and its quartiles over all entries; mergekit's is rounding noise in part, and above a million entries its quartiles are those of a random sample. Not repeated by `--like mergekit`",
   options: z.strictObject({}),
   modelOptions: z.strictObject({}),
-  *tensor({ shape, size }) {
+  *tensor({ shape, size, memory }) {
     const rows = rowsOf(size, shape.at(-1) ?? 1);
     const divergence = yield* divergences(rows);
     const importance = (chunk: Chunk, scores: Float64Array): void =>
       forEachRun(rows, chunk, (row, from, to) => {
         for (let i = from; i < to; i++) scores[i] = Math.abs(chunk.models[i]! - chunk.base[i]!) * divergence[row]!;
       });
-    const ranks = [0.25, 0.5, 0.75].map((quantile) => Math.floor(quantile * (size - 1)));
-    const [low, median, high] = yield* orderStatistics(ranks, importance);
+    // The entry of rank r from below is the last of the size - r largest.
+    const counts = [0.25, 0.5, 0.75].map((quantile) => size - Math.floor(quantile * (size - 1)));
+    const [quartiles] = yield* findCuts(size, [{ score: importance, counts: () => counts }], memory);
+    const [low, median, high] = quartiles!.map(({ score }) => score);
     const threshold = median! + OUTLIER * (high! - low!);
     return {
       write: (chunk, merged) => {

@@ -20,9 +20,9 @@ export const karcher: MergeMethod = defineMethod({
     tol: z.number().min(0).default(1e-5).describe("radians; a smaller step ends the search"),
   }),
   modelOptions: z.strictObject({}),
-  *tensor({ models, options: { max_iter: steps, tol }, likeMergekit }) {
+  *tensor({ models, options: { max_iter: steps, tol }, likeMergekit, memory }) {
     const smallest = likeMergekit ? tol : 0;
-    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, steps, tol, smallest));
+    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, steps, tol, smallest), memory);
     return combination(models, WHOLE, coefficients);
   },
 });

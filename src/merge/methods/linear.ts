@@ -3,8 +3,8 @@
  * `theta = sum_j w_j theta_j / sum_j w_j`, or without the division where `normalize` is false.
  */
 import { z } from "zod";
+import { addWeights } from "../kernels/index.ts";
 import { defineMethod, type MergeMethod } from "../method.ts";
-import { sumWeights } from "../steps/weighted-sum.ts";
 import { sumOf, sumsToNothing } from "../steps/weights.ts";
 
 export const linear: MergeMethod = defineMethod({
@@ -23,7 +23,7 @@ export const linear: MergeMethod = defineMethod({
     const given = modelOptions.map(({ weight }) => weight);
     const weights = Float64Array.from(given, (weight) => (normalize ? weight / sumOf(given) : weight));
     return {
-      write: (chunk, merged) => sumWeights(chunk, weights, merged),
+      write: ({ models, count }, merged) => addWeights(models, weights, weights.length, count, merged),
     };
   },
 });

@@ -24,13 +24,18 @@ export const modelStock: MergeMethod = defineMethod({
     filter_wise: z.boolean().default(false).describe("a factor for every row (first axis) instead of every tensor"),
   }),
   modelOptions: z.strictObject({}),
-  *tensor({ models, shape, size, options: { filter_wise: rows }, likeMergekit }) {
+  *tensor({ models, shape, size, options: { filter_wise: rows }, likeMergekit, memory }) {
     const groups = rows && shape.length > 1 && size > 0 ? rowsOf(size, size / shape[0]!) : WHOLE;
     const smallest = likeMergekit ? MERGEKIT_NORMS : 0;
-    const coefficients = yield* solveGroups(models, groups, (gram) => {
-      const share = factor(gram, smallest) / models;
-      return gram.map(() => share);
-    });
+    const coefficients = yield* solveGroups(
+      models,
+      groups,
+      (gram) => {
+        const share = factor(gram, smallest) / models;
+        return gram.map(() => share);
+      },
+      memory,
+    );
     return combination(models, groups, coefficients);
   },
 });

@@ -25,10 +25,10 @@ export const multislerp: MergeMethod = defineMethod({
   modelOptions: z.strictObject({ weight: z.number().describe("how much of this model") }),
   problem: ({ normalize_weights: normalize }, models) =>
     normalize ? sumsToNothing(models, "normalize_weights") : undefined,
-  *tensor({ models, options: { normalize_weights: normalize, eps }, modelOptions }) {
+  *tensor({ models, options: { normalize_weights: normalize, eps }, modelOptions, memory }) {
     const given = modelOptions.map(({ weight }) => weight);
     const weights = normalize ? given.map((weight) => weight / sumOf(given)) : given;
-    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, weights, eps));
+    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, weights, eps), memory);
     return combination(models, WHOLE, coefficients);
   },
 });

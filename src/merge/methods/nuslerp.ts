@@ -28,12 +28,12 @@ export const nuslerp: MergeMethod = defineMethod({
   modelOptions: z.strictObject({
     weight: z.number().describe("how much of this model; only the ratio counts"),
   }),
-  *tensor({ models, shape, size, options, modelOptions }) {
+  *tensor({ models, shape, size, options, modelOptions, memory }) {
     const [first, second] = modelOptions.map(({ weight }) => weight);
     const sum = first! + second!;
     const t = Math.abs(sum) < SMALLEST_SUM ? 0.5 : second! / sum;
     const groups = groupsOf(shape, size, options);
-    const coefficients = yield* solveGroups(models, groups, (gram) => shares(gram, t));
+    const coefficients = yield* solveGroups(models, groups, (gram) => shares(gram, t), memory);
     return combination(models, groups, coefficients);
   },
 });

@@ -15,12 +15,12 @@
  * that threshold; `--like mergekit`, or the variant by name, brings it back.
  */
 import { z } from "zod";
+import { elect, scatter, variances } from "../kernels/index.ts";
 import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod } from "../method.ts";
-import { forEachSelected, selectLargest } from "../selection.ts";
+import { type Cut, findCuts } from "../steps/cuts.ts";
 import { addSquares, sharesOf } from "../steps/energies.ts";
-
-/** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
-const STRIDE = CHUNK_ENTRIES;
+import { createKeeper } from "../steps/kept-updates.ts";
+import { createSelector } from "../steps/selected-entries.ts";
 
 const options = z.strictObject({
   select_topk: z.number().default(1).describe("share of entries to select, by variance; 1 and more selects all"),
@@ -50,102 +50,46 @@ export const sce: MergeMethod = defineMethod({
     share <= 0
       ? `select_topk ${share} selects nothing, so that the variants paper and mergekit give the base`
       : undefined,
-  *tensor({ size, models, options: { select_topk: share, variant }, likeMergekit }) {
+  *tensor({ size, models, options: { select_topk: share, variant }, likeMergekit, memory }) {
     const algorithm = variant ?? "mergekit";
-    // What is not selected moves nothing, except in the authors' code.
-    const mergesAll = algorithm === "fusechat" || share >= 1;
-    let energies: Float64Array;
-    let selected: Uint32Array | undefined;
-    if (share >= 1) {
-      energies = new Float64Array(models);
-      yield (chunk) => {
-        for (let i = 0; i < chunk.count; i++) addSquares(chunk, i, energies, 0);
-      };
-    } else {
-      const selection = yield* selectLargest({
-        size,
-        score: (chunk, scores) => variances(chunk, models, scores),
-        take: (moved) => Math.floor(share * (algorithm === "paper" ? size : moved)),
-        add: addSquares,
-        width: models,
-      });
-      energies = selection.sums;
-      selected = mergesAll ? undefined : selection.bits;
+    const energies = new Float64Array(models);
+    // Undefined where all entries are selected. Each pass has a selector of its own.
+    let selector: (() => ReturnType<typeof createSelector>) | undefined;
+    if (share < 1) {
+      // The variance of the weights is that of the updates, and needs no base.
+      const score = (chunk: Chunk, scores: Float64Array): void =>
+        variances(chunk.models, models, 1 / models, chunk.count, scores);
+      const counts = (moved: number): number[] => [Math.floor(share * (algorithm === "paper" ? size : moved))];
+      const [[cut]] = (yield* findCuts(size, [{ score, counts }], memory)) as [[Cut]];
+      selector = () => createSelector(models, score, cut, memory);
     }
+    const select = selector?.();
+    yield (chunk) => addSquares(select === undefined ? chunk : select(chunk).entries, energies);
+
     const threshold = algorithm === "mergekit" && (likeMergekit || variant !== undefined) ? MERGEKIT_ENERGY : 0;
     const eta = sharesOf(energies, threshold * size);
-    const divisor = { fusechat: 0, paper: undefined, mergekit: MERGEKIT_DIVISOR }[algorithm];
+    const votes = new Float64Array(models).fill(1);
+    // The paper's updates are divided by nothing.
+    const divisors = algorithm === "paper" ? new Float64Array(models) : eta;
+    const least = algorithm === "mergekit" ? MERGEKIT_DIVISOR : 0;
+    const updatesOf = createKeeper(Array(models).fill(undefined), memory);
+    const erase = (chunk: Chunk, merged: Float64Array): void =>
+      elect(updatesOf(chunk), votes, eta, divisors, models, chunk.base, 1, least, chunk.count, merged);
+    // What is not selected moves nothing, except in the authors' code.
+    const selectToMerge = algorithm === "fusechat" ? undefined : selector?.();
+    const room = memory.doubles("packed merged", CHUNK_ENTRIES);
     return {
       write: (chunk, merged) => {
-        if (selected === undefined) {
-          mergeEntries(chunk, eta, divisor, merged);
-        } else {
-          merged.set(chunk.base);
-          forEachSelected(selected, chunk, (i) => {
-            merged[i] = mergedEntry(chunk.models, chunk.base, i, eta, divisor);
-          });
+        if (selectToMerge === undefined) {
+          erase(chunk, merged);
+          return;
         }
+        const { places, entries } = selectToMerge(chunk);
+        erase(entries, room);
+        merged.set(chunk.base);
+        scatter(room, places, entries.count, merged);
       },
       coefficients: [...eta],
     };
   },
 });
-
-/**
- * Population variance over the models, of the weights: it is that of the updates, and needs no base. Taken about the
- * first model, so that equal weights give exactly 0 and no digits cancel (the mean is within the spread of the first).
- */
-function variances({ models: values, count }: Chunk, models: number, scores: Float64Array): void {
-  const end = models * STRIDE;
-  const share = 1 / models;
-  for (let i = 0; i < count; i++) {
-    const first = values[i]!;
-    let sum = 0;
-    let squares = 0;
-    for (let place = i + STRIDE; place < end; place += STRIDE) {
-      const difference = values[place]! - first;
-      sum += difference;
-      squares += difference * difference;
-    }
-    // Rounding may leave -1e-17 of the squares where all but the first are equal.
-    scores[i] = Math.max(0, (squares - sum * sum * share) * share);
-  }
-}
-
-function mergeEntries(
-  { models: values, base, count }: Chunk,
-  eta: Float64Array,
-  divisor: number | undefined,
-  merged: Float64Array,
-): void {
-  for (let i = 0; i < count; i++) merged[i] = mergedEntry(values, base, i, eta, divisor);
-}
-
-/**
- * base + sum_j eta_j d_j over the updates d_j with the elected sign, divided by their eta where `divisor`, its lower
- * bound, is given. Signs are as good as random, so comparisons become factors of 0 and 1: the same with branches takes
- * six times as long.
- */
-function mergedEntry(
-  values: Float64Array,
-  base: Float64Array,
-  i: number,
-  eta: Float64Array,
-  divisor: number | undefined,
-): number {
-  const origin = base[i]!;
-  const models = eta.length;
-  let vote = 0;
-  for (let j = 0, place = i; j < models; j++, place += STRIDE) vote += values[place]! - origin;
-  const sign = 2 * Number(vote >= 0) - 1;
-  let update = 0;
-  let share = 0;
-  for (let j = 0, place = i; j < models; j++, place += STRIDE) {
-    const along = (values[place]! - origin) * sign;
-    const weight = eta[j]! * Number(along > 0);
-    update += weight * along;
-    share += weight;
-  }
-  if (divisor === undefined) return origin + sign * update;
-  return share > 0 ? origin + (sign * update) / Math.max(share, divisor) : origin;
-}

@@ -23,8 +23,8 @@ export const slerp: MergeMethod = defineMethod({
     t: z.number().describe("how far from base_model to the other model; may lie outside of 0 to 1"),
   }),
   modelOptions: z.strictObject({}),
-  *tensor({ models, options: { t } }) {
-    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, t));
+  *tensor({ models, options: { t }, memory }) {
+    const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, t), memory);
     return combination(models, WHOLE, coefficients);
   },
 });

@@ -32,9 +32,7 @@ export const varm: MergeMethod = defineMethod({
   *tensor({ models, options: { granularity } }) {
     if (granularity === "parameter") return { write: mergeEntries };
     const energies = new Float64Array(models);
-    yield (chunk) => {
-      for (let i = 0; i < chunk.count; i++) addSquares(chunk, i, energies, 0);
-    };
+    yield (chunk) => addSquares(chunk, energies);
     const shares = sharesOf(energies, 0);
     return { ...combination(models, WHOLE, shares), coefficients: [...shares] };
   },

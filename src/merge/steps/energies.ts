@@ -1,15 +1,11 @@
 /** The energies of the models' updates, and the shares that sce and varm make of them. */
-import { CHUNK_ENTRIES, type Chunk } from "../method.ts";
+import { CHUNK_ENTRIES, type Chunk } from "../chunk.ts";
+import { squaredDistance } from "../kernels/index.ts";
 
-/** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
-const STRIDE = CHUNK_ENTRIES;
-
-/** Adds the square of each model's update of entry `i` to `sums[at ..]`. */
-export function addSquares({ models: values, base }: Chunk, i: number, sums: Float64Array, at: number): void {
-  const origin = base[i]!;
-  for (let place = i, j = at; place < values.length; place += STRIDE, j++) {
-    const update = values[place]! - origin;
-    sums[j]! += update * update;
+/** Adds to each energy the squares of that model's updates of a chunk. */
+export function addSquares({ models, base, count }: Chunk, energies: Float64Array): void {
+  for (let j = 0; j < energies.length; j++) {
+    energies[j]! += squaredDistance(models.subarray(j * CHUNK_ENTRIES, (j + 1) * CHUNK_ENTRIES), base, count);
   }
 }
 

@@ -3,9 +3,12 @@
  * angles is a function of these few numbers, and its result a linear combination of the inputs: one reading for the
  * products, one to combine, and nothing of a tensor's size in between.
  */
-import { CHUNK_ENTRIES, type MergedTensor, type Pass } from "../method.ts";
+import type { BlockMemory } from "../block-memory.ts";
+import { CHUNK_ENTRIES, type Chunk, type Pass } from "../chunk.ts";
+import { addUpdates, addWeights, product } from "../kernels/index.ts";
+import type { MergedTensor } from "../method.ts";
 import { forEachRun, type Groups } from "./groups.ts";
-import { createUpdates, updatesOf } from "./updates.ts";
+import { createUpdates } from "./updates.ts";
 
 /** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
 const STRIDE = CHUNK_ENTRIES;
@@ -21,16 +24,17 @@ export function* solveGroups(
   models: number,
   groups: Groups,
   solve: (gram: Gram) => readonly number[],
+  memory: BlockMemory,
 ): Generator<Pass, Float64Array, void> {
   const pairs: [number, number][] = [];
   for (let a = 0; a < models; a++) for (let b = a; b < models; b++) pairs.push([a, b]);
   const products = new Float64Array(groups.count * pairs.length);
-  const scratch = createUpdates(models);
+  const updatesOf = createUpdates(models, memory);
   yield (chunk) => {
-    const vectors = updatesOf(chunk, scratch);
+    const vectors = updatesOf(chunk);
     forEachRun(groups, chunk, (group, from, to) => {
       for (const [index, [a, b]] of pairs.entries()) {
-        products[group * pairs.length + index]! += product(vectors, a * STRIDE, b * STRIDE, from, to);
+        products[group * pairs.length + index]! += productOf(vectors, a * STRIDE, b * STRIDE, from, to);
       }
     });
   };
@@ -47,30 +51,43 @@ export function* solveGroups(
   return coefficients;
 }
 
-function product(vectors: Float64Array, a: number, b: number, from: number, to: number): number {
+/** Runs this short, such as the single entries of columns, cost less than calling a kernel. */
+const SHORT = 16;
+
+function productOf(vectors: Float64Array, a: number, b: number, from: number, to: number): number {
+  // A kernel takes four at a time, and finds zeros behind a chunk but not behind a run.
+  const inFours = from === 0 || (to - from) % 4 === 0;
+  if (to - from >= SHORT && inFours) return product(vectors.subarray(a + from), vectors.subarray(b + from), to - from);
   let sum = 0;
   for (let i = from; i < to; i++) sum += vectors[a + i]! * vectors[b + i]!;
   return sum;
 }
 
 /** `sum_j c_j x_j`, or `base + sum_j c_j (x_j - base)` where there is a base; `coefficients` is `[groups, models]`. */
-export function combination(models: number, groups: Groups, coefficients: ArrayLike<number>): MergedTensor {
-  const scratch = createUpdates(models);
+export function combination(models: number, groups: Groups, coefficients: Float64Array): MergedTensor {
   return {
     write: (chunk, merged) => {
-      const vectors = updatesOf(chunk, scratch);
-      const hasBase = chunk.base.length > 0;
       forEachRun(groups, chunk, (group, from, to) => {
-        const first = group * models;
-        for (let i = from; i < to; i++) {
-          let value = hasBase ? chunk.base[i]! : 0;
-          for (let j = 0, place = i; j < models; j++, place += STRIDE)
-            value += coefficients[first + j]! * vectors[place]!;
-          merged[i] = value;
+        const own = coefficients.subarray(group * models, (group + 1) * models);
+        if (to - from < SHORT) {
+          for (let i = from; i < to; i++) merged[i] = combinedEntry(chunk, own, i);
+          return;
         }
+        const vectors = chunk.models.subarray(from);
+        if (chunk.base.length === 0) addWeights(vectors, own, models, to - from, merged.subarray(from));
+        else addUpdates(vectors, chunk.base.subarray(from), own, models, 1, to - from, merged.subarray(from));
       });
     },
   };
+}
+
+function combinedEntry({ models, base }: Chunk, coefficients: Float64Array, i: number): number {
+  const origin = base.length === 0 ? 0 : base[i]!;
+  let sum = 0;
+  for (let j = 0, place = i; j < coefficients.length; j++, place += STRIDE) {
+    sum += coefficients[j]! * (models[place]! - origin);
+  }
+  return origin + sum;
 }
 
 /** Norms of the vectors. */

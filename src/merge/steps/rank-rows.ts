@@ -1,20 +1,20 @@
 /** Rows of every model's update, put together from chunks and ordered by magnitude. */
-import type { Pass } from "../method.ts";
-import { CHUNK_ENTRIES } from "../method.ts";
+import type { BlockMemory } from "../block-memory.ts";
+import { CHUNK_ENTRIES, type Pass } from "../chunk.ts";
 import { forEachRun, rowsOf } from "./groups.ts";
-import { createUpdates, updatesOf } from "./updates.ts";
+import { createUpdates } from "./updates.ts";
 
 /** `order[rank]` is the place in the row of the entry with that rank: 0 the smallest; ties by place. */
 export type VisitRow = (row: number, model: number, order: Uint32Array) => void;
 
 /** One pass that calls `visit` for every row and model as soon as the row is whole. */
-export function rankRows(width: number, models: number, visit: VisitRow): Pass {
+export function rankRows(width: number, models: number, memory: BlockMemory, visit: VisitRow): Pass {
   const rows = new Float32Array(models * width);
-  const scratch = createUpdates(models);
+  const updatesOf = createUpdates(models, memory);
   const order = createOrder(width);
   let filled = 0;
   return (chunk) => {
-    const updates = updatesOf(chunk, scratch);
+    const updates = updatesOf(chunk);
     // Runs of all rows there can be: the tensor's own number is not needed.
     forEachRun(rowsOf(Number.MAX_SAFE_INTEGER, width), chunk, (row, from, to) => {
       for (let j = 0; j < models; j++) {

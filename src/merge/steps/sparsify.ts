@@ -1,18 +1,16 @@
 /**
- * Which entries of each model's update stay. A sparsifier looks at all models' updates of one tensor and gives a bit an
- * entry and model; its options are those of every method that is built on it.
+ * Which entries of each model's update stay. A sparsifier looks at all models' updates of one tensor and says for each
+ * model what is kept; its options are those of every method that is built on it.
  */
 import { z } from "zod";
-import { createRandom, type Random } from "../../random.ts";
-import { CHUNK_ENTRIES, type Chunk, type Pass } from "../method.ts";
-import { selectLargest } from "../selection.ts";
-import { lockstep } from "./lockstep.ts";
+import { createRandom } from "../../random.ts";
+import type { BlockMemory } from "../block-memory.ts";
+import { CHUNK_ENTRIES, type Chunk, type Pass } from "../chunk.ts";
+import { type Cut, findCuts } from "./cuts.ts";
+import type { Band, Kept } from "./kept-updates.ts";
 import { rankRows } from "./rank-rows.ts";
 import { canRepeatTies, torchLargest } from "./torch-ties.ts";
 import { magnitudes } from "./updates.ts";
-
-/** [size / 32] a bit an entry of one model; undefined where all entries stay. */
-export type Kept = Uint32Array | undefined;
 
 export interface SparsifierTask {
   readonly name: string;
@@ -22,6 +20,7 @@ export interface SparsifierTask {
   /** One per model. */
   readonly modelOptions: readonly Readonly<Record<string, number>>[];
   readonly likeMergekit: boolean;
+  readonly memory: BlockMemory;
 }
 
 export interface Sparsifier {
@@ -34,6 +33,9 @@ export interface Sparsifier {
 }
 
 const density = z.number().default(1).describe("share of the update's entries that stay; 1 and more keeps all");
+/** An entry is drawn where 32 random bits, as an integer, are below its probability times this. */
+const WORDS = 2 ** 32;
+
 const seed = z.number().int().default(0).describe("another number draws other entries");
 
 /** The largest entries (TIES). */
@@ -41,22 +43,27 @@ export const largest: Sparsifier = {
   rescales: false,
   options: {},
   modelOptions: { density },
-  *keep({ size, modelOptions, likeMergekit }) {
+  *keep({ size, modelOptions, likeMergekit, memory }) {
     const counts = modelOptions.map(({ density: share }) =>
       share! <= 0 ? 0 : Math.min(size, Math.max(1, Math.floor(share! * size))),
     );
-    const kept = yield* lockstep(counts.map((count, j) => largestEntries(size, j, count)));
+    const cuts = yield* cutMagnitudes(
+      size,
+      counts.map((count) => [count]),
+      memory,
+    );
+    const kept: Kept[] = cuts.map(([cut], j) => (counts[j] === size ? undefined : { from: NOTHING, to: cut! }));
     if (likeMergekit) yield* repeatTies(size, counts, kept);
-    return modelOptions.map(({ density: share }, j) => (share! >= 1 ? undefined : kept[j]!));
+    return kept;
   },
 };
 
 /** Replaces what is kept by what PyTorch keeps among equal magnitudes, one model after the other. */
-function* repeatTies(size: number, counts: readonly number[], kept: Uint32Array[]): Generator<Pass, void, void> {
+function* repeatTies(size: number, counts: readonly number[], kept: Kept[]): Generator<Pass, void, void> {
   for (const [j, count] of counts.entries()) {
     if (!canRepeatTies(size, count)) continue;
     const scores = new Float64Array(size);
-    yield (chunk) => magnitudes(chunk, j, scores.subarray(chunk.start));
+    yield (chunk) => magnitudes(chunk, j, scores.subarray(chunk.start, chunk.start + chunk.count));
     kept[j] = torchLargest(scores, count) ?? kept[j]!;
   }
 }
@@ -66,25 +73,39 @@ export const middle: Sparsifier = {
   rescales: false,
   options: {},
   modelOptions: { density, gamma: z.number().min(0).default(0.01).describe("share of the largest entries, left out") },
-  *keep({ size, modelOptions }) {
+  *keep({ size, modelOptions, memory }) {
     // Where what is kept does not fit below what is dropped, the smallest are kept.
     const counts = modelOptions.map(({ density: share, gamma }) => {
       const kept = Math.min(size, Math.max(0, Math.floor(share! * size)));
       return { kept, dropped: Math.min(Math.floor(gamma! * size), size - kept) };
     });
-    const selections = yield* lockstep(
-      counts.flatMap(({ kept, dropped }, j) => [
-        largestEntries(size, j, dropped + kept),
-        largestEntries(size, j, dropped),
-      ]),
+    const wanted = counts.map(({ kept, dropped }) => [dropped, dropped + kept]);
+    const cuts = yield* cutMagnitudes(size, wanted, memory);
+    return cuts.map(([from, to], j): Band | undefined =>
+      counts[j]!.kept === size ? undefined : { from: from!, to: to! },
     );
-    return counts.map(({ kept }, j) => {
-      if (kept === size) return undefined;
-      const dropped = selections[2 * j + 1]!;
-      return selections[2 * j]!.map((bits, at) => bits & ~dropped[at]!);
-    });
   },
 };
+
+/** Where nothing, or everything, is among the largest. */
+const NOTHING: Cut = { score: Number.POSITIVE_INFINITY, equal: 0 };
+const EVERYTHING: Cut = { score: 0, equal: Number.POSITIVE_INFINITY };
+
+/** For every model the cuts of its largest entries, as many as each of `counts` says. */
+function* cutMagnitudes(
+  size: number,
+  counts: readonly (readonly number[])[],
+  memory: BlockMemory,
+): Generator<Pass, readonly (readonly Cut[])[], void> {
+  // Nothing and everything need no search.
+  const searched = [...counts.keys()].filter((j) => counts[j]!.some((count) => count > 0 && count < size));
+  const rankings = searched.map((j) => ({
+    score: (chunk: Chunk, scores: Float64Array) => magnitudes(chunk, j, scores),
+    counts: () => counts[j]!,
+  }));
+  const found = searched.length === 0 ? [] : yield* findCuts(size, rankings, memory);
+  return counts.map((own, j) => found[searched.indexOf(j)] ?? own.map((count) => (count > 0 ? EVERYTHING : NOTHING)));
+}
 
 /** Every entry by chance, with the probability `density` (DARE). Drawn chunk by chunk from the tensor's name. */
 export const byChance: Sparsifier = {
@@ -92,13 +113,16 @@ export const byChance: Sparsifier = {
   options: { seed },
   modelOptions: { density },
   keep({ name, size, options, modelOptions }) {
+    const draws = new Uint32Array(CHUNK_ENTRIES);
     return modelOptions.map(({ density: share }, j) => {
       if (share! >= 1) return undefined;
       const bits = new Uint32Array(Math.ceil(size / 32));
       for (let start = 0; start < size; start += CHUNK_ENTRIES) {
         const random = createRandom(`merge/chance/${options.seed}/${name}/model ${j}/entry ${start}`);
-        const end = Math.min(size, start + CHUNK_ENTRIES);
-        for (let i = start; i < end; i++) if (isDrawn(random, share!)) bits[i >>> 5]! |= 1 << (i & 31);
+        const drawn = draws.subarray(0, size - start);
+        random.words(drawn);
+        for (let i = 0; i < drawn.length; i++)
+          bits[(start + i) >>> 5]! |= Number(drawn[i]! < share! * WORDS) << (i & 31);
       }
       return bits;
     });
@@ -120,35 +144,26 @@ export const byRank: Sparsifier = {
     share! >= 1 || share! <= 0 || (share! - epsilon! > 0 && share! + epsilon! < 1)
       ? undefined
       : `expected density - epsilon and density + epsilon between 0 and 1, found density ${share} and epsilon ${epsilon}`,
-  *keep({ name, shape, size, options, modelOptions }) {
+  *keep({ name, shape, size, options, modelOptions, memory }) {
     const kept = modelOptions.map(({ density: share }) =>
       share! >= 1 ? undefined : new Uint32Array(Math.ceil(size / 32)),
     );
     if (kept.every((bits) => bits === undefined)) return kept;
     const width = shape.length === 0 ? 1 : shape.at(-1)!;
-    yield rankRows(width, modelOptions.length, (row, j, order) => {
+    const draws = new Uint32Array(width);
+    yield rankRows(width, modelOptions.length, memory, (row, j, order) => {
       const bits = kept[j];
       const { density: share, epsilon } = modelOptions[j]!;
       if (bits === undefined || share! <= 0) return;
       const random = createRandom(`merge/rank/${options.seed}/${name}/model ${j}/row ${row}`);
+      random.words(draws);
       for (let rank = 0; rank < width; rank++) {
         // The only entry of its row stands in the middle.
         const rise = width === 1 ? 0 : (2 * rank) / (width - 1) - 1;
         const i = row * width + order[rank]!;
-        if (isDrawn(random, share! + epsilon! * rise)) bits[i >>> 5]! |= 1 << (i & 31);
+        if (draws[rank]! < (share! + epsilon! * rise) * WORDS) bits[i >>> 5]! |= 1 << (i & 31);
       }
     });
     return kept;
   },
 };
-
-/** True with this probability, in steps of 2^-32: one word of the generator where a double would take two. */
-function isDrawn(random: Random, probability: number): boolean {
-  return random.integer(2 ** 32) < probability * 2 ** 32;
-}
-
-/** The bits of the `count` entries that model `j` moved most. */
-function* largestEntries(size: number, j: number, count: number): Generator<Pass, Uint32Array, void> {
-  const score = (chunk: Chunk, scores: Float64Array): void => magnitudes(chunk, j, scores);
-  return (yield* selectLargest({ size, score, take: () => count, add: () => {}, width: 0 })).bits;
-}

@@ -9,14 +9,13 @@
  *              part in the entry where the method votes, of all others
  */
 import { z } from "zod";
-import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod, type Pass } from "../method.ts";
-import type { Kept, Sparsifier } from "./sparsify.ts";
-import { createUpdates, updatesOf } from "./updates.ts";
-import { sumUpdates } from "./weighted-sum.ts";
+import type { BlockMemory } from "../block-memory.ts";
+import { CHUNK_ENTRIES, type Pass } from "../chunk.ts";
+import { addToBase, addUpdates, addWeights, elect, subtract, sumOfMagnitudes } from "../kernels/index.ts";
+import { defineMethod, type MergedTensor, type MergeMethod } from "../method.ts";
+import { createKeeper, type Kept } from "./kept-updates.ts";
+import type { Sparsifier } from "./sparsify.ts";
 import { sumOf } from "./weights.ts";
-
-/** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
-const STRIDE = CHUNK_ENTRIES;
 
 interface UpdateMethod {
   readonly name: string;
@@ -78,19 +77,21 @@ export function updateMethod({ sparsifier, votes, normalizes, ...description }: 
       }
       return undefined;
     },
-    *tensor({ name, shape, size, models, options, modelOptions, likeMergekit }) {
+    *tensor({ name, shape, size, models, options, modelOptions, likeMergekit, memory }) {
       const { normalize, rescale, lambda } = options as unknown as MergeOptions;
       const given = modelOptions as readonly Readonly<Record<string, number>>[];
-      const sparsified = sparsifier?.keep({ name, shape, size, options, modelOptions: given, likeMergekit });
+      const sparsified = sparsifier?.keep({ name, shape, size, options, modelOptions: given, likeMergekit, memory });
       const kept = keptOf(sparsified === undefined || !("next" in sparsified) ? sparsified : yield* sparsified, models);
       const weights = given.map(({ weight }) => weight!);
-      const scales = rescale ? yield* rescaling(kept, likeMergekit ? MERGEKIT_MAGNITUDES : 0) : kept.map(() => 1);
+      const scales = rescale
+        ? yield* rescaling(kept, likeMergekit ? MERGEKIT_MAGNITUDES : 0, memory)
+        : kept.map(() => 1);
       const factors = Float64Array.from(weights, (weight, j) => weight * scales[j]!);
-      if (!votes) return { write: adder(kept, factors, lambda / (normalize ? divisorOf(weights) : 1)) };
+      if (!votes) return adder(kept, factors, lambda / (normalize ? divisorOf(weights) : 1), memory);
       // A share of the votes is a share whatever its sign: with the weights themselves, as mergekit has it, a negative
       // sum would turn the elected sign round.
-      const shares = Float64Array.from(weights, (weight) => (likeMergekit ? weight : Math.abs(weight)));
-      return { write: elector(kept, factors, normalize ? shares : undefined, lambda) };
+      const shares = weights.map((weight) => (!normalize ? 0 : likeMergekit ? weight : Math.abs(weight)));
+      return elector(kept, factors, Float64Array.from(shares), lambda, memory);
     },
   });
 }
@@ -106,132 +107,58 @@ function divisorOf(weights: readonly number[]): number {
 }
 
 /** What lengthens each update's kept entries to the sum of magnitudes of all; 1 where a sum is at most `smallest`. */
-function* rescaling(kept: readonly Kept[], smallest: number): Generator<Pass, number[], void> {
+function* rescaling(
+  kept: readonly Kept[],
+  smallest: number,
+  memory: BlockMemory,
+): Generator<Pass, readonly number[], void> {
   const all = new Float64Array(kept.length);
   const left = new Float64Array(kept.length);
-  if (kept.some((bits) => bits !== undefined)) {
-    const scratch = createUpdates(kept.length);
+  if (kept.some((one) => one !== undefined)) {
+    const keep = createKeeper(kept, memory);
+    const update = memory.doubles("update", CHUNK_ENTRIES);
     yield (chunk) => {
-      const updates = updatesOf(chunk, scratch);
-      for (const [j, bits] of kept.entries()) {
-        if (bits === undefined) continue;
-        let sumOfAll = 0;
-        let sumOfLeft = 0;
-        for (let i = 0; i < chunk.count; i++) {
-          const magnitude = Math.abs(updates[j * STRIDE + i]!);
-          sumOfAll += magnitude;
-          sumOfLeft += magnitude * bitAt(bits, chunk.start + i);
-        }
-        all[j]! += sumOfAll;
-        left[j]! += sumOfLeft;
+      const updates = keep(chunk);
+      for (const [j, one] of kept.entries()) {
+        if (one === undefined) continue;
+        subtract(chunk.models.subarray(j * CHUNK_ENTRIES), chunk.base, chunk.count, update);
+        all[j]! += sumOfMagnitudes(update, chunk.count);
+        left[j]! += sumOfMagnitudes(updates.subarray(j * CHUNK_ENTRIES), chunk.count);
       }
     };
   }
   return kept.map((_, j) => (all[j]! > smallest && left[j]! > smallest ? all[j]! / left[j]! : 1));
 }
 
-/** 0 or 1. */
-function bitAt(bits: Uint32Array, index: number): number {
-  return (bits[index >>> 5]! >>> (index & 31)) & 1;
-}
-
-type Write = (chunk: Chunk, merged: Float64Array) => void;
-
-/** Entries whose bits make a word. */
-const WORD = 32;
-
-/** Fills `words` with those of every model for the entries of the tensor from `place` on. */
-function wordsAt(kept: readonly Kept[], place: number, words: Int32Array): void {
-  for (let j = 0; j < words.length; j++) {
-    const bits = kept[j];
-    words[j] = bits === undefined ? -1 : bits[place >>> 5]!;
+function adder(kept: readonly Kept[], factors: Float64Array, factor: number, memory: BlockMemory): MergedTensor {
+  const models = factors.length;
+  if (kept.every((one) => one === undefined)) {
+    return {
+      write: (chunk, merged) => addUpdates(chunk.models, chunk.base, factors, models, factor, chunk.count, merged),
+    };
   }
-}
-
-function adder(kept: readonly Kept[], factors: Float64Array, factor: number): Write {
-  if (kept.every((bits) => bits === undefined)) return (chunk, merged) => addAll(chunk, factors, factor, merged);
-  const words = new Int32Array(kept.length);
-  return (chunk, merged) => {
-    for (let from = 0; from < chunk.count; from += WORD) {
-      wordsAt(kept, chunk.start + from, words);
-      addKept(chunk, from, words, factors, factor, merged);
-    }
+  const keep = createKeeper(kept, memory);
+  return {
+    write: (chunk, merged) => {
+      addWeights(keep(chunk), factors, models, chunk.count, merged);
+      addToBase(chunk.base, factor, chunk.count, merged);
+    },
   };
 }
 
-function addAll(chunk: Chunk, factors: Float64Array, factor: number, merged: Float64Array): void {
-  sumUpdates(chunk, factors, merged);
-  for (let i = 0; i < chunk.count; i++) merged[i] = chunk.base[i]! + factor * merged[i]!;
-}
-
-/** A word's entries from `from` on. */
-function addKept(
-  { models, base, count }: Chunk,
-  from: number,
-  words: Int32Array,
-  factors: Float64Array,
-  factor: number,
-  merged: Float64Array,
-): void {
-  const end = Math.min(from + WORD, count);
-  for (let i = from; i < end; i++) {
-    const origin = base[i]!;
-    let update = 0;
-    for (let j = 0, place = i; j < words.length; j++, place += STRIDE) {
-      update += (models[place]! - origin) * (factors[j]! * ((words[j]! >>> (i & 31)) & 1));
-    }
-    merged[i] = origin + factor * update;
-  }
-}
-
-/** `shares` divide what is left of an entry; undefined where nothing does. */
+/** `shares` divide what is left of an entry; where they are 0 nothing does. */
 function elector(
   kept: readonly Kept[],
   factors: Float64Array,
-  shares: Float64Array | undefined,
+  shares: Float64Array,
   lambda: number,
-): Write {
-  const words = new Int32Array(kept.length);
-  const counted = shares ?? new Float64Array(factors.length);
-  const weighted = new Float64Array(factors.length);
-  return (chunk, merged) => {
-    for (let from = 0; from < chunk.count; from += WORD) {
-      wordsAt(kept, chunk.start + from, words);
-      elect(chunk, from, words, factors, counted, lambda, weighted, merged);
-    }
+  memory: BlockMemory,
+): MergedTensor {
+  const keep = createKeeper(kept, memory);
+  // Negative weights may make a divisor negative: it has no lower bound.
+  const least = Number.NEGATIVE_INFINITY;
+  return {
+    write: (chunk, merged) =>
+      elect(keep(chunk), factors, factors, shares, shares.length, chunk.base, lambda, least, chunk.count, merged),
   };
-}
-
-/** A word's entries from `from` on. `weighted` is room for one entry's weighted updates. */
-function elect(
-  { models, base, count }: Chunk,
-  from: number,
-  words: Int32Array,
-  factors: Float64Array,
-  counted: Float64Array,
-  lambda: number,
-  weighted: Float64Array,
-  merged: Float64Array,
-): void {
-  const end = Math.min(from + WORD, count);
-  for (let i = from; i < end; i++) {
-    const origin = base[i]!;
-    let vote = 0;
-    for (let j = 0, place = i; j < words.length; j++, place += STRIDE) {
-      const update = (models[place]! - origin) * (factors[j]! * ((words[j]! >>> (i & 31)) & 1));
-      weighted[j] = update;
-      vote += update;
-    }
-    // Signs are as good as random, so comparisons become factors of 0 and 1: branches would take far longer.
-    const sign = 2 * Number(vote >= 0) - 1;
-    let update = 0;
-    let share = 0;
-    for (let j = 0; j < words.length; j++) {
-      const along = weighted[j]! * sign;
-      const takesPart = Number(along > 0);
-      update += along * takesPart;
-      share += counted[j]! * takesPart;
-    }
-    merged[i] = origin + (lambda * sign * update) / (share === 0 ? 1 : share);
-  }
 }

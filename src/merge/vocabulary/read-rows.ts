@@ -25,9 +25,9 @@ export function createRowReader(readBytes: ReadBytes): RowReader {
     const widen = widener(tensor.mergeDtype, undefined);
     for (let done = 0; done < values.length; done += PIECE_ENTRIES) {
       const count = Math.min(PIECE_ENTRIES, values.length - done);
-      const buffer = new ArrayBuffer(count * width);
-      await readBytes(tensor, (first + done) * width, new Uint8Array(buffer));
-      widen(storedView(tensor.mergeDtype, buffer, count), 0, count, values, done);
+      const bytes = new Uint8Array(count * width);
+      await readBytes(tensor, (first + done) * width, bytes);
+      widen(storedView(tensor.mergeDtype, bytes, count), count, values.subarray(done));
     }
   };
 

@@ -1,10 +1,9 @@
 /** The steps that methods share, against their definitions. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { CHUNK_ENTRIES, type Chunk, type Pass } from "#src/merge/method.js";
+import { createBlockMemory } from "#src/merge/block-memory.js";
+import { CHUNK_ENTRIES, type Chunk } from "#src/merge/chunk.js";
 import { columnsOf, forEachRun, rowsOf, WHOLE } from "#src/merge/steps/groups.js";
-import { lockstep } from "#src/merge/steps/lockstep.js";
-import { orderStatistics } from "#src/merge/steps/order-statistics.js";
 import { rankRows } from "#src/merge/steps/rank-rows.js";
 import { canRepeatTies, torchLargest } from "#src/merge/steps/torch-ties.js";
 
@@ -18,16 +17,6 @@ function chunksOf(values: readonly number[]): Chunk[] {
     chunks.push({ start, count, models, base: new Float64Array(CHUNK_ENTRIES) });
   }
   return chunks;
-}
-
-function run<T>(work: Generator<Pass, T, void>, values: readonly number[]): { result: T; readings: number } {
-  let readings = 0;
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return { result: step.value, readings };
-    readings++;
-    for (const chunk of chunksOf(values)) step.value(chunk);
-  }
 }
 
 describe("groups", () => {
@@ -49,45 +38,11 @@ describe("groups", () => {
   });
 });
 
-test("computations in lockstep share their readings and keep their results", () => {
-  function* sumAfter(passes: number): Generator<Pass, number, void> {
-    let sum = 0;
-    for (let n = 0; n < passes; n++) {
-      yield ({ models, count }) => {
-        for (let i = 0; i < count; i++) sum += models[i]!;
-      };
-    }
-    return sum;
-  }
-  const { result, readings } = run(lockstep([sumAfter(1), sumAfter(0), sumAfter(3)]), [1, 2]);
-  expect(result).toEqual([3, 0, 9]);
-  expect(readings).toBe(3);
-});
-
-test("order statistics are those of sorting", () => {
-  const score = ({ models, count }: Chunk, scores: Float64Array): void => void scores.set(models.subarray(0, count));
-  const values = fc.array(
-    fc.oneof(fc.double({ min: 0, max: 1e-3, noNaN: true }), fc.constantFrom(0, 1, 1 + Number.EPSILON, 1e300)),
-    { minLength: 1, maxLength: 200 },
-  );
-  fc.assert(
-    fc.property(values, fc.array(fc.nat(), { minLength: 1, maxLength: 3 }), (list, picks) => {
-      const ranks = picks.map((pick) => pick % list.length);
-      const sorted = [...list].sort((a, b) => a - b);
-      // -0 sorts as 0.
-      expect(run(orderStatistics(ranks, score), list.map(Math.abs)).result).toEqual(
-        ranks.map((rank) => Math.abs(sorted[rank]!)),
-      );
-    }),
-    { numRuns: 30 },
-  );
-});
-
 test("rows are ranked by magnitude, ties by place, across chunks", () => {
   const width = 1500;
   const values = Array.from({ length: 6 * width }, (_, i) => ((i * 7919) % 1009) * (i % 2 === 0 ? 1 : -1));
   const found: number[][] = [];
-  const pass = rankRows(width, 1, (_row, _model, order) => void found.push([...order]));
+  const pass = rankRows(width, 1, createBlockMemory(), (_row, _model, order) => void found.push([...order]));
   for (const chunk of chunksOf(values)) pass(chunk);
   for (let row = 0; row < 6; row++) {
     const own = values.slice(row * width, (row + 1) * width).map(Math.abs);
