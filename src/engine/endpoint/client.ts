@@ -48,7 +48,7 @@ export function openEndpoint(options: EndpointOptions): Endpoint {
     "user-agent": "fusechat",
     ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
   };
-  const withoutKey = (text: string): string =>
+  const redact = (text: string): string =>
     apiKey === undefined || apiKey.length < SHORTEST_SECRET ? text : text.replaceAll(apiKey, "[key]");
   const jitter = createRandom("endpoint/jitter");
   let dialect: Dialect = PLAIN;
@@ -70,15 +70,17 @@ export function openEndpoint(options: EndpointOptions): Endpoint {
     const failed = { always: false, parameter: null, retryAfter: null };
     if ("problem" in got) return { ...failed, ...got };
     if (got.status !== 200) {
-      const refusal: Refusal = refusalOf(got.status, got.headers, got.body, { model, hasKey: apiKey !== undefined });
+      const refusal: Refusal = refusalOf(got.status, got.headers, got.body, {
+        model,
+        hasKey: apiKey !== undefined,
+        redact,
+      });
       return { ...refusal, retryAfter: retryAfterSeconds(got.headers, Date.now()) };
     }
-    const reply = readReply(got.body);
+    const reply = readReply(got.body, redact);
     if ("problem" in reply) return { ...failed, problem: reply.problem, mayPass: reply.cut };
-    const topLogprobs =
-      reply.topLogprobs?.map((top) => top.map(({ token, logprob }) => ({ token: withoutKey(token), logprob }))) ?? null;
     const omitted = spoken.omitted.filter((name) => request[name] !== undefined);
-    return { ...reply, topLogprobs, text: withoutKey(reply.text), ...(omitted.length === 0 ? {} : { omitted }) };
+    return omitted.length === 0 ? reply : { ...reply, omitted };
   };
 
   const chat = async (request: ChatRequest, signal: AbortSignal | undefined): Promise<ChatReply> => {
@@ -94,15 +96,15 @@ export function openEndpoint(options: EndpointOptions): Endpoint {
         dialect = learn(dialect, outcome.parameter) ?? dialect;
         continue;
       }
-      if (outcome.always) throw inputError(url.href, withoutKey(outcome.problem));
+      if (outcome.always) throw inputError(url.href, outcome.problem);
       const { retryAfter } = outcome;
       if (outcome.mayPass && retryAfter !== null && retryAfter > LONGEST_RETRY_AFTER) {
         const problem = `${outcome.problem}, and asks to wait ${Math.ceil(retryAfter)} s; run the same command again then`;
-        throw failure(url.href, withoutKey(problem));
+        throw failure(url.href, problem);
       }
       if (!outcome.mayPass || count === attempts) {
         const tried = count > 1 ? `, after ${count} attempts` : "";
-        throw failure(url.href, withoutKey(`${outcome.problem}${tried}`));
+        throw failure(url.href, `${outcome.problem}${tried}`);
       }
       const doubled = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (count - 1));
       // Half of the wait is drawn, so that requests refused together do not come back together.

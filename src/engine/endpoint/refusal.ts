@@ -15,6 +15,13 @@ export interface Refusal {
   readonly parameter: string | null;
 }
 
+/** What messages need to know of the request; `redact` takes secrets out of what the server says. */
+interface Asked {
+  readonly model: string;
+  readonly hasKey: boolean;
+  readonly redact: (text: string) => string;
+}
+
 const errorBody = z.looseObject({
   error: z
     .union([
@@ -34,9 +41,9 @@ export function refusalOf(
   status: number,
   headers: IncomingHttpHeaders,
   body: Uint8Array,
-  { model, hasKey }: { readonly model: string; readonly hasKey: boolean },
+  { model, hasKey, redact }: Asked,
 ): Refusal {
-  const { message, parameter, code } = readError(body);
+  const { message, parameter, code } = readError(body, redact);
   const said = message === "" ? `HTTP ${status}` : `HTTP ${status}: ${message}`;
   const refusal = { mayPass: false, always: false, parameter: null };
   if (status >= 300 && status < 400) {
@@ -56,7 +63,7 @@ export function refusalOf(
     return { ...refusal, problem, always: true };
   }
   if (code === "insufficient_quota" || status === 402) {
-    return { ...refusal, problem: `the account's quota is used up (${said})`, always: true };
+    return { ...refusal, problem: `the account's quota is used up (${said})` };
   }
   const mayPass = [408, 409, 425, 429].includes(status) || status >= 500;
   const problem = mayPass ? `the server is not able to answer (${said})` : `the server refuses the request (${said})`;
@@ -73,25 +80,28 @@ export function retryAfterSeconds(headers: IncomingHttpHeaders, now: number): nu
   return /[A-Za-z]/.test(value) && Number.isFinite(date) ? Math.max(0, (date - now) / 1000) : null;
 }
 
-function readError(body: Uint8Array): { message: string; parameter: string | null; code: string } {
+function readError(
+  body: Uint8Array,
+  redact: Asked["redact"],
+): { message: string; parameter: string | null; code: string } {
   const text = new TextDecoder().decode(body.subarray(0, 1 << 16));
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    return { message: excerpt(text), parameter: null, code: "" };
+    return { message: excerpt(redact(text)), parameter: null, code: "" };
   }
   const parsed = errorBody.safeParse(json);
-  if (!parsed.success) return { message: excerpt(text), parameter: null, code: "" };
+  if (!parsed.success) return { message: excerpt(redact(text)), parameter: null, code: "" };
   const { error, message, detail } = parsed.data;
   const forbidden = detail?.find(({ type }) => type === "extra_forbidden");
   if (typeof error !== "object" || error === null) {
     const said = error ?? message ?? detail?.[0]?.msg ?? text;
-    return { message: excerpt(said), parameter: String(forbidden?.loc.at(-1) ?? "") || null, code: "" };
+    return { message: excerpt(redact(said)), parameter: String(forbidden?.loc.at(-1) ?? "") || null, code: "" };
   }
   const code = typeof error.code === "string" ? error.code : "";
   const parameter = code.startsWith("unsupported_") ? (error.param ?? null) : null;
-  return { message: excerpt(error.message ?? text), parameter, code };
+  return { message: excerpt(redact(error.message ?? text)), parameter, code };
 }
 
 /** Only the host: an address may carry secrets. */

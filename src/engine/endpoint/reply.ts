@@ -32,7 +32,8 @@ export interface Unreadable {
   readonly cut: boolean;
 }
 
-export function readReply(body: Uint8Array): ChatReply | Unreadable {
+/** `redact` takes secrets out of a text; it goes over all that is kept of the reply. */
+export function readReply(body: Uint8Array, redact: (text: string) => string): ChatReply | Unreadable {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(body);
@@ -44,7 +45,7 @@ export function readReply(body: Uint8Array): ChatReply | Unreadable {
     json = JSON.parse(text);
   } catch {
     const cut = /^\s*\{/.test(text) && !text.trimEnd().endsWith("}");
-    const found = cut ? "a reply that ends in the middle" : excerpt(text);
+    const found = cut ? "a reply that ends in the middle" : excerpt(redact(text));
     return { problem: `expected a chat completion in JSON, found ${found}`, cut };
   }
   const parsed = completion.safeParse(json);
@@ -57,18 +58,23 @@ export function readReply(body: Uint8Array): ChatReply | Unreadable {
   const usage = parsed.data.usage;
   return {
     // An escape may stand for half a character, where a server cuts an answer between two tokens of one.
-    text: Buffer.from(choice.message.content ?? choice.message.refusal ?? "", "utf8").toString("utf8"),
+    text: redact(Buffer.from(choice.message.content ?? choice.message.refusal ?? "", "utf8").toString("utf8")),
     finish: choice.finish_reason ?? "unknown",
-    topLogprobs: topLogprobsOf(choice.logprobs?.content ?? []),
+    topLogprobs: topLogprobsOf(choice.logprobs?.content ?? [], redact),
     promptTokens: usage?.prompt_tokens ?? null,
     answerTokens: usage?.completion_tokens ?? null,
   };
 }
 
 /** null where no place has any: such a server was asked for them and keeps them to itself. */
-function topLogprobsOf(places: readonly { readonly top_logprobs: readonly TokenLogprob[] }[]): TokenLogprob[][] | null {
+function topLogprobsOf(
+  places: readonly { readonly top_logprobs: readonly TokenLogprob[] }[],
+  redact: (text: string) => string,
+): TokenLogprob[][] | null {
   if (places.every(({ top_logprobs }) => top_logprobs.length === 0)) return null;
-  return places.map(({ top_logprobs }) => top_logprobs.map(({ token, logprob }) => ({ token, logprob })));
+  return places.map(({ top_logprobs }) =>
+    top_logprobs.map(({ token, logprob }) => ({ token: redact(token), logprob })),
+  );
 }
 
 /** The beginning of a text as one line, for messages. */

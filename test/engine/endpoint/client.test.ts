@@ -243,7 +243,6 @@ test("a kept connection that the server has closed meanwhile costs no attempt", 
 test.each([
   [401, "the server refuses the key (HTTP 401: No entry); set the environment variable that holds it"],
   [403, "the server refuses the key (HTTP 403: No entry); set the environment variable that holds it"],
-  [402, "the account's quota is used up (HTTP 402: No entry)"],
   [404, 'the server knows no model "m" or no chat completions (HTTP 404: No entry); check URL and model'],
 ])("HTTP %i ends everything with exit code 2 and a sentence", async (status, sentence) => {
   const body = { error: { message: "No entry" } };
@@ -253,7 +252,12 @@ test.each([
   expect(server.count).toBe(1);
 });
 
-test("a used-up quota behind a 429 is not asked again", async () => {
+test("a used-up quota, behind a 429 or not, is not asked again", async () => {
+  const unpaid = await chatWith({ status: 402, body: "Pay first" });
+  await expect(unpaid.reply).rejects.toMatchObject({
+    exitCode: 1,
+    message: `${unpaid.server.url}/chat/completions: the account's quota is used up (HTTP 402: Pay first)`,
+  });
   const body = { error: { message: "You exceeded your current quota", code: "insufficient_quota" } };
   const { server, reply } = await chatWith({ status: 429, body });
   await expect(reply).rejects.toThrow("the account's quota is used up (HTTP 429: You exceeded your current quota)");
@@ -270,6 +274,8 @@ test("a refused request is told in the server's own words, in one line, without 
       /: the server refuses the request \(HTTP 400: context length exceeded for key \[key\]\)$/,
     ),
   });
+  const cut = await chatWith({ status: 400, body: `${"x".repeat(195)}${apiKey}` }, { apiKey });
+  await expect(cut.reply).rejects.toThrow(/: x{195}\[key\]\)$/);
   const long = await chatWith({ status: 400, body: "x".repeat(5000) });
   await expect(long.reply).rejects.toThrow(/: x{200}…\)$/);
 });
