@@ -7,7 +7,7 @@ import type { Complaints } from "./complaints.ts";
 import type { MergeConfig, MergeModel } from "./config.ts";
 import type { MergeMethod } from "./method.ts";
 import { requiredOptions } from "./options.ts";
-import type { Parameters } from "./parameters.ts";
+import { isGradient, type Parameters } from "./parameters.ts";
 
 /** Models that are merged with one another: those of `models`, or the sources of a slice. */
 interface InputGroup {
@@ -29,6 +29,18 @@ export function checkInputs(config: MergeConfig, method: MergeMethod, complaints
   for (const group of groups) {
     checkCount(group, method, complaints);
     checkOptions(group, method, complaints);
+  }
+  checkLists(config, method, complaints);
+}
+
+/** A list for all models is a gradient over the layers: as long as the list of models it may be meant for them. */
+function checkLists({ models, parameters = {} }: MergeConfig, method: MergeMethod, complaints: Complaints): void {
+  for (const [key, setting] of Object.entries(parameters)) {
+    if (!isGradient(setting) || !Object.hasOwn(method.modelOptions.shape, key)) continue;
+    if (setting.length < 2 || setting.length !== models.length) continue;
+    const meaning =
+      "is a gradient over the layers, the same for every model; for a value each write it under the models";
+    complaints.warn(["parameters", key], meaning);
   }
 }
 

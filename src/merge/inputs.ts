@@ -29,6 +29,9 @@ function modelNames({ models, slices = [], base_model: base }: MergeConfig): Rea
   return new Set([...listed, ...sliced, ...bases.filter((name) => name !== undefined)]);
 }
 
+/** Such as `meta-llama/Llama-3.1-8B`; mergekit downloads those. */
+const HUB_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+
 /** Relative paths are looked up in `baseFolder`, then in the current folder. */
 export async function findFolder(model: string, baseFolder: string): Promise<string> {
   const places = isAbsolute(model) ? [model] : [...new Set([resolve(baseFolder, model), resolve(model)])];
@@ -36,5 +39,6 @@ export async function findFolder(model: string, baseFolder: string): Promise<str
     const found = await stat(place).catch(() => undefined);
     if (found?.isDirectory()) return place;
   }
-  throw inputError(JSON.stringify(model), `expected a model folder, found none at ${places.join(" or ")}`);
+  const advice = HUB_NAME.test(model) ? "; a model of the Hub has to be downloaded first" : "";
+  throw inputError(JSON.stringify(model), `expected a model folder, found none at ${places.join(" or ")}${advice}`);
 }

@@ -68,6 +68,6 @@ function atDepth(setting: Setting, depth: Depth): ParameterValue {
   return from + (place - below) * (to - from);
 }
 
-function isGradient(setting: Setting): setting is readonly ParameterValue[] {
-  return Array.isArray(setting);
+export function isGradient(setting: ParameterSetting): setting is readonly ParameterValue[] {
+  return Array.isArray(setting) && !isFiltered(setting);
 }

@@ -7,10 +7,12 @@ import { DTYPE_BYTES, type TensorEntry } from "../formats/safetensors.ts";
 import type { MergeConfig } from "./config.ts";
 import { type MergeDtype, mergeDtypeOf, promote, STORED_DTYPE } from "./dtypes.ts";
 import { type MergeInput, openInputs } from "./inputs.ts";
+import { countLayers } from "./layers.ts";
 import { layOut, type TensorLayout, type TensorSource } from "./layout.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { type ResolvedOptions, resolveOptions } from "./options.ts";
+import { isGradient } from "./parameters.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { isVocabularyTensor, matchShapes, type PaddingRule, paddingRule, tiedEmbedding } from "./vocabulary/padding.ts";
@@ -65,6 +67,7 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
   }
 
   const { tensors: layout, layers } = layOut(config, method, inputs, donor, likeMergekit);
+  if (layout.length === 0) throw inputError(donor.folder, "expected weights to merge, found no tensors");
   // What mergekit does without a tokenizer setting is to refuse.
   const rule = config.base_model !== undefined && !likeMergekit ? paddingRule(donor.folder) : undefined;
   const tensors: TensorPlan[] = [];
@@ -82,7 +85,7 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
     layers,
     bytesIn: sum(tensors.flatMap(inputsOf).map(({ byteLength }) => byteLength)),
     bytesOut: sum(tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[STORED_DTYPE[tensor.output]])),
-    warnings: [...(config.warnings ?? []), ...remarks(method, tensors)],
+    warnings: [...(config.warnings ?? []), ...longGradients(config, layout), ...remarks(method, tensors)],
   };
 }
 
@@ -155,6 +158,26 @@ function tensorOf({ input, name }: TensorSource, sources: readonly TensorSource[
     throw inputError(`${info.file}: ${JSON.stringify(name)}`, `expected floating-point weights, found ${info.dtype}`);
   }
   return { ...info, input: input.name, mergeDtype };
+}
+
+/** Of a gradient with more values than the deepest stack has layers some are never met. */
+function longGradients({ models, slices, parameters }: MergeConfig, layout: readonly TensorLayout[]): string[] {
+  if (slices !== undefined) return [];
+  const layers = Math.max(0, ...countLayers(layout.map(({ name }) => name)).values());
+  const scopes = [
+    ["", parameters] as const,
+    ...models.map(({ model, parameters: own }) => [` of ${model}`, own] as const),
+  ];
+  const found: string[] = [];
+  for (const [whose, own = {}] of scopes) {
+    for (const [key, setting] of Object.entries(own)) {
+      if (!isGradient(setting) || setting.length <= layers) continue;
+      found.push(
+        `${key}${whose} has ${setting.length} values for ${layers} layers; those between the layers are never met`,
+      );
+    }
+  }
+  return found;
 }
 
 /** Each remark once, with the first tensor it was made about. */

@@ -123,6 +123,17 @@ describe("refused by name", () => {
     );
   });
 
+  test("models without a single tensor", async () => {
+    await model("void", {});
+    expect(await refusal(average("void"))).toBe("void: expected weights to merge, found no tensors");
+  });
+
+  test("a name of the Hub, with what to do", async () => {
+    expect(await refusal(average("org/name-7B-v0.1"))).toMatch(
+      /^"org\/name-7B-v0\.1": expected a model folder, .*; a model of the Hub has to be downloaded first$/,
+    );
+  });
+
   test("a folder with other files, which stay", async () => {
     await model("one", { a: float32([1], [1]) });
     const out = join(folder, "taken");
@@ -132,6 +143,17 @@ describe("refused by name", () => {
       `${out}: the folder exists and holds other files; choose another one or remove it`,
     );
     expect(await readdir(out)).toEqual(["thesis.txt"]);
+  });
+});
+
+test("a gradient with more values than layers is merged, with a warning", async () => {
+  await model("deep", { "layers.0.w": float32([1], [1]), "layers.1.w": float32([1], [1]) });
+  const config = { ...average("deep"), parameters: { weight: [1, 2, 3] } };
+  const { events } = await merge(config);
+  expect(events).toContainEqual({
+    type: "warning",
+    stage: "merge",
+    message: "weight has 3 values for 2 layers; those between the layers are never met",
   });
 });
 

@@ -77,6 +77,18 @@ test("a setting of the whole merge is refused at a model, and a mixed list anywh
   ]);
 });
 
+test("a list for all models, as long as the list of models, is a gradient, with a warning", async () => {
+  const text = (weight: string) =>
+    `merge_method: linear\nparameters: {weight: ${weight}}\nmodels: [{model: a}, {model: b}]\n`;
+  const { warnings } = await read(text("[0.3, 0.7]"));
+  expect(warnings?.map((line) => line.replace(`${folder}/`, ""))).toEqual([
+    "merge.yaml:2:22: parameters.weight: is a gradient over the layers, the same for every model; for a value each write it under the models",
+  ]);
+  for (const other of ["0.3", "[0.3, 0.5, 0.7]", "[{filter: mlp, value: 1}, {value: 2}]"]) {
+    expect((await read(text(other))).warnings).toBeUndefined();
+  }
+});
+
 test("an unknown method is refused with the nearest known name", async () => {
   expect(await problems("merge_method: tie\nmodels: [{model: a}]\n")).toEqual([
     expect.stringMatching(
