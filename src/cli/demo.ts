@@ -68,7 +68,7 @@ export const demoVerb: Verb = {
     for (const comparison of results.comparisons.filter(({ against }) => CONTROLS.includes(against))) {
       invocation.print(`  against ${comparison.against}: ${skillSentence(comparison)}`);
     }
-    invocation.print("Intervals and p cover the held-out conversations, not training seeds.");
+    invocation.print("Intervals and p (Holm's, over all comparisons) cover the held-out conversations, not training seeds.");
     invocation.print("");
 
     const asked = await askModel(engine, join(input.run, "fused"), demoQuestion());
@@ -85,9 +85,9 @@ export const demoVerb: Verb = {
   },
 };
 
-/** "better than sft: -0.0050 [-0.0061, -0.0039], p 0.0001". */
+/** "better than sft: -0.0050 [-0.0061, -0.0039], p 0.0001"; the p that the verdict goes by. */
 function sentence({ against, metrics }: Comparison): string {
-  const { value, low, high, p, verdict } = metrics.nats_per_byte!;
+  const { value, low, high, p: unadjusted, p_adjusted: p = unadjusted, verdict } = metrics.nats_per_byte!;
   const relation = verdict === "within noise" ? "within noise of" : `${verdict} than`;
   return `${relation} ${against}: ${signed(value)} [${signed(low)}, ${signed(high)}], p ${p.toFixed(4)}`;
 }
