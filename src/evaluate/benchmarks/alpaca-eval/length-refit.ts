@@ -10,7 +10,7 @@ import { minimiseQuadratic } from "./logistic-optimum.ts";
 import { type Curvature, curvatureAt, logits, probability, rowsOf } from "./logistic-problem.ts";
 
 /** A Newton step shorter than this is the last: what it leaves is about its square. */
-const LAST_STEP = 1e-2;
+const LAST_STEP = 0.03;
 const STEPS = 20;
 
 /** What one row adds to the gradient (3) and to the lower triangle of the Hessian (6). */
