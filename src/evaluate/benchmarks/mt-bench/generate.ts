@@ -2,8 +2,7 @@
  * The model's answers: both turns of every question, the second asked with the first answer in the dialogue. Questions
  * of one temperature are asked together, so that a local model answers them in batches (FastChat, gen_model_answer.py).
  */
-import type { Turn as DialogueTurn } from "../../../data/conversation.ts";
-import type { Answer, Subject } from "../../subjects/subject.ts";
+import type { Answer, Dialogue, Subject } from "../../subjects/subject.ts";
 import type { AnswerTurns, ModelAnswers } from "./answers.ts";
 import type { Question, Turn } from "./questions.ts";
 
@@ -19,12 +18,8 @@ export async function generateAnswers(
   options: GenerationOptions,
   signal: AbortSignal | undefined,
 ): Promise<ModelAnswers> {
-  const first = await answerTurn(1, (question) => [user(question.turns[0])]);
-  const second = await answerTurn(2, (question) => [
-    user(question.turns[0]),
-    { role: "assistant", content: first.get(question.id)!.text },
-    user(question.turns[1]),
-  ]);
+  const first = await answerTurn(1, () => "");
+  const second = await answerTurn(2, ({ id }) => first.get(id)!.text);
   const both = questions.map(({ id }): [number, Answer, Answer] => [id, first.get(id)!, second.get(id)!]);
   return {
     model: subject.name,
@@ -33,14 +28,11 @@ export async function generateAnswers(
     refused: both.filter(([, ...answers]) => answers.some(({ finish }) => finish === "refused")).length,
   };
 
-  async function answerTurn(
-    turn: Turn,
-    dialogue: (question: Question) => DialogueTurn[],
-  ): Promise<ReadonlyMap<number, Answer>> {
+  async function answerTurn(turn: Turn, before: (question: Question) => string): Promise<ReadonlyMap<number, Answer>> {
     const answers = new Map<number, Answer>();
     for (const temperature of [...new Set(questions.map((question) => question.temperature))]) {
       const group = questions.filter((question) => question.temperature === temperature);
-      const dialogues = group.map((question) => ({ id: `${question.id}/${turn}`, turns: dialogue(question) }));
+      const dialogues = group.map((question) => dialogueOf(question, turn, before(question)));
       const found = await subject.answer(dialogues, { temperature, ...options }, signal);
       for (const [index, { id }] of group.entries()) answers.set(id, found[index]!);
     }
@@ -48,6 +40,9 @@ export async function generateAnswers(
   }
 }
 
-function user(content: string): DialogueTurn {
-  return { role: "user", content };
+/** What the model is asked; `firstAnswer` is what it said to the first turn, and only the second shows it. */
+export function dialogueOf({ id, turns }: Question, turn: Turn, firstAnswer: string): Dialogue {
+  const [first, second] = turns.map((content) => ({ role: "user", content }) as const);
+  const asked = turn === 1 ? [first!] : [first!, { role: "assistant", content: firstAnswer } as const, second!];
+  return { id: `${id}/${turn}`, turns: asked };
 }

@@ -8,6 +8,7 @@ import { inputError } from "../../../errors.ts";
 import { writeFileAtomic } from "../../../formats/files.ts";
 import type { JudgeEstimate, JudgeOptions } from "../../judges/judge.ts";
 import { openJudge } from "../../judges/open.ts";
+import { choiceEstimate, together } from "../../subjects/choice-estimate.ts";
 import { openSubject } from "../../subjects/open.ts";
 import type { SubjectReference } from "../../subjects/subject.ts";
 import {
@@ -17,7 +18,7 @@ import {
   readModelAnswers,
   readReferences,
 } from "./answers.ts";
-import { generateAnswers } from "./generate.ts";
+import { dialogueOf, generateAnswers } from "./generate.ts";
 import { grade, gradingsOf } from "./grade.ts";
 import { formatJudgments, type Judgment } from "./judgments.ts";
 import { readJudgePrompts } from "./prompts.ts";
@@ -94,10 +95,18 @@ export async function estimateJudging(options: JudgedOptions): Promise<JudgeEsti
     const estimate = judge.estimate(gradingsOf(questions, answers, prompts, references));
     if (finished) return estimate;
     // The judge reads one answer with the first turn, both with the second.
-    return { ...estimate, promptTokens: estimate.promptTokens + 3 * maxTokens * questions.length };
+    const grading = { ...estimate, promptTokens: estimate.promptTokens + 3 * maxTokens * questions.length };
+    return together(grading, choosing(options));
   } finally {
     await judge.dispose();
   }
+}
+
+/** What it takes to choose the answers of an ensemble; with second turns the judge reads the first answer too. */
+function choosing({ questions, subject, maxTokens }: JudgedOptions): JudgeEstimate {
+  const dialogues = questions.flatMap((question) => TURNS.map((turn) => dialogueOf(question, turn, "")));
+  const estimate = choiceEstimate(subject, dialogues, maxTokens);
+  return { ...estimate, promptTokens: estimate.promptTokens + (maxTokens * estimate.calls) / TURNS.length };
 }
 
 /** `source`: the path of finished answers, or who is asked. */

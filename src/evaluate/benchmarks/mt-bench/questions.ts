@@ -71,6 +71,23 @@ export async function readQuestions(path: string | undefined): Promise<Question[
   });
 }
 
+/** Ids and categories of the published questions, ten of each, from 81 on. */
+const PUBLISHED = ["writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem", "humanities"] as const;
+const PUBLISHED_FIRST = 81;
+const PUBLISHED_EACH = 10;
+
+/** The 80 published questions without their texts: finished judgments name only ids, and need no more to be scored. */
+export function publishedQuestions(): Question[] {
+  return PUBLISHED.flatMap((category, place) =>
+    Array.from({ length: PUBLISHED_EACH }, (_, index) => ({
+      id: PUBLISHED_FIRST + place * PUBLISHED_EACH + index,
+      category,
+      turns: ["", ""] as const,
+      temperature: TEMPERATURES[category] ?? OTHER_TEMPERATURE,
+    })),
+  );
+}
+
 /** The question of this id, else an input error at `where`. */
 export function questionOf(questions: ReadonlyMap<number, Question>, id: number, where: string): Question {
   const question = questions.get(id);

@@ -298,6 +298,24 @@ describe("the estimate", () => {
     expect(bound.promptTokens).toBeLessThan(exact.promptTokens + 4 * 3 * 100);
   });
 
+  test("counts the choices of an ensemble by the judge", async () => {
+    const { request } = await given(rated);
+    const { answers: _, ...rest } = request.settings;
+    const settings = { ...rest, max_tokens: 100 };
+    const members = ["a", "b", "c"].map((name) => ({ kind: "folder", name, folder: "/nowhere" }) as const);
+    const estimateOf = async (choice: "judge" | "lowest-perplexity") => {
+      const subject = { kind: "ensemble", name: "all", choice, members } as const;
+      return (await mtBench.estimate({ ...request, settings, subject })).judge!;
+    };
+    const alone = await estimateOf("lowest-perplexity");
+    const chosen = await estimateOf("judge");
+    expect([alone.calls, chosen.calls]).toEqual([8, 16]);
+    expect(chosen.answerTokensAtMost - alone.answerTokensAtMost).toBe(8 * 16);
+    // Eight times three answers, four times the first answer, and the judge's instructions.
+    expect(chosen.promptTokens - alone.promptTokens).toBeGreaterThan(8 * 300 + 4 * 100 + 8 * 100);
+    expect(chosen.promptTokens - alone.promptTokens).toBeLessThan(8 * 300 + 4 * 100 + 8 * 250);
+  });
+
   test("of finished judgments asks no judge", async () => {
     const { request } = await given(rated);
     const { questions } = request.settings;

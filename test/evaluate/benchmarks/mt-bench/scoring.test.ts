@@ -279,7 +279,7 @@ describe("files that cannot be scored are refused with the place", () => {
     await expect(scoreSmall(all, [{ question_id: 1, category: "math", turns: ["one"] }])).rejects.toThrow(
       /questions\.jsonl:1: turns: expected two turns/,
     );
-    const settings = { judgments: "x.jsonl" };
+    const settings = { answers: "x.jsonl" };
     await expect(
       mtBench.evaluate({ subject: null, settings, judge: null, out: null, seed: "0" }, context),
     ).rejects.toThrow(
