@@ -10,7 +10,7 @@ import { compareMtBench } from "./mt-bench/comparison.ts";
 import { describeMtBench } from "./mt-bench/description.ts";
 import { estimateJudging, type JudgedOptions, judgeAnswers } from "./mt-bench/judged.ts";
 import { readJudgments } from "./mt-bench/judgments.ts";
-import { type Question, readQuestions } from "./mt-bench/questions.ts";
+import { publishedQuestions, type Question, readQuestions } from "./mt-bench/questions.ts";
 import { type MtBenchResult, mtBenchResult } from "./mt-bench/result.ts";
 
 export const mtBench: Benchmark<MtBenchResult> = {
@@ -69,7 +69,9 @@ async function score(
 
 async function optionsOf(request: BenchmarkRequest): Promise<JudgedOptions> {
   const { subject, settings, judge, out, seed } = request;
-  const questions: Question[] = await readQuestions(textOf(request, "questions"));
+  const path = textOf(request, "questions");
+  const isFinished = textOf(request, "judgments") !== undefined;
+  const questions: Question[] = path === undefined && isFinished ? publishedQuestions() : await readQuestions(path);
   return {
     questions,
     prompts: textOf(request, "prompts"),
