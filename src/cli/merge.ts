@@ -20,13 +20,21 @@ export const mergeVerb: Verb = {
       .argument("<config>", "mergekit YAML; model paths are looked up beside it, then from the current folder")
       .option("--out <folder>", "the model folder to make")
       .option("--plan", "only say what would be read, written and needed")
+      .option(
+        "--repair",
+        "replace NaN and infinite entries by the base's, without one by the mean of the other models'",
+      )
       .option("--shard-size <size>", "largest file of weights, such as 500MB (default: 5GB)", byteSize)
       .addOption(new Option("--like <program>", "repeat its known defects").choices(["mergekit"]));
   },
-  run: async (invocation, [file = ""], { out, like, shardSize, plan }) => {
+  run: async (invocation, [file = ""], { out, like, shardSize, plan, repair }) => {
     const { reporter, signal, print, document } = invocation;
     const likeMergekit = like === "mergekit";
-    const settings = { likeMergekit, ...(shardSize !== undefined && { shardBytes: Number(shardSize) }) };
+    const settings = {
+      likeMergekit,
+      repair: repair === true,
+      ...(shardSize !== undefined && { shardBytes: Number(shardSize) }),
+    };
     if (plan === true) {
       await showMergePlan(invocation, file, { ...settings, ...(out !== undefined && { out: String(out) }) });
       return undefined;

@@ -9,8 +9,8 @@ import type { OutputShard } from "./output-shards.ts";
 import { inputsOf, type MergePlan, outputEntries, type TensorPlan } from "./plan.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
 import { openTensorPool, usefulThreads } from "./tensor-pool.ts";
-import type { TensorWork } from "./tensor-work.ts";
-import type { Coefficients, FinishedParts, FinishedTensors } from "./unfinished.ts";
+import type { TensorReport, TensorWork } from "./tensor-work.ts";
+import type { FinishedParts, FinishedTensors } from "./unfinished.ts";
 
 export interface ExecuteOptions {
   /** The folder to write to, which exists. */
@@ -21,6 +21,8 @@ export interface ExecuteOptions {
   /** Of all that decides the bytes of the output. */
   readonly hash: string;
   readonly likeMergekit: boolean;
+  /** Entries that are not finite are repaired instead of refused. */
+  readonly repair: boolean;
   /** As many as pay where absent. The result does not depend on it. */
   readonly threads?: number;
 }
@@ -32,7 +34,8 @@ export interface ExecuteContext {
 }
 
 export interface Executed {
-  readonly coefficients: Coefficients;
+  /** Of every tensor, in the plan's order. */
+  readonly reports: readonly TensorReport[];
   /** Of the weight files of every input, by the input's name. */
   readonly sha256: ReadonlyMap<string, string>;
 }
@@ -50,12 +53,12 @@ interface Job {
 /** Writes the plan's weights, shard by shard. */
 export async function executePlan(
   plan: MergePlan,
-  { folder, shards, finished, hash, likeMergekit, threads }: ExecuteOptions,
+  { folder, shards, finished, hash, likeMergekit, repair, threads }: ExecuteOptions,
   { reporter, signal }: ExecuteContext,
 ): Promise<Executed> {
-  const coefficients: (readonly number[] | undefined)[] = new Array(plan.tensors.length).fill(undefined);
+  const reports: TensorReport[] = new Array(plan.tensors.length);
   for (const { file, first } of shards) {
-    for (const [place, own] of finished.get(file) ?? []) coefficients[first + place] = own;
+    for (const [place, report] of finished.get(file) ?? []) reports[first + place] = report;
   }
   const jobs = shards.flatMap((shard) => jobsOf(plan, shard, finished.get(shard.file)));
   const inputs = plan.base === undefined ? plan.models : [...plan.models, plan.base];
@@ -71,7 +74,7 @@ export async function executePlan(
     reporter.report({ type: "progress", stage: STAGE, done: Math.round(done / MEGABYTE), total, unit: "MB" });
   };
 
-  const setup = { method: plan.method.name, likeMergekit, cast: plan.config.dtype };
+  const setup = { method: plan.method.name, likeMergekit, cast: plan.config.dtype, repair };
   const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + weightBytes(input), 0), jobs.length);
   const pool = openTensorPool(setup, threads ?? useful, advance, signal);
   const opened = new Map<OutputShard, Promise<ShardFile>>();
@@ -86,13 +89,14 @@ export async function executePlan(
     const file = await open(shard);
     const place = index - shard.first;
     const position = shard.positions[place]!;
-    coefficients[index] = await work.merge({ tensor, file: join(folder, shard.file), position });
+    const report = await work.merge({ tensor, file: join(folder, shard.file), position });
+    reports[index] = report;
     left.set(shard, left.get(shard)! - 1);
     if (left.get(shard)! > 0) {
-      file.written(place, coefficients[index]);
+      file.written(place, report);
       return;
     }
-    const flushed = file.finish(place, coefficients[index]);
+    const flushed = file.finish(place, report);
     // Told below, while the thread goes on with the next tensor.
     flushed.catch(() => {});
     finishing.push(flushed);
@@ -109,7 +113,7 @@ export async function executePlan(
     await Promise.allSettled(finishing);
     for (const file of opened.values()) await (await file.catch(() => undefined))?.close();
   }
-  return { coefficients, sha256 };
+  return { reports, sha256 };
 }
 
 /** What is left to do of a shard, the largest first. */

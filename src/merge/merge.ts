@@ -14,6 +14,7 @@ import { writeModelFiles } from "./model-files.ts";
 import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
 import { type MergePlan, outputEntries, outputTensors, planMerge } from "./plan.ts";
 import { identify, modelCard, RECORD_FILE, recordOf } from "./record.ts";
+import type { TensorReport } from "./tensor-work.ts";
 import {
   countTensors,
   findUnfinished,
@@ -30,6 +31,8 @@ export interface MergeOptions {
   readonly baseFolder: string;
   /** Repeats known defects of mergekit. */
   readonly likeMergekit?: boolean;
+  /** Takes entries that are NaN or infinite from the base, or as the mean of the other models, instead of refusing them. */
+  readonly repair?: boolean;
   /** Largest output file in bytes; 5 GB where absent. */
   readonly shardBytes?: number;
   /** As many as pay where absent; the result does not depend on it. */
@@ -79,7 +82,7 @@ export async function mergeModels(
 /** Returns how many tensors were there already. */
 async function build(
   plan: MergePlan,
-  { out: given, likeMergekit = false, shardBytes = SHARD_BYTES, threads }: MergeOptions,
+  { out: given, likeMergekit = false, repair = false, shardBytes = SHARD_BYTES, threads }: MergeOptions,
   context: ExecuteContext,
 ): Promise<number> {
   const out = resolve(given);
@@ -89,7 +92,7 @@ async function build(
   let hash: string;
   let unfinished: Unfinished;
   try {
-    hash = await hashPlan(plan, likeMergekit, shards);
+    hash = await hashPlan(plan, { likeMergekit, repair }, shards);
     unfinished = await findUnfinished(out, hash, shards);
     // Of a shard that was begun the disk may not have all blocks yet.
     const isWhole = ({ file, positions }: OutputShard): boolean =>
@@ -105,11 +108,13 @@ async function build(
   }
   const { finished } = unfinished;
   try {
-    const settings = { folder, shards, finished, hash, likeMergekit, ...(threads !== undefined && { threads }) };
-    const { coefficients, sha256 } = await executePlan(plan, settings, context);
+    const work = { folder, shards, finished, hash, likeMergekit, repair };
+    const settings = threads === undefined ? work : { ...work, threads };
+    const { reports, sha256 } = await executePlan(plan, settings, context);
+    for (const message of repairs(plan, reports)) context.reporter.report({ type: "warning", stage: STAGE, message });
     await writeShardIndex(folder, entries, shards);
     await writeModelFiles(plan, folder, plan.config.out_dtype ?? plan.config.dtype ?? widest(plan));
-    const record = recordOf(await identify(plan, likeMergekit, sha256), plan, coefficients);
+    const record = recordOf(await identify(plan, likeMergekit, sha256), plan, reports);
     await writeJson(join(folder, RECORD_FILE), record);
     await writeFileAtomic(join(folder, "README.md"), modelCard(record, plan.method.paper));
     await removeRecords(folder, shards);
@@ -121,6 +126,25 @@ async function build(
     throw fileError(given, error);
   }
   return countTensors(finished);
+}
+
+/** What was repaired of every input: a sentence each. */
+function repairs({ tensors }: MergePlan, reports: readonly TensorReport[]): string[] {
+  const found = new Map<string, { entries: number; tensors: number; first: string }>();
+  for (const [index, { repaired = [] }] of reports.entries()) {
+    const { models, base, name } = tensors[index]!;
+    const inputs = base === undefined ? models : [...models, base];
+    for (const [j, entries] of repaired.entries()) {
+      if (entries === 0) continue;
+      const { input } = inputs[j]!;
+      const seen = found.get(input) ?? { entries: 0, tensors: 0, first: name };
+      found.set(input, { ...seen, entries: seen.entries + entries, tensors: seen.tensors + 1 });
+    }
+  }
+  return [...found].map(([input, { entries, tensors: count, first }]) => {
+    const where = count === 1 ? "" : ` and in ${count - 1} more tensors`;
+    return `${input}: NaN and infinite entries were replaced, ${entries} of them, in ${JSON.stringify(first)}${where}`;
+  });
 }
 
 /** Without a dtype in the configuration the output has those of the inputs; the config names that of most weights. */

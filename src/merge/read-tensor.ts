@@ -9,8 +9,9 @@ import { fileError, readFully } from "../formats/files.ts";
 import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
 import type { BlockMemory } from "./block-memory.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./chunk.ts";
-import { type MergeDtype, type StoredArray, storedView, widener } from "./dtypes.ts";
+import { type MergeDtype, promote, rounder, type StoredArray, storedView, widener } from "./dtypes.ts";
 import type { TensorPlan } from "./plan.ts";
+import { repairChunk } from "./repair.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import { createRowReader } from "./vocabulary/read-rows.ts";
 
@@ -54,15 +55,24 @@ export interface TensorReader {
   readonly blockEntries: number;
   /**
    * Reads the whole tensor once: `visit` gets every chunk in order, `afterBlock` hears how many entries are through.
-   * Throws an input error where an entry is not finite.
+   * Throws an input error where an entry is not finite, unless such entries are repaired.
    */
   readAll(visit: (chunk: Chunk) => void, afterBlock?: (done: number) => Promise<void>): Promise<void>;
+  /** Entries of each input that were repaired in the first reading, the base last. */
+  readonly repaired: readonly number[];
+}
+
+export interface Conversion {
+  /** The dtype inputs are rounded to when read. */
+  readonly cast: MergeDtype | undefined;
+  /** Entries that are not finite are repaired instead of refused. */
+  readonly repair: boolean;
 }
 
 /** `memory` holds the blocks from one tensor to the next. */
 export function createTensorReader(
   tensor: TensorPlan,
-  cast: MergeDtype | undefined,
+  { cast, repair }: Conversion,
   files: WeightFiles,
   memory: BlockMemory,
 ): TensorReader {
@@ -75,7 +85,13 @@ export function createTensorReader(
   const widened = stored.map((_, j) =>
     j < tensor.models.length ? models.subarray(j * CHUNK_ENTRIES, (j + 1) * CHUNK_ENTRIES) : base,
   );
-  const widen = stored.map(({ mergeDtype }) => widener(mergeDtype, cast));
+  // A repaired entry may be another model's, which has to be rounded like its own.
+  const widen = stored.map(({ mergeDtype }) => widener(mergeDtype, repair ? undefined : cast));
+  const round = stored.map(({ mergeDtype }) =>
+    repair && cast !== undefined && promote([mergeDtype, cast]) !== cast ? rounder(cast) : undefined,
+  );
+  const repaired = stored.map(() => 0);
+  let counted = 0;
   const rows = createRowReader(files.read);
 
   const load = async (start: number): Promise<Block> => {
@@ -94,19 +110,29 @@ export function createTensorReader(
   const visitBlock = ({ start, entries, arrays }: Block, visit: (chunk: Chunk) => void): void => {
     for (let from = 0; from < entries; from += CHUNK_ENTRIES) {
       const count = Math.min(CHUNK_ENTRIES, entries - from);
+      const chunk = { start: start + from, count, models, base };
+      let isSound = true;
       for (const [j, array] of arrays.entries()) {
         const part = array.subarray(from, from + count);
         const bad = widen[j]!(part, count, widened[j]!);
-        if (bad >= 0) throw notFinite(stored[j]!, part, count, bad, start + from, cast);
+        if (bad >= 0 && !repair) throw notFinite(stored[j]!, part, count, bad, chunk.start, cast);
+        isSound &&= bad < 0;
         widened[j]!.fill(0, count, Math.ceil(count / VECTOR_ENTRIES) * VECTOR_ENTRIES);
       }
-      visit({ start: start + from, count, models, base });
+      if (!isSound) repairChunk(chunk, chunk.start < counted ? stored.map(() => 0) : repaired);
+      counted = Math.max(counted, chunk.start + count);
+      for (const [j, roundValues] of round.entries()) {
+        const bad = roundValues?.(widened[j]!, count) ?? -1;
+        if (bad >= 0) throw tooLarge(stored[j]!, chunk.start + bad, cast!);
+      }
+      visit(chunk);
     }
   };
 
   let resident: Block | undefined;
   return {
     blockEntries,
+    repaired,
     readAll: async (visit, afterBlock) => {
       if (tensor.size === 0) return;
       let next = resident === undefined ? load(0) : Promise.resolve(resident);
@@ -143,16 +169,25 @@ function notFinite(
   cast: MergeDtype | undefined,
 ): Error {
   const inFile = widener(tensor.mergeDtype, undefined)(part, count, new Float64Array(count));
+  if (inFile < 0) return tooLarge(tensor, start + bad, cast!);
+  const advice = "look for another copy of the model, or merge with --repair";
+  return badEntry(tensor, start + inFile, "NaN or infinity", advice);
+}
+
+function tooLarge(tensor: StoredTensor, entry: number, cast: MergeDtype): Error {
+  return badEntry(tensor, entry, `a value too large for ${cast}`, "choose a wider dtype");
+}
+
+function badEntry(tensor: StoredTensor, entry: number, found: string, advice: string): Error {
   const place: number[] = [];
-  let rest = start + (inFile >= 0 ? inFile : bad);
+  let rest = entry;
   for (const extent of [...tensor.shape].reverse()) {
     place.unshift(rest % extent);
     rest = Math.floor(rest / extent);
   }
   if (tensor.firstRow !== undefined) place[0] = place[0]! + tensor.firstRow;
-  const found = inFile >= 0 ? "NaN or infinity" : `a value too large for ${cast}`;
   return inputError(
     `${tensor.file}: ${JSON.stringify(tensor.name)}`,
-    `expected finite weights, found ${found} at [${place.join(", ")}]`,
+    `expected finite weights, found ${found} at [${place.join(", ")}]; ${advice}`,
   );
 }

@@ -11,7 +11,7 @@ import type { MergeConfig } from "./config.ts";
 import type { MergeInput } from "./inputs.ts";
 import { layerOf } from "./layers.ts";
 import { type MergePlan, outputShape } from "./plan.ts";
-import type { Coefficients } from "./unfinished.ts";
+import type { TensorReport } from "./tensor-work.ts";
 
 export const RECORD_FILE = "merge.json";
 
@@ -32,6 +32,8 @@ export interface TensorRecord {
   readonly models?: readonly string[];
   /** One per model, in the order of `models`. */
   readonly coefficients?: readonly number[];
+  /** Entries of each model, and behind them of a base, that were NaN or infinite and were replaced. */
+  readonly repaired?: readonly number[];
 }
 
 export interface MergeRecord {
@@ -97,17 +99,19 @@ function publicName(model: string): string {
   return isAbsolute(model) ? basename(model) : model;
 }
 
-export function recordOf(identity: MergeIdentity, plan: MergePlan, coefficients: Coefficients): MergeRecord {
+export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: readonly TensorReport[]): MergeRecord {
   const tensors = plan.tensors.map((tensor, index): TensorRecord => {
     const { name } = tensor;
-    const own = coefficients[index];
+    const { coefficients, repaired } = reports[index]!;
     return {
       name,
       shape: outputShape(tensor),
       layer: layerOf(name) ?? null,
       matrix: matrixOf(name),
-      ...(own && plan.config.slices && { models: tensor.models.map(({ input }) => publicName(input)) }),
-      ...(own && { coefficients: own }),
+      ...((coefficients ?? repaired) &&
+        plan.config.slices && { models: tensor.models.map(({ input }) => publicName(input)) }),
+      ...(coefficients && { coefficients }),
+      ...(repaired && { repaired }),
     };
   });
   return { ...identity, donor: publicName(plan.donor.name), tensors };
@@ -149,6 +153,7 @@ export function modelCard(record: MergeRecord, paper: string): string {
     "| model | role | SHA-256 of the weight files |",
     "|---|---|---|",
     ...inputs.map(({ model, weights_sha256: hash }, index) => `| ${code(model)} | ${role(index)} | \`${hash}\` |`),
+    ...repairedTable(record),
     ...coefficientTable(record),
   ];
   return `${lines.join("\n")}\n`;
@@ -161,6 +166,26 @@ function originOf({ donor, config: { tokenizer, chat_template: template } }: Mer
   const ofItsModel = source === "union" ? code(donor) : ofTokenizer;
   const chosen = template?.includes("{") ? "the configuration" : template === "auto" ? "most models" : template;
   return `Config from ${code(donor)}, tokenizer from ${ofTokenizer}, chat template from ${chosen ?? ofItsModel}.`;
+}
+
+function repairedTable({ models, base_model: base, tensors }: MergeRecord): string[] {
+  const rows = tensors.flatMap(({ name, models: own = models.map(({ model }) => model), repaired = [] }) => {
+    const inputs = [...own, ...(base === null ? [] : [base.model])];
+    const bad = inputs.map((input, index) => ({ input, count: repaired[index] ?? 0 })).filter(({ count }) => count > 0);
+    return bad.map(({ input, count }) => `| ${code(input)} | ${code(name)} | ${count} |`);
+  });
+  if (rows.length === 0) return [];
+  const meaning = "Taken from the base model, without one as the mean of the others.";
+  return [
+    "",
+    "## NaN and infinite entries",
+    "",
+    meaning,
+    "",
+    "| model | tensor | entries |",
+    "|---|---|---:|",
+    ...rows,
+  ];
 }
 
 function coefficientTable({ models, tensors }: MergeRecord): string[] {

@@ -6,13 +6,14 @@ import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { fileError } from "../formats/files.ts";
 import type { OutputShard } from "./output-shards.ts";
+import type { TensorReport } from "./tensor-work.ts";
 import { type FinishedTensors, recordTensors } from "./unfinished.ts";
 
 export interface ShardFile {
   /** A tensor's bytes have been written; `place` is its place in the shard. */
-  written(place: number, coefficients: readonly number[] | undefined): void;
+  written(place: number, report: TensorReport): void;
   /** The same of the last one: flushes, records and closes. */
-  finish(place: number, coefficients: readonly number[] | undefined): Promise<void>;
+  finish(place: number, report: TensorReport): Promise<void>;
   /** Closes; harmless after `finish` or a second time. */
   close(): Promise<void>;
 }
@@ -47,16 +48,16 @@ export async function openShardFile(
     await handle.close();
   };
   return {
-    written: (place, coefficients) => {
-      tensors.set(place, coefficients);
+    written: (place, report) => {
+      tensors.set(place, report);
       flushing ??= keepFlushing()
         .catch(() => {})
         .then(() => {
           flushing = undefined;
         });
     },
-    finish: async (place, coefficients) => {
-      tensors.set(place, coefficients);
+    finish: async (place, report) => {
+      tensors.set(place, report);
       try {
         await flushing;
         await handle.sync();

@@ -4,22 +4,26 @@
  * other, so that any thread may take any of them.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import { failure, internalError } from "../errors.ts";
+import { inputError, internalError } from "../errors.ts";
 import { fileError, sha256OfFiles } from "../formats/files.ts";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import { type BlockMemory, createBlockMemory } from "./block-memory.ts";
-import { type MergeDtype, narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
+import { narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type MergedTensor, type MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { inputsOf, type TensorPlan } from "./plan.ts";
-import { createTensorReader, openWeightFiles, type TensorReader, type WeightFiles } from "./read-tensor.ts";
+import {
+  type Conversion,
+  createTensorReader,
+  openWeightFiles,
+  type TensorReader,
+  type WeightFiles,
+} from "./read-tensor.ts";
 
 /** What all tensors of a merge have in common. */
-export interface TensorSetup {
+export interface TensorSetup extends Conversion {
   readonly method: string;
   readonly likeMergekit: boolean;
-  /** The dtype inputs are rounded to when read. */
-  readonly cast: MergeDtype | undefined;
 }
 
 export interface TensorJob {
@@ -29,9 +33,17 @@ export interface TensorJob {
   readonly position: number;
 }
 
+/** What is known of a tensor once it is merged. */
+export interface TensorReport {
+  /** The weight each model got, where the method computes one. */
+  readonly coefficients?: readonly number[] | undefined;
+  /** Entries of each model, and behind them of a base, that were no numbers; undefined where all were. */
+  readonly repaired?: readonly number[] | undefined;
+}
+
 export interface TensorWork {
-  /** Merges and writes a tensor; the weight each model got, where the method computes one. */
-  merge(job: TensorJob): Promise<readonly number[] | undefined>;
+  /** Merges and writes a tensor. */
+  merge(job: TensorJob): Promise<TensorReport>;
   /** The SHA-256 of the files' bytes, one after the other. */
   hash(files: readonly string[]): Promise<string>;
   /** Closes all files. */
@@ -61,7 +73,7 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         }
         end += piece.byteLength;
       };
-      const reader = createTensorReader(tensor, setup.cast, files, memory);
+      const reader = createTensorReader(tensor, setup, files, memory);
       const merged = await prepare(method, tensor, reader, memory, setup.likeMergekit, () => advance(0));
       const bytes = inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
       let told = 0;
@@ -71,8 +83,9 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         advance(done - told);
         told = done;
       });
-      await writePadding(tensor, setup.cast, files, memory, write);
-      return merged.coefficients;
+      await writePadding(tensor, setup, files, memory, write);
+      const repaired = reader.repaired.some((count) => count > 0) ? reader.repaired : undefined;
+      return { coefficients: merged.coefficients, repaired };
     },
     hash: sha256OfFiles,
     close: async () => {
@@ -124,7 +137,7 @@ async function writeTensor(
       const bad = narrow(values, chunk.count, stored.subarray(filled, filled + chunk.count));
       if (bad >= 0) {
         const place = `entry ${chunk.start + bad} of ${size}`;
-        throw failure(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);
+        throw inputError(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);
       }
       filled += chunk.count;
     },
@@ -138,7 +151,7 @@ async function writeTensor(
 /** The rows after the merged ones, as they are but for the dtype. */
 async function writePadding(
   tensor: TensorPlan,
-  cast: MergeDtype | undefined,
+  conversion: Conversion,
   files: WeightFiles,
   memory: BlockMemory,
   write: (piece: Uint8Array) => Promise<void>,
@@ -148,7 +161,7 @@ async function writePadding(
   const size = padding.shape.reduce((product, extent) => product * extent, 1);
   const rows = { ...tensor, shape: padding.shape, size, models: [padding], base: undefined };
   const copy: MergedTensor = { write: ({ models, count }, values) => values.set(models.subarray(0, count)) };
-  await writeTensor(rows, copy, createTensorReader(rows, cast, files, memory), memory, write);
+  await writeTensor(rows, copy, createTensorReader(rows, conversion, files, memory), memory, write);
 }
 
 async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * The folder a merge is built in, `OUT.<process>.tmp`, and what of it the same merge can go on with after its process
  * was killed or interrupted: every finished tensor. Beside a shard lies a record of the tensors of it that are on the
- * disk, with their coefficients and a hash of all that decides their bytes; what it does not list counts for nothing.
+ * disk, with what is known of them and a hash of all that decides their bytes; what it does not list counts for nothing.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
@@ -11,12 +11,10 @@ import { canonicalJson } from "../formats/json-text.ts";
 import { isRecord } from "./complaints.ts";
 import type { OutputShard } from "./output-shards.ts";
 import type { MergePlan } from "./plan.ts";
+import type { TensorReport, TensorSetup } from "./tensor-work.ts";
 
-/** The weights every model got in every tensor, in the plan's order; undefined where the method computes none. */
-export type Coefficients = readonly (readonly number[] | undefined)[];
-
-/** Finished tensors by their place in the shard, with their coefficients. */
-export type FinishedTensors = ReadonlyMap<number, readonly number[] | undefined>;
+/** Finished tensors by their place in the shard. */
+export type FinishedTensors = ReadonlyMap<number, TensorReport>;
 
 /** Those of every shard that has some, by its file. */
 export type FinishedParts = ReadonlyMap<string, FinishedTensors>;
@@ -73,8 +71,7 @@ export async function recordTensors(
   hash: string,
   finished: FinishedTensors,
 ): Promise<void> {
-  const tensors = Object.fromEntries([...finished].map(([place, own]) => [place, own ?? null]));
-  await writeJson(recordPath(folder, file), { plan: hash, tensors });
+  await writeJson(recordPath(folder, file), { plan: hash, tensors: Object.fromEntries(finished) });
 }
 
 /** Once all is done nobody needs the records. */
@@ -88,7 +85,7 @@ export async function removeRecords(folder: string, shards: readonly OutputShard
  */
 export async function hashPlan(
   { config, models, base, donor, vocabulary }: MergePlan,
-  likeMergekit: boolean,
+  { likeMergekit, repair }: Pick<TensorSetup, "likeMergekit" | "repair">,
   shards: readonly OutputShard[],
 ): Promise<string> {
   const folders = new Set([...models, ...(base === undefined ? [] : [base]), donor].map(({ folder }) => folder));
@@ -102,7 +99,7 @@ export async function hashPlan(
   }
   const cuts = shards.map(({ file, bytes }) => [file, bytes]);
   const { warnings: _, ...settings } = config;
-  return createHash("sha256").update(canonicalJson({ settings, likeMergekit, files, cuts })).digest("hex");
+  return createHash("sha256").update(canonicalJson({ settings, likeMergekit, repair, files, cuts })).digest("hex");
 }
 
 async function finishedParts(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedParts> {
@@ -117,8 +114,8 @@ async function finishedParts(folder: string, hash: string, shards: readonly Outp
       () => -1,
     );
     if (size !== bytes) continue;
-    const entries = Object.entries(record.tensors as Record<string, readonly number[] | null>);
-    const tensors = new Map(entries.map(([place, own]) => [Number(place), own ?? undefined]));
+    const entries = Object.entries(record.tensors as Record<string, TensorReport>);
+    const tensors = new Map(entries.map(([place, report]) => [Number(place), report]));
     if (tensors.size > 0 && [...tensors.keys()].every((place) => place < positions.length)) parts.set(file, tensors);
   }
   return parts;

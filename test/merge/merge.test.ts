@@ -45,7 +45,10 @@ const average = (...models: string[]): MergeConfig => ({
   parameters: { weight: 1 },
 });
 
-async function merge(config: MergeConfig, options: { shardBytes?: number; signal?: AbortSignal } = {}) {
+async function merge(
+  config: MergeConfig,
+  options: { shardBytes?: number; repair?: boolean; signal?: AbortSignal } = {},
+) {
   const out = join(folder, `out-${number++}`);
   const { signal, ...rest } = options;
   const events: ReporterEvent[] = [];
@@ -91,10 +94,10 @@ describe("refused by name", () => {
     await model("nan", { a: float32([2, 2], [1, 2, Number.NaN, 4]) });
     await model("infinite", { a: bfloat16([2, 2], [1, Number.POSITIVE_INFINITY, 3, 4]) });
     expect(await refusal(average("sound", "nan"))).toBe(
-      'nan/model.safetensors: "a": expected finite weights, found NaN or infinity at [1, 0]',
+      'nan/model.safetensors: "a": expected finite weights, found NaN or infinity at [1, 0]; look for another copy of the model, or merge with --repair',
     );
     expect(await refusal(average("infinite", "sound"))).toBe(
-      'infinite/model.safetensors: "a": expected finite weights, found NaN or infinity at [0, 1]',
+      'infinite/model.safetensors: "a": expected finite weights, found NaN or infinity at [0, 1]; look for another copy of the model, or merge with --repair',
     );
   });
 
@@ -119,7 +122,7 @@ describe("refused by name", () => {
       '"a": entry 1 of 2 does not fit into float16; choose a wider dtype',
     );
     expect(await refusal({ ...average("large"), dtype: "float16" })).toBe(
-      'large/model.safetensors: "a": expected finite weights, found a value too large for float16 at [1]',
+      'large/model.safetensors: "a": expected finite weights, found a value too large for float16 at [1]; choose a wider dtype',
     );
   });
 
@@ -143,6 +146,68 @@ describe("refused by name", () => {
       `${out}: the folder exists and holds other files; choose another one or remove it`,
     );
     expect(await readdir(out)).toEqual(["thesis.txt"]);
+  });
+});
+
+describe("with repair, NaN and infinite entries", () => {
+  const bad = [1, Number.NaN, Number.POSITIVE_INFINITY, 4];
+
+  test("are the base's, with a warning, and the record and the card tell of them", async () => {
+    await model("origin", { a: float32([4], [1, 2, 3, 4]), b: float32([1], [5]) });
+    await model("broken", { a: float32([4], bad), b: float32([1], [7]) });
+    await model("whole-four", { a: float32([4], [3, 4, 5, 6]), b: float32([1], [9]) });
+    const config: MergeConfig = {
+      merge_method: "task_arithmetic",
+      base_model: "origin",
+      models: [{ model: "broken" }, { model: "whole-four" }],
+      parameters: { weight: 0.5 },
+    };
+    const { out, events } = await merge(config, { repair: true });
+    const { tensors } = await readSafetensors(join(out, "model.safetensors"));
+    expect([...tensors.get("a")!.data]).toEqual([2, 3, 4, 5]);
+    expect([...tensors.get("b")!.data]).toEqual([8]);
+    expect(events).toContainEqual({
+      type: "warning",
+      stage: "merge",
+      message: 'broken: NaN and infinite entries were replaced, 2 of them, in "a"',
+    });
+    const record = JSON.parse(await readFile(join(out, "merge.json"), "utf8"));
+    expect(record.tensors[0].repaired).toEqual([2, 0, 0]);
+    expect(record.tensors[1].repaired).toBeUndefined();
+    expect(await readFile(join(out, "README.md"), "utf8")).toContain("| `broken` | `a` | 2 |");
+  });
+
+  test("are the mean of the other models without a base, rounded as these are", async () => {
+    await model("broken-too", { a: float32([4], bad) });
+    await model("small", { a: float32([4], [1, 1.001, 1.001, 1]) });
+    const { out } = await merge({ ...average("broken-too", "small"), dtype: "bfloat16" }, { repair: true });
+    const { tensors } = await readSafetensors(join(out, "model.safetensors"));
+    // 1 in bfloat16, and 2.5 as the mean of 4 and 1.
+    expect([...tensors.get("a")!.data]).toEqual([0x3f80, 0x3f80, 0x3f80, 0x4020]);
+  });
+
+  test("are not those that a dtype is too narrow for", async () => {
+    await model("too-large", { a: float32([2], [Number.NaN, 1e6]) });
+    const out = join(folder, `out-${number++}`);
+    const options = { out, baseFolder: folder, repair: true };
+    const merging = mergeModels({ ...average("too-large"), dtype: "float16" }, options, { reporter: silent });
+    await expect(merging).rejects.toThrow(/found a value too large for float16 at \[1\]; choose a wider dtype$/);
+  });
+
+  test("of a tensor of several blocks are counted once", async () => {
+    const size = 3_000_000;
+    const values = Array.from({ length: size }, (_, i) => (i % 1_000_000 === 7 ? Number.NaN : i / size));
+    await model("long-base", { a: float32([size], Array(size).fill(0)) });
+    await model("long-broken", { a: float32([size], values) });
+    const config: MergeConfig = {
+      merge_method: "ties",
+      base_model: "long-base",
+      models: [{ model: "long-broken" }],
+      parameters: { weight: 1, density: 0.5 },
+    };
+    const { out } = await merge(config, { repair: true });
+    const record = JSON.parse(await readFile(join(out, "merge.json"), "utf8"));
+    expect(record.tensors[0].repaired).toEqual([3, 0]);
   });
 });
 

@@ -93,7 +93,7 @@ describe("threads", () => {
     for (const threads of [1, 2, 3]) {
       await expect(merge(config, { threads })).rejects.toMatchObject({
         exitCode: 2,
-        message: `${where}: "layers.7.weight": expected finite weights, found NaN or infinity at [0, 3]`,
+        message: `${where}: "layers.7.weight": expected finite weights, found NaN or infinity at [0, 3]; look for another copy of the model, or merge with --repair`,
       });
     }
     expect(await readdir(folder)).toEqual(before);

@@ -113,7 +113,7 @@ describe("refused by name", () => {
     (tensors.get("lm_head.weight")!.data as Float32Array)[430 * HIDDEN + 5] = Number.NaN;
     await writeSafetensors(path, tensors);
     expect(await refusal(linear(["padded", "damaged"], "damaged"))).toBe(
-      'damaged/model.safetensors: "lm_head.weight": expected finite weights, found NaN or infinity at [430, 5]',
+      'damaged/model.safetensors: "lm_head.weight": expected finite weights, found NaN or infinity at [430, 5]; look for another copy of the model, or merge with --repair',
     );
   });
 
