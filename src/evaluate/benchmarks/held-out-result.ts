@@ -1,5 +1,5 @@
 /** The result document of the held-out benchmark: figures, and what they are sums of, conversation by conversation. */
-import type { BenchmarkResult, Difference, Metric } from "./benchmark.ts";
+import type { BenchmarkResult } from "./benchmark.ts";
 
 export interface HeldOutConversation {
   readonly id: string;
@@ -19,11 +19,4 @@ export interface HeldOutResult extends BenchmarkResult {
   /** Conversations that the model's template refuses; they count nowhere. */
   readonly refused: number;
   readonly per_conversation: readonly HeldOutConversation[];
-  /** `metrics` are this model's figures minus the other's, on what both could read; `figures` are the other's own. */
-  readonly against?: {
-    readonly model: string;
-    readonly conversations: number;
-    readonly figures: Readonly<Record<string, Metric>>;
-    readonly metrics: Readonly<Record<string, Difference>>;
-  };
 }

@@ -22,15 +22,11 @@ const CHUNK = 64;
 export interface HeldOutOptions {
   /** Model folder. */
   readonly model: string;
-  /** Model folder to compare with. */
-  readonly against?: string;
   readonly conversations: readonly Conversation[];
   /** Tokens a conversation is cut to. */
   readonly maxLength: number;
   /** How the result calls the model; its folder's name where not given. */
   readonly name?: string;
-  /** The same for `against`. */
-  readonly againstName?: string;
 }
 
 export const heldOut: Benchmark<HeldOutResult> = {
@@ -69,20 +65,8 @@ export async function evaluateHeldOut(options: HeldOutOptions, context: StageCon
   if (options.conversations.length === 0) {
     throw inputError("evaluate held-out", "the data set is empty; expected at least one conversation");
   }
-  const result = await evaluateModel(options.model, options.name, options, context);
-  if (options.against === undefined) return result;
-  const other = await evaluateModel(options.against, options.againstName, options, context);
-  const { against: model, prompts: conversations, metrics } = compareHeldOut(result, other);
-  return { ...result, against: { model, conversations, figures: other.metrics, metrics } };
-}
-
-async function evaluateModel(
-  folder: string,
-  givenName: string | undefined,
-  options: HeldOutOptions,
-  context: StageContext,
-): Promise<HeldOutResult> {
-  const name = givenName ?? basename(resolve(folder));
+  const folder = options.model;
+  const name = options.name ?? basename(resolve(folder));
   const stage = `held-out ${name}`;
   const total = options.conversations.length;
   const model = await context.engine.open(folder);
@@ -193,7 +177,6 @@ function nothingRead(folder: string, maxLength: number, refusals: readonly strin
 }
 
 function describeHeldOut(result: HeldOutResult): string[] {
-  const { against } = result;
   const lines = [
     `${result.model}: ${result.conversations} conversations, ${result.rows} rows, ${result.bytes} bytes` +
       (result.refused > 0 ? `; ${result.refused} refused by the template` : ""),
@@ -202,16 +185,5 @@ function describeHeldOut(result: HeldOutResult): string[] {
   for (const [name, { value, low, high, unit }] of Object.entries(result.metrics)) {
     lines.push(`  ${name.padEnd(width)}  ${value.toFixed(4)} [${low.toFixed(4)}, ${high.toFixed(4)}] ${unit}`);
   }
-  if (against === undefined) return lines;
-  lines.push(`minus ${against.model}, on the ${against.conversations} conversations both can read:`);
-  for (const [name, { value, low, high, p, verdict }] of Object.entries(against.metrics)) {
-    lines.push(
-      `  ${name.padEnd(width)}  ${signed(value)} [${signed(low)}, ${signed(high)}] p ${p.toFixed(4)}  ${verdict}`,
-    );
-  }
   return lines;
-}
-
-function signed(value: number): string {
-  return `${value < 0 ? "" : "+"}${value.toFixed(4)}`;
 }
