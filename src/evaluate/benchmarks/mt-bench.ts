@@ -10,7 +10,7 @@ import { compareMtBench } from "./mt-bench/comparison.ts";
 import { describeMtBench } from "./mt-bench/description.ts";
 import { estimateJudging, type JudgedOptions, judgeAnswers } from "./mt-bench/judged.ts";
 import { readJudgments } from "./mt-bench/judgments.ts";
-import { publishedQuestions, type Question, readQuestions } from "./mt-bench/questions.ts";
+import { type GradedQuestion, publishedQuestions, readQuestions } from "./mt-bench/questions.ts";
 import { type MtBenchResult, mtBenchResult } from "./mt-bench/result.ts";
 
 export const mtBench: Benchmark<MtBenchResult> = {
@@ -43,47 +43,57 @@ export const mtBench: Benchmark<MtBenchResult> = {
     { name: "max_tokens", kind: "integer", summary: "most new tokens an answer", default: 1024, min: 1 },
   ],
   estimate: async (request) => {
+    if (textOf(request, "judgments") !== undefined) {
+      return { prompts: (await gradedQuestions(request)).length, judge: null };
+    }
     const options = await optionsOf(request);
-    const judge = textOf(request, "judgments") === undefined ? await estimateJudging(options) : null;
-    return { prompts: options.questions.length, judge };
+    return { prompts: options.questions.length, judge: await estimateJudging(options) };
   },
   evaluate: async (request, context) => {
-    const options = await optionsOf(request);
-    const result = await score(options, textOf(request, "judgments"), context);
+    const judgments = textOf(request, "judgments");
+    const result = judgments === undefined ? await judge(request, context) : await score(request, judgments);
     return { ...result, model: request.subject?.name ?? result.model };
   },
   compare: compareMtBench,
   describe: describeMtBench,
 };
 
-async function score(
-  options: JudgedOptions,
-  finished: string | undefined,
-  context: StageContext,
-): Promise<MtBenchResult> {
-  const { questions, name } = options;
-  if (finished !== undefined) return mtBenchResult(questions, await readJudgments(finished, name, questions), null);
+async function score(request: BenchmarkRequest, judgments: string): Promise<MtBenchResult> {
+  const questions = await gradedQuestions(request);
+  return mtBenchResult(questions, await readJudgments(judgments, nameOf(request), questions), null);
+}
+
+/** Of finished judgments; without a file of questions they must be of the published ones. */
+async function gradedQuestions(request: BenchmarkRequest): Promise<readonly GradedQuestion[]> {
+  const path = textOf(request, "questions");
+  return path === undefined ? publishedQuestions() : readQuestions(path);
+}
+
+async function judge(request: BenchmarkRequest, context: StageContext): Promise<MtBenchResult> {
+  const options = await optionsOf(request);
   const { judgments, answered } = await judgeAnswers(options, context);
-  return mtBenchResult(questions, judgments, answered);
+  return mtBenchResult(options.questions, judgments, answered);
 }
 
 async function optionsOf(request: BenchmarkRequest): Promise<JudgedOptions> {
-  const { subject, settings, judge, out, seed } = request;
-  const path = textOf(request, "questions");
-  const isFinished = textOf(request, "judgments") !== undefined;
-  const questions: Question[] = path === undefined && isFinished ? publishedQuestions() : await readQuestions(path);
+  const { subject, settings, judge: options, out, seed } = request;
   return {
-    questions,
+    questions: await readQuestions(textOf(request, "questions")),
     prompts: textOf(request, "prompts"),
     references: textOf(request, "references"),
     answers: textOf(request, "answers"),
-    name: textOf(request, "name") ?? subject?.name,
+    name: nameOf(request),
     subject,
-    judge,
+    judge: options,
     maxTokens: Number(settings.max_tokens),
     seed,
     out,
   };
+}
+
+/** Whose finished work is meant. */
+function nameOf(request: BenchmarkRequest): string | undefined {
+  return textOf(request, "name") ?? request.subject?.name;
 }
 
 function textOf({ settings }: BenchmarkRequest, name: string): string | undefined {

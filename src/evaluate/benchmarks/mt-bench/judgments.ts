@@ -6,7 +6,7 @@ import { z } from "zod";
 import { inputError } from "../../../errors.ts";
 import { oneName } from "./answers.ts";
 import { jsonLines, readRecords } from "./json-lines.ts";
-import { byId, type Question, questionOf, TURNS, type Turn } from "./questions.ts";
+import { byId, type GradedQuestion, questionOf, TURNS, type Turn } from "./questions.ts";
 import { isRating, NO_RATING } from "./rating.ts";
 
 const JUDGMENTS = "FastChat's judgments of single answers (model_judgment/<judge>_single.jsonl)";
@@ -39,7 +39,7 @@ const judgmentRecord = z.object({
 export async function readJudgments(
   path: string,
   name: string | undefined,
-  questions: readonly Question[],
+  questions: readonly GradedQuestion[],
 ): Promise<Judgment[]> {
   const records = await readRecords(path, judgmentRecord, JUDGMENTS);
   const model = oneName(

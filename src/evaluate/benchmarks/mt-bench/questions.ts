@@ -11,9 +11,13 @@ import { readRecords } from "./json-lines.ts";
 export type Turn = 1 | 2;
 export const TURNS: readonly Turn[] = [1, 2];
 
-export interface Question {
+/** What a score must be known to belong to. */
+export interface GradedQuestion {
   readonly id: number;
   readonly category: string;
+}
+
+export interface Question extends GradedQuestion {
   readonly turns: readonly [string, string];
   /** Of its answers; 0 is greedy. */
   readonly temperature: number;
@@ -44,7 +48,7 @@ const questionRecord = z.object({
 });
 
 /** True where the judge sees a reference answer, with the prompts `single-math-v1…`. */
-export function needsReference({ category }: Question): boolean {
+export function needsReference({ category }: GradedQuestion): boolean {
   return WITH_REFERENCE.includes(category);
 }
 
@@ -77,29 +81,27 @@ const PUBLISHED_FIRST = 81;
 const PUBLISHED_EACH = 10;
 
 /** The 80 published questions without their texts: finished judgments name only ids, and need no more to be scored. */
-export function publishedQuestions(): Question[] {
+export function publishedQuestions(): GradedQuestion[] {
   return PUBLISHED.flatMap((category, place) =>
     Array.from({ length: PUBLISHED_EACH }, (_, index) => ({
       id: PUBLISHED_FIRST + place * PUBLISHED_EACH + index,
       category,
-      turns: ["", ""] as const,
-      temperature: TEMPERATURES[category] ?? OTHER_TEMPERATURE,
     })),
   );
 }
 
 /** The question of this id, else an input error at `where`. */
-export function questionOf(questions: ReadonlyMap<number, Question>, id: number, where: string): Question {
+export function questionOf<Q extends GradedQuestion>(questions: ReadonlyMap<number, Q>, id: number, where: string): Q {
   const question = questions.get(id);
   if (question !== undefined) return question;
   const [first, last] = [Math.min(...questions.keys()), Math.max(...questions.keys())];
   throw inputError(
     where,
-    `question_id ${id} is not among the ${questions.size} questions (${first} to ${last}); is this another benchmark's file?`,
+    `question_id ${id} is not among the ${questions.size} questions (${first} to ${last}); for another set of questions give theirs with --questions`,
   );
 }
 
-export function byId(questions: readonly Question[]): Map<number, Question> {
+export function byId<Q extends GradedQuestion>(questions: readonly Q[]): Map<number, Q> {
   return new Map(questions.map((question) => [question.id, question]));
 }
 

@@ -8,7 +8,7 @@ import type { Term } from "../../statistics/interval.ts";
 import type { BenchmarkResult, Metric } from "../benchmark.ts";
 import type { ModelAnswers } from "./answers.ts";
 import type { Judgment } from "./judgments.ts";
-import { type Question, TURNS, type Turn } from "./questions.ts";
+import { type GradedQuestion, TURNS, type Turn } from "./questions.ts";
 
 export const UNIT = "points of 10";
 /** One for all figures: those over the same questions resample the same ones. */
@@ -78,7 +78,7 @@ function sumOf(scores: readonly (number | null)[]): Term | null {
 
 /** `judgments` are both turns of every question. A figure without a single rating is left out. */
 export function mtBenchResult(
-  questions: readonly Question[],
+  questions: readonly GradedQuestion[],
   judgments: readonly Judgment[],
   answered: ModelAnswers | null,
 ): MtBenchResult {

@@ -161,6 +161,16 @@ test("judgments of a model of a run are those under its name, or under the name 
   );
 });
 
+test("without a file of questions judgments are of the published ones, and others are refused", async () => {
+  const files = await filesIn({ judged: judgments(FOUR) });
+  folders.push(files.folder);
+  const request = { subject: null, settings: { judgments: files.judged }, judge: null, out: null, seed: "0" };
+  expect(await mtBench.estimate(request)).toEqual({ prompts: 80, judge: null });
+  await expect(mtBench.evaluate(request, context)).rejects.toThrow(
+    /judged\.jsonl:1: question_id 1 is not among the 80 questions \(81 to 160\); for another set of questions give theirs with --questions$/,
+  );
+});
+
 describe("a comparison", () => {
   const many = Array.from({ length: 40 }, (_, index) => ({
     question_id: index + 1,
@@ -244,7 +254,7 @@ describe("files that cannot be scored are refused with the place", () => {
   test("questions of another benchmark", async () => {
     await refused(
       [...all, judgment(81, 1, 4)],
-      /judged\.jsonl:9: question_id 81 is not among the 4 questions \(1 to 4\); is this another benchmark's file\?$/,
+      /judged\.jsonl:9: question_id 81 is not among the 4 questions \(1 to 4\); for another set of questions give theirs with --questions$/,
     );
   });
 
