@@ -180,13 +180,6 @@ test("equal seeds give equal intervals, other seeds others", () => {
   expect(bootstrapMean(values, "a")).not.toEqual(bootstrapMean(values, "b"));
 });
 
-test("quantile interpolates between neighbours", () => {
-  expect(quantile([1, 2, 3, 4, 5], 0.5)).toBe(3);
-  expect(quantile([1, 2], 0.25)).toBe(1.25);
-  expect(quantile([7], 0.975)).toBe(7);
-  expect(quantile([], 0.5)).toBeNaN();
-});
-
 /** By numerical integration, so that nothing of the tested code is used. */
 function phi(z: number): number {
   const steps = 20_000;
