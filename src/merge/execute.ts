@@ -41,6 +41,8 @@ export interface Executed {
 }
 
 const STAGE = "merge";
+/** Hashing comes first; its speed says nothing of the merging's. */
+const HASH_STAGE = "merge inputs";
 const MEGABYTE = 1e6;
 
 interface Job {
@@ -65,18 +67,16 @@ export async function executePlan(
   const sha256 = new Map<string, string>();
 
   const bytes = jobs.reduce((sum, { tensor }) => sum + inputBytes(tensor), 0);
-  const total = Math.ceil(bytes / MEGABYTE);
-  reporter.report({ type: "start", stage: STAGE, total, unit: "MB" });
-  let done = 0;
-  const advance = (more: number): void => {
-    if (more === 0) return;
-    done += more;
-    reporter.report({ type: "progress", stage: STAGE, done: Math.round(done / MEGABYTE), total, unit: "MB" });
-  };
+  const hashing = progressOf(
+    HASH_STAGE,
+    inputs.reduce((sum, input) => sum + weightBytes(input), 0),
+    reporter,
+  );
+  const merging = progressOf(STAGE, bytes, reporter);
 
   const setup = { method: plan.method.name, likeMergekit, cast: plan.config.dtype, repair };
   const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + weightBytes(input), 0), jobs.length);
-  const pool = openTensorPool(setup, threads ?? useful, advance, signal);
+  const pool = openTensorPool(setup, threads ?? useful, merging.advance, signal);
   const opened = new Map<OutputShard, Promise<ShardFile>>();
   const left = new Map(shards.map((shard) => [shard, jobs.filter((job) => job.shard === shard).length]));
   const finishing: Promise<void>[] = [];
@@ -104,8 +104,14 @@ export async function executePlan(
   try {
     await pool.each(inputs.length + jobs.length, async (work, task) => {
       const input = inputs[task];
-      if (input === undefined) await merge(work, jobs[task - inputs.length]!);
-      else sha256.set(input.name, await work.hash(input.weights.files));
+      if (input === undefined) {
+        merging.begin();
+        await merge(work, jobs[task - inputs.length]!);
+      } else {
+        hashing.begin();
+        sha256.set(input.name, await work.hash(input.weights.files));
+        hashing.advance(weightBytes(input));
+      }
     });
     await Promise.all(finishing);
   } finally {
@@ -114,6 +120,32 @@ export async function executePlan(
     for (const file of opened.values()) await (await file.catch(() => undefined))?.close();
   }
   return { reports, sha256 };
+}
+
+/** Tells of a number of bytes in megabytes; what is told before the beginning begins it. */
+function progressOf(stage: string, bytes: number, { report }: Reporter): Progress {
+  const total = Math.ceil(bytes / MEGABYTE);
+  let hasBegun = false;
+  let done = 0;
+  const begin = (): void => {
+    if (hasBegun) return;
+    hasBegun = true;
+    report({ type: "start", stage, total, unit: "MB" });
+  };
+  return {
+    begin,
+    advance: (more) => {
+      if (more === 0) return;
+      begin();
+      done += more;
+      report({ type: "progress", stage, done: Math.round(done / MEGABYTE), total, unit: "MB" });
+    },
+  };
+}
+
+interface Progress {
+  begin(): void;
+  advance(bytes: number): void;
 }
 
 /** What is left to do of a shard, the largest first. */

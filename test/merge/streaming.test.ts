@@ -99,14 +99,18 @@ describe("threads", () => {
     expect(await readdir(folder)).toEqual(before);
   });
 
-  test("progress counts the inputs' bytes", async () => {
+  test("progress counts the inputs' bytes, as they are hashed and as they are merged", async () => {
     const events: ReporterEvent[] = [];
     const out = join(folder, `out-${number++}`);
     const context = { reporter: { report: (event: ReporterEvent) => void events.push(event) } };
     await mergeModels(CONFIGS.sce!, { out, baseFolder: folder, threads: 2 }, context);
-    const last = events.filter(({ type }) => type === "progress").at(-1);
     // 4 models of 0.21 + 0.005 + 0.024 M entries in bfloat16, 0.24 M in float32: 5.7 MB.
-    expect(last).toMatchObject({ done: 6, total: 6, unit: "MB" });
+    for (const stage of ["merge inputs", "merge"]) {
+      const own = events.filter((event) => event.stage === stage);
+      expect(own[0]).toEqual({ type: "start", stage, total: 6, unit: "MB" });
+      const last = own.filter(({ type }) => type === "progress").at(-1);
+      expect(last).toEqual({ type: "progress", stage, done: 6, total: 6, unit: "MB" });
+    }
   });
 });
 
