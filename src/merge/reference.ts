@@ -93,10 +93,15 @@ mixture-of-experts, vision-language and encoder models merge as any other. A rel
 configuration, then from the current folder.
 
 Tensors are read in blocks and shared by one thread a core, at most eight; the bytes of the result do not depend on
-their number, and memory not on the size of the model. \`--shard-size 2GB\` sets the size of the files. What cannot work
-is refused before anything is written: tensors that are missing, shapes and tokenizers that differ, too little disk. A
-merge that was stopped goes on from its last finished file when the same command is run again, unless an input's size
-or time of change is another.
+their number, and memory not on the size of the model. \`--shard-size 2GB\` sets the size of the files. A merge that was
+stopped or killed goes on from its finished tensors when the same command is run again, unless an input's size or time
+of change is another.
+
+\`fusechat merge config.yaml --plan\` (or \`fusechat plan config.yaml\`) says what would be read, written and needed, and
+writes nothing. What cannot work is refused by it, and before a merge writes anything: tensors that are missing, shapes
+and tokenizers that differ, an output folder that holds something else, too little disk. NaN and infinite entries are
+found on the way; \`--repair\` takes them from the base instead, without one as the mean of the other models, and says so
+in the model card. \`fusechat report DIR\` draws the coefficients of \`sce\` and \`varm\` as maps by layer and matrix.
 
 ## The configuration
 
@@ -149,7 +154,7 @@ Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives me
 | unknown keys and parameters | refused, with the nearest known name; mergekit ignores them. \`--like mergekit\` warns |
 | different tokenizers without \`tokenizer\` | refused by token; mergekit merges row by row where sizes are equal |
 | different padding without \`tokenizer\` | common rows are merged, the others are those of \`base_model\`; mergekit refuses |
-| NaN and infinities | refused by tensor and place. Not repeated |
+| NaN and infinities | refused by tensor and place, or replaced with \`--repair\`. Not repeated |
 | weights that cancel where they are divided by their sum | refused; mergekit writes NaN. Not repeated |
 | reversed and empty \`layer_range\` | refused. Not repeated |
 | unknown \`chat_template\` | refused; mergekit writes a model without tokenizer. Not repeated |
