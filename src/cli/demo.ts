@@ -68,7 +68,9 @@ export const demoVerb: Verb = {
     for (const comparison of results.comparisons.filter(({ against }) => CONTROLS.includes(against))) {
       invocation.print(`  against ${comparison.against}: ${skillSentence(comparison)}`);
     }
-    invocation.print("Intervals and p (Holm's, over all comparisons) cover the held-out conversations, not training seeds.");
+    invocation.print(
+      "Intervals and p (Holm's, over all comparisons) cover the held-out conversations, not training seeds.",
+    );
     invocation.print("");
 
     const asked = await askModel(engine, join(input.run, "fused"), demoQuestion());
