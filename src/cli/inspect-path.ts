@@ -6,10 +6,11 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listShards, readDistributionsShard } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
-import { fileError } from "../formats/files.ts";
+import { fileError, readJson } from "../formats/files.ts";
 import { readSafetensorsHeader, type TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
-import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
+import { EVALUATION, RESERVED_EVALUATIONS, RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
+import { gatesDocument } from "../report/run-documents.ts";
 import { summariseAligned } from "./inspect-aligned.ts";
 import { summariseModel, weightFigures } from "./inspect-model.ts";
 import { summariseTokenizer } from "./inspect-tokenizer.ts";
@@ -88,10 +89,20 @@ async function summariseDistributions(paths: readonly string[], path: string, me
   return { kind: "distributions", path, shards: paths.length, ...figures, metadata };
 }
 
+/** What the recipe demands, and whether it holds. */
+async function gatesOf(folder: string, areThere: boolean): Promise<Summary> {
+  if (!areThere) return {};
+  const path = join(folder, RUN_FILES.gates);
+  const parsed = gatesDocument.safeParse(await readJson(path));
+  if (!parsed.success) throw inputError(path, "not as a run writes it; was the file changed by hand?");
+  return { gates: Object.fromEntries(parsed.data.gates.map(({ gate, met }) => [gate, met ? "met" : "not met"])) };
+}
+
 async function summariseRun(folder: string, names: readonly string[]): Promise<Summary> {
   const inside = async (name: string): Promise<readonly string[]> =>
     names.includes(name) ? (await readdir(join(folder, name))).filter((entry) => !entry.startsWith(".")).sort() : [];
   const units = await inside(RUN_FILES.units);
+  const evaluated = (await inside(EVALUATION)).flatMap((name) => (name.endsWith(".json") ? [name.slice(0, -5)] : []));
   return {
     kind: "run",
     path: folder,
@@ -102,6 +113,8 @@ async function summariseRun(folder: string, names: readonly string[]): Promise<S
     aligned: await inside("aligned"),
     targets: await inside("targets"),
     fused: names.includes("fused"),
+    evaluations: evaluated.filter((name) => !RESERVED_EVALUATIONS.includes(name)),
+    ...(await gatesOf(folder, evaluated.includes("gates"))),
     report: names.includes(RUN_FILES.report),
     other: names.filter((name) => !RUN_ENTRIES.includes(name) && name !== RUN_FILES.lock).sort(),
   };

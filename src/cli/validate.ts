@@ -12,13 +12,18 @@ export const validateVerb: Verb = {
   },
   run: async ({ print, document }, [file = ""]) => {
     const { recipe, where } = await loadRecipe(file);
-    const { models, conversations } = await openInputs(recipe, where);
+    const { models, conversations, evaluations } = await openInputs(recipe, where);
     const { train, heldOut } = conversations;
     print(`${file}: valid`);
     for (const { name, role, model } of models) {
       print(`  ${role} ${name}: ${model.architecture.name}, ${formatCount(model.parameters)} parameters`);
     }
     print(`  data: ${formatCount(train.length)} conversations to train on, ${formatCount(heldOut.length)} held out`);
+    for (const { name, models: evaluated, prompts } of evaluations) {
+      print(`  evaluate ${name}: ${formatCount(evaluated)} models, ${formatCount(prompts)} prompts each`);
+    }
+    const { gates } = recipe.evaluate;
+    if (gates.length > 0) print(`  gates: ${gates.join("; ")}`);
     document({
       recipe: file,
       valid: true,
@@ -29,6 +34,8 @@ export const validateVerb: Verb = {
         parameters: model.parameters,
       })),
       conversations: { train: train.length, held_out: heldOut.length },
+      evaluations,
+      gates,
     });
     return undefined;
   },

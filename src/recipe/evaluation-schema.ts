@@ -117,7 +117,9 @@ const judge = z
       .int()
       .min(1)
       .optional()
-      .describe("Most questions to the judge before the run stops; run again it may ask as many once more. (calls; default no limit)"),
+      .describe(
+        "Most questions to the judge before the run stops; run again it may ask as many once more. (calls; default no limit)",
+      ),
     max_tokens: z
       .int()
       .min(1)

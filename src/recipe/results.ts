@@ -68,7 +68,7 @@ export function compareModels(
     better: benchmark.better,
     reference: first?.name ?? null,
     models: models.map((model) => comparedModel(model, benchmark.metric)),
-    comparisons: asTable(comparisons, benchmark.better),
+    comparisons: asTable(comparisons.map(withFigures), benchmark.better),
   };
 }
 
@@ -87,6 +87,18 @@ function asTable(comparisons: readonly Comparison[], better: "less" | "more"): C
   return comparisons.map((comparison, index) => ({ ...comparison, metrics: corrected[index]! }));
 }
 
+/** Without differences that are no numbers: JSON has none, and a table has nothing to say of them. */
+function withFigures(comparison: Comparison): Comparison {
+  const there = Object.entries(comparison.metrics).filter(
+    ([, metric]) => isFigure(metric) && Number.isFinite(metric.p),
+  );
+  return { ...comparison, metrics: Object.fromEntries(there) };
+}
+
+function isFigure({ value, low, high }: Metric): boolean {
+  return [value, low, high].every(Number.isFinite);
+}
+
 function comparedModel({ name, role, source, result }: EvaluatedModel, metric: string): ComparedModel {
   const { metrics } = result;
   const { refused } = result as { refused?: unknown };
@@ -96,6 +108,6 @@ function comparedModel({ name, role, source, result }: EvaluatedModel, metric: s
     ...(source === undefined ? {} : { source }),
     prompts: metrics[metric]?.prompts ?? 0,
     refused: typeof refused === "number" ? refused : 0,
-    metrics,
+    metrics: Object.fromEntries(Object.entries(metrics).filter(([, figure]) => isFigure(figure))),
   };
 }

@@ -43,6 +43,9 @@ merge:
 # Controls: plain fine-tuning, and the same merge of as many fine-tuning runs as there are targets.
 # baselines: [sft, sft-merge]
 
-evaluate: [held-out]
+evaluate: [held-out]            # fusechat list benchmarks
+# evaluate:                     # with a judge, whose key comes from the environment, and with what must hold:
+#   benchmarks: [held-out, { benchmark: exact-match, data: questions.jsonl, rule: number }]
+#   gates: ["fused.held_out < pivot.held_out, p < 0.01", fused.exact_match >= pivot.exact_match]
 seed: 0
 `;

@@ -364,12 +364,18 @@ describe("inspect PATH", () => {
     await mkdir(join(run, "distributions/mistral"), { recursive: true });
     await mkdir(join(run, ".units"));
     await writeFile(join(run, ".units/distributions--mistral.json"), "{}");
+    await mkdir(join(run, "evaluate/held-out"), { recursive: true });
+    await writeFile(join(run, "evaluate/held-out.json"), "{}");
+    const gate = { gate: "fused.held_out < 2", met: false, figures: "3 < 2 does not hold" };
+    await writeFile(join(run, "evaluate/gates.json"), JSON.stringify({ gates: [gate] }));
     expect(await summary(run)).toMatchObject({
       kind: "run",
       running: false,
       finished_units: ["distributions/mistral"],
       distributions: ["mistral"],
       fused: false,
+      evaluations: ["held-out"],
+      gates: { "fused.held_out < 2": "not met" },
     });
   });
 

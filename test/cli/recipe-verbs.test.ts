@@ -51,7 +51,7 @@ describe("validate", () => {
       exitCode: 0,
       stdout:
         "DIR/recipe.yaml: valid\n  pivot mistral: mistral, 83,088 parameters\n  source qwen2: qwen2, 84,432 parameters\n" +
-        "  data: 8 conversations to train on, 3 held out\n",
+        "  data: 8 conversations to train on, 3 held out\n  evaluate held-out: 6 models, 3 prompts each\n",
       stderr: "",
     });
   });

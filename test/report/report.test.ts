@@ -31,6 +31,7 @@ async function runFolder(files: Record<string, unknown>): Promise<string> {
 }
 
 const metric = (value: number) => ({ value, low: value - 0.1, high: value + 0.1, unit: "nats/byte" });
+const share = (value: number) => ({ value, low: value - 3, high: value + 3, unit: "%" });
 const difference = (value: number, verdict: string) => ({ ...metric(value), p: 0.0004, verdict });
 
 function files(): Record<string, unknown> {
@@ -86,6 +87,31 @@ function files(): Record<string, unknown> {
         },
       ],
     },
+    "evaluate/exact-match.json": {
+      ...{ benchmark: "exact-match", name: "sums", metric: "accuracy", better: "more", reference: "pivot" },
+      models: [
+        ["pivot", "pivot", 40],
+        ["fused", "fused", 52],
+      ].map(([name, role, value]) => ({
+        ...{ name, role, prompts: 100, refused: 0 },
+        metrics: { accuracy: share(Number(value)), [`accuracy/${EVIL}`]: share(Number(value) + 5) },
+      })),
+      comparisons: [
+        {
+          ...{ model: "fused", against: "pivot", prompts: 100 },
+          metrics: {
+            accuracy: { ...share(12), p: 0.004, p_adjusted: 0.012, detectable: 8, verdict: "better" },
+            [`accuracy/${EVIL}`]: { ...share(12), p: 0.2, verdict: "within noise" },
+          },
+        },
+      ],
+    },
+    "evaluate/gates.json": {
+      gates: [
+        { gate: "fused.held_out < pivot.held_out, p < 0.01", met: true, figures: "1.2 < 1.5, p 0.0004 < 0.01" },
+        { gate: `fused.sums > 60 ${EVIL}`, met: false, figures: "52 > 60 does not hold" },
+      ],
+    },
     "evaluate/notes.json": { notes: [`Lambda was chosen on the validation draw. ${EVIL}`] },
     "targets/a/log.jsonl": `${[0, 1, 2].map((n) => JSON.stringify(step(n))).join("\n")}\n`,
     "baselines/sft/log.jsonl": `${JSON.stringify({ ...step(0), fusion_loss: 0 })}\n`,
@@ -133,7 +159,28 @@ describe("of a whole run", () => {
     );
     expect(text).toContain("sft (1.2500) is worse than pivot (1.5000): +0.3000 nats/byte");
     expect(text).toContain("fused (1.2000) is within noise of sft (1.2500): \u22120.0500 nats/byte");
+    expect(text).toContain(
+      "fused (52.00) is better than pivot (40.00): +12.00 %, interval +9.00 to +15.00, p = 0.004, p = 0.012 after Holm's correction.".replace(
+        "'",
+        "&#39;",
+      ),
+    );
     expect(text).toContain("Lambda was chosen on the validation draw.");
+  });
+
+  test("what the recipe demands comes first, met or not", () => {
+    const text = page.replace(/<[^>]*>/g, "").replace(/\s+/g, " ");
+    expect(text).toContain("met fused.held_out &lt; pivot.held_out, p &lt; 0.01: 1.2 &lt; 1.5, p 0.0004 &lt; 0.01");
+    expect(text).toContain(`not met fused.sums &gt; 60 ${SAFE}: 52 &gt; 60 does not hold`);
+  });
+
+  test("of each benchmark the table says which way is better, and what its prompts could have shown", () => {
+    expect(page).toContain("<h3>held-out: nats per byte, less is better</h3>");
+    expect(page).toContain("<h3>sums: accuracy, more is better</h3>");
+    expect(page).toContain("A difference smaller than 8.00 % could have escaped so many prompts (5 %, power 80 %).");
+    // The larger share is the better one: it is set in bold.
+    expect(page).toContain("<b>57.00</b>");
+    expect(page).not.toContain("<b>45.00</b>");
   });
 
   test("all parts are there, in order", () => {
