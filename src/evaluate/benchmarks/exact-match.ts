@@ -26,6 +26,7 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
   reads: "answers",
   judged: false,
   metric: "accuracy",
+  metrics: ["accuracy"],
   better: "more",
   options: [
     { name: "data", kind: "path", summary: "conversations, whose last answers are the references" },
@@ -82,7 +83,8 @@ async function evaluate(request: BenchmarkRequest, context: StageContext): Promi
       total - given.length,
     );
     if (result.prompts === 0) {
-      throw inputError(reference.name, `the template refuses every prompt (${total}); there is nothing to measure`);
+      const problem = `its template refuses each of the ${total} prompts, or its context is too short for them`;
+      throw inputError(reference.name, `${problem}; there is nothing to measure`);
     }
     if (result.empty === result.prompts) {
       throw inputError(
@@ -113,7 +115,9 @@ function marked({ dialogue, skill, expected }: Question, answer: Answer, rule: R
 /** What a reader of the figure must know of the answers it rests on. */
 function shortcomings({ prompts, unparsed, empty, cut, refused, max_tokens, rule }: ExactMatchResult): string[] {
   const found: string[] = [];
-  if (refused > 0) found.push(`the template refuses ${refused} of ${prompts + refused} prompts; they are left out`);
+  if (refused > 0) found.push(
+      `${refused} of ${prompts + refused} prompts are left out: the template refuses them, or the context is too short`,
+    );
   if (empty > 0) found.push(`${empty} of ${prompts} answers are empty; they count as wrong`);
   if (unparsed > empty) {
     found.push(`in ${unparsed - empty} of ${prompts} answers the rule ${rule} finds nothing; they count as wrong`);
@@ -131,7 +135,7 @@ function describe(result: ExactMatchResult): string[] {
   const lines = [
     `${result.model}: ${result.prompts} prompts, the rule ${result.rule}` +
       (result.cut > 0 ? `; ${result.cut} answers cut at ${result.max_tokens} tokens` : "") +
-      (result.refused > 0 ? `; ${result.refused} refused by the template` : ""),
+      (result.refused > 0 ? `; ${result.refused} left out, which its template refuses or its context is too short for` : ""),
   ];
   const width = Math.max(...Object.keys(result.metrics).map((name) => name.length));
   for (const [name, { value, low, high, unit }] of Object.entries(result.metrics)) {

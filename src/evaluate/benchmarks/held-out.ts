@@ -36,6 +36,7 @@ export const heldOut: Benchmark<HeldOutResult> = {
   reads: "weights",
   judged: false,
   metric: "nats_per_byte",
+  metrics: ["nats_per_byte", "above_floor"],
   better: "less",
   options: [
     { name: "data", kind: "path", summary: "conversations that no training has seen" },
