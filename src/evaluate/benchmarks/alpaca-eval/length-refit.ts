@@ -19,35 +19,39 @@ const TERMS = 9;
 /** From a resample, indices of instructions, to its length-controlled win rate in percent. */
 export function createLengthRefit(model: LengthModel): (draw: Uint32Array) => number {
   const { difficulty, cost, optimum, trained } = model;
-  const resampled = rowsFrom(model);
+  const rows = rowsFrom(model);
   const fixed = curvatureOfTables(model);
   const atOptimum = new Float64Array(trained.length * TERMS);
-  for (let row = 0; row < trained.length; row++) addTerms(resampled, row, 1, optimum, atOptimum, row * TERMS);
+  for (let row = 0; row < trained.length; row++) {
+    addTerms(rows, Uint32Array.of(row), Float64Array.of(1), 1, optimum, atOptimum.subarray(row * TERMS));
+  }
   const counts = new Float64Array(difficulty.length);
+  const drawnRows = new Uint32Array(trained.length);
+  const drawnCounts = new Float64Array(trained.length);
   const sums = new Float64Array(TERMS);
   return (draw) => {
     counts.fill(0);
     for (const instruction of draw) counts[instruction]!++;
+    let distinct = 0;
+    for (let row = 0; row < trained.length; row++) {
+      const count = counts[trained[row]!]!;
+      drawnRows[distinct] = row;
+      drawnCounts[distinct] = count;
+      // Without a branch, which chance would mispredict.
+      distinct += Math.min(count, 1);
+    }
     let theta = optimum;
     for (let step = 0; step < STEPS; step++) {
       sums.fill(0);
-      for (let row = 0; row < trained.length; row++) {
-        const count = counts[trained[row]!]!;
-        if (count === 0) continue;
-        if (step > 0) addTerms(resampled, row, count, theta, sums, 0);
-        else for (let term = 0; term < TERMS; term++) sums[term]! += count * atOptimum[row * TERMS + term]!;
-      }
+      if (step === 0) addKnownTerms(atOptimum, drawnRows, drawnCounts, distinct, sums);
+      else addTerms(rows, drawnRows, drawnCounts, distinct, theta, sums);
       const target = newtonTarget(theta, sums, fixed, optimum, cost);
-      const length = Math.max(...target.map((to, j) => Math.abs(to - theta[j]!)));
+      let longest = 0;
+      for (let j = 0; j < target.length; j++) longest = Math.max(longest, Math.abs(target[j]! - theta[j]!));
       theta = target;
-      if (length < LAST_STEP) break;
+      if (longest < LAST_STEP) break;
     }
-    let sum = 0;
-    for (let instruction = 0; instruction < counts.length; instruction++) {
-      const count = counts[instruction]!;
-      if (count > 0) sum += count * probability(theta[DIFFICULTY]! * difficulty[instruction]! + theta[MODEL]!);
-    }
-    return (100 * sum) / draw.length;
+    return meanPrediction(difficulty, counts, theta, draw.length);
   };
 }
 
@@ -66,29 +70,60 @@ function rowsFrom({ problem, gamedRows }: LengthModel): ResampledRows {
   };
 }
 
-/** Adds `count` times what a row has at `theta` to the nine numbers from `at` on. */
+/** Adds what the first `distinct` of these rows have at `theta`, each so often, to nine sums. */
 function addTerms(
   { lengths, difficulties, labels }: ResampledRows,
-  row: number,
-  count: number,
+  rows: Uint32Array,
+  counts: Float64Array,
+  distinct: number,
   theta: Float64Array,
   sums: Float64Array,
-  at: number,
 ): void {
-  const length = lengths[row]!;
-  const difficulty = difficulties[row]!;
-  const p = probability(theta[LENGTH]! * length + theta[DIFFICULTY]! * difficulty + theta[MODEL]!);
-  const slope = count * (p - labels[row]!);
-  const bend = count * p * (1 - p);
-  sums[at]! += slope * length;
-  sums[at + 1]! += slope * difficulty;
-  sums[at + 2]! += slope;
-  sums[at + 3]! += bend * length * length;
-  sums[at + 4]! += bend * length * difficulty;
-  sums[at + 5]! += bend * difficulty * difficulty;
-  sums[at + 6]! += bend * length;
-  sums[at + 7]! += bend * difficulty;
-  sums[at + 8]! += bend;
+  const [a, b, c] = [theta[LENGTH]!, theta[DIFFICULTY]!, theta[MODEL]!];
+  let [g0, g1, g2, h00, h10, h11, h20, h21, h22] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
+  for (let at = 0; at < distinct; at++) {
+    const row = rows[at]!;
+    const length = lengths[row]!;
+    const difficulty = difficulties[row]!;
+    const p = probability(a * length + b * difficulty + c);
+    const slope = counts[at]! * (p - labels[row]!);
+    const bend = counts[at]! * p * (1 - p);
+    g0 += slope * length;
+    g1 += slope * difficulty;
+    g2 += slope;
+    h00 += bend * length * length;
+    h10 += bend * length * difficulty;
+    h11 += bend * difficulty * difficulty;
+    h20 += bend * length;
+    h21 += bend * difficulty;
+    h22 += bend;
+  }
+  for (const [term, sum] of [g0, g1, g2, h00, h10, h11, h20, h21, h22].entries()) sums[term]! += sum;
+}
+
+/** The same where each row's nine terms are known. */
+function addKnownTerms(
+  terms: Float64Array,
+  rows: Uint32Array,
+  counts: Float64Array,
+  distinct: number,
+  sums: Float64Array,
+): void {
+  for (let at = 0; at < distinct; at++) {
+    const count = counts[at]!;
+    const first = rows[at]! * TERMS;
+    for (let term = 0; term < TERMS; term++) sums[term]! += count * terms[first + term]!;
+  }
+}
+
+/** Percent, of instructions that come so often. */
+function meanPrediction(difficulty: Float64Array, counts: Float64Array, theta: Float64Array, total: number): number {
+  let sum = 0;
+  for (let instruction = 0; instruction < counts.length; instruction++) {
+    const count = counts[instruction]!;
+    if (count > 0) sum += count * probability(theta[DIFFICULTY]! * difficulty[instruction]! + theta[MODEL]!);
+  }
+  return (100 * sum) / total;
 }
 
 /** Where the second-order model of everything has its minimum. */

@@ -40,19 +40,23 @@ export function curvatureAt({ columns, labels, weights }: LogisticProblem, proba
   const features = columns.length;
   const gradient = new Float64Array(features);
   const hessian = new Float64Array(features * features);
+  const slopes = new Float64Array(labels.length);
+  const bends = new Float64Array(labels.length);
+  for (let row = 0; row < labels.length; row++) {
+    const p = probabilities[row]!;
+    slopes[row] = weights[row]! * (p - labels[row]!);
+    bends[row] = weights[row]! * p * (1 - p);
+  }
   for (const [i, column] of columns.entries()) {
-    for (let row = 0; row < labels.length; row++) {
-      gradient[i]! += weights[row]! * (probabilities[row]! - labels[row]!) * column[row]!;
-    }
+    let slope = 0;
+    for (let row = 0; row < slopes.length; row++) slope += slopes[row]! * column[row]!;
+    gradient[i] = slope;
     for (const [j, other] of columns.entries()) {
       if (j > i) break;
-      let sum = 0;
-      for (let row = 0; row < labels.length; row++) {
-        const p = probabilities[row]!;
-        sum += weights[row]! * p * (1 - p) * column[row]! * other[row]!;
-      }
-      hessian[i * features + j] = sum;
-      hessian[j * features + i] = sum;
+      let bend = 0;
+      for (let row = 0; row < bends.length; row++) bend += bends[row]! * column[row]! * other[row]!;
+      hessian[i * features + j] = bend;
+      hessian[j * features + i] = bend;
     }
   }
   return { gradient, hessian };
