@@ -115,7 +115,8 @@ function marked({ dialogue, skill, expected }: Question, answer: Answer, rule: R
 /** What a reader of the figure must know of the answers it rests on. */
 function shortcomings({ prompts, unparsed, empty, cut, refused, max_tokens, rule }: ExactMatchResult): string[] {
   const found: string[] = [];
-  if (refused > 0) found.push(
+  if (refused > 0)
+    found.push(
       `${refused} of ${prompts + refused} prompts are left out: the template refuses them, or the context is too short`,
     );
   if (empty > 0) found.push(`${empty} of ${prompts} answers are empty; they count as wrong`);
@@ -135,7 +136,9 @@ function describe(result: ExactMatchResult): string[] {
   const lines = [
     `${result.model}: ${result.prompts} prompts, the rule ${result.rule}` +
       (result.cut > 0 ? `; ${result.cut} answers cut at ${result.max_tokens} tokens` : "") +
-      (result.refused > 0 ? `; ${result.refused} left out, which its template refuses or its context is too short for` : ""),
+      (result.refused > 0
+        ? `; ${result.refused} left out, which its template refuses or its context is too short for`
+        : ""),
   ];
   const width = Math.max(...Object.keys(result.metrics).map((name) => name.length));
   for (const [name, { value, low, high, unit }] of Object.entries(result.metrics)) {

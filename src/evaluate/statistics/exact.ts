@@ -88,7 +88,8 @@ function flippedSums(halves: readonly Term[], count: number, seed: string | null
   const even = halves.every(({ denominator }) => denominator === 0);
   for (let first = 0; first < halves.length; first += WORD) {
     const word = halves.slice(first, first + WORD);
-    for (let p = 0; p < count; p++) flips[p] = random === null ? p : random.integer(4294967296);
+    if (random === null) for (let p = 0; p < count; p++) flips[p] = p;
+    else random.words(flips);
     addFlipped(
       Float64Array.from(word, ({ numerator }) => numerator),
       flips,

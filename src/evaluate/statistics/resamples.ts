@@ -37,7 +37,8 @@ function drawer(seed: string, units: number): (draws: Uint32Array) => Uint32Arra
   const random = createRandom(seed);
   const scale = units / 4294967296;
   return (draws) => {
-    for (let i = 0; i < draws.length; i++) draws[i] = random.integer(4294967296) * scale;
+    random.words(draws);
+    for (let i = 0; i < draws.length; i++) draws[i] = draws[i]! * scale;
     return draws;
   };
 }

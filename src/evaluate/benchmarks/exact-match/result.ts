@@ -34,7 +34,7 @@ export interface ExactMatchResult extends BenchmarkResult {
   readonly empty: number;
   /** Answers cut at `max_tokens`. */
   readonly cut: number;
-  /** Prompts that the model's template refuses; they count nowhere. */
+  /** Prompts that the model's template refuses or its context is too short for; they count nowhere. */
   readonly refused: number;
   readonly per_prompt: readonly ExactMatchPrompt[];
 }

@@ -165,7 +165,7 @@ describe("a model folder", () => {
     await writeFile(file, JSON.stringify({ turns }));
     const subject = { kind: "folder", name: "gemma2", folder: join(golden, "gemma2") } as const;
     await expect(exactMatch.evaluate(request(subject, { data: file, rule: "text" }), noEngine)).rejects.toThrow(
-      "gemma2: the template refuses every prompt (1); there is nothing to measure",
+      "gemma2: its template refuses each of the 1 prompts, or its context is too short for them; there is nothing to measure",
     );
   });
 });
