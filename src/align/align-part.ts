@@ -1,4 +1,5 @@
 /** One conversation of an alignment: which of its rows are shared, and what goes into the transfer of each. */
+import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./label-mass.ts";
 import type { LeadSwap, LeadSwaps } from "./leads.ts";
 import { alignParts, type Part } from "./paired-conversations.ts";
@@ -20,11 +21,21 @@ export interface PartPlan {
   readonly preference: PreferenceReader | null;
 }
 
+/** What is written of a conversation's rows. */
+export type AlignedRows = Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">;
+
+/** The rows of a conversation that the source does not have. */
+export function clearPart({ width }: PartPlan, { sourceRow, topId, topLogp }: AlignedRows, { from, to }: Part): void {
+  sourceRow.fill(-1, from, to);
+  topId.fill(0, from * width, to * width);
+  topLogp.fill(MINUS_INFINITY, from * width, to * width);
+}
+
 /** Aligns one conversation and transfers its shared rows; returns how many there are. */
 export function alignPart(
   plan: PartPlan,
   transfer: Transfer,
-  { sourceRow, topId, topLogp }: Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">,
+  { sourceRow, topId, topLogp }: AlignedRows,
   pivot: Part,
   source: Part,
 ): number {
@@ -33,7 +44,11 @@ export function alignPart(
   const reader = createRowReader(plan, pivot, source);
   const shared = alignParts(sequence, pivot, source, sourceRow);
   for (let row = pivot.from; row < pivot.to; row++) {
-    if (sourceRow[row] === -1) continue;
+    if (sourceRow[row] === -1) {
+      topId.fill(0, row * width, (row + 1) * width);
+      topLogp.fill(MINUS_INFINITY, row * width, (row + 1) * width);
+      continue;
+    }
     const there = source.from + sourceRow[row]!;
     const label = reader.read(row, there);
     const at = there * from.metadata.topK;

@@ -9,56 +9,58 @@ import { massTable } from "../distributions/shard-columns.ts";
 const HIGH_UNIT = 2 ** -20;
 const LOW_UNIT = 2 ** -52;
 
-/** n sums, each the sum of its two parts. */
-export interface MassSums {
-  readonly high: Float64Array;
-  readonly low: Float64Array;
-}
+/** [2n] n sums, each the sum of its two parts, which lie side by side: few masses meet on one sum in a row. */
+export type MassSums = Float64Array;
 
 export function createMassSums(length: number): MassSums {
-  return { high: new Float64Array(length), low: new Float64Array(length) };
+  return new Float64Array(2 * length);
 }
 
 /** Adds to sum `index` the mass of a stored log-probability, given by the lower 15 bits of its float16 pattern. */
-export function addMass({ high, low }: MassSums, index: number, bits: number): void {
-  const table = parts();
-  high[index]! += table.high[bits]!;
-  low[index]! += table.low[bits]!;
+export function addMass(sums: MassSums, index: number, bits: number): void {
+  const parts = massParts();
+  sums[2 * index]! += parts[2 * bits]!;
+  sums[2 * index + 1]! += parts[2 * bits + 1]!;
+}
+
+/** Adds sum `from` of other sums to sum `index`. */
+export function addSum(sums: MassSums, index: number, others: MassSums, from: number): void {
+  sums[2 * index]! += others[2 * from]!;
+  sums[2 * index + 1]! += others[2 * from + 1]!;
 }
 
 /** Adds all sums of `from`, which may be shorter. */
 export function addSums(into: MassSums, from: MassSums): void {
-  for (let i = 0; i < from.high.length; i++) {
-    into.high[i]! += from.high[i]!;
-    into.low[i]! += from.low[i]!;
-  }
+  for (let i = 0; i < from.length; i++) into[i]! += from[i]!;
 }
 
 /** The same sums with room for at least `length`, the new ones zero. */
 export function grownSums(sums: MassSums, length: number): MassSums {
-  if (length <= sums.high.length) return sums;
-  const result = createMassSums(Math.max(length, 2 * sums.high.length));
+  if (2 * length <= sums.length) return sums;
+  const result = createMassSums(Math.max(length, sums.length));
   addSums(result, sums);
   return result;
 }
 
 /** [n] what the sums come to. */
-export function sumsOf({ high, low }: MassSums): Float64Array {
-  return high.map((value, i) => value + low[i]!);
+export function sumsOf(sums: MassSums): Float64Array {
+  return Float64Array.from({ length: sums.length / 2 }, (_, index) => sums[2 * index]! + sums[2 * index + 1]!);
 }
 
 let table: MassSums | undefined;
 
-/** The two parts of the mass of every pattern; what is above zero stays so. */
-function parts(): MassSums {
+/** [2 * 32768] the two parts of the mass of every pattern; what is above zero stays so. */
+export function massParts(): MassSums {
   if (table === undefined) {
     const masses = massTable();
-    const high = masses.map((mass) => Math.round(mass / HIGH_UNIT) * HIGH_UNIT);
-    const low = masses.map((mass, bits) => {
-      const rest = Math.round((mass - high[bits]!) / LOW_UNIT) * LOW_UNIT;
-      return mass > 0 && high[bits]! + rest === 0 ? LOW_UNIT : rest;
-    });
-    table = { high, low };
+    table = createMassSums(masses.length);
+    for (let bits = 0; bits < masses.length; bits++) {
+      const mass = masses[bits]!;
+      const high = Math.round(mass / HIGH_UNIT) * HIGH_UNIT;
+      const low = Math.round((mass - high) / LOW_UNIT) * LOW_UNIT;
+      table[2 * bits] = high;
+      table[2 * bits + 1] = mass > 0 && high + low === 0 ? LOW_UNIT : low;
+    }
   }
   return table;
 }

@@ -4,10 +4,9 @@
  * occur and every strategy can be judged by the mass that it places. Units may be surveyed in any order by any number
  * of surveyors: everything that is added up is added up exactly.
  */
-import { massTable } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
 import { createLeadSwaps } from "./leads.ts";
-import { addMass, addSums, createMassSums, grownSums, type MassSums, sumsOf } from "./mass-sums.ts";
+import { addMass, addSum, addSums, createMassSums, grownSums, type MassSums, massParts, sumsOf } from "./mass-sums.ts";
 import { alignParts, checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { TokenText } from "./strategies/strategy.ts";
@@ -64,7 +63,7 @@ export function createSurveyor(
   sourceVocabulary: TokenBytes,
   sequence: SequenceAlignment,
 ): Surveyor {
-  const masses = massTable();
+  const parts = massParts();
   const counter = createCoStartCounter();
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary);
   const tokenMass = createMassSums(sourceVocabulary.size);
@@ -78,6 +77,7 @@ export function createSurveyor(
   const addPart = (pivot: Part, source: Part): number => {
     const shared = alignParts(sequence, pivot, source, aligned);
     const { topId, topLogp, token, metadata } = source.side.shard;
+    let [high, low] = [0, 0];
     for (let row = pivot.from; row < pivot.to; row++) {
       if (aligned[row] === -1) continue;
       const sourceRow = source.from + aligned[row]!;
@@ -89,11 +89,15 @@ export function createSurveyor(
       const at = sourceRow * metadata.topK;
       for (let k = at; k < at + metadata.topK; k++) {
         const bits = topLogp[k]! & 0x7fff;
-        if (masses[bits] === 0) break;
-        addMass(storedMass, 0, bits);
+        const massHigh = parts[2 * bits]!;
+        const massLow = parts[2 * bits + 1]!;
+        if (massHigh + massLow === 0) break;
+        high += massHigh;
+        low += massLow;
         const id = topId[k]!;
         if (swap === null || sourceVocabulary.special[id] === 1) {
-          addMass(tokenMass, id, bits);
+          tokenMass[2 * id]! += massHigh;
+          tokenMass[2 * id + 1]! += massLow;
           continue;
         }
         const text = swap.textOf(id);
@@ -102,6 +106,8 @@ export function createSurveyor(
         addMass(textMass, text, bits);
       }
     }
+    storedMass[0]! += high;
+    storedMass[1]! += low;
     return shared;
   };
 
@@ -157,8 +163,7 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
     addSums(storedMass, each.storedMass);
     each.texts.forEach((bytes, from) => {
       const index = indexOfText.get(hex(bytes))!;
-      textMass.high[index]! += each.textMass.high[from]!;
-      textMass.low[index]! += each.textMass.low[from]!;
+      addSum(textMass, index, each.textMass, from);
     });
     addCounts(pivotLabels, each.pivotLabels);
     addCounts(sourceLabels, each.sourceLabels);

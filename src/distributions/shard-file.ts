@@ -3,7 +3,7 @@
  * any program can read it. Reading checks everything that a later stage relies on.
  */
 import { inputError } from "../errors.ts";
-import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
+import { type Tensor, type TensorMemory, writeSafetensors } from "../formats/safetensors.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import {
   checkTop,
@@ -30,14 +30,15 @@ const WIDEST_U16_VOCABULARY = 65_536;
 /** More tokens a row are no longer a sparse distribution. */
 const LARGEST_TOP_K = 65_535;
 
-/** The array for `length` token ids of a vocabulary: two bytes each where they suffice. */
-export function tokenIds(vocabulary: number, length: number): Uint16Array | Uint32Array {
-  return vocabulary > WIDEST_U16_VOCABULARY ? new Uint32Array(length) : new Uint16Array(length);
+/** An array for `length` token ids of a vocabulary, two bytes each where they suffice; at the beginning of `buffer`, if any. */
+export function tokenIds(vocabulary: number, length: number, buffer?: ArrayBuffer): Uint16Array | Uint32Array {
+  const Ids = vocabulary > WIDEST_U16_VOCABULARY ? Uint32Array : Uint16Array;
+  return buffer === undefined ? new Ids(length) : new Ids(buffer, 0, length);
 }
 
-/** Reads and checks a shard; errors name the file and the tensor. */
-export async function readDistributionsShard(path: string): Promise<DistributionsShard> {
-  const columns = await readShardColumns(path, FORMAT);
+/** Reads and checks a shard, to `memory` if any; errors name the file and the tensor. */
+export async function readDistributionsShard(path: string, memory?: TensorMemory): Promise<DistributionsShard> {
+  const columns = await readShardColumns(path, FORMAT, memory);
   const metadata = metadataOf(columns);
   const { vocabulary, topK } = metadata;
   const conversation = conversationColumn(columns);

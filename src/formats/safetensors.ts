@@ -2,7 +2,7 @@
  * Reading and writing of safetensors files: whole small ones (shards of distributions, golden data), single tensors by
  * positioned reads, and large ones as a stream. Numbers are little-endian, as on every machine Node runs on today.
  */
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { inputError, internalError } from "../errors.ts";
 import { type AtomicFile, fileError, openAtomic, readFully } from "./files.ts";
 import {
@@ -55,37 +55,52 @@ export async function withTensorFile(
   info: TensorInfo,
   work: (read: (bytes: Uint8Array, begin: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
+  await withFile(info.file, (handle) => work((bytes, begin) => readTensorAt(handle, info, bytes, begin)));
+}
+
+async function withFile(path: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
   try {
-    const handle = await open(info.file, "r");
+    const handle = await open(path, "r");
     try {
-      await work(async (bytes, begin) => {
-        const count = await readFully(handle, bytes, info.offset + begin);
-        if (count < bytes.byteLength) {
-          const where = `${info.file}: ${JSON.stringify(info.name)}`;
-          const end = info.offset + begin + bytes.byteLength;
-          throw inputError(where, `the file ends before byte ${end}; it was cut after it was opened`);
-        }
-      });
+      await work(handle);
     } finally {
       await handle.close();
     }
   } catch (error) {
-    throw fileError(info.file, error);
+    throw fileError(path, error);
   }
 }
 
-/** One tensor as the array of its dtype. */
-export async function readTensor(info: TensorInfo): Promise<Tensor> {
-  return { dtype: info.dtype, shape: info.shape, data: asArray(info.dtype, await readTensorBytes(info)) };
+/** Fills `bytes` with the tensor's own from `begin` on. */
+async function readTensorAt(handle: FileHandle, info: TensorInfo, bytes: Uint8Array, begin: number): Promise<void> {
+  const count = await readFully(handle, bytes, info.offset + begin);
+  if (count === bytes.byteLength) return;
+  const end = info.offset + begin + bytes.byteLength;
+  throw inputError(
+    `${info.file}: ${JSON.stringify(info.name)}`,
+    `the file ends before byte ${end}; it was cut after it was opened`,
+  );
 }
+
+/** Where a tensor's bytes are read to, aligned to eight; the memory may have been another tensor's before. */
+export type TensorMemory = (name: string, byteLength: number) => Uint8Array<ArrayBuffer>;
+
+const newMemory: TensorMemory = (_, byteLength) => new Uint8Array(byteLength);
 
 /** A whole file. Meant for files that fit in memory; use the header and `readTensorBytes` for models. */
 export async function readSafetensors(
   path: string,
+  memory: TensorMemory = newMemory,
 ): Promise<{ tensors: ReadonlyMap<string, Tensor>; metadata: Readonly<Record<string, string>> }> {
   const header = await readSafetensorsHeader(path);
   const tensors = new Map<string, Tensor>();
-  for (const info of header.tensors.values()) tensors.set(info.name, await readTensor(info));
+  await withFile(path, async (handle) => {
+    for (const info of header.tensors.values()) {
+      const bytes = memory(info.name, info.byteLength);
+      await readTensorAt(handle, info, bytes, 0);
+      tensors.set(info.name, { dtype: info.dtype, shape: info.shape, data: asArray(info.dtype, bytes) });
+    }
+  });
   return { tensors, metadata: header.metadata };
 }
 
@@ -208,31 +223,31 @@ export function safetensorsLayout(
   return { header, places };
 }
 
-function asArray(dtype: Dtype, bytes: Uint8Array): TensorData {
-  const buffer = bytes.buffer;
+function asArray(dtype: Dtype, { buffer, byteOffset, byteLength }: Uint8Array): TensorData {
+  const length = byteLength / DTYPE_BYTES[dtype];
   switch (dtype) {
     case "F64":
-      return new Float64Array(buffer);
+      return new Float64Array(buffer, byteOffset, length);
     case "F32":
-      return new Float32Array(buffer);
+      return new Float32Array(buffer, byteOffset, length);
     case "F16":
     case "BF16":
     case "U16":
-      return new Uint16Array(buffer);
+      return new Uint16Array(buffer, byteOffset, length);
     case "I64":
-      return new BigInt64Array(buffer);
+      return new BigInt64Array(buffer, byteOffset, length);
     case "I32":
-      return new Int32Array(buffer);
+      return new Int32Array(buffer, byteOffset, length);
     case "I16":
-      return new Int16Array(buffer);
+      return new Int16Array(buffer, byteOffset, length);
     case "I8":
-      return new Int8Array(buffer);
+      return new Int8Array(buffer, byteOffset, length);
     case "U64":
-      return new BigUint64Array(buffer);
+      return new BigUint64Array(buffer, byteOffset, length);
     case "U32":
-      return new Uint32Array(buffer);
+      return new Uint32Array(buffer, byteOffset, length);
     case "U8":
     case "BOOL":
-      return bytes;
+      return new Uint8Array(buffer, byteOffset, length);
   }
 }

@@ -27,13 +27,16 @@ export interface Thread<Work extends Callable<Work>> {
   terminate(): Promise<void>;
 }
 
+/** Threads work on arrays, and their few objects are soon done with: by default those may pile up to 48 MB. */
+const YOUNG = { maxYoungGenerationSizeMb: 4 };
+
 export function startThread<Setup, News, Work extends Callable<Work>>({
   script,
   setup,
   stage,
   onNews,
 }: ThreadOptions<Setup, News>): Thread<Work> {
-  const worker = new Worker(script, { execArgv: [], workerData: setup });
+  const worker = new Worker(script, { execArgv: [], workerData: setup, resourceLimits: YOUNG });
   // Set while a call is under way.
   let settle: ((answer: Answer) => void) | undefined;
   let ended: FusechatError | undefined;

@@ -6,10 +6,10 @@
 import { listShards } from "../../distributions/folder.ts";
 import { readDistributionsShard } from "../../distributions/shard-file.ts";
 import { inputError } from "../../errors.ts";
-import { readSafetensorsHeader, readTensorBytes } from "../../formats/safetensors.ts";
+import { readSafetensorsHeader, readTensorBytes, type TensorMemory } from "../../formats/safetensors.ts";
 import { type Part, part, type Side } from "../paired-conversations.ts";
 import { rowSpans } from "../sequence.ts";
-import { release } from "./release.ts";
+import { createShardMemory } from "./shard-memory.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
 
 export interface Unit {
@@ -67,36 +67,33 @@ async function readHeaders(folder: string): Promise<ShardHeader[]> {
   return headers;
 }
 
-/** A unit's shard of the pivot, and a function that finds the source's part of a conversation; ask in ascending order. */
+/**
+ * A unit's shard of the pivot, and a function that finds the source's part of a conversation; ask in ascending order. A
+ * part must not be used any more once the next is asked for: its shard's memory may then be another's.
+ */
 export interface OpenedUnit {
   readonly pivot: Side;
   find(conversation: number): Promise<Part | null>;
 }
 
 export interface UnitReader {
-  /** What was opened before must not be used any more: its memory is given back. */
+  /** What was opened before must not be used any more: its memory is used again. */
   open(unit: Unit): Promise<OpenedUnit>;
 }
 
 /** Keeps the source's shard that was read last: the next unit often begins in it. */
 export function createUnitReader(pivotVocabulary: TokenBytes, sourceVocabulary: TokenBytes): UnitReader {
+  const pivotMemory = createShardMemory();
+  const sourceMemory = createShardMemory();
   let source: Side | undefined;
-  let done: Side[] = [];
   const readSource = async (path: string): Promise<Side> => {
     if (source?.path === path) return source;
-    if (source !== undefined) done.push(source);
     source = undefined;
-    source = await readSide(path, sourceVocabulary);
+    source = await readSide(path, sourceVocabulary, sourceMemory);
     return source;
   };
   return {
     open: async ({ pivot, sources }) => {
-      if (source !== undefined && !sources.includes(source.path)) {
-        done.push(source);
-        source = undefined;
-      }
-      for (const { shard } of done) release(Object.values(shard));
-      done = [];
       let number = 0;
       let index = 0;
       const find = async (conversation: number): Promise<Part | null> => {
@@ -110,14 +107,12 @@ export function createUnitReader(pivotVocabulary: TokenBytes, sourceVocabulary: 
         }
         return null;
       };
-      const side = await readSide(pivot, pivotVocabulary);
-      done.push(side);
-      return { pivot: side, find };
+      return { pivot: await readSide(pivot, pivotVocabulary, pivotMemory), find };
     },
   };
 }
 
-async function readSide(path: string, vocabulary: TokenBytes): Promise<Side> {
-  const shard = await readDistributionsShard(path);
+async function readSide(path: string, vocabulary: TokenBytes, memory: TensorMemory): Promise<Side> {
+  const shard = await readDistributionsShard(path, memory);
   return { path, shard, spans: rowSpans(shard, vocabulary) };
 }

@@ -1,8 +1,8 @@
 /** The second walk over one unit: every row of the pivot's shard gets its distribution, and the aligned shard is written. */
 import { join } from "node:path";
-import { MINUS_INFINITY } from "../../distributions/shard-columns.ts";
 import { tokenIds } from "../../distributions/shard-file.ts";
-import { alignPart, type PartPlan } from "../align-part.ts";
+import type { TensorMemory } from "../../formats/safetensors.ts";
+import { alignPart, clearPart, type PartPlan } from "../align-part.ts";
 import { type ExampleRow, heldMasses } from "../examples/examples.ts";
 import { createPassageReader, type PassageRows } from "../examples/passage-rows.ts";
 import type { LabelMass } from "../label-mass.ts";
@@ -14,7 +14,7 @@ import type { AlignedMetadata, AlignedShard } from "../shard.ts";
 import { writeAlignedShard } from "../shard-file.ts";
 import type { SparseMap } from "../sparse-map.ts";
 import { createTransfer, type TransferTotals } from "../transfer.ts";
-import { release } from "./release.ts";
+import { createShardMemory } from "./shard-memory.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
 import type { OpenedUnit } from "./units.ts";
 
@@ -66,10 +66,11 @@ export function createUnitWriter(
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary, texts);
   const preference = plan.divide === "pivot" ? createPreference(pivotVocabulary.size) : null;
   const partPlan: PartPlan = { sequence, swaps, sourceVocabulary, map, width, labelMass, preference };
+  const memory = createShardMemory();
   const passageReader = createPassageReader(partPlan, pivotVocabulary.size);
   return {
     write: async ({ pivot: side, find }, name, wanted) => {
-      const shard = emptyShard(metadata, width, pivotVocabulary.size, side);
+      const shard = shardBeside(side, metadata, width, pivotVocabulary.size, memory);
       const totals: ConversationTotals[] = [];
       const examples: ExampleRow[] = [];
       const passages: PassageRows[] = [];
@@ -89,6 +90,8 @@ export function createUnitWriter(
           sharedBefore += shared;
           shard.sourceNats[n] = nats(source);
           shard.sourceBytes[n] = source.side.shard.bytes[source.index]!;
+        } else {
+          clearPart(partPlan, shard, pivot);
         }
         shard.pivotNats[n] = nats(pivot);
         totals.push({
@@ -100,7 +103,6 @@ export function createUnitWriter(
         });
       }
       await writeAlignedShard(join(plan.out, name), shard);
-      release([shard.topId, shard.topLogp]);
       return { totals, examples, passages };
     },
   };
@@ -108,17 +110,26 @@ export function createUnitWriter(
 
 const NOTHING: TransferTotals = { stored: 0, placed: 0, cut: 0, emptyRows: 0 };
 
-/** An aligned shard beside a pivot's, without any distribution yet. */
-function emptyShard(metadata: AlignedMetadata, width: number, vocabulary: number, { shard }: Side): AlignedShard {
+/** An aligned shard beside a pivot's; what its rows hold is still to be written. */
+function shardBeside(
+  { shard }: Side,
+  metadata: AlignedMetadata,
+  width: number,
+  vocabulary: number,
+  memory: TensorMemory,
+): AlignedShard {
   const rows = shard.token.length;
   const conversations = shard.conversation.length;
+  const { buffer: sourceRow } = memory("source_row", 4 * rows);
+  const { buffer: topId } = memory("top_id", 4 * rows * width);
+  const { buffer: topLogp } = memory("top_logp", 2 * rows * width);
   return {
     metadata,
     conversation: shard.conversation,
     rowStart: shard.rowStart,
-    sourceRow: new Int32Array(rows).fill(-1),
-    topId: tokenIds(vocabulary, rows * width),
-    topLogp: new Uint16Array(rows * width).fill(MINUS_INFINITY),
+    sourceRow: new Int32Array(sourceRow, 0, rows),
+    topId: tokenIds(vocabulary, rows * width, topId),
+    topLogp: new Uint16Array(topLogp, 0, rows * width),
     pivotNats: new Float32Array(conversations),
     sourceNats: new Float32Array(conversations),
     pivotBytes: shard.bytes,
