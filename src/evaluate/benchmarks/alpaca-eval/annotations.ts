@@ -21,7 +21,7 @@ const annotationRecord = z.object({
   generator_2: z.string(),
   annotator: z.string().nullish(),
   preference: z.number().nullable(),
-  raw_completion: z.unknown(),
+  raw_completion: z.unknown().optional(),
 });
 
 type Annotation = z.infer<typeof annotationRecord>;

@@ -39,6 +39,12 @@ describe("annotations", () => {
     expect(pairs[3]).toMatchObject({ isEmpty: true });
   });
 
+  test("need not have what is not read: data set, annotator, prices and the judge's own words", async () => {
+    const bare = annotations().map(({ dataset: _, annotator: __, raw_completion: ___, ...rest }) => rest);
+    const { judge, pairs } = await read(bare);
+    expect([judge, pairs.length]).toEqual(["unknown", INSTRUCTIONS.length]);
+  });
+
   test("in another order are put into that of the list", async () => {
     const { pairs } = await read(annotations().reverse(), { list: INSTRUCTIONS });
     expect(pairs.map(({ instruction }) => instruction)).toEqual(INSTRUCTIONS);
