@@ -1,7 +1,7 @@
 /**
  * What intervals cost and whether they cover: `npm run build && node bench/statistics.mjs [time|coverage]`. Cost: the
  * bootstrap of 805 prompts, by kind of figure, and the sign-flip test. Coverage: the share of samples whose 95 %
- * interval has the truth, for figures whose truth is known, 5,000 samples each (standard error 0.3 %); three minutes.
+ * interval has the truth, for figures whose truth is known, 5,000 samples each (standard error 0.35 %); two minutes.
  */
 import { bootstrapMean, bootstrapRatio, bootstrapStatistic } from "../dist/evaluate/statistics/bootstrap.js";
 import { signFlipTest } from "../dist/evaluate/statistics/exact.js";
