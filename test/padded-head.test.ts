@@ -10,7 +10,7 @@ import type { AlignedShard } from "#src/align/shard.js";
 import { readAlignedShard } from "#src/align/shard-file.js";
 import { STRATEGIES } from "#src/align/strategies/index.js";
 import { runCommandLine } from "#src/cli/program.js";
-import { VERBS } from "#src/cli/verbs.js";
+import { loadVerbs } from "#src/cli/verbs.js";
 import { readConversations } from "#src/data/read.js";
 import { openConversationTokeniser } from "#src/data/tokenise.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
@@ -26,6 +26,8 @@ import { buildTargets, targetWidth } from "#src/fuse/targets.js";
 import { openModel } from "#src/models/index.js";
 import { memoryStreams } from "./cli/memory-streams.ts";
 import { HEAD_ROWS, loudPadding, TOKENS, withRows } from "./padded-models.ts";
+
+const VERBS = await loadVerbs();
 
 const GOLDEN = resolve(import.meta.dirname, "golden");
 const MISTRAL = join(GOLDEN, "models/mistral");

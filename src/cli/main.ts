@@ -23,12 +23,13 @@ for (const event of ["uncaughtException", "unhandledRejection"] as const) {
 
 // Only now, because an older Node may not even load what the verbs import.
 const { runCommandLine } = await import("./program.ts");
-const { VERBS } = await import("./verbs.ts");
+const { loadVerbs } = await import("./verbs.ts");
 const { listenForInterrupts } = await import("./interrupt.ts");
 const { processStreams } = await import("./streams.ts");
 
 const streams = processStreams();
 const signal = listenForInterrupts((line) => streams.stderr.write(`${line}\n`));
-const exitCode = await runCommandLine(process.argv.slice(2), streams, signal, VERBS);
+const verbs = await loadVerbs(process.argv[2]);
+const exitCode = await runCommandLine(process.argv.slice(2), streams, signal, verbs);
 await streams.flush();
 process.exit(exitCode);

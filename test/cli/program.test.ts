@@ -2,9 +2,11 @@ import { describe, expect, test } from "vitest";
 import { integer } from "#src/cli/option-values.js";
 import { runCommandLine } from "#src/cli/program.js";
 import type { Verb } from "#src/cli/verb.js";
-import { VERBS } from "#src/cli/verbs.js";
+import { loadVerbs } from "#src/cli/verbs.js";
 import { FusechatError, inputError, inputErrors } from "#src/errors.js";
 import { memoryStreams } from "./memory-streams.ts";
+
+const VERBS = await loadVerbs();
 
 const greet: Verb = {
   name: "greet",

@@ -3,9 +3,11 @@ import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { runCommandLine } from "#src/cli/program.js";
-import { VERBS } from "#src/cli/verbs.js";
+import { loadVerbs } from "#src/cli/verbs.js";
 import { CONVERSATIONS, MISTRAL, PICO_RECIPE, QWEN2, temporaryFolder, writeRecipe } from "../run/fixtures.ts";
 import { memoryStreams } from "./memory-streams.ts";
+
+const VERBS = await loadVerbs();
 
 let folder: string;
 beforeEach(async () => {
