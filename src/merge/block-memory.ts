@@ -19,15 +19,15 @@ const LINE = 64;
 /** With 0 bytes for vectors everything is plain memory. */
 export function createBlockMemory(vectorBytes: number = VECTOR_BYTES): BlockMemory {
   const vectors = vectorBytes > 0 ? createVectorMemory(vectorBytes) : undefined;
-  let used = vectors?.used ?? 0;
+  let used = 0;
   const regions = new Map<string, Uint8Array<ArrayBuffer>>();
 
   const allocate = (bytes: number): Uint8Array<ArrayBuffer> => {
     const whole = (Math.ceil(bytes / LINE) + 1) * LINE;
     // Many models, or wide dtypes: what has no room is plain memory, and merged by plain kernels.
-    if (vectors === undefined || used + whole > vectors.buffer.byteLength) return new Uint8Array(whole);
+    if (vectors === undefined || used + whole > vectors.byteLength) return new Uint8Array(whole);
     used += whole;
-    return new Uint8Array(vectors.buffer, used - whole, whole);
+    return new Uint8Array(vectors, used - whole, whole);
   };
   const region = (name: string, bytes: number): Uint8Array<ArrayBuffer> => {
     let kept = regions.get(name);

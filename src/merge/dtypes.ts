@@ -41,76 +41,80 @@ export function storedView(dtype: MergeDtype, { buffer, byteOffset }: Uint8Array
 }
 
 /**
- * Widens `count` entries. Returns the first that is not finite, be it so in the file or by a cast, or -1.
+ * Widens `count` entries from `from` on. Returns the first that is not finite, counted from `from`, be it so in the file
+ * or by a cast, or -1.
  */
-export type Widen = (stored: StoredArray, count: number, values: Float64Array) => number;
+export type Widen = (stored: StoredArray, from: number, count: number, values: Float64Array) => number;
 
 /** `cast`: the dtype each entry is rounded to when read; undefined, or one at least as wide, leaves it as it is. */
 export function widener(dtype: MergeDtype, cast: MergeDtype | undefined): Widen {
-  const convert = WIDENERS[dtype] as (stored: StoredArray, count: number, values: Float64Array) => number;
-  const widen: Widen = (stored, count, values) =>
-    convert(stored, count, values) === 0 ? -1 : findNotFinite(values, count);
-  if (cast === undefined || promote([dtype, cast]) === cast) return widen;
+  const convert = WIDENERS[dtype] as Widen;
+  if (cast === undefined || promote([dtype, cast]) === cast) {
+    return (stored, from, count, values) =>
+      convert(stored, from, count, values) === 0 ? -1 : findNotFinite(values, count);
+  }
   const round = rounder(cast);
-  return (stored, count, values) => {
-    convert(stored, count, values);
+  return (stored, from, count, values) => {
+    convert(stored, from, count, values);
     return round(values, count);
   };
 }
 
-/** Rounds `count` values in place to what the dtype can hold; returns the first that overflows, or -1. */
-export function rounder(dtype: MergeDtype): (values: Float64Array, count: number) => number {
+/**
+ * Rounds `count` values in place to what the dtype can hold; returns the first that overflows, or -1. `room` is for them
+ * in between: 8 bytes an entry.
+ */
+export function rounder(dtype: MergeDtype, room?: Uint8Array): (values: Float64Array, count: number) => number {
   const narrow = narrower(dtype);
   const widen = widener(dtype, undefined);
-  let room = new Uint8Array(0);
   return (values, count) => {
-    if (room.byteLength < 8 * count) room = new Uint8Array(8 * count);
-    const stored = storedView(dtype, room, count);
-    const bad = narrow(values, count, stored);
-    widen(stored, count, values);
+    const stored = storedView(dtype, room ?? new Uint8Array(8 * count), count);
+    const bad = narrow(values, count, stored, 0);
+    widen(stored, 0, count, values);
     return bad;
   };
 }
 
-/** Rounds `count` values into `stored`; returns the first that is not finite there, or -1. */
-export type Narrow = (values: Float64Array, count: number, stored: StoredArray) => number;
+/** Rounds `count` values into `stored` at `at`; returns the first that is not finite there, or -1. */
+export type Narrow = (values: Float64Array, count: number, stored: StoredArray, at: number) => number;
 
 export function narrower(dtype: MergeDtype): Narrow {
-  const convert = NARROWERS[dtype] as (values: Float64Array, count: number, stored: StoredArray) => number;
-  const widen = WIDENERS[dtype] as (stored: StoredArray, count: number, values: Float64Array) => number;
-  return (values, count, stored) => {
-    if (convert(values, count, stored) === 0) return -1;
+  const convert = NARROWERS[dtype] as Narrow;
+  const widen = WIDENERS[dtype] as Widen;
+  return (values, count, stored, at) => {
+    if (convert(values, count, stored, at) === 0) return -1;
     const rounded = new Float64Array(count);
-    widen(stored, count, rounded);
+    widen(stored, at, count, rounded);
     return findNotFinite(rounded, count);
   };
 }
 
-/** All return 0 where everything is finite, else 1. Where the arrays lie in memory for it they work in vectors. */
+/** All return 0 where everything is known to be finite. Where the arrays lie in memory for it they work in vectors. */
 const WIDENERS = {
   bfloat16: widenBfloat16,
   float16: widenFloat16,
   float32: widenFloat32,
-  float64: copyFloat64,
+  float64: (stored: Float64Array, from: number, count: number, values: Float64Array): number => {
+    values.set(stored.subarray(from, from + count));
+    return 1;
+  },
 };
 const NARROWERS = {
   bfloat16: narrowBfloat16,
   float16: narrowFloat16,
   float32: narrowFloat32,
-  float64: copyFloat64,
+  float64: (values: Float64Array, count: number, stored: Float64Array, at: number): number => {
+    stored.set(values.subarray(0, count), at);
+    return 1;
+  },
 };
 
-function copyFloat64(from: Float64Array, count: number, to: Float64Array): number {
-  to.set(from.subarray(0, count));
-  return Number(findNotFinite(to, count) >= 0);
-}
-
-function narrowFloat16(values: Float64Array, count: number, stored: Uint16Array): number {
+function narrowFloat16(values: Float64Array, count: number, stored: Uint16Array, at: number): number {
   let infinite = 0;
   for (let i = 0; i < count; i++) {
     const pattern = numberToHalf(values[i]!);
     infinite |= Number((pattern & 0x7c00) === 0x7c00);
-    stored[i] = pattern;
+    stored[at + i] = pattern;
   }
   return infinite;
 }

@@ -110,14 +110,14 @@ export function createTensorReader(
   const visitBlock = ({ start, entries, arrays }: Block, visit: (chunk: Chunk) => void): void => {
     for (let from = 0; from < entries; from += CHUNK_ENTRIES) {
       const count = Math.min(CHUNK_ENTRIES, entries - from);
+      const end = Math.ceil(count / VECTOR_ENTRIES) * VECTOR_ENTRIES;
       const chunk = { start: start + from, count, models, base };
       let isSound = true;
       for (const [j, array] of arrays.entries()) {
-        const part = array.subarray(from, from + count);
-        const bad = widen[j]!(part, count, widened[j]!);
-        if (bad >= 0 && !repair) throw notFinite(stored[j]!, part, count, bad, chunk.start, cast);
+        const bad = widen[j]!(array, from, count, widened[j]!);
+        if (bad >= 0 && !repair) throw notFinite(stored[j]!, array, start, from + bad, cast);
         isSound &&= bad < 0;
-        widened[j]!.fill(0, count, Math.ceil(count / VECTOR_ENTRIES) * VECTOR_ENTRIES);
+        if (end > count) widened[j]!.fill(0, count, end);
       }
       if (!isSound) repairChunk(chunk, chunk.start < counted ? stored.map(() => 0) : repaired);
       counted = Math.max(counted, chunk.start + count);
@@ -159,19 +159,18 @@ interface Block {
   readonly arrays: readonly StoredArray[];
 }
 
-/** What is wrong with a part of a tensor that begins at entry `start`: in the file, or with entry `bad` once cast. */
+/** What is wrong with entry `bad` of a block that begins at entry `start`: in the file, or once it is cast. */
 function notFinite(
   tensor: StoredTensor,
-  part: StoredArray,
-  count: number,
-  bad: number,
+  block: StoredArray,
   start: number,
+  bad: number,
   cast: MergeDtype | undefined,
 ): Error {
-  const inFile = widener(tensor.mergeDtype, undefined)(part, count, new Float64Array(count));
-  if (inFile < 0) return tooLarge(tensor, start + bad, cast!);
+  const isInFile = widener(tensor.mergeDtype, undefined)(block, bad, 1, new Float64Array(1)) >= 0;
+  if (!isInFile) return tooLarge(tensor, start + bad, cast!);
   const advice = "look for another copy of the model, or merge with --repair";
-  return badEntry(tensor, start + inFile, "NaN or infinity", advice);
+  return badEntry(tensor, start + bad, "NaN or infinity", advice);
 }
 
 function tooLarge(tensor: StoredTensor, entry: number, cast: MergeDtype): Error {

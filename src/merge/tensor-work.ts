@@ -123,7 +123,10 @@ async function writeTensor(
   write: (piece: Uint8Array, entriesDone: number) => Promise<void>,
 ): Promise<void> {
   const values = memory.doubles("merged", CHUNK_ENTRIES);
-  const roundWorking = working === output || working === "float64" ? undefined : rounder(working);
+  const roundWorking =
+    working === output || working === "float64"
+      ? undefined
+      : rounder(working, memory.bytes("rounded", 8 * CHUNK_ENTRIES));
   const narrow = narrower(output);
   const width = DTYPE_BYTES[STORED_DTYPE[output]];
   const pieceEntries = Math.min(size, reader.blockEntries);
@@ -134,7 +137,7 @@ async function writeTensor(
     (chunk) => {
       merged.write(chunk, values);
       roundWorking?.(values, chunk.count);
-      const bad = narrow(values, chunk.count, stored.subarray(filled, filled + chunk.count));
+      const bad = narrow(values, chunk.count, stored, filled);
       if (bad >= 0) {
         const place = `entry ${chunk.start + bad} of ${size}`;
         throw inputError(JSON.stringify(name), `${place} does not fit into ${output}; choose a wider dtype`);

@@ -1,6 +1,6 @@
 /**
- * The kernels as merging calls them: in vectors where their arrays lie in a memory that came from here, else in plain
- * TypeScript, with the same results to the bit. Processors and runtimes without vectors get plain memory, so that
+ * The kernels as merging calls them: in vectors where all their arrays lie in one memory that came from here, else in
+ * plain TypeScript, with the same results to the bit. Processors and runtimes without vectors get plain memory, so that
  * nothing but the time depends on it.
  */
 import { assemble } from "./assembler.ts";
@@ -8,77 +8,84 @@ import * as conversions from "./conversions.ts";
 import * as plain from "./plain-kernels.ts";
 import { type KernelName, SIMD_KERNELS } from "./simd-kernels.ts";
 
-type Argument = number | Float64Array | Float32Array | Uint32Array | Int32Array | Uint16Array;
+type Argument = number | Float64Array | Float32Array | Uint32Array | Int32Array | Uint16Array | undefined;
+type VectorKernels = Readonly<Record<KernelName, (...values: number[]) => number>>;
 
 /** What is used of the WebAssembly interface; the language's own types leave it to the browser's. */
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;
   Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  Instance: new (
-    module: object,
-    imports: object,
-  ) => { readonly exports: Readonly<Record<KernelName, (...values: number[]) => number>> };
+  Instance: new (module: object, imports: object) => { readonly exports: VectorKernels };
 };
 
 const PAGE_BYTES = 65536;
-/** The first page is for short arrays that lie elsewhere: they are copied there for a call. */
-const CALL_BYTES = PAGE_BYTES;
 
-interface Instance {
-  readonly kernels: Readonly<Record<KernelName, (...values: number[]) => number>>;
-  readonly bytes: Uint8Array;
-}
-
-const instances = new WeakMap<ArrayBufferLike, Instance>();
+const instances = new WeakMap<ArrayBufferLike, VectorKernels>();
 let compiled: object | undefined;
 
-/** Memory for arrays of chunks, of which the first `used` bytes are taken; undefined where there are no vectors. */
-export function createVectorMemory(bytes: number): { readonly buffer: ArrayBuffer; readonly used: number } | undefined {
+/** Memory for arrays that kernels work on; undefined where there are no vectors. */
+export function createVectorMemory(bytes: number): ArrayBuffer | undefined {
   try {
     compiled ??= new WebAssembly.Module(assemble(SIMD_KERNELS));
-    const pages = Math.ceil((CALL_BYTES + bytes) / PAGE_BYTES);
+    const pages = Math.ceil(bytes / PAGE_BYTES);
     // Pages that nobody writes to take no room. It never grows, which would take the arrays away.
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
-    instances.set(memory.buffer, { kernels: exports, bytes: new Uint8Array(memory.buffer) });
-    return { buffer: memory.buffer, used: CALL_BYTES };
+    instances.set(memory.buffer, new WebAssembly.Instance(compiled, { env: { memory } }).exports);
+    return memory.buffer;
   } catch {
     return undefined;
   }
 }
 
-/** Calls the vector kernel where the last argument that is an array lies in vector memory. */
-function dispatch<Arguments extends Argument[], Result>(
-  name: KernelName,
-  kernel: (...values: Arguments) => Result,
-): (...values: Arguments) => Result {
-  return (...values) => {
-    const instance = instanceOf(values);
-    const addresses = instance && addressesOf(values, instance);
-    return addresses === undefined ? kernel(...values) : (instance!.kernels[name](...addresses) as Result);
+/** The memory of the call under way, and whether one of its arrays was found elsewhere. */
+let ofCall: ArrayBufferLike | undefined;
+let elsewhere = false;
+
+function addressOf(value: Argument): number {
+  if (typeof value === "number") return value;
+  if (value === undefined) return 0;
+  if (value.buffer !== ofCall) elsewhere = true;
+  return value.byteOffset;
+}
+
+/**
+ * All kernels have an array first. A call is made for every few thousand entries and model: arguments that are spelled
+ * out, up to the longest list there is, cost a fifth of a list that is walked. A function takes no notice of too many.
+ */
+function dispatch<Kernel extends (...values: never[]) => unknown>(name: KernelName, kernel: Kernel): Kernel {
+  const plainly = kernel as unknown as (...values: Argument[]) => unknown;
+  const dispatched = (
+    a: Argument,
+    b: Argument,
+    c: Argument,
+    d: Argument,
+    e: Argument,
+    f: Argument,
+    g: Argument,
+    h: Argument,
+    i: Argument,
+    j: Argument,
+  ) => {
+    ofCall = (a as Float64Array).buffer;
+    elsewhere = false;
+    const vectors = instances.get(ofCall);
+    if (vectors === undefined) return plainly(a, b, c, d, e, f, g, h, i, j);
+    const at = [
+      addressOf(a),
+      addressOf(b),
+      addressOf(c),
+      addressOf(d),
+      addressOf(e),
+      addressOf(f),
+      addressOf(g),
+      addressOf(h),
+      addressOf(i),
+      addressOf(j),
+    ] as const;
+    if (elsewhere) return plainly(a, b, c, d, e, f, g, h, i, j);
+    return vectors[name](at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], at[9]);
   };
-}
-
-function instanceOf(values: readonly Argument[]): Instance | undefined {
-  const last = values.findLast((value) => typeof value !== "number") as Exclude<Argument, number>;
-  return instances.get(last.buffer);
-}
-
-/** Undefined where an array lies elsewhere and is too long to be copied. */
-function addressesOf(values: readonly Argument[], { bytes }: Instance): number[] | undefined {
-  let end = 0;
-  const addresses: number[] = [];
-  for (const value of values) {
-    if (typeof value === "number") addresses.push(value);
-    else if (value.buffer === bytes.buffer) addresses.push(value.byteOffset);
-    else {
-      if (end + value.byteLength > CALL_BYTES) return undefined;
-      bytes.set(new Uint8Array(value.buffer, value.byteOffset, value.byteLength), end);
-      addresses.push(end);
-      end += (value.byteLength + 15) & ~15;
-    }
-  }
-  return addresses;
+  return dispatched as unknown as Kernel;
 }
 
 export const widenBfloat16: typeof conversions.widenBfloat16 = dispatch("widenBfloat16", conversions.widenBfloat16);
@@ -96,7 +103,7 @@ export const keepMarked: typeof plain.keepMarked = dispatch("keepMarked", plain.
 export const variances: typeof plain.variances = dispatch("variances", plain.variances);
 export const product: typeof plain.product = dispatch("product", plain.product);
 export const sumOfMagnitudes: typeof plain.sumOfMagnitudes = dispatch("sumOfMagnitudes", plain.sumOfMagnitudes);
-export const squaredDistance: typeof plain.squaredDistance = dispatch("squaredDistance", plain.squaredDistance);
+export const addSquares: typeof plain.addSquares = dispatch("addSquares", plain.addSquares);
 export const countBins: typeof plain.countBins = dispatch("countBins", plain.countBins);
 export const findFrom: typeof plain.findFrom = dispatch("findFrom", plain.findFrom);
 export const takeBetween: typeof plain.takeBetween = dispatch("takeBetween", plain.takeBetween);

@@ -78,41 +78,62 @@ export function addToBase(base: Float64Array, factor: number, count: number, sum
   for (let i = 0; i < count; i++) sums[i] = base[i]! + factor * sums[i]!;
 }
 
-/** `out[i]` = x - b */
-export function subtract(model: Float64Array, base: Float64Array, count: number, out: Float64Array): void {
-  for (let i = 0; i < count; i++) out[i] = model[i]! - base[i]!;
+/** `updates[j, i]` = x_j - b of all models */
+export function subtract(
+  models: Float64Array,
+  base: Float64Array,
+  many: number,
+  count: number,
+  updates: Float64Array,
+): void {
+  for (let j = 0, offset = 0; j < many; j++, offset += STRIDE) {
+    for (let i = 0; i < count; i++) updates[offset + i] = models[offset + i]! - base[i]!;
+  }
 }
 
-/** `out[i]` = |x - b| */
-export function magnitudes(model: Float64Array, base: Float64Array, count: number, out: Float64Array): void {
-  for (let i = 0; i < count; i++) out[i] = Math.abs(model[i]! - base[i]!);
-}
-
-/** `out[i]` = x - b where its magnitude is at least `least` and less than `below`, else 0 */
+/** `updates[j, i]` = x_j - b of model j where its magnitude is at least `least` and less than `below`, else 0 */
 export function keepBetween(
-  model: Float64Array,
+  models: Float64Array,
+  j: number,
   base: Float64Array,
   least: number,
   below: number,
   count: number,
-  out: Float64Array,
+  updates: Float64Array,
 ): void {
+  const offset = j * STRIDE;
   for (let i = 0; i < count; i++) {
-    const update = model[i]! - base[i]!;
+    const update = models[offset + i]! - base[i]!;
     const magnitude = Math.abs(update);
-    out[i] = magnitude >= least && magnitude < below ? update : 0;
+    updates[offset + i] = magnitude >= least && magnitude < below ? update : 0;
   }
 }
 
-/** `out[i]` = x - b where bit i of `bits` is set, else 0 */
+/** `updates[j, i]` = x_j - b of model j where bit i of `bits` is set, else 0 */
 export function keepMarked(
-  model: Float64Array,
+  models: Float64Array,
+  j: number,
   base: Float64Array,
   bits: Uint32Array,
   count: number,
-  out: Float64Array,
+  updates: Float64Array,
 ): void {
-  for (let i = 0; i < count; i++) out[i] = (bits[i >>> 5]! >>> (i & 31)) & 1 ? model[i]! - base[i]! : 0;
+  const offset = j * STRIDE;
+  for (let i = 0; i < count; i++) {
+    updates[offset + i] = (bits[i >>> 5]! >>> (i & 31)) & 1 ? models[offset + i]! - base[i]! : 0;
+  }
+}
+
+/** `scores[i]` = |x_j - b| of model j */
+export function magnitudes(
+  models: Float64Array,
+  j: number,
+  base: Float64Array,
+  count: number,
+  scores: Float64Array,
+): void {
+  const offset = j * STRIDE;
+  for (let i = 0; i < count; i++) scores[i] = Math.abs(models[offset + i]! - base[i]!);
 }
 
 /**
@@ -142,34 +163,50 @@ export function variances(
   }
 }
 
-/** sum_i a_i b_i */
-export function product(a: Float64Array, b: Float64Array, count: number): number {
+/** sum_i a_i b_i of the entries from `a` and from `b` on */
+export function product(vectors: Float64Array, a: number, b: number, count: number): number {
   const sums = [0, 0, 0, 0];
-  for (let i = 0; i < count; i++) sums[i & 3]! += a[i]! * b[i]!;
+  for (let i = 0; i < count; i++) sums[i & 3]! += vectors[a + i]! * vectors[b + i]!;
   return sumOf(sums);
 }
 
-/** sum_i |a_i| */
-export function sumOfMagnitudes(a: Float64Array, count: number): number {
+/** sum_i |u_j| of model j */
+export function sumOfMagnitudes(updates: Float64Array, j: number, count: number): number {
+  const offset = j * STRIDE;
   const sums = [0, 0, 0, 0];
-  for (let i = 0; i < count; i++) sums[i & 3]! += Math.abs(a[i]!);
+  for (let i = 0; i < count; i++) sums[i & 3]! += Math.abs(updates[offset + i]!);
   return sumOf(sums);
 }
 
-/** sum_i (a_i - b_i)^2 */
-export function squaredDistance(a: Float64Array, b: Float64Array, count: number): number {
-  const sums = [0, 0, 0, 0];
-  for (let i = 0; i < count; i++) {
-    const difference = a[i]! - b[i]!;
-    sums[i & 3]! += difference * difference;
+/** `energies[j]` += sum_i (x_j - b)^2 of all models */
+export function addSquares(
+  models: Float64Array,
+  base: Float64Array,
+  many: number,
+  count: number,
+  energies: Float64Array,
+): void {
+  for (let j = 0, offset = 0; j < many; j++, offset += STRIDE) {
+    const sums = [0, 0, 0, 0];
+    for (let i = 0; i < count; i++) {
+      const update = models[offset + i]! - base[i]!;
+      sums[i & 3]! += update * update;
+    }
+    energies[j]! += sumOf(sums);
   }
-  return sumOf(sums);
 }
 
-/** How many |x - b| equal `magnitude`, which is not 0. */
-export function countMagnitudes(model: Float64Array, base: Float64Array, magnitude: number, count: number): number {
+/** How many |x_j - b| of model j equal `magnitude`, which is not 0. */
+export function countMagnitudes(
+  models: Float64Array,
+  j: number,
+  base: Float64Array,
+  magnitude: number,
+  count: number,
+): number {
+  const offset = j * STRIDE;
   let found = 0;
-  for (let i = 0; i < count; i++) found += Number(Math.abs(model[i]! - base[i]!) === magnitude);
+  for (let i = 0; i < count; i++) found += Number(Math.abs(models[offset + i]! - base[i]!) === magnitude);
   return found;
 }
 
@@ -214,12 +251,20 @@ export function takeBetween(
   return found;
 }
 
-/** `out[n]` = `values[places[n]]` for `count` places */
-export function gather(values: Float64Array, places: Int32Array, count: number, out: Float64Array): void {
-  for (let n = 0; n < count; n++) out[n] = values[places[n]!]!;
+/** `packed[j, n]` = `models[j, places[n]]` for `count` places */
+export function gather(
+  models: Float64Array,
+  many: number,
+  places: Int32Array,
+  count: number,
+  packed: Float64Array,
+): void {
+  for (let j = 0, offset = 0; j < many; j++, offset += STRIDE) {
+    for (let n = 0; n < count; n++) packed[offset + n] = models[offset + places[n]!]!;
+  }
 }
 
-/** `out[places[n]]` = `values[n]` for `count` places */
-export function scatter(values: Float64Array, places: Int32Array, count: number, out: Float64Array): void {
-  for (let n = 0; n < count; n++) out[places[n]!] = values[n]!;
+/** `values[places[n]]` = `packed[n]` for `count` places */
+export function scatter(packed: Float64Array, places: Int32Array, count: number, values: Float64Array): void {
+  for (let n = 0; n < count; n++) values[places[n]!] = packed[n]!;
 }

@@ -67,10 +67,11 @@ const storeFloats = (address: Code, floats: Local, offset: number): Code[] => [
 /** 1 where a pattern reached `exponent`, all its bits set: the pattern without its sign then carries into its place. */
 function widen16(exponent: number, toFloats: (upper: Code) => Code): FunctionSource {
   return define({
-    parameters: { stored: "i32", count: "i32", values: "i32" },
+    parameters: { stored: "i32", from: "i32", count: "i32", values: "i32" },
     locals: { at: "i32", patterns: "v128", floats: "v128", seen: "v128" },
     result: "i32",
-    body: ({ stored, count, values, at, patterns, floats, seen }) => [
+    body: ({ stored, from, count, values, at, patterns, floats, seen }) => [
+      stored.set(entry(stored, from, 1)),
       repeat(at, count.get, 8, [
         patterns.set(v128.load(entry(stored, at, 1))),
         seen.set(v128.or(seen.get, carry16(patterns, exponent))),
@@ -100,10 +101,11 @@ const widenFloat16 = widen16(0x7c00, (upper) =>
 );
 
 const widenFloat32 = define({
-  parameters: { stored: "i32", count: "i32", values: "i32" },
+  parameters: { stored: "i32", from: "i32", count: "i32", values: "i32" },
   locals: { at: "i32", floats: "v128", seen: "v128" },
   result: "i32",
-  body: ({ stored, count, values, at, floats, seen }) => [
+  body: ({ stored, from, count, values, at, floats, seen }) => [
+    stored.set(entry(stored, from, 2)),
     repeat(at, count.get, 4, [
       floats.set(v128.load(entry(stored, at, 2))),
       seen.set(v128.or(seen.get, carry32(floats))),
@@ -118,10 +120,11 @@ const demoted = (address: Code, offset: number): Code =>
   lowPairs(f32x4.demote(v128.load(address, offset)), f32x4.demote(v128.load(address, offset + 16)));
 
 const narrowFloat32 = define({
-  parameters: { values: "i32", count: "i32", stored: "i32" },
+  parameters: { values: "i32", count: "i32", stored: "i32", to: "i32" },
   locals: { at: "i32", floats: "v128", seen: "v128" },
   result: "i32",
-  body: ({ values, count, stored, at, floats, seen }) => [
+  body: ({ values, count, stored, to, at, floats, seen }) => [
+    stored.set(entry(stored, to, 2)),
     repeat(at, count.get, 4, [
       floats.set(demoted(entry(values, at, 3), 0)),
       seen.set(v128.or(seen.get, carry32(floats))),
@@ -136,10 +139,10 @@ const narrowFloat32 = define({
  * is moved by one towards it, which decides the rounding and nothing else.
  */
 const narrowBfloat16 = define({
-  parameters: { values: "i32", count: "i32", stored: "i32" },
+  parameters: { values: "i32", count: "i32", stored: "i32", to: "i32" },
   locals: { at: "i32", floats: "v128", tied: "v128", first: "v128", patterns: "v128", seen: "v128" },
   result: "i32",
-  body: ({ values, count, stored, at, floats, tied, first, patterns, seen }) => {
+  body: ({ values, count, stored, to, at, floats, tied, first, patterns, seen }) => {
     const address = entry(values, at, 3);
     const four = (offset: number): Code[] => {
       const compare = (order: (a: Code, b: Code) => Code): Code =>
@@ -166,6 +169,7 @@ const narrowBfloat16 = define({
       ];
     };
     return [
+      stored.set(entry(stored, to, 1)),
       repeat(at, count.get, 8, [
         ...four(0),
         first.set(floats.get),
@@ -323,58 +327,78 @@ const elect = define({
   },
 });
 
-/** One output vector for one of the model and one of the base. */
-function everyUpdate(
-  parameters: Readonly<Record<string, "f64">>,
-  of: (update: Local, l: Readonly<Record<string, Local>>) => Code,
-): FunctionSource {
-  return define<string>({
-    parameters: { model: "i32", base: "i32", ...parameters, count: "i32", out: "i32" },
-    locals: { at: "i32", update: "v128" },
-    body: (locals) => {
-      const { model, base, count, out, at, update } = locals as Record<string, Local>;
-      return [
-        repeat(at!, count!.get, TURN, [
-          ...VECTORS.flatMap((v) => [
-            update!.set(f64x2.sub(v128.load(entry(model!, at!, 3), 16 * v), v128.load(entry(base!, at!, 3), 16 * v))),
-            v128.store(entry(out!, at!, 3), of(update!, locals), 16 * v),
-          ]),
-        ]),
-      ];
-    },
-  });
-}
+/** Moves to the entries of the `j`-th model. */
+const toModel = (array: Local, j: Local): Code =>
+  array.set(i32.add(array.get, i32.shl(j.get, i32.const(Math.log2(STRIDE_BYTES)))));
 
-const subtract = everyUpdate({}, (update) => update.get);
-const magnitudes = everyUpdate({}, (update) => f64x2.abs(update.get));
-const keepBetween = everyUpdate({ least: "f64", below: "f64" }, (update, { least, below }) =>
-  v128.and(
-    update.get,
-    v128.and(
-      f64x2.ge(f64x2.abs(update.get), f64x2.splat(least!.get)),
-      f64x2.lt(f64x2.abs(update.get), f64x2.splat(below!.get)),
-    ),
-  ),
-);
+const subtract = define({
+  parameters: { models: "i32", base: "i32", many: "i32", count: "i32", updates: "i32" },
+  locals: { at: "i32", j: "i32" },
+  body: ({ models, base, many, count, updates, at, j }) => [
+    repeat(j, many.get, 1, [
+      at.set(i32.const(0)),
+      repeat(at, count.get, TURN, [
+        ...VECTORS.map((v) => {
+          const update = f64x2.sub(v128.load(entry(models, at, 3), 16 * v), v128.load(entry(base, at, 3), 16 * v));
+          return v128.store(entry(updates, at, 3), update, 16 * v);
+        }),
+      ]),
+      advance(models, STRIDE_BYTES),
+      advance(updates, STRIDE_BYTES),
+    ]),
+  ],
+});
+
+const magnitudes = define({
+  parameters: { models: "i32", j: "i32", base: "i32", count: "i32", scores: "i32" },
+  locals: { at: "i32" },
+  body: ({ models, j, base, count, scores, at }) => [
+    toModel(models, j),
+    repeat(at, count.get, TURN, [
+      ...VECTORS.map((v) => {
+        const update = f64x2.sub(v128.load(entry(models, at, 3), 16 * v), v128.load(entry(base, at, 3), 16 * v));
+        return v128.store(entry(scores, at, 3), f64x2.abs(update), 16 * v);
+      }),
+    ]),
+  ],
+});
+
+const keepBetween = define({
+  parameters: { models: "i32", j: "i32", base: "i32", least: "f64", below: "f64", count: "i32", updates: "i32" },
+  locals: { at: "i32", update: "v128" },
+  body: ({ models, j, base, least, below, count, updates, at, update }) => [
+    toModel(models, j),
+    toModel(updates, j),
+    repeat(at, count.get, TURN, [
+      ...VECTORS.flatMap((v) => {
+        const isIn = v128.and(
+          f64x2.ge(f64x2.abs(update.get), f64x2.splat(least.get)),
+          f64x2.lt(f64x2.abs(update.get), f64x2.splat(below.get)),
+        );
+        return [
+          update.set(f64x2.sub(v128.load(entry(models, at, 3), 16 * v), v128.load(entry(base, at, 3), 16 * v))),
+          v128.store(entry(updates, at, 3), v128.and(update.get, isIn), 16 * v),
+        ];
+      }),
+    ]),
+  ],
+});
 
 /** A word of bits at a time: each pair of entries compares its own two bits of it. */
 const keepMarked = define({
-  parameters: { model: "i32", base: "i32", bits: "i32", count: "i32", out: "i32" },
+  parameters: { models: "i32", j: "i32", base: "i32", bits: "i32", count: "i32", updates: "i32" },
   locals: { at: "i32", word: "v128" },
-  body: ({ model, base, bits, count, out, at, word }) => [
+  body: ({ models, j, base, bits, count, updates, at, word }) => [
+    toModel(models, j),
+    toModel(updates, j),
     repeat(at, count.get, 32, [
       word.set(i32x4.splat(i32.load(i32.add(bits.get, i32.shl(i32.shrU(at.get, i32.const(5)), i32.const(2)))))),
       ...Array.from({ length: 16 }, (_, v) => {
         const [low, high] = [2 ** (2 * v), 2 ** (2 * v + 1)];
         const own = v128.const(new Uint8Array(new Uint32Array([low, low, high, high]).buffer));
-        return v128.store(
-          entry(out, at, 3),
-          v128.and(
-            f64x2.sub(v128.load(entry(model, at, 3), 16 * v), v128.load(entry(base, at, 3), 16 * v)),
-            i64x2.eq(v128.and(word.get, own), own),
-          ),
-          16 * v,
-        );
+        const update = f64x2.sub(v128.load(entry(models, at, 3), 16 * v), v128.load(entry(base, at, 3), 16 * v));
+        const isIn = i64x2.eq(v128.and(word.get, own), own);
+        return v128.store(entry(updates, at, 3), v128.and(update, isIn), 16 * v);
       }),
     ]),
   ],
@@ -414,48 +438,71 @@ const variances = define({
   },
 });
 
-/** A sum over entries in four lanes. */
-function sumOver(
-  arrays: readonly string[],
-  number: string | undefined,
-  term: (values: readonly Code[], l: Readonly<Record<string, Local>>) => Code,
-): FunctionSource {
-  return define<string>({
-    parameters: {
-      ...Object.fromEntries(arrays.map((name) => [name, "i32" as const])),
-      ...(number !== undefined && { [number]: "f64" }),
-      count: "i32",
-    },
-    locals: { at: "i32", difference: "v128", even: "v128", odd: "v128" },
-    result: "f64",
-    body: (locals) => {
-      const { count, at, even, odd } = locals as Record<string, Local>;
-      const of = (offset: number): Code =>
-        term(
-          arrays.map((name) => v128.load(entry(locals[name]!, at!, 3), offset)),
-          locals,
-        );
-      const lanes = f64x2.add(even!.get, odd!.get);
-      return [
-        repeat(at!, count!.get, 4, [add(even!, of(0)), add(odd!, of(16))]),
-        even!.set(lanes),
-        f64.add(f64x2.extract(even!.get, 0), f64x2.extract(even!.get, 1)),
-      ];
-    },
-  });
-}
+/** Adds `term` of all entries, two and two, to four lanes that begin at 0. */
+const addLanes = (at: Local, count: Local, even: Local, odd: Local, term: (offset: number) => Code): Code[] => [
+  at.set(i32.const(0)),
+  even.set(ZERO),
+  odd.set(ZERO),
+  repeat(at, count.get, 4, [add(even, term(0)), add(odd, term(16))]),
+  even.set(f64x2.add(even.get, odd.get)),
+];
+const sumOfLanes = (sums: Local): Code => f64.add(f64x2.extract(sums.get, 0), f64x2.extract(sums.get, 1));
 
-const product = sumOver(["a", "b"], undefined, ([a, b]) => f64x2.mul(a!, b!));
-const sumOfMagnitudes = sumOver(["a"], undefined, ([a]) => f64x2.abs(a!));
-const squaredDistance = sumOver(["a", "b"], undefined, ([a, b], { difference }) => [
-  ...difference!.set(f64x2.sub(a!, b!)),
-  ...f64x2.mul(difference!.get, difference!.get),
-]);
+const product = define({
+  parameters: { vectors: "i32", a: "i32", b: "i32", count: "i32" },
+  locals: { at: "i32", even: "v128", odd: "v128" },
+  result: "f64",
+  body: ({ vectors, a, b, count, at, even, odd }) => [
+    a.set(entry(vectors, a, 3)),
+    b.set(entry(vectors, b, 3)),
+    ...addLanes(at, count, even, odd, (offset) =>
+      f64x2.mul(v128.load(entry(a, at, 3), offset), v128.load(entry(b, at, 3), offset)),
+    ),
+    sumOfLanes(even),
+  ],
+});
+
+const sumOfMagnitudes = define({
+  parameters: { updates: "i32", j: "i32", count: "i32" },
+  locals: { at: "i32", even: "v128", odd: "v128" },
+  result: "f64",
+  body: ({ updates, j, count, at, even, odd }) => [
+    toModel(updates, j),
+    ...addLanes(at, count, even, odd, (offset) => f64x2.abs(v128.load(entry(updates, at, 3), offset))),
+    sumOfLanes(even),
+  ],
+});
+
+const addSquares = define({
+  parameters: { models: "i32", base: "i32", many: "i32", count: "i32", energies: "i32" },
+  locals: { at: "i32", end: "i32", update: "v128", even: "v128", odd: "v128" },
+  body: ({ models, base, many, count, energies, at, end, update, even, odd }) => [
+    end.set(entry(energies, many, 3)),
+    repeat(energies, end.get, 8, [
+      ...addLanes(at, count, even, odd, (offset) => [
+        ...update.set(f64x2.sub(v128.load(entry(models, at, 3), offset), v128.load(entry(base, at, 3), offset))),
+        ...f64x2.mul(update.get, update.get),
+      ]),
+      f64.store(energies.get, f64.add(f64.load(energies.get), sumOfLanes(even))),
+      advance(models, STRIDE_BYTES),
+    ]),
+  ],
+});
 
 /** A comparison that holds is all bits, of which those of 1 are taken. */
-const countMagnitudes = sumOver(["model", "base"], "magnitude", ([x, b], { magnitude }) =>
-  v128.and(ONE, f64x2.eq(f64x2.abs(f64x2.sub(x!, b!)), f64x2.splat(magnitude!.get))),
-);
+const countMagnitudes = define({
+  parameters: { models: "i32", j: "i32", base: "i32", magnitude: "f64", count: "i32" },
+  locals: { at: "i32", even: "v128", odd: "v128" },
+  result: "f64",
+  body: ({ models, j, base, magnitude, count, at, even, odd }) => [
+    toModel(models, j),
+    ...addLanes(at, count, even, odd, (offset) => {
+      const update = f64x2.sub(v128.load(entry(models, at, 3), offset), v128.load(entry(base, at, 3), offset));
+      return v128.and(ONE, f64x2.eq(f64x2.abs(update), f64x2.splat(magnitude.get)));
+    }),
+    sumOfLanes(even),
+  ],
+});
 
 /** Bins are the upper bits of a double without its sign; scores have none. */
 function countBins(shift: number): FunctionSource {
@@ -504,26 +551,31 @@ const takeBetween = define({
 });
 
 const gather = define({
-  parameters: { values: "i32", places: "i32", count: "i32", out: "i32" },
-  locals: { at: "i32" },
-  body: ({ values, places, count, out, at }) => [
-    repeat(at, count.get, 1, [
-      f64.store(
-        entry(out, at, 3),
-        f64.load(i32.add(values.get, i32.shl(i32.load(entry(places, at, 2)), i32.const(3)))),
-      ),
+  parameters: { models: "i32", many: "i32", places: "i32", count: "i32", packed: "i32" },
+  locals: { at: "i32", j: "i32" },
+  body: ({ models, many, places, count, packed, at, j }) => [
+    repeat(j, many.get, 1, [
+      at.set(i32.const(0)),
+      repeat(at, count.get, 1, [
+        f64.store(
+          entry(packed, at, 3),
+          f64.load(i32.add(models.get, i32.shl(i32.load(entry(places, at, 2)), i32.const(3)))),
+        ),
+      ]),
+      advance(models, STRIDE_BYTES),
+      advance(packed, STRIDE_BYTES),
     ]),
   ],
 });
 
 const scatter = define({
-  parameters: { values: "i32", places: "i32", count: "i32", out: "i32" },
+  parameters: { packed: "i32", places: "i32", count: "i32", values: "i32" },
   locals: { at: "i32" },
-  body: ({ values, places, count, out, at }) => [
+  body: ({ packed, places, count, values, at }) => [
     repeat(at, count.get, 1, [
       f64.store(
-        i32.add(out.get, i32.shl(i32.load(entry(places, at, 2)), i32.const(3))),
-        f64.load(entry(values, at, 3)),
+        i32.add(values.get, i32.shl(i32.load(entry(places, at, 2)), i32.const(3))),
+        f64.load(entry(packed, at, 3)),
       ),
     ]),
   ],
@@ -549,7 +601,7 @@ export const SIMD_KERNELS: Readonly<Record<KernelName, FunctionSource>> = {
   variances,
   product,
   sumOfMagnitudes,
-  squaredDistance,
+  addSquares,
   countMagnitudes,
   countBins: countBins(12),
   findFrom,

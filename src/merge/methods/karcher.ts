@@ -23,7 +23,7 @@ export const karcher: MergeMethod = defineMethod({
   *tensor({ models, options: { max_iter: steps, tol }, likeMergekit, memory }) {
     const smallest = likeMergekit ? tol : 0;
     const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, steps, tol, smallest), memory);
-    return combination(models, WHOLE, coefficients);
+    return combination(models, WHOLE, coefficients, memory);
   },
 });
 

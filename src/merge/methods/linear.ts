@@ -19,9 +19,10 @@ export const linear: MergeMethod = defineMethod({
     weight: z.number().describe("how much of this model; only the ratios count unless normalize is false"),
   }),
   problem: ({ normalize }, models) => (normalize ? sumsToNothing(models, "normalize") : undefined),
-  tensor({ options: { normalize }, modelOptions }) {
+  tensor({ options: { normalize }, modelOptions, memory }) {
     const given = modelOptions.map(({ weight }) => weight);
-    const weights = Float64Array.from(given, (weight) => (normalize ? weight / sumOf(given) : weight));
+    const weights = memory.doubles("weights", given.length);
+    weights.set(normalize ? given.map((weight) => weight / sumOf(given)) : given);
     return {
       write: ({ models, count }, merged) => addWeights(models, weights, weights.length, count, merged),
     };

@@ -36,7 +36,7 @@ export const modelStock: MergeMethod = defineMethod({
       },
       memory,
     );
-    return combination(models, groups, coefficients);
+    return combination(models, groups, coefficients, memory);
   },
 });
 

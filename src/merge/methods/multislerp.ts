@@ -29,7 +29,7 @@ export const multislerp: MergeMethod = defineMethod({
     const given = modelOptions.map(({ weight }) => weight);
     const weights = normalize ? given.map((weight) => weight / sumOf(given)) : given;
     const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, weights, eps), memory);
-    return combination(models, WHOLE, coefficients);
+    return combination(models, WHOLE, coefficients, memory);
   },
 });
 

@@ -34,7 +34,7 @@ export const nuslerp: MergeMethod = defineMethod({
     const t = Math.abs(sum) < SMALLEST_SUM ? 0.5 : second! / sum;
     const groups = groupsOf(shape, size, options);
     const coefficients = yield* solveGroups(models, groups, (gram) => shares(gram, t), memory);
-    return combination(models, groups, coefficients);
+    return combination(models, groups, coefficients, memory);
   },
 });
 

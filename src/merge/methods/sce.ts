@@ -15,10 +15,10 @@
  * that threshold; `--like mergekit`, or the variant by name, brings it back.
  */
 import { z } from "zod";
-import { elect, scatter, variances } from "../kernels/index.ts";
+import { addSquares, elect, scatter, variances } from "../kernels/index.ts";
 import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod } from "../method.ts";
 import { type Cut, findCuts } from "../steps/cuts.ts";
-import { addSquares, sharesOf } from "../steps/energies.ts";
+import { sharesOf } from "../steps/energies.ts";
 import { createKeeper } from "../steps/kept-updates.ts";
 import { createSelector } from "../steps/selected-entries.ts";
 
@@ -52,7 +52,7 @@ export const sce: MergeMethod = defineMethod({
       : undefined,
   *tensor({ size, models, options: { select_topk: share, variant }, likeMergekit, memory }) {
     const algorithm = variant ?? "mergekit";
-    const energies = new Float64Array(models);
+    const energies = memory.doubles("energies", models).fill(0);
     // Undefined where all entries are selected. Each pass has a selector of its own.
     let selector: (() => ReturnType<typeof createSelector>) | undefined;
     if (share < 1) {
@@ -64,13 +64,18 @@ export const sce: MergeMethod = defineMethod({
       selector = () => createSelector(models, score, cut, memory);
     }
     const select = selector?.();
-    yield (chunk) => addSquares(select === undefined ? chunk : select(chunk).entries, energies);
+    yield (chunk) => {
+      const { models: values, base, count } = select === undefined ? chunk : select(chunk).entries;
+      addSquares(values, base, models, count, energies);
+    };
 
     const threshold = algorithm === "mergekit" && (likeMergekit || variant !== undefined) ? MERGEKIT_ENERGY : 0;
-    const eta = sharesOf(energies, threshold * size);
-    const votes = new Float64Array(models).fill(1);
+    const shares = sharesOf(energies, threshold * size);
+    const eta = memory.doubles("eta", models);
+    eta.set(shares);
+    const votes = memory.doubles("votes", models).fill(1);
     // The paper's updates are divided by nothing.
-    const divisors = algorithm === "paper" ? new Float64Array(models) : eta;
+    const divisors = algorithm === "paper" ? memory.doubles("divisors", models).fill(0) : eta;
     const least = algorithm === "mergekit" ? MERGEKIT_DIVISOR : 0;
     const updatesOf = createKeeper(Array(models).fill(undefined), memory);
     const erase = (chunk: Chunk, merged: Float64Array): void =>
@@ -89,7 +94,7 @@ export const sce: MergeMethod = defineMethod({
         merged.set(chunk.base);
         scatter(room, places, entries.count, merged);
       },
-      coefficients: [...eta],
+      coefficients: [...shares],
     };
   },
 });

@@ -25,7 +25,7 @@ export const slerp: MergeMethod = defineMethod({
   modelOptions: z.strictObject({}),
   *tensor({ models, options: { t }, memory }) {
     const coefficients = yield* solveGroups(models, WHOLE, (gram) => shares(gram, t), memory);
-    return combination(models, WHOLE, coefficients);
+    return combination(models, WHOLE, coefficients, memory);
   },
 });
 

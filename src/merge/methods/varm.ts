@@ -9,8 +9,9 @@
  * it makes entries zero that nobody moved.
  */
 import { z } from "zod";
+import { addSquares } from "../kernels/index.ts";
 import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod } from "../method.ts";
-import { addSquares, sharesOf } from "../steps/energies.ts";
+import { sharesOf } from "../steps/energies.ts";
 import { combination } from "../steps/gram.ts";
 import { WHOLE } from "../steps/groups.ts";
 
@@ -29,12 +30,12 @@ export const varm: MergeMethod = defineMethod({
       .describe("what gets a share of its own: every tensor (the paper's choice), or every entry"),
   }),
   modelOptions: z.strictObject({}),
-  *tensor({ models, options: { granularity } }) {
+  *tensor({ models, options: { granularity }, memory }) {
     if (granularity === "parameter") return { write: mergeEntries };
-    const energies = new Float64Array(models);
-    yield (chunk) => addSquares(chunk, energies);
+    const energies = memory.doubles("energies", models).fill(0);
+    yield (chunk) => addSquares(chunk.models, chunk.base, models, chunk.count, energies);
     const shares = sharesOf(energies, 0);
-    return { ...combination(models, WHOLE, shares), coefficients: [...shares] };
+    return { ...combination(models, WHOLE, shares, memory), coefficients: [...shares] };
   },
 });
 

@@ -18,6 +18,10 @@ export interface Cut {
   readonly equal: number;
 }
 
+/** Where nothing, or everything, is among the largest. */
+export const NOTHING: Cut = { score: Number.POSITIVE_INFINITY, equal: 0 };
+export const EVERYTHING: Cut = { score: 0, equal: Number.POSITIVE_INFINITY };
+
 /** Bits of a double below those that make a bin. */
 const BELOW_BIN = 44n;
 const BINS = 1 << 19;
@@ -61,7 +65,7 @@ export function* findCuts(
         if (takers[r]!.length === 0) continue;
         score(chunk, scores);
         for (const { low, high, take } of takers[r]!) {
-          take(taken.subarray(0, takeBetween(scores, low, high, chunk.count, taken)));
+          take(taken, takeBetween(scores, low, high, chunk.count, taken));
         }
       }
     };
@@ -82,7 +86,7 @@ interface Search {
 }
 
 function startSearch(histogram: Uint32Array, count: number): Search {
-  if (count <= 0) return { prefix: 0n, rest: 0n, entries: 0, wanted: 0, cut: { score: Infinity, equal: 0 } };
+  if (count <= 0) return { prefix: 0n, rest: 0n, entries: 0, wanted: 0, cut: NOTHING };
   const { bin, above } = binOf(histogram, count);
   return { prefix: BigInt(bin), rest: BELOW_BIN, entries: histogram[bin]!, wanted: count - above, cut: undefined };
 }
@@ -99,7 +103,8 @@ function binOf(histogram: Uint32Array, count: number): { readonly bin: number; r
 interface Taker {
   readonly low: number;
   readonly high: number;
-  take(scores: Float64Array): void;
+  /** The first `count` of them. */
+  take(scores: Float64Array, count: number): void;
   settle(): void;
 }
 
@@ -108,9 +113,8 @@ function sorter(search: Search): Taker {
   let filled = 0;
   return {
     ...boundsOf(search),
-    take: (scores) => {
-      all.set(scores, filled);
-      filled += scores.length;
+    take: (scores, count) => {
+      for (let n = 0; n < count; n++) all[filled++] = scores[n]!;
     },
     settle: () => {
       all.sort();
@@ -128,12 +132,15 @@ function counter(search: Search): Taker {
   const shift = Number(search.rest - bits);
   const digits = new Uint32Array(1 << Number(bits));
   const bounds = boundsOf(search);
+  // The same array comes with every chunk.
+  let words: Uint32Array | undefined;
   // Bits set below the digit in any of the scores.
   let below = 0;
   return {
     ...bounds,
-    take: (scores) => {
-      below |= countDigits(new Uint32Array(scores.buffer, scores.byteOffset, 2 * scores.length), shift, digits);
+    take: (scores, count) => {
+      words ??= new Uint32Array(scores.buffer, scores.byteOffset, 2 * scores.length);
+      below |= countDigits(words, count, shift, digits);
     },
     settle: () => {
       const { bin, above } = binOf(digits, search.wanted);
@@ -147,11 +154,11 @@ function counter(search: Search): Taker {
 }
 
 /** Counts the digit that begins `shift` bits from the end of each double; returns the bits below it, all put together. */
-function countDigits(words: Uint32Array, shift: number, digits: Uint32Array): number {
+function countDigits(words: Uint32Array, count: number, shift: number, digits: Uint32Array): number {
   const mask = digits.length - 1;
   const rest = 2 ** shift - 1;
   let below = 0;
-  for (let at = 0; at < words.length; at += 2) {
+  for (let at = 0; at < 2 * count; at += 2) {
     const low = words[at]!;
     const digit = shift === 0 ? low : (words[at + 1]! << (32 - shift)) | (low >>> shift);
     digits[digit & mask]!++;

@@ -57,25 +57,44 @@ const SHORT = 16;
 function productOf(vectors: Float64Array, a: number, b: number, from: number, to: number): number {
   // A kernel takes four at a time, and finds zeros behind a chunk but not behind a run.
   const inFours = from === 0 || (to - from) % 4 === 0;
-  if (to - from >= SHORT && inFours) return product(vectors.subarray(a + from), vectors.subarray(b + from), to - from);
+  if (to - from >= SHORT && inFours) return product(vectors, a + from, b + from, to - from);
   let sum = 0;
   for (let i = from; i < to; i++) sum += vectors[a + i]! * vectors[b + i]!;
   return sum;
 }
 
 /** `sum_j c_j x_j`, or `base + sum_j c_j (x_j - base)` where there is a base; `coefficients` is `[groups, models]`. */
-export function combination(models: number, groups: Groups, coefficients: Float64Array): MergedTensor {
+export function combination(
+  models: number,
+  groups: Groups,
+  coefficients: Float64Array,
+  memory: BlockMemory,
+): MergedTensor {
+  const own = memory.doubles("coefficients", models);
+  const combine = ({ models: values, base, count }: Chunk, merged: Float64Array): void => {
+    if (base.length === 0) addWeights(values, own, models, count, merged);
+    else addUpdates(values, base, own, models, 1, count, merged);
+  };
+  const ofGroup = (group: number): void => own.set(coefficients.subarray(group * models, (group + 1) * models));
+  if (groups.count === 1) {
+    ofGroup(0);
+    return { write: combine };
+  }
   return {
     write: (chunk, merged) => {
       forEachRun(groups, chunk, (group, from, to) => {
-        const own = coefficients.subarray(group * models, (group + 1) * models);
+        ofGroup(group);
         if (to - from < SHORT) {
           for (let i = from; i < to; i++) merged[i] = combinedEntry(chunk, own, i);
           return;
         }
-        const vectors = chunk.models.subarray(from);
-        if (chunk.base.length === 0) addWeights(vectors, own, models, to - from, merged.subarray(from));
-        else addUpdates(vectors, chunk.base.subarray(from), own, models, 1, to - from, merged.subarray(from));
+        const run = {
+          start: 0,
+          count: to - from,
+          models: chunk.models.subarray(from),
+          base: chunk.base.subarray(from),
+        };
+        combine(run, merged.subarray(from));
       });
     },
   };

@@ -4,11 +4,10 @@ import { CHUNK_ENTRIES, type Chunk } from "../chunk.ts";
 import { findFrom, gather } from "../kernels/index.ts";
 import { above, type Cut, type Score } from "./cuts.ts";
 
-/** As a constant of this file the compiler folds it; read through the import it costs a fifth of the time. */
 const STRIDE = CHUNK_ENTRIES;
 
 export interface SelectedEntries {
-  /** [count] where they lie in the chunk, in order. */
+  /** Where they lie in the chunk, in order; as many as there are entries. */
   readonly places: Int32Array;
   /** The entries themselves; `start` means nothing. */
   readonly entries: Chunk;
@@ -22,8 +21,8 @@ export function createSelector(
   memory: BlockMemory,
 ): (chunk: Chunk) => SelectedEntries {
   const scores = memory.doubles("scores", STRIDE);
-  const words = memory.words("places", STRIDE);
-  const places = new Int32Array(words.buffer, words.byteOffset, STRIDE);
+  const { buffer, byteOffset } = memory.words("places", STRIDE);
+  const places = new Int32Array(buffer, byteOffset, STRIDE);
   const packed = memory.doubles("packed models", models * STRIDE);
   const packedBase = memory.doubles("packed base", STRIDE);
   // How many of those equal to the cut's score are still wanted.
@@ -43,16 +42,12 @@ export function createSelector(
   return (chunk) => {
     score(chunk, scores);
     const count = find(chunk.count);
-    for (let j = 0; j < models; j++) {
-      const offset = j * STRIDE;
-      gather(chunk.models.subarray(offset, offset + STRIDE), places, count, packed.subarray(offset, offset + STRIDE));
-      packed.fill(0, offset + count, offset + Math.ceil(count / 8) * 8);
-    }
-    gather(chunk.base, places, count, packedBase);
-    packedBase.fill(0, count, Math.ceil(count / 8) * 8);
-    return {
-      places: places.subarray(0, count),
-      entries: { start: chunk.start, count, models: packed, base: packedBase },
-    };
+    gather(chunk.models, models, places, count, packed);
+    gather(chunk.base, 1, places, count, packedBase);
+    // Behind the last there are zeros, as in any chunk.
+    const end = Math.ceil(count / 8) * 8;
+    for (let j = 0; j < models; j++) packed.fill(0, j * STRIDE + count, j * STRIDE + end);
+    packedBase.fill(0, count, end);
+    return { places, entries: { start: chunk.start, count, models: packed, base: packedBase } };
   };
 }

@@ -6,11 +6,11 @@ import { z } from "zod";
 import { createRandom } from "../../random.ts";
 import type { BlockMemory } from "../block-memory.ts";
 import { CHUNK_ENTRIES, type Chunk, type Pass } from "../chunk.ts";
-import { type Cut, findCuts } from "./cuts.ts";
+import { magnitudes } from "../kernels/index.ts";
+import { type Cut, EVERYTHING, findCuts, NOTHING } from "./cuts.ts";
 import type { Band, Kept } from "./kept-updates.ts";
 import { rankRows } from "./rank-rows.ts";
 import { canRepeatTies, torchLargest } from "./torch-ties.ts";
-import { magnitudes } from "./updates.ts";
 
 export interface SparsifierTask {
   readonly name: string;
@@ -63,7 +63,8 @@ function* repeatTies(size: number, counts: readonly number[], kept: Kept[]): Gen
   for (const [j, count] of counts.entries()) {
     if (!canRepeatTies(size, count)) continue;
     const scores = new Float64Array(size);
-    yield (chunk) => magnitudes(chunk, j, scores.subarray(chunk.start, chunk.start + chunk.count));
+    yield ({ start, count: entries, models, base }) =>
+      magnitudes(models, j, base, entries, scores.subarray(start, start + entries));
     kept[j] = torchLargest(scores, count) ?? kept[j]!;
   }
 }
@@ -87,10 +88,6 @@ export const middle: Sparsifier = {
   },
 };
 
-/** Where nothing, or everything, is among the largest. */
-const NOTHING: Cut = { score: Number.POSITIVE_INFINITY, equal: 0 };
-const EVERYTHING: Cut = { score: 0, equal: Number.POSITIVE_INFINITY };
-
 /** For every model the cuts of its largest entries, as many as each of `counts` says. */
 function* cutMagnitudes(
   size: number,
@@ -100,7 +97,7 @@ function* cutMagnitudes(
   // Nothing and everything need no search.
   const searched = [...counts.keys()].filter((j) => counts[j]!.some((count) => count > 0 && count < size));
   const rankings = searched.map((j) => ({
-    score: (chunk: Chunk, scores: Float64Array) => magnitudes(chunk, j, scores),
+    score: (chunk: Chunk, scores: Float64Array) => magnitudes(chunk.models, j, chunk.base, chunk.count, scores),
     counts: () => counts[j]!,
   }));
   const found = searched.length === 0 ? [] : yield* findCuts(size, rankings, memory);

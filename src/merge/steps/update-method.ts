@@ -86,12 +86,14 @@ export function updateMethod({ sparsifier, votes, normalizes, ...description }: 
       const scales = rescale
         ? yield* rescaling(kept, likeMergekit ? MERGEKIT_MAGNITUDES : 0, memory)
         : kept.map(() => 1);
-      const factors = Float64Array.from(weights, (weight, j) => weight * scales[j]!);
+      const factors = memory.doubles("factors", models);
+      factors.set(weights.map((weight, j) => weight * scales[j]!));
       if (!votes) return adder(kept, factors, lambda / (normalize ? divisorOf(weights) : 1), memory);
       // A share of the votes is a share whatever its sign: with the weights themselves, as mergekit has it, a negative
       // sum would turn the elected sign round.
-      const shares = weights.map((weight) => (!normalize ? 0 : likeMergekit ? weight : Math.abs(weight)));
-      return elector(kept, factors, Float64Array.from(shares), lambda, memory);
+      const shares = memory.doubles("shares", models);
+      shares.set(weights.map((weight) => (!normalize ? 0 : likeMergekit ? weight : Math.abs(weight))));
+      return elector(kept, factors, shares, lambda, memory);
     },
   });
 }
@@ -116,14 +118,13 @@ function* rescaling(
   const left = new Float64Array(kept.length);
   if (kept.some((one) => one !== undefined)) {
     const keep = createKeeper(kept, memory);
-    const update = memory.doubles("update", CHUNK_ENTRIES);
+    const whole = memory.doubles("whole updates", kept.length * CHUNK_ENTRIES);
     yield (chunk) => {
       const updates = keep(chunk);
-      for (const [j, one] of kept.entries()) {
-        if (one === undefined) continue;
-        subtract(chunk.models.subarray(j * CHUNK_ENTRIES), chunk.base, chunk.count, update);
-        all[j]! += sumOfMagnitudes(update, chunk.count);
-        left[j]! += sumOfMagnitudes(updates.subarray(j * CHUNK_ENTRIES), chunk.count);
+      subtract(chunk.models, chunk.base, kept.length, chunk.count, whole);
+      for (let j = 0; j < kept.length; j++) {
+        all[j]! += sumOfMagnitudes(whole, j, chunk.count);
+        left[j]! += sumOfMagnitudes(updates, j, chunk.count);
       }
     };
   }

@@ -27,7 +27,7 @@ export function createRowReader(readBytes: ReadBytes): RowReader {
       const count = Math.min(PIECE_ENTRIES, values.length - done);
       const bytes = new Uint8Array(count * width);
       await readBytes(tensor, (first + done) * width, bytes);
-      widen(storedView(tensor.mergeDtype, bytes, count), count, values.subarray(done));
+      widen(storedView(tensor.mergeDtype, bytes, count), 0, count, values.subarray(done));
     }
   };
 
