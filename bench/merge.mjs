@@ -190,14 +190,17 @@ function report(method, [own, peer], copies, largest, agrees) {
   const figure = (/** @type {readonly number[]} */ seconds) =>
     `${median(seconds).toFixed(2)} s (${Math.min(...seconds).toFixed(2)} to ${Math.max(...seconds).toFixed(2)})`;
   const secondsOf = (/** @type {Side} */ { runs }) => runs.map(({ seconds }) => seconds);
+  const processorOf = (/** @type {Side} */ { runs }) =>
+    `${median(runs.map(({ processorSeconds }) => processorSeconds)).toFixed(2)} s`;
   const memoryOf = (/** @type {Side} */ { runs }) => Math.max(...runs.map(({ privateBytes }) => privateBytes));
   figures["files alone"] = figure(copies);
   const shares = secondsOf(own).map((seconds, round) => copies[round] / seconds);
   figures.fusechat =
-    `${figure(secondsOf(own))}, ${(100 * median(shares)).toFixed(0)} % of the files' speed, ` +
+    `${figure(secondsOf(own))}, processor ${processorOf(own)}, ` +
+    `${(100 * median(shares)).toFixed(0)} % of the files' speed, ` +
     `${megabytes(memoryOf(own))} private, ${(memoryOf(own) / largest).toFixed(2)} of the largest tensor`;
   if (peer !== undefined) {
-    figures.mergekit = `${figure(secondsOf(peer))}, ${megabytes(memoryOf(peer))} private`;
+    figures.mergekit = `${figure(secondsOf(peer))}, processor ${processorOf(peer)}, ${megabytes(memoryOf(peer))} private`;
     const ratios = secondsOf(peer).map((seconds, round) => seconds / own.runs[round].seconds);
     figures.speed =
       `${median(ratios).toFixed(1)} times mergekit's (${Math.min(...ratios).toFixed(1)} to ` +

@@ -22,7 +22,8 @@ test("bench/engine times a training step and a teacher pass", async () => {
 test("bench/merge times the command beside reading and writing, with its private memory", async () => {
   const printed = await bench("merge", "--quick");
   expect(printed).toContain("largest tensor 0 MB, without mergekit, which --mergekit names; 1 rounds, file cache warm");
-  const line = /^fusechat +\d+\.\d+ s \(.*\), \d+ % of the files' speed, \d+ MB private, \d+\.\d+ of the largest/gm;
+  const line =
+    /^fusechat +\d+\.\d+ s \(.*\), processor \d.* s, \d+ % of the files' speed, \d+ MB private, \d+\.\d+ of the largest/gm;
   expect(printed.match(line)).toHaveLength(5);
   for (const method of ["sce", "ties", "linear", "task_arithmetic", "slerp"]) {
     expect(printed).toMatch(new RegExp(`^${method}$`, "m"));
