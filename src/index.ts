@@ -30,11 +30,23 @@ export {
 } from "./engine/engine.ts";
 export { createOnnxEngine } from "./engine/onnx/index.ts";
 export { type ErrorCode, FusechatError } from "./errors.ts";
-export type { Comparison, Difference, Metric } from "./evaluate/benchmarks/benchmark.ts";
+export type {
+  Benchmark,
+  BenchmarkRequest,
+  BenchmarkResult,
+  Comparison,
+  Difference,
+  Metric,
+} from "./evaluate/benchmarks/benchmark.ts";
 export { evaluateHeldOut } from "./evaluate/benchmarks/held-out.ts";
 export { compareHeldOut } from "./evaluate/benchmarks/held-out-comparison.ts";
 export type { HeldOutResult } from "./evaluate/benchmarks/held-out-result.ts";
-export { BENCHMARKS } from "./evaluate/benchmarks/index.ts";
+export { BENCHMARKS, benchmark } from "./evaluate/benchmarks/index.ts";
+export { type Gate, type GateOutcome, judgeGate, parseGates } from "./evaluate/gates.ts";
+export type { Judge, JudgeOptions } from "./evaluate/judges/judge.ts";
+export { openJudge } from "./evaluate/judges/open.ts";
+export { openSubject } from "./evaluate/subjects/open.ts";
+export type { Subject, SubjectReference } from "./evaluate/subjects/subject.ts";
 export { readSafetensors, readSafetensorsHeader, writeSafetensors } from "./formats/safetensors.ts";
 export { openWeights } from "./formats/weights.ts";
 export { FUSION_FUNCTIONS } from "./fuse/functions/index.ts";

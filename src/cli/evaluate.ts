@@ -71,7 +71,7 @@ export const evaluateVerb: Verb = {
     const entries = await entriesOf(chosen, settings, options, invocation);
     const evaluation: Evaluation = {
       benchmark: chosen,
-      judge: judgeFor(chosen, options, invocation),
+      judge: judgeFor(chosen, entries, options, invocation),
       seed: String(options.seed),
       kept: options.out === undefined ? null : keepEvaluation(options.out, chosen.name),
     };
@@ -124,11 +124,31 @@ async function entriesOf(
   ];
 }
 
-function judgeFor(benchmark: Benchmark, options: Options, { environment }: Invocation): JudgeOptions | null {
-  if (benchmark.judged || options.ensemble === "judge") return judgeOf(options, environment);
+function judgeFor(
+  benchmark: Benchmark,
+  entries: readonly Entry[],
+  options: Options,
+  { environment }: Invocation,
+): JudgeOptions | null {
+  if (benchmark.judged || options.ensemble === "judge") {
+    const judge = judgeOf(options, environment);
+    const asks = entries.some(({ named, settings }) => named !== null && !namesFinishedWork(benchmark, settings));
+    if (judge !== null || !asks) return judge;
+    const variables = "FUSECHAT_JUDGE_MODEL and FUSECHAT_JUDGE_URL";
+    throw inputError(
+      `fusechat evaluate ${benchmark.name}`,
+      `needs a judge; add --judge MODEL --judge-url URL, or set ${variables} (a key comes from OPENAI_API_KEY)`,
+    );
+  }
   const flag = options.judge !== undefined ? "--judge" : options.judgeUrl !== undefined ? "--judge-url" : undefined;
   if (flag !== undefined) throw inputError(flag, `does not belong to evaluate ${benchmark.name}, which asks no judge`);
   return null;
+}
+
+function namesFinishedWork({ options }: Benchmark, settings: BenchmarkSettings): boolean {
+  return options.some(
+    ({ name, kind, finishedWork }) => finishedWork && kind === "path" && settings[name] !== undefined,
+  );
 }
 
 function requestOf({ judge, seed, kept }: Evaluation, { named, settings }: Entry): BenchmarkRequest {

@@ -67,27 +67,35 @@ export function declareRequests(command: Command): void {
   add("--retries <n>", "further attempts after one that failed", integer({ min: 0, max: 100 }), 5);
 }
 
-/** What the environment says of a judge that a recipe leaves open. */
+/** What command line and environment say of a judge. */
 export function judgeAccess(flags: JudgeFlags, environment: Environment): JudgeAccess {
-  const model = flags.judge ?? textIn(environment, "FUSECHAT_JUDGE_MODEL");
-  const given = flags.judgeUrl ?? textIn(environment, "FUSECHAT_JUDGE_URL");
-  const url = given ?? textIn(environment, "OPENAI_BASE_URL");
+  const url = flags.judgeUrl === undefined ? undefined : checkedUrl(flags.judgeUrl, "--judge-url");
+  const own = textIn(environment, "FUSECHAT_JUDGE_URL");
+  const openAi = textIn(environment, "OPENAI_BASE_URL");
   return {
-    ...(model === undefined ? {} : { model }),
-    ...(url === undefined ? {} : { url }),
+    chosen: defined({ model: flags.judge, url }),
+    otherwise: defined({ model: textIn(environment, "FUSECHAT_JUDGE_MODEL"), url: own ?? openAi }),
     keyFor: (address) => {
       if (flags.judgeKeyEnv !== undefined) return keyIn(environment, flags.judgeKeyEnv, "--judge-key-env");
-      const owner = given ?? textIn(environment, "OPENAI_BASE_URL") ?? OPENAI;
+      const owner = url ?? own ?? openAi ?? OPENAI;
       return sameServer(address, owner) ? textIn(environment, KEY) : undefined;
     },
   };
 }
 
+/** Says so where a key that is there does not go to the judge's address, and that server is not on this machine. */
+export function withheldKey(recipeUrl: string | null, access: JudgeAccess, environment: Environment): string | null {
+  const url = access.chosen.url ?? recipeUrl ?? access.otherwise.url;
+  if (url === undefined || access.keyFor(url) !== undefined || textIn(environment, KEY) === undefined) return null;
+  if (/^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname)) return null;
+  return `${KEY} is not sent to ${url}, which only the recipe names; --judge-key-env ${KEY} sends it`;
+}
+
 /** The judge that the command line and the environment name; null where they name none. */
 export function judgeOf(flags: JudgeFlags & RequestFlags, environment: Environment): JudgeOptions | null {
-  const access = judgeAccess(flags, environment);
-  const { model, url } = access;
-  if (model === undefined && flags.judgeUrl === undefined) return null;
+  const { chosen, otherwise, keyFor } = judgeAccess(flags, environment);
+  const { model, url } = { ...otherwise, ...chosen };
+  if (model === undefined && chosen.url === undefined) return null;
   if (model === undefined) throw inputError("--judge-url", "names no model; add --judge MODEL");
   if (url === undefined) {
     throw inputError(
@@ -95,14 +103,9 @@ export function judgeOf(flags: JudgeFlags & RequestFlags, environment: Environme
       `${model} needs the address of its server; add --judge-url URL (OpenAI's is ${OPENAI})`,
     );
   }
-  const apiKey = access.keyFor(url);
+  const apiKey = keyFor(url);
   return {
-    endpoint: {
-      url: checkedUrl(url, "--judge-url"),
-      model,
-      ...(apiKey === undefined ? {} : { apiKey }),
-      ...requests(flags),
-    },
+    endpoint: { url, model, ...(apiKey === undefined ? {} : { apiKey }), ...requests(flags) },
     spent: { calls: 0, tokens: 0 },
     ...(flags.judgeMaxCalls === undefined ? {} : { maxCalls: flags.judgeMaxCalls }),
     ...(flags.judgeMaxTokens === undefined ? {} : { maxTokens: flags.judgeMaxTokens }),
@@ -135,6 +138,12 @@ export function checkedUrl(url: string, where: string): string {
     throw inputError(where, `expected an address such as http://127.0.0.1:8000/v1, found ${JSON.stringify(url)}`);
   }
   return url;
+}
+
+/** Without what is undefined. */
+function defined(named: { model: string | undefined; url: string | undefined }): { model?: string; url?: string } {
+  const { model, url } = named;
+  return { ...(model === undefined ? {} : { model }), ...(url === undefined ? {} : { url }) };
 }
 
 function sameServer(a: string, b: string): boolean {

@@ -4,12 +4,13 @@ import { createOnnxEngine } from "../engine/onnx/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates.ts";
 import { readJson } from "../formats/files.ts";
+import { needsJudge } from "../recipe/judge.ts";
 import { comparisonFile } from "../recipe/layout.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import type { BenchmarkComparison } from "../recipe/results.ts";
 import { resultTable } from "../run/result-table.ts";
 import { runRecipe } from "../run/run-recipe.ts";
-import { declareJudge, type JudgeFlags, judgeAccess } from "./judge-options.ts";
+import { declareJudge, type JudgeFlags, judgeAccess, withheldKey } from "./judge-options.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
 export const runVerb: Verb = {
@@ -26,6 +27,8 @@ export const runVerb: Verb = {
   run: async ({ reporter, signal, print, document, environment }, [file = ""], options) => {
     const { recipe, text, where } = await loadRecipe(file);
     const judge = judgeAccess(options as JudgeFlags, environment);
+    const withheld = needsJudge(recipe) ? withheldKey(recipe.evaluate.judge.url, judge, environment) : null;
+    if (withheld !== null) reporter.report({ type: "warning", stage: "run", message: withheld });
     const summary = await runRecipe(
       recipe,
       { out: String(options.out), force: options.force === true, recipeText: text, recipeFile: file, where, judge },
@@ -34,7 +37,7 @@ export const runVerb: Verb = {
     const comparisons: Record<string, BenchmarkComparison> = {};
     for (const { name } of recipe.evaluate.benchmarks) {
       comparisons[name] = (await readJson(join(summary.out, comparisonFile(name)))) as BenchmarkComparison;
-      print(`${resultTable(comparisons[name])}\n`);
+      print(`${resultTable(comparisons[name])}\n\n`);
     }
     printGates(summary.gates, print);
     print(`report: ${summary.report}`);

@@ -7,16 +7,22 @@ import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { benchmarkOf, type RecipeJudge } from "./evaluation.ts";
 import type { Recipe } from "./recipe.ts";
 
-/** What the environment of the command knows of a judge. */
-export interface JudgeAccess {
-  /** Where the recipe names none. */
+interface NamedJudge {
   readonly model?: string;
   readonly url?: string;
+}
+
+/** What command line and environment know of a judge. */
+export interface JudgeAccess {
+  /** Goes before what the recipe says. */
+  readonly chosen: NamedJudge;
+  /** Where the recipe says nothing. */
+  readonly otherwise: NamedJudge;
   /** The key that is meant for this address, if there is one. */
   keyFor(url: string): string | undefined;
 }
 
-export const NO_ACCESS: JudgeAccess = { keyFor: () => undefined };
+export const NO_ACCESS: JudgeAccess = { chosen: {}, otherwise: {}, keyFor: () => undefined };
 
 export function needsJudge({ evaluate }: Recipe): boolean {
   return evaluate.benchmarks.some(({ benchmark }) => benchmarkOf(benchmark).judged);
@@ -25,14 +31,19 @@ export function needsJudge({ evaluate }: Recipe): boolean {
 /** Who would judge, as far as that is known; null where it is not, or nobody is needed. */
 export function plannedJudge(recipe: Recipe, access: JudgeAccess): JudgeOptions | null {
   const { judge } = recipe.evaluate;
-  const known = (judge.model ?? access.model) !== undefined && (judge.url ?? access.url) !== undefined;
-  return known && needsJudge(recipe) ? judgeOptionsOf(judge, access, "") : null;
+  const { model, url } = namedJudge(judge, access);
+  return model !== undefined && url !== undefined && needsJudge(recipe) ? judgeOptionsOf(judge, access, "") : null;
+}
+
+function namedJudge(judge: RecipeJudge, { chosen, otherwise }: JudgeAccess): NamedJudge {
+  const model = chosen.model ?? judge.model ?? otherwise.model;
+  const url = chosen.url ?? judge.url ?? otherwise.url;
+  return { ...(model === undefined ? {} : { model }), ...(url === undefined ? {} : { url }) };
 }
 
 /** `where` places the recipe's judge, for the message where nobody says who judges. */
 export function judgeOptionsOf(judge: RecipeJudge, access: JudgeAccess, where: string): JudgeOptions {
-  const model = judge.model ?? access.model;
-  const url = judge.url ?? access.url;
+  const { model, url } = namedJudge(judge, access);
   if (model === undefined || url === undefined) {
     const missing = model === undefined ? "model" : "url";
     const variable = model === undefined ? "FUSECHAT_JUDGE_MODEL" : "FUSECHAT_JUDGE_URL";

@@ -61,15 +61,22 @@ export function compareModels(
     if (best !== undefined && model !== first && model !== best)
       comparisons.push(benchmark.compare(best.result, model.result));
   }
+  const metric = headline(benchmark, models);
   return {
     benchmark: benchmark.name,
     name,
-    metric: benchmark.metric,
+    metric,
     better: benchmark.better,
     reference: first?.name ?? null,
-    models: models.map((model) => comparedModel(model, benchmark.metric)),
+    models: models.map((model) => comparedModel(model, metric)),
     comparisons: asTable(comparisons.map(withFigures), benchmark.better),
   };
+}
+
+/** The benchmark's own, or the first where no model has that: not every file that it may need has to be given. */
+function headline({ metric }: Benchmark, models: readonly EvaluatedModel[]): string {
+  const names = models.flatMap(({ result }) => Object.keys(result.metrics));
+  return names.includes(metric) ? metric : (names.find((name) => !name.includes("/")) ?? metric);
 }
 
 /** Of many pairs some differ by chance alone: every metric's p is corrected for all the pairs, and verdicts go by that. */

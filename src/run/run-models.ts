@@ -18,7 +18,7 @@ const planDocument = z.object({
   }),
 });
 
-/** Folders are absolute. Models that the run has not made yet are left out. */
+/** Folders are absolute. Models that the run makes and has not made yet are left out. */
 export async function readRunModels(run: string): Promise<RunModel[]> {
   const path = join(run, RUN_FILES.plan);
   if (!(await exists(path))) throw inputError(run, `expected a run directory, found no ${RUN_FILES.plan} in it`);
@@ -29,8 +29,9 @@ export async function readRunModels(run: string): Promise<RunModel[]> {
   }
   const found: RunModel[] = [];
   for (const one of modelsOf(parsed.data.recipe as unknown as Recipe)) {
-    const folder = isAbsolute(one.folder) ? one.folder : join(run, one.folder);
-    if (await exists(join(folder, "config.json"))) found.push({ ...one, folder });
+    const isMade = !isAbsolute(one.folder);
+    const folder = isMade ? join(run, one.folder) : one.folder;
+    if (!isMade || (await exists(join(folder, "config.json")))) found.push({ ...one, folder });
   }
   return found;
 }

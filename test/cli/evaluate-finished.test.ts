@@ -91,6 +91,14 @@ describe.runIf(isThere)("mt-bench", () => {
 describe("a wrong command line ends with 2", () => {
   test.each([
     [
+      ["mt-bench", "--model", "m"],
+      "fusechat evaluate mt-bench: needs a judge; add --judge MODEL --judge-url URL, or set FUSECHAT_JUDGE_MODEL and FUSECHAT_JUDGE_URL (a key comes from OPENAI_API_KEY)",
+    ],
+    [
+      ["exact-match", "--model", "m", "--model", "n", "--ensemble", "judge", "--data", "d"],
+      "fusechat evaluate exact-match: needs a judge; add --judge MODEL",
+    ],
+    [
       ["alpaca-eval", "--judgments", "x"],
       "--judgments: does not belong to evaluate alpaca-eval (which takes --annotations, ",
     ],
