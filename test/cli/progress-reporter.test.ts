@@ -82,16 +82,32 @@ test("a slow stage still says something every half minute", () => {
   expect(streams.stderr.text).toBe("fuse qwen2: 1/100 steps, 31 s each, 51 min 9 s left\n");
 });
 
-test("JSON progress is thinned to a line a second, and the last one always comes", () => {
+test("JSON progress is thinned to a line a second, with rate and time left, and the last one always comes", () => {
   const lines: unknown[] = [];
   let clock = 0;
   const reporter = createJsonReporter(
     (value) => lines.push(value),
     () => clock,
   );
+  const start = { type: "start", stage: "fuse qwen2" } as const;
+  reporter.report(start);
   for (let done = 1; done <= 100; done++) {
-    clock += 30;
+    clock += 25;
     reporter.report(step(done));
   }
-  expect(lines).toEqual([step(1), step(35), step(69), step(100)]);
+  const told = (done: number) => ({ ...step(done), per_second: 40, seconds_left: (100 - done) / 40 });
+  expect(lines).toEqual([start, told(1), told(41), told(81), told(100)]);
+});
+
+test("JSON progress that begins in the middle has a rate from there on", () => {
+  const lines: unknown[] = [];
+  let clock = 500;
+  const reporter = createJsonReporter(
+    (value) => lines.push(value),
+    () => clock,
+  );
+  reporter.report(step(50));
+  clock += 2000;
+  reporter.report(step(60));
+  expect(lines).toEqual([step(50), { ...step(60), per_second: 5, seconds_left: 8 }]);
 });
