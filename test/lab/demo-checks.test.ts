@@ -8,7 +8,7 @@ const metric = (value: number, low: number, high: number) => ({
   low,
   high,
   unit: "nats/byte",
-  conversations: 9,
+  prompts: 9,
 });
 
 test("a model below the floor beyond noise is told by name, one within noise is not", () => {

@@ -6,7 +6,7 @@ const metric = (value: number) => ({
   low: value - 0.001,
   high: value + 0.001,
   unit: "nats/byte",
-  conversations: 9,
+  prompts: 9,
 });
 
 test("the report says on which draw the settings were fixed, and shows the sweep", () => {

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import type { StageContext } from "../../engine/context.ts";
 import { inputError } from "../../errors.ts";
+import { choiceEstimate } from "../subjects/choice-estimate.ts";
 import { openSubject } from "../subjects/open.ts";
 import type { Answer } from "../subjects/subject.ts";
 import type { Benchmark, BenchmarkRequest, BenchmarkSettings } from "./benchmark.ts";
@@ -41,7 +42,11 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
       min: 0,
     },
   ],
-  estimate: async ({ settings }) => ({ prompts: (await asked(settings)).questions.length, judge: null }),
+  estimate: async ({ subject, settings }) => {
+    const dialogues = (await asked(settings)).questions.map(({ dialogue }) => dialogue);
+    const choosing = choiceEstimate(subject, dialogues, Number(settings.max_tokens));
+    return { prompts: dialogues.length, judge: choosing.calls === 0 ? null : choosing };
+  },
   evaluate,
   compare: compareExactMatch,
   describe,

@@ -170,6 +170,15 @@ describe("a model folder", () => {
   });
 });
 
+test("the calls by which a judge chooses among an ensemble's answers are known before the first", async () => {
+  const data = await dataOf(SUMS);
+  const members = [1, 2].map((n) => ({ kind: "folder", name: `m${n}`, folder: `m${n}` }) as const);
+  const ensemble = { kind: "ensemble", name: "all", choice: "judge", members } as const;
+  const { prompts, judge } = await exactMatch.estimate(request(ensemble, { data, max_tokens: 100 }));
+  expect(judge!.calls).toBe(prompts);
+  expect(judge!.promptTokens).toBeGreaterThan(2 * 100 * prompts);
+});
+
 describe("what cannot be asked", () => {
   test("a reference in which the rule finds nothing", async () => {
     const data = await dataOf([SUMS[0]!, { ask: "1 + 1?", answer: "It is 2." }]);
