@@ -2,7 +2,10 @@
  * Chat templates as transformers renders them. The Jinja of `@huggingface/jinja` differs from Python's in a few places
  * that published templates use; in the parsed tree they become calls of functions of ours: `strip`, `lstrip`, `rstrip`
  * and `trim` (the library ignores their argument and trims by JavaScript's idea of white space), `==` and `!=` (by
- * JavaScript's, a text of blanks equals false), and `raise_exception`, whose error could not be told from others.
+ * JavaScript's, a text of blanks equals false), loops over a text and `selectattr` of one, which templates for pictures
+ * have (Python goes through its characters, none of which has an attribute; the library fails), and `raise_exception`,
+ * whose error could not be told from others. One difference is left: Python fails where a template asks for a member of
+ * a value that is not there, the library goes on.
  */
 import { Template } from "@huggingface/jinja";
 
@@ -19,6 +22,8 @@ const STRIP = { strip: "fusechat_strip", lstrip: "fusechat_lstrip", rstrip: "fus
 const REFUSE = "fusechat_refuse";
 const EQUAL = "fusechat_equal";
 const UNEQUAL = "fusechat_unequal";
+const CHARACTERS = "fusechat_characters";
+const NOTHING = "fusechat_nothing";
 
 /** Python's `str.isspace`: what `str.strip` removes. U+FEFF is no white space there, U+001C to U+001F and U+0085 are. */
 const PYTHON_SPACES =
@@ -37,6 +42,8 @@ export function compileTemplate(source: string): CompiledTemplate {
       [STRIP.rstrip]: (text: unknown, characters?: unknown) => strip(text, characters, false, true),
       [EQUAL]: equals,
       [UNEQUAL]: (left: unknown, right: unknown) => !equals(left, right),
+      [CHARACTERS]: (text: string) => Array.from(text),
+      [NOTHING]: () => [],
       [REFUSE]: (message: unknown) => {
         throw new TemplateRefusal(typeof message === "string" ? message : "the template refuses the conversation");
       },
@@ -134,8 +141,26 @@ function rewriteNode(node: Node): void {
   } else if (node.type === "FilterExpression" && isNode(node.filter) && isNode(node.operand)) {
     if (node.filter.type === "Identifier" && node.filter.value === "trim") {
       become(node, { type: "CallExpression", callee: identifier(STRIP.strip), args: [node.operand] });
+    } else if (isNode(node.filter.callee) && node.filter.callee.value === "selectattr") {
+      node.operand = whereText(node.operand, NOTHING);
+    }
+  } else if (node.type === "For" && isNode(node.iterable)) {
+    if (node.iterable.type === "SelectExpression" && isNode(node.iterable.lhs)) {
+      node.iterable.lhs = whereText(node.iterable.lhs, CHARACTERS);
+    } else {
+      node.iterable = whereText(node.iterable, CHARACTERS);
     }
   }
+}
+
+/** What the function named makes of a text; other values as they are. */
+function whereText(value: Node, name: string): Node {
+  return {
+    type: "Ternary",
+    condition: { type: "TestExpression", operand: value, negate: false, test: identifier("string") },
+    trueExpr: { type: "CallExpression", callee: identifier(name), args: [value] },
+    falseExpr: value,
+  };
 }
 
 function become(node: Node, other: Node): void {

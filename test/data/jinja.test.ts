@@ -36,6 +36,17 @@ test.each([
   expect(render(`{{ 'yes' if ${expression} else 'no' }}`)).toBe(expected ? "yes" : "no");
 });
 
+test.each([
+  ["{% for c in t %}{{ loop.index }}{{ c }}{% endfor %}", "1a2😊"],
+  ["{% for c in t if c != 'a' %}{{ c }}{% endfor %}", "😊"],
+  ["{% for c in t %}{{ c['text'] if c['type'] == 'text' }}{% endfor %}|", "|"],
+  ["{% for c in t | selectattr('type', 'equalto', 'text') %}{{ c }}{% else %}none{% endfor %}", "none"],
+  ["{% for c in parts | selectattr('type', 'equalto', 'text') %}{{ c.text }}{% endfor %}", "b"],
+  ["{% for c in parts %}{{ c.type }} {% endfor %}", "image text "],
+])("%j goes through a text by its characters", (source, expected) => {
+  expect(render(source, { t: "a😊", parts: [{ type: "image" }, { type: "text", text: "b" }] })).toBe(expected);
+});
+
 test("a refusal is told apart from a failure", () => {
   expect(() => render("{{ raise_exception('no system turns') }}")).toThrow(TemplateRefusal);
   expect(() => render("{{ raise_exception('no system turns') }}")).toThrow("no system turns");
