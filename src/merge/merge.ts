@@ -10,13 +10,14 @@ import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
 import { isFinished } from "./finished.ts";
+import { modelCard } from "./model-card.ts";
 import { writeModelFiles } from "./model-files.ts";
 import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
 import { type MergePlan, outputEntries, outputTensors, planMerge } from "./plan.ts";
-import { identify, modelCard, RECORD_FILE, recordOf } from "./record.ts";
-import type { TensorReport } from "./tensor-work.ts";
+import { identify, RECORD_FILE, recordOf, repairsOf } from "./record.ts";
 import {
   countTensors,
+  type FinishedParts,
   findUnfinished,
   hashPlan,
   openUnfinished,
@@ -94,14 +95,7 @@ async function build(
   try {
     hash = await hashPlan(plan, { likeMergekit, repair }, shards);
     unfinished = await findUnfinished(out, hash, shards);
-    // Of a shard that was begun the disk may not have all blocks yet.
-    const isWhole = ({ file, positions }: OutputShard): boolean =>
-      unfinished.finished.get(file)?.size === positions.length;
-    const missing = shards.filter((shard) => !isWhole(shard));
-    await checkSpace(
-      out,
-      missing.reduce((sum, { bytes }) => sum + bytes, 0),
-    );
+    await checkSpace(out, bytesLeft(shards, unfinished.finished));
     folder = await openUnfinished(out, unfinished);
   } catch (error) {
     throw fileError(given, error);
@@ -111,7 +105,7 @@ async function build(
     const work = { folder, shards, finished, hash, likeMergekit, repair };
     const settings = threads === undefined ? work : { ...work, threads };
     const { reports, sha256 } = await executePlan(plan, settings, context);
-    for (const message of repairs(plan, reports)) context.reporter.report({ type: "warning", stage: STAGE, message });
+    for (const message of repairsOf(plan, reports)) context.reporter.report({ type: "warning", stage: STAGE, message });
     await writeShardIndex(folder, entries, shards);
     await writeModelFiles(plan, folder, plan.config.out_dtype ?? plan.config.dtype ?? widest(plan));
     const record = recordOf(await identify(plan, likeMergekit, sha256), plan, reports);
@@ -128,23 +122,14 @@ async function build(
   return countTensors(finished);
 }
 
-/** What was repaired of every input: a sentence each. */
-function repairs({ tensors }: MergePlan, reports: readonly TensorReport[]): string[] {
-  const found = new Map<string, { entries: number; tensors: number; first: string }>();
-  for (const [index, { repaired = [] }] of reports.entries()) {
-    const { models, base, name } = tensors[index]!;
-    const inputs = base === undefined ? models : [...models, base];
-    for (const [j, entries] of repaired.entries()) {
-      if (entries === 0) continue;
-      const { input } = inputs[j]!;
-      const seen = found.get(input) ?? { entries: 0, tensors: 0, first: name };
-      found.set(input, { ...seen, entries: seen.entries + entries, tensors: seen.tensors + 1 });
-    }
+/** Bytes of the shards without their finished tensors. */
+function bytesLeft(shards: readonly OutputShard[], finished: FinishedParts): number {
+  let left = 0;
+  for (const { file, bytes, positions } of shards) {
+    left += bytes;
+    for (const place of finished.get(file)?.keys() ?? []) left -= (positions[place + 1] ?? bytes) - positions[place]!;
   }
-  return [...found].map(([input, { entries, tensors: count, first }]) => {
-    const where = count === 1 ? "" : ` and in ${count - 1} more tensors`;
-    return `${input}: NaN and infinite entries were replaced, ${entries} of them, in ${JSON.stringify(first)}${where}`;
-  });
+  return left;
 }
 
 /** Without a dtype in the configuration the output has those of the inputs; the config names that of most weights. */
