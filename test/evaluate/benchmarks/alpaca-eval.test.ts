@@ -355,6 +355,10 @@ describe("outputs and a judge", () => {
     );
     expect((await evaluate()).prompts).toBe(4);
     expect(server.count).toBe(4);
+    const { strange } = await files({ strange: [{ instruction: "What?" }] });
+    await expect((await given(likesCapitals, { instructions: strange })).evaluate()).rejects.toThrow(
+      /baseline\.json: has no output for "What\?" of --instructions$/,
+    );
   });
 
   test("a model behind a server is asked, its answers kept and written as model_outputs.json", async () => {

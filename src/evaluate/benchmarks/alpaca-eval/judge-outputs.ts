@@ -14,7 +14,7 @@ import { openSubject } from "../../subjects/open.ts";
 import type { SubjectReference } from "../../subjects/subject.ts";
 import { annotationRecord } from "./annotation-record.ts";
 import { BASELINE } from "./annotations.ts";
-import { inOrder } from "./instruction-order.ts";
+import { excerpt, inOrder } from "./instruction-order.ts";
 import { codePoints } from "./json-records.ts";
 import { judgePairs, type OutputPair, type PairJudgment, pairQuestions } from "./judge-pairs.ts";
 import { type JudgePromptValues, readJudgePrompt } from "./judge-prompt.ts";
@@ -146,9 +146,13 @@ export async function readBaseline(baseline: string | undefined): Promise<ModelO
 
 /** The baseline's outputs to these instructions, in their order. */
 function chosenFrom(outputs: readonly ModelOutput[], wanted: readonly string[], path: string): ModelOutput[] {
-  const wantedOnes = new Set(wanted);
-  const found = outputs.filter(({ instruction }) => wantedOnes.has(instruction));
-  return inOrder(path, found, { list: wanted, incomplete: false });
+  const byInstruction = new Map(outputs.map((output) => [output.instruction, output]));
+  const chosen = wanted.map((instruction) => {
+    const found = byInstruction.get(instruction);
+    if (found === undefined) throw inputError(path, `has no output for ${excerpt(instruction)} of --instructions`);
+    return found;
+  });
+  return inOrder(path, chosen, { list: wanted, incomplete: false });
 }
 
 async function ask(
@@ -159,19 +163,11 @@ async function ask(
   const keep = out === null ? null : join(out, "answers.jsonl");
   const subject = await openSubject(reference!, context, judge, keep);
   try {
-    const stage = `alpaca-eval ${subject.name}`;
-    const total = outputs.length;
-    let done = 0;
-    context.reporter.report({ type: "start", stage, total, unit: "answers" });
-    const answers = await subject.answer(
-      outputs.map(({ instruction }, place) => ({
-        id: String(place),
-        turns: [{ role: "user" as const, content: instruction }],
-      })),
-      { temperature, maxTokens, seed },
-      context.signal,
-      () => context.reporter.report({ type: "progress", stage, done: ++done, total, unit: "answers" }),
-    );
+    const dialogues = outputs.map(({ instruction }, place) => ({
+      id: String(place),
+      turns: [{ role: "user" as const, content: instruction }],
+    }));
+    const answers = await subject.answer(dialogues, { temperature, maxTokens, seed }, context.signal);
     return {
       generator: subject.name,
       outputs: outputs.map((record, place) => ({ ...record, output: answers[place]!.text })),

@@ -7,7 +7,7 @@ import type { ChatMessage } from "../../../engine/endpoint/endpoint.ts";
 import { inputError } from "../../../errors.ts";
 import { exists, readText } from "../../../formats/files.ts";
 
-export const PLACES = ["instruction", "output_1", "output_2"] as const;
+const PLACES = ["instruction", "output_1", "output_2"] as const;
 export type JudgePromptValues = Readonly<Record<(typeof PLACES)[number], string>>;
 
 const WHAT =

@@ -23,12 +23,13 @@ export function createLengthRefit(model: LengthModel): (draw: Uint32Array) => nu
   const fixed = curvatureOfTables(model);
   const atOptimum = new Float64Array(trained.length * TERMS);
   for (let row = 0; row < trained.length; row++) {
-    addTerms(rows, Uint32Array.of(row), Float64Array.of(1), 1, optimum, atOptimum.subarray(row * TERMS));
+    sumTerms(rows, Uint32Array.of(row), Float64Array.of(1), 1, optimum, atOptimum.subarray(row * TERMS));
   }
   const counts = new Float64Array(difficulty.length);
   const drawnRows = new Uint32Array(trained.length);
   const drawnCounts = new Float64Array(trained.length);
   const sums = new Float64Array(TERMS);
+  const whole: Curvature = { gradient: new Float64Array(3), hessian: new Float64Array(9) };
   return (draw) => {
     counts.fill(0);
     for (const instruction of draw) counts[instruction]!++;
@@ -42,10 +43,10 @@ export function createLengthRefit(model: LengthModel): (draw: Uint32Array) => nu
     }
     let theta = optimum;
     for (let step = 0; step < STEPS; step++) {
-      sums.fill(0);
-      if (step === 0) addKnownTerms(atOptimum, drawnRows, drawnCounts, distinct, sums);
-      else addTerms(rows, drawnRows, drawnCounts, distinct, theta, sums);
-      const target = newtonTarget(theta, sums, fixed, optimum, cost);
+      if (step === 0) sumKnownTerms(atOptimum, drawnRows, drawnCounts, distinct, sums);
+      else sumTerms(rows, drawnRows, drawnCounts, distinct, theta, sums);
+      addTables(theta, sums, fixed, optimum, whole);
+      const target = minimiseQuadratic(theta, whole.gradient, whole.hessian, cost);
       let longest = 0;
       for (let j = 0; j < target.length; j++) longest = Math.max(longest, Math.abs(target[j]! - theta[j]!));
       theta = target;
@@ -70,8 +71,8 @@ function rowsFrom({ problem, gamedRows }: LengthModel): ResampledRows {
   };
 }
 
-/** Adds what the first `distinct` of these rows have at `theta`, each so often, to nine sums. */
-function addTerms(
+/** Sums what the first `distinct` of these rows have at `theta`, each so often: nine numbers. */
+function sumTerms(
   { lengths, difficulties, labels }: ResampledRows,
   rows: Uint32Array,
   counts: Float64Array,
@@ -98,22 +99,32 @@ function addTerms(
     h21 += bend * difficulty;
     h22 += bend;
   }
-  for (const [term, sum] of [g0, g1, g2, h00, h10, h11, h20, h21, h22].entries()) sums[term]! += sum;
+  sums.set([g0, g1, g2, h00, h10, h11, h20, h21, h22]);
 }
 
 /** The same where each row's nine terms are known. */
-function addKnownTerms(
+function sumKnownTerms(
   terms: Float64Array,
   rows: Uint32Array,
   counts: Float64Array,
   distinct: number,
   sums: Float64Array,
 ): void {
+  let [g0, g1, g2, h00, h10, h11, h20, h21, h22] = [0, 0, 0, 0, 0, 0, 0, 0, 0];
   for (let at = 0; at < distinct; at++) {
     const count = counts[at]!;
     const first = rows[at]! * TERMS;
-    for (let term = 0; term < TERMS; term++) sums[term]! += count * terms[first + term]!;
+    g0 += count * terms[first]!;
+    g1 += count * terms[first + 1]!;
+    g2 += count * terms[first + 2]!;
+    h00 += count * terms[first + 3]!;
+    h10 += count * terms[first + 4]!;
+    h11 += count * terms[first + 5]!;
+    h20 += count * terms[first + 6]!;
+    h21 += count * terms[first + 7]!;
+    h22 += count * terms[first + 8]!;
   }
+  sums.set([g0, g1, g2, h00, h10, h11, h20, h21, h22]);
 }
 
 /** Percent, of instructions that come so often. */
@@ -126,21 +137,22 @@ function meanPrediction(difficulty: Float64Array, counts: Float64Array, theta: F
   return (100 * sum) / total;
 }
 
-/** Where the second-order model of everything has its minimum. */
-function newtonTarget(
+/** The whole second-order model at `theta`: nine sums of the resample's rows, and the tables' expansion there. */
+function addTables(
   theta: Float64Array,
   sums: Float64Array,
   fixed: Curvature,
   optimum: Float64Array,
-  cost: number,
-): Float64Array {
-  const gradient = fixed.gradient.map((slope, j) => slope + sums[j]!);
-  const hessian = fixed.hessian.map((bend, cell) => {
-    const [j, k] = [Math.floor(cell / 3), cell % 3];
-    gradient[j]! += bend * (theta[k]! - optimum[k]!);
-    return bend + sums[3 + (j >= k ? (j * (j + 1)) / 2 + k : (k * (k + 1)) / 2 + j)]!;
-  });
-  return minimiseQuadratic(theta, gradient, hessian, cost);
+  { gradient, hessian }: Curvature,
+): void {
+  for (let j = 0, term = 3; j < 3; j++) {
+    gradient[j] = sums[j]! + fixed.gradient[j]!;
+    for (let k = 0; k < 3; k++) gradient[j]! += fixed.hessian[3 * j + k]! * (theta[k]! - optimum[k]!);
+    for (let k = 0; k <= j; k++, term++) {
+      hessian[3 * j + k] = sums[term]! + fixed.hessian[3 * j + k]!;
+      hessian[3 * k + j] = hessian[3 * j + k]!;
+    }
+  }
 }
 
 /** Of the tables' rows, at the optimum of all. */
