@@ -1,7 +1,7 @@
 /**
  * The length-controlled win rate of resampled instructions: the logistic model fitted again to each resample, from the
  * optimum of the whole data to the resample's own. The benchmark's tables, the cost of the penalty and the standard
- * deviation of lengths stay as they are; the tables' rows, a fifth of the weight, enter by their second-order expansion.
+ * deviation of lengths stay as they are; the tables' rows, a sixth of the weight, enter by their second-order expansion.
  * The first Newton step needs sums alone, because at the optimum every row's slope and bend are known; after a second
  * one little moves (bench/alpaca-eval.mjs measures what is left, and what a fit from nothing takes).
  */
