@@ -69,6 +69,9 @@ export const alpacaEval: Benchmark<AlpacaEvalResult> = {
 };
 
 async function finishedJudgments(request: BenchmarkRequest): Promise<Judgments> {
+  if (request.settings.outputs !== undefined) {
+    throw inputError("alpaca-eval", "--annotations are scored and --outputs judged; give one of them");
+  }
   const baselinePath = textOf(request, "baseline");
   const listPath = textOf(request, "instructions");
   const baseline = baselinePath === undefined ? null : await readBaseline(baselinePath);

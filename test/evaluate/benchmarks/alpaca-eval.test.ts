@@ -119,6 +119,12 @@ describe("finished annotations", () => {
     );
   });
 
+  test("are not judged again: outputs beside them are refused", async () => {
+    await expect(score(annotations(), { outputs: "outputs.json" })).rejects.toThrow(
+      "alpaca-eval: --annotations are scored and --outputs judged; give one of them",
+    );
+  });
+
   test("of fewer instructions than the tables have are told, of more refused", async () => {
     const { result, warnings } = await score(annotations().slice(0, 10));
     expect(result.prompts).toBe(10);
