@@ -6,12 +6,11 @@ import type {
   BenchmarkRequest,
   BenchmarkResult,
   BenchmarkSettings,
-  EvaluationEstimate,
 } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { compareModels, type EvaluatedModel } from "../recipe/results.ts";
-import { columns, comparisonLines, resultTable } from "../run/result-table.ts";
+import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
   declareModels,
@@ -22,7 +21,7 @@ import {
   subjectsOf,
 } from "./evaluate-models.ts";
 import { declareSettings, settingsOf } from "./evaluate-options.ts";
-import { formatCount } from "./figures.ts";
+import { costsInWords, printPlan } from "./evaluate-plan.ts";
 import { declareJudge, declareJudgeBudget, declareRequests, type JudgeFlags, judgeOf } from "./judge-options.ts";
 import { lazyEngine } from "./lazy-engine.ts";
 import { integer } from "./option-values.ts";
@@ -75,8 +74,10 @@ export const evaluateVerb: Verb = {
       seed: String(options.seed),
       kept: options.out === undefined ? null : keepEvaluation(options.out, chosen.name),
     };
-    if (options.plan === true) await plan(evaluation, entries, invocation);
-    else if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
+    if (options.plan === true) {
+      const requests = entries.map((entry) => requestOf(evaluation, entry));
+      await printPlan(chosen, evaluation.judge, requests, invocation);
+    } else if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
       await evaluateSeveral(evaluation, entries, options.against !== undefined, invocation);
     } else await evaluateOne(evaluation, entries, invocation);
     return undefined;
@@ -164,7 +165,7 @@ async function evaluateEntry(evaluation: Evaluation, entry: Entry, invocation: I
   const { reporter, signal } = invocation;
   if (judge !== null) {
     const stage = [benchmark.name, request.subject?.name ?? []].flat().join(" ");
-    reporter.report({ type: "end", stage, summary: costs(await benchmark.estimate(request), judge) });
+    reporter.report({ type: "end", stage, summary: costsInWords(await benchmark.estimate(request), judge) });
   }
   const engine = lazyEngine(() => invocation.engine());
   const result = await benchmark.evaluate(request, { engine, reporter, signal });
@@ -215,44 +216,4 @@ async function evaluateSeveral(
   await kept?.comparison(comparison);
   invocation.print(resultTable(comparison));
   invocation.document(comparison);
-}
-
-async function plan(evaluation: Evaluation, entries: readonly Entry[], invocation: Invocation): Promise<void> {
-  const { benchmark, judge } = evaluation;
-  const planned: (EvaluationEstimate & { model: string })[] = [];
-  for (const entry of entries) {
-    const model = entry.named?.subject.name ?? "finished judgments";
-    planned.push({ model, ...(await benchmark.estimate(requestOf(evaluation, entry))) });
-  }
-  const rows = planned.map(({ model, prompts, judge: asked }) => [
-    model,
-    formatCount(prompts),
-    ...[asked?.calls, asked?.fromLedger, asked?.promptTokens, asked?.answerTokensAtMost].map((value) =>
-      formatCount(value ?? 0),
-    ),
-  ]);
-  const judging = judge === null ? "nobody judges" : `${judge.endpoint.model} at ${judge.endpoint.url} judges`;
-  invocation.print(
-    [
-      ...columns([
-        ["model", "prompts", "calls", "kept already", "tokens asked (about)", "answered (at most)"],
-        ...rows,
-      ]),
-      "",
-      `Nothing was asked; ${judging}.`,
-    ].join("\n"),
-  );
-  invocation.document({
-    benchmark: benchmark.name,
-    judge: judge === null ? null : { model: judge.endpoint.model, url: judge.endpoint.url },
-    models: planned,
-  });
-}
-
-function costs({ prompts, judge: asked }: EvaluationEstimate, { endpoint: { model } }: JudgeOptions): string {
-  if (asked === null) return `${formatCount(prompts)} prompts, no call`;
-  const { calls, fromLedger, promptTokens, answerTokensAtMost } = asked;
-  const kept = fromLedger === 0 ? "" : ` (${formatCount(fromLedger)} are kept already)`;
-  const tokens = `about ${formatCount(promptTokens)} tokens asked and at most ${formatCount(answerTokensAtMost)} answered`;
-  return `${formatCount(prompts)} prompts, ${formatCount(calls)} calls of ${model}${kept}, ${tokens}`;
 }

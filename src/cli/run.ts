@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { createOnnxEngine } from "../engine/onnx/index.ts";
 import { FusechatError } from "../errors.ts";
-import type { GateOutcome } from "../evaluate/gates.ts";
+import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import { readJson } from "../formats/files.ts";
 import { needsJudge } from "../recipe/judge.ts";
 import { comparisonFile } from "../recipe/layout.ts";

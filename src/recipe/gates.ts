@@ -1,14 +1,9 @@
 /** A recipe's gates: parsed by the names of its models and evaluations, and judged by what a run has measured. */
 import { internalError } from "../errors.ts";
 import type { Benchmark, BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
-import {
-  type Gate,
-  type GateOutcome,
-  type GateProblem,
-  type GateVocabulary,
-  judgeGate,
-  parseGates,
-} from "../evaluate/gates.ts";
+import type { Gate, GateProblem, GateVocabulary } from "../evaluate/gates/gate.ts";
+import { type GateOutcome, judgeGate } from "../evaluate/gates/judge.ts";
+import { parseGates } from "../evaluate/gates/parse.ts";
 import { benchmarkOf } from "./evaluation.ts";
 import { evaluatedModels, modelsOf } from "./layout.ts";
 import type { Recipe } from "./recipe.ts";

@@ -7,7 +7,7 @@ import { appendFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { internalError, throwIfInterrupted } from "../errors.ts";
-import type { GateOutcome } from "../evaluate/gates.ts";
+import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";

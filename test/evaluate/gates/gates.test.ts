@@ -2,7 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Difference, Metric } from "#src/evaluate/benchmarks/benchmark.js";
-import { type Gate, type GateFigures, type GateVocabulary, judgeGate, parseGates } from "#src/evaluate/gates.js";
+import type { Gate, GateVocabulary } from "#src/evaluate/gates/gate.js";
+import { type GateFigures, judgeGate } from "#src/evaluate/gates/judge.js";
+import { parseGates } from "#src/evaluate/gates/parse.js";
 
 const MODELS = ["openchat_3.5", "openchat", "target-qwen2", "fused", "sft-merge"];
 const VOCABULARY: GateVocabulary = {

@@ -1,55 +1,14 @@
-/**
- * Gates: what must hold of a run's figures, such as `fused.held_out < pivot.held_out, p < 0.01`. A side is a number or
- * `model.evaluation.metric` (without a metric the headline one is meant), with `+ 2` or `- 0.1` behind it where wanted;
- * `p` is that of the paired test of the two models that the line compares, on its own line that of the line before.
- * Hyphens and underscores, upper and lower case are the same in all names.
- *
- * Pure: parsing knows the names there will be, judging is handed the figures.
- */
-import { suggestion } from "../errors.ts";
-import type { Difference, Metric } from "./benchmarks/benchmark.ts";
-
-export interface GateVocabulary {
-  /** What a gate may call each model; several words may mean one model. */
-  readonly models: readonly { readonly word: string; readonly model: string }[];
-  readonly evaluations: readonly {
-    readonly name: string;
-    /** The headline metric. */
-    readonly metric: string;
-    /** All metrics, without what follows a `/`; absent where that is not known before. */
-    readonly metrics?: readonly string[];
-    /** Models that it evaluates. */
-    readonly models: readonly string[];
-  }[];
-}
-
-export interface FigureTerm {
-  readonly kind: "figure";
-  readonly model: string;
-  readonly evaluation: string;
-  readonly metric: string;
-  /** Added to the figure, in its unit. */
-  readonly offset: number;
-}
-
-export type GateTerm = FigureTerm | { readonly kind: "number"; readonly value: number };
-
-export type Relation = "<" | "<=" | ">" | ">=";
-
-export interface Gate {
-  readonly text: string;
-  readonly left: GateTerm;
-  readonly relation: Relation;
-  readonly right: GateTerm;
-  /** What the paired test of the two models must give. */
-  readonly p: { readonly relation: "<" | "<="; readonly value: number } | null;
-}
-
-export interface GateProblem {
-  /** Which of the texts. */
-  readonly index: number;
-  readonly message: string;
-}
+/** Gates from their texts: a comparison, and perhaps what its paired test must give; every mistake is told with its text. */
+import { suggestion } from "../../errors.ts";
+import {
+  type FigureTerm,
+  type Gate,
+  type GateProblem,
+  type GateTerm,
+  type GateVocabulary,
+  plainName,
+  type Relation,
+} from "./gate.ts";
 
 const EXAMPLE = "such as fused.held_out < pivot.held_out, p < 0.01";
 const COMPARISON = /^(.+?)(<=|>=|<|>)(.+)$/s;
@@ -177,7 +136,7 @@ function parseFigure(text: string, { models, evaluations }: GateVocabulary): Omi
   if (name === null) {
     const [given = ""] = after.split(".");
     const known = names.length === 0 ? "the recipe evaluates nothing" : `there is: ${names.join(", ")}`;
-    throw new GateError(`unknown benchmark ${quote(given)}${suggestion(plain(given), names)} (${known})`);
+    throw new GateError(`unknown benchmark ${quote(given)}${suggestion(plainName(given), names)} (${known})`);
   }
   const evaluation = evaluations.find((candidate) => candidate.name === name)!;
   if (!evaluation.models.includes(model)) {
@@ -187,7 +146,7 @@ function parseFigure(text: string, { models, evaluations }: GateVocabulary): Omi
   if (metric === "") return { model, evaluation: name, metric: evaluation.metric };
   const [head = ""] = metric.split("/");
   const heads = evaluation.metrics;
-  if (heads !== undefined && !heads.some((known) => plain(known) === plain(head))) {
+  if (heads !== undefined && !heads.some((known) => plainName(known) === plainName(head))) {
     throw new GateError(
       `${name} has no metric ${quote(head)}${suggestion(head, heads)} (there is: ${heads.join(", ")})`,
     );
@@ -197,12 +156,8 @@ function parseFigure(text: string, { models, evaluations }: GateVocabulary): Omi
 
 /** The longest of the names that `text` begins with, followed by a dot: names may hold dots themselves. */
 function leadingName(text: string, names: readonly string[]): string | null {
-  const fitting = names.filter((name) => plain(text).startsWith(`${plain(name)}.`));
+  const fitting = names.filter((name) => plainName(text).startsWith(`${plainName(name)}.`));
   return fitting.reduce<string | null>((best, name) => (name.length > (best?.length ?? 0) ? name : best), null);
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replaceAll("_", "-");
 }
 
 function numberOf(text: string): number | null {
@@ -211,84 +166,4 @@ function numberOf(text: string): number | null {
 
 function quote(text: string): string {
   return JSON.stringify(text.trim());
-}
-
-/** What gates are judged by. */
-export interface GateFigures {
-  /** All metrics of a model in an evaluation. */
-  metrics(evaluation: string, model: string): Readonly<Record<string, Metric>>;
-  /** `model - against` by the paired test; undefined where the two cannot be compared by this metric. */
-  difference(evaluation: string, metric: string, model: string, against: string): Difference | undefined;
-}
-
-export interface GateOutcome {
-  readonly gate: string;
-  readonly met: boolean;
-  /** For people: the figures that were compared, or why none could be. */
-  readonly figures: string;
-  /** null where there is no such figure. */
-  readonly left: number | null;
-  readonly right: number | null;
-  readonly p: number | null;
-}
-
-/** A gate whose figures are missing, or are no numbers, is not met. */
-export function judgeGate(gate: Gate, figures: GateFigures): GateOutcome {
-  const { text, left, relation, right } = gate;
-  const sides = [left, right].map((term) => sideOf(term, figures));
-  const missing = sides.flatMap((side) => ("missing" in side ? [side.missing] : []));
-  const [leftValue = null, rightValue = null] = sides.map((side) => ("value" in side ? side.value : null));
-  if (leftValue === null || rightValue === null) {
-    return { gate: text, met: false, figures: missing.join("; "), left: leftValue, right: rightValue, p: null };
-  }
-  const compared = `${short(leftValue)} ${relation} ${short(rightValue)}`;
-  const holds = RELATIONS[relation](leftValue, rightValue);
-  if (gate.p === null || left.kind === "number" || right.kind === "number") {
-    return {
-      gate: text,
-      met: holds,
-      figures: holds ? compared : `${compared} does not hold`,
-      ...{ left: leftValue, right: rightValue, p: null },
-    };
-  }
-  const metric = metricKey(figures.metrics(left.evaluation, left.model), left.metric)!;
-  const p = figures.difference(left.evaluation, metric, left.model, right.model)?.p ?? null;
-  const significant = p !== null && RELATIONS[gate.p.relation](p, gate.p.value);
-  const test = p === null ? "the two cannot be paired" : `p ${short(p)} ${gate.p.relation} ${gate.p.value}`;
-  return {
-    gate: text,
-    met: holds && significant,
-    figures: [[compared, holds] as const, [test, significant] as const]
-      .map(([part, good]) => (good || part === "the two cannot be paired" ? part : `${part} does not hold`))
-      .join(", "),
-    ...{ left: leftValue, right: rightValue, p },
-  };
-}
-
-const RELATIONS: Readonly<Record<Relation, (a: number, b: number) => boolean>> = {
-  "<": (a, b) => a < b,
-  "<=": (a, b) => a <= b,
-  ">": (a, b) => a > b,
-  ">=": (a, b) => a >= b,
-};
-
-function sideOf(term: GateTerm, figures: GateFigures): { value: number } | { missing: string } {
-  if (term.kind === "number") return { value: term.value };
-  const metrics = figures.metrics(term.evaluation, term.model);
-  const key = metricKey(metrics, term.metric);
-  const value = key === undefined ? undefined : metrics[key]!.value;
-  if (value !== undefined && Number.isFinite(value)) return { value: value + term.offset };
-  const names = Object.keys(metrics);
-  const known = `${suggestion(term.metric, names)} (there is: ${names.join(", ")})`;
-  const missing = key === undefined ? `no figure ${quote(term.metric)}${known}` : `no number as ${key}`;
-  return { missing: `${term.model} has ${missing} in ${term.evaluation}` };
-}
-
-function metricKey(metrics: Readonly<Record<string, Metric>>, name: string): string | undefined {
-  return Object.keys(metrics).find((key) => plain(key) === plain(name));
-}
-
-/** Five significant digits: more than the intervals allow, enough to see which is larger. */
-function short(value: number): string {
-  return String(Number(value.toPrecision(5)));
 }
