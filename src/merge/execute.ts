@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { Reporter } from "../reporter.ts";
+import type { ThreadPool } from "../threads/pool.ts";
 import type { MergeInput } from "./inputs.ts";
 import type { OutputShard } from "./output-shards.ts";
 import { inputsOf, type MergePlan, outputEntries, type TensorPlan } from "./plan.ts";
@@ -43,6 +44,7 @@ export interface Executed {
 const STAGE = "merge";
 /** Hashing comes first; its speed says nothing of the merging's. */
 const HASH_STAGE = "merge inputs";
+const SURVEY_STAGE = "merge survey";
 const MEGABYTE = 1e6;
 
 interface Job {
@@ -89,7 +91,8 @@ export async function executePlan(
     const file = await open(shard);
     const place = index - shard.first;
     const position = shard.positions[place]!;
-    const report = await work.merge({ tensor, file: join(folder, shard.file), position });
+    const surveyed = figures.get(index);
+    const report = await work.merge({ tensor, file: join(folder, shard.file), position, surveyed });
     reports[index] = report;
     left.set(shard, left.get(shard)! - 1);
     if (left.get(shard)! > 0) {
@@ -101,7 +104,9 @@ export async function executePlan(
     flushed.catch(() => {});
     finishing.push(flushed);
   };
+  let figures: ReadonlyMap<number, Float64Array> = new Map();
   try {
+    if (jobs.length > 0) figures = await survey(plan, pool, reporter);
     await pool.each(inputs.length + jobs.length, async (work, task) => {
       const input = inputs[task];
       if (input === undefined) {
@@ -120,6 +125,34 @@ export async function executePlan(
     for (const file of opened.values()) await (await file.catch(() => undefined))?.close();
   }
   return { reports, sha256 };
+}
+
+/** What the tensors' units have in common, by their places in the plan; empty for most methods. */
+async function survey(
+  { method, tensors }: MergePlan,
+  pool: ThreadPool<TensorWork>,
+  reporter: Reporter,
+): Promise<ReadonlyMap<number, Float64Array>> {
+  const units = tensors.map(({ options, name }) => method.survey?.unit(options, name));
+  const places = [...units.keys()].filter((place) => units[place] !== undefined);
+  if (places.length === 0) return new Map();
+  const bytes = places.reduce((sum, place) => sum + inputBytes(tensors[place]!), 0);
+  const progress = progressOf(SURVEY_STAGE, bytes, reporter);
+  progress.begin();
+  const measured = await pool.each(places.length, async (work, at) => {
+    const tensor = tensors[places[at]!]!;
+    const own = await work.measure(tensor);
+    progress.advance(inputBytes(tensor));
+    return own;
+  });
+  const sums = new Map<string, Float64Array>();
+  for (const [at, own] of measured.entries()) {
+    const unit = units[places[at]!]!;
+    const sum = sums.get(unit);
+    if (sum === undefined) sums.set(unit, own);
+    else for (const [j, value] of own.entries()) sum[j]! += value;
+  }
+  return new Map(places.map((place) => [place, sums.get(units[place]!)!]));
 }
 
 /** Tells of a number of bytes in megabytes; what is told before the beginning begins it. */

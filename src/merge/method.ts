@@ -33,6 +33,16 @@ export interface TensorTask<Options, ModelOptions> {
   readonly likeMergekit: boolean;
   /** For arrays of chunks that a method keeps between passes; the names are its own. */
   readonly memory: BlockMemory;
+  /** What the method's survey measured, summed over the tensor's unit. */
+  readonly surveyed?: Float64Array | undefined;
+}
+
+/** A reading of all tensors before the first is merged, for what several tensors have in common. */
+export interface Survey<Options, ModelOptions> {
+  /** Tensors of the same unit share what was measured; undefined for a tensor that is merged by itself. */
+  unit(options: Options, tensor: string): string | undefined;
+  /** Figures of one tensor; those of a unit are added up in the order of the output. */
+  measure(task: TensorTask<Options, ModelOptions>): Generator<Pass, Float64Array, void>;
 }
 
 export interface MergedTensor {
@@ -77,6 +87,7 @@ export interface MergeMethod<
   readonly remark?: (options: z.output<Options>, modelOptions: readonly z.output<ModelOptions>[]) => string | undefined;
   /** Where it departs from mergekit's method of that name unless `--like mergekit` is given; for the documentation. */
   readonly differs?: string;
+  readonly survey?: Survey<z.output<Options>, z.output<ModelOptions>>;
   tensor(
     task: TensorTask<z.output<Options>, z.output<ModelOptions>>,
   ): MergedTensor | Generator<Pass, MergedTensor, void>;

@@ -38,6 +38,7 @@ export function openTensorPool(
     signal,
     here: () => createTensorWork(setup, advanceHere),
     there: ({ call }) => ({
+      measure: (tensor) => call("measure", tensor),
       merge: (job) => call("merge", job),
       hash: (files) => call("hash", files),
       close: () => call("close", undefined),

@@ -9,7 +9,7 @@ import { fileError, sha256OfFiles } from "../formats/files.ts";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import { type BlockMemory, createBlockMemory } from "./block-memory.ts";
 import { narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
-import { CHUNK_ENTRIES, type MergedTensor, type MergeMethod } from "./method.ts";
+import { CHUNK_ENTRIES, type MergedTensor, type Pass, type TensorTask } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { inputsOf, type TensorPlan } from "./plan.ts";
 import {
@@ -31,6 +31,8 @@ export interface TensorJob {
   /** The file to write to, which exists, and the place of the tensor's first byte in it. */
   readonly file: string;
   readonly position: number;
+  /** What was measured of its unit, for a method with a survey. */
+  readonly surveyed?: Float64Array | undefined;
 }
 
 /** What is known of a tensor once it is merged. */
@@ -42,6 +44,8 @@ export interface TensorReport {
 }
 
 export interface TensorWork {
+  /** What the method's survey measures of a tensor. */
+  measure(tensor: TensorPlan): Promise<Float64Array>;
   /** Merges and writes a tensor. */
   merge(job: TensorJob): Promise<TensorReport>;
   /** The SHA-256 of the files' bytes, one after the other. */
@@ -57,8 +61,17 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
   const files = openWeightFiles();
   const outputs = new Map<string, Promise<FileHandle>>();
   const memory = createBlockMemory();
+  const { likeMergekit } = setup;
+  const afterBlock = async (): Promise<void> => advance(0);
   return {
-    merge: async ({ tensor, file, position }) => {
+    measure: async (tensor) => {
+      if (method.survey === undefined) throw internalError(`${method.name} has no survey`);
+      const reader = createTensorReader(tensor, setup, files, memory);
+      const figures = await run(method.survey.measure(taskOf(tensor, memory, likeMergekit)), reader, afterBlock);
+      // A copy, for they may lie in memory that the next tensor overwrites.
+      return figures.slice();
+    },
+    merge: async ({ tensor, file, position, surveyed }) => {
       let output = outputs.get(file);
       if (output === undefined) {
         output = open(file, "r+");
@@ -74,7 +87,8 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         end += piece.byteLength;
       };
       const reader = createTensorReader(tensor, setup, files, memory);
-      const merged = await prepare(method, tensor, reader, memory, setup.likeMergekit, () => advance(0));
+      const work = method.tensor({ ...taskOf(tensor, memory, likeMergekit), surveyed });
+      const merged = "next" in work ? await run(work, reader, afterBlock) : work;
       const bytes = inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
       let told = 0;
       await writeTensor(tensor, merged, reader, memory, async (piece, entriesDone) => {
@@ -95,23 +109,23 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
   };
 }
 
-/** Lets the method read the tensor until it knows how to merge it. */
-async function prepare(
-  method: MergeMethod,
-  tensor: TensorPlan,
-  reader: TensorReader,
-  memory: BlockMemory,
-  likeMergekit: boolean,
-  afterBlock: () => void,
-): Promise<MergedTensor> {
+type AnyTask = TensorTask<Record<string, unknown>, Record<string, unknown>>;
+
+function taskOf(tensor: TensorPlan, memory: BlockMemory, likeMergekit: boolean): AnyTask {
   const { name, shape, size, models, options, modelOptions } = tensor;
-  const task = { name, shape, size, models: models.length, options, modelOptions, likeMergekit, memory };
-  const work = method.tensor(task);
-  if (!("next" in work)) return work;
+  return { name, shape, size, models: models.length, options, modelOptions, likeMergekit, memory };
+}
+
+/** Lets the method read the tensor until it knows what it wants to know. */
+async function run<Result>(
+  passes: Generator<Pass, Result, void>,
+  reader: TensorReader,
+  afterBlock: () => Promise<void>,
+): Promise<Result> {
   for (;;) {
-    const step = work.next();
+    const step = passes.next();
     if (step.done === true) return step.value;
-    await reader.readAll(step.value, async () => afterBlock());
+    await reader.readAll(step.value, afterBlock);
   }
 }
 
