@@ -382,6 +382,9 @@ describe("outputs and a judge", () => {
       prompts: COUNT,
       judge: { calls: COUNT, fromLedger: 0, answerTokensAtMost: COUNT },
     });
+    const ensemble = { kind: "ensemble", name: "both", choice: "judge", members: [subject, subject] } as const;
+    const chosen = await alpacaEval.estimate({ ...asked, subject: ensemble });
+    expect(chosen.judge!.calls).toBe(2 * COUNT);
     const result = await alpacaEval.evaluate(asked, judge.context);
     expect(result).toMatchObject({ model: "ours", judge: "a/judge", cut_outputs: 0, refused: 0 });
     expect(model.requests[0]).toMatchObject({ temperature: 0.7, messages: [{ role: "user" }] });

@@ -10,8 +10,9 @@ import { inputError } from "../../../errors.ts";
 import { writeJson } from "../../../formats/files.ts";
 import type { JudgeEstimate, JudgeOptions } from "../../judges/judge.ts";
 import { openJudge } from "../../judges/open.ts";
+import { choiceEstimate, together } from "../../subjects/choice-estimate.ts";
 import { openSubject } from "../../subjects/open.ts";
-import type { SubjectReference } from "../../subjects/subject.ts";
+import type { Dialogue, SubjectReference } from "../../subjects/subject.ts";
 import { annotationRecord } from "./annotation-record.ts";
 import { BASELINE } from "./annotations.ts";
 import { excerpt, inOrder } from "./instruction-order.ts";
@@ -94,7 +95,7 @@ export async function judgeOutputs(options: JudgingOptions, context: StageContex
 
 /**
  * What the judge will be asked: exact where the outputs are finished, else as if the model's answers were as long as the
- * baseline's and nothing were kept of an earlier run.
+ * baseline's and nothing were kept of an earlier run, the choices of an ensemble by the judge among it.
  */
 export async function estimateJudging(options: JudgingOptions): Promise<{ prompts: number; judge: JudgeEstimate }> {
   const { judge: judgeOptions, prompt, baseline, finished } = await prepare(options);
@@ -103,7 +104,10 @@ export async function estimateJudging(options: JudgingOptions): Promise<{ prompt
   const pairs = pairsOf(baseline, finished ?? { generator: "", outputs: stand });
   const judge = await openJudge(judgeOptions, finished === null ? null : ledgerOf(options.out));
   try {
-    return { prompts: pairs.length, judge: judge.estimate(pairQuestions(pairs, { ...options, prompt })) };
+    const judging = judge.estimate(pairQuestions(pairs, { ...options, prompt }));
+    if (finished !== null) return { prompts: pairs.length, judge: judging };
+    const choosing = choiceEstimate(options.subject, dialoguesOf(baseline), options.maxTokens);
+    return { prompts: pairs.length, judge: together(choosing, judging) };
   } finally {
     await judge.dispose();
   }
@@ -155,22 +159,26 @@ function chosenFrom(outputs: readonly ModelOutput[], wanted: readonly string[], 
   return inOrder(path, chosen, { list: wanted, incomplete: false });
 }
 
+function dialoguesOf({ outputs }: ModelOutputs): Dialogue[] {
+  return outputs.map(({ instruction }, place) => ({
+    id: String(place),
+    turns: [{ role: "user", content: instruction }],
+  }));
+}
+
 async function ask(
-  { outputs }: ModelOutputs,
+  baseline: ModelOutputs,
   { subject: reference, judge, out, temperature, maxTokens, seed }: JudgingOptions,
   context: StageContext,
 ): Promise<Answered> {
   const keep = out === null ? null : join(out, "answers.jsonl");
   const subject = await openSubject(reference!, context, judge, keep);
   try {
-    const dialogues = outputs.map(({ instruction }, place) => ({
-      id: String(place),
-      turns: [{ role: "user" as const, content: instruction }],
-    }));
-    const answers = await subject.answer(dialogues, { temperature, maxTokens, seed }, context.signal);
+    const settings = { temperature, maxTokens, seed };
+    const answers = await subject.answer(dialoguesOf(baseline), settings, context.signal);
     return {
       generator: subject.name,
-      outputs: outputs.map((record, place) => ({ ...record, output: answers[place]!.text })),
+      outputs: baseline.outputs.map((record, place) => ({ ...record, output: answers[place]!.text })),
       cut: answers.filter(({ finish }) => finish === "length").length,
       refused: answers.filter(({ finish }) => finish === "refused").length,
     };
