@@ -17,6 +17,11 @@ export interface ComparedModel {
   readonly prompts: number;
   /** Prompts that the model's template refuses. */
   readonly refused: number;
+  /** Answers, or judgments of them, in which no rule found what it looks for; what came back is in the model's result. */
+  readonly unparsed: number;
+  /** Answers without text, and answers that ran into the limit of tokens. */
+  readonly empty: number;
+  readonly cut: number;
   /** By the benchmark's names; `<metric>/<skill>` speaks of one skill. */
   readonly metrics: Readonly<Record<string, Metric>>;
 }
@@ -106,15 +111,24 @@ function isFigure({ value, low, high }: Metric): boolean {
   return [value, low, high].every(Number.isFinite);
 }
 
+/** Benchmarks have their own words for what went wrong, and count it or list it. */
+function countIn(result: BenchmarkResult, words: readonly string[]): number {
+  const fields = result as unknown as Readonly<Record<string, unknown>>;
+  const found = words.map((word) => fields[word]).find((value) => value !== undefined);
+  return Array.isArray(found) ? found.length : typeof found === "number" ? found : 0;
+}
+
 function comparedModel({ name, role, source, result }: EvaluatedModel, metric: string): ComparedModel {
   const { metrics } = result;
-  const { refused } = result as { refused?: unknown };
   return {
     name,
     role,
     ...(source === undefined ? {} : { source }),
     prompts: metrics[metric]?.prompts ?? 0,
-    refused: typeof refused === "number" ? refused : 0,
+    refused: countIn(result, ["refused"]),
+    unparsed: countIn(result, ["unparsed", "unrated"]),
+    empty: countIn(result, ["empty", "empty_answers", "empty_outputs"]),
+    cut: countIn(result, ["cut", "cut_answers", "cut_outputs"]),
     metrics: Object.fromEntries(Object.entries(metrics).filter(([, figure]) => isFigure(figure))),
   };
 }

@@ -9,7 +9,7 @@ import type { MergeRecord } from "../merge/record.ts";
 import type { BenchmarkComparison as FullComparison, ComparedModel as FullModel } from "../recipe/results.ts";
 
 export type Metric = Pick<FullModel["metrics"][string], "value" | "low" | "high" | "unit">;
-export type ComparedModel = Pick<FullModel, "name" | "role" | "prompts" | "refused"> & {
+export type ComparedModel = Pick<FullModel, "name" | "role" | "prompts" | "refused" | "unparsed" | "empty" | "cut"> & {
   readonly metrics: Readonly<Record<string, Metric>>;
 };
 type FullDifference = FullComparison["comparisons"][number]["metrics"][string];
@@ -44,6 +44,9 @@ export const comparisonDocument: z.ZodType<BenchmarkComparison> = z.object({
       role: z.enum(["pivot", "source", "target", "fused", "merge", "baseline", "model"]),
       prompts: z.number(),
       refused: z.number(),
+      unparsed: z.number(),
+      empty: z.number(),
+      cut: z.number(),
       metrics: z.record(z.string(), z.object(metric)),
     }),
   ),

@@ -31,7 +31,7 @@ export function resultTable(comparison: BenchmarkComparison): string {
   ]);
   const champion = models.find((model) => model.role === "fused")?.name;
   const stated = champion === undefined ? comparisons : comparisons.filter(({ model }) => model === champion);
-  const notes = models.filter(({ refused }) => refused > 0).map((model) => refusalNote(model, unit));
+  const notes = models.flatMap((model) => notesOn(model, unit));
   const statements = stated.map((one) => statement(one, metric, unit));
   return [
     ...columns([header, ...rows]),
@@ -82,9 +82,19 @@ function statement({ model, against, metrics }: Comparison, metric: string, unit
   return `${model} is ${verdict} than ${against} by ${range} ${unitWords} ${test}`;
 }
 
-function refusalNote({ name, refused, prompts }: ComparedModel, unit: string): string {
+/** What a reader of a model's figures must know. */
+function notesOn({ name, refused, prompts, unparsed, empty, cut }: ComparedModel, unit: string): string[] {
   const units = unit === NATS ? "conversations" : "prompts";
-  return `${name} was judged on ${prompts} ${units}: its template refuses ${refused}.`;
+  const counts = [
+    [unparsed, "could not be parsed"],
+    [empty, "empty"],
+    [cut, "cut at the limit of tokens"],
+  ] as const;
+  const found = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return [
+    ...(refused > 0 ? [`${name} was judged on ${prompts} ${units}: its template refuses ${refused}.`] : []),
+    ...(found.length > 0 ? [`${name}, answers and judgments: ${found.join(", ")}.`] : []),
+  ];
 }
 
 /** A table that finds nothing should say how much it could have found. */

@@ -110,6 +110,9 @@ describe("a run whose recipe demands something", () => {
     expect(first.stdout).toMatch(/^ {2}NOT MET {2}fused\.exact_match > 100: /m);
     expect(first.stdout).toMatch(/^model +short nats per byte +against the pivot$/m);
     expect(first.stdout).toMatch(/^model +mt-bench average/m);
+    expect(first.stdout).toMatch(
+      /^fused, answers and judgments: 2 could not be parsed, .*\d cut at the limit of tokens\.$/m,
+    );
   });
 
   test("leaves every benchmark's results, what was answered and judged, the gates and the report", async () => {

@@ -65,6 +65,7 @@ function files(): Record<string, unknown> {
         role,
         prompts: 40,
         refused: role === "source" ? 2 : 0,
+        ...{ unparsed: 0, empty: 0, cut: 0 },
         metrics: {
           nats_per_byte: metric(value),
           above_floor: metric(value - 1),
@@ -93,7 +94,7 @@ function files(): Record<string, unknown> {
         ["pivot", "pivot", 40],
         ["fused", "fused", 52],
       ].map(([name, role, value]) => ({
-        ...{ name, role, prompts: 100, refused: 0 },
+        ...{ name, role, prompts: 100, refused: 0, unparsed: 3, empty: 1, cut: 0 },
         metrics: { accuracy: share(Number(value)), [`accuracy/${EVIL}`]: share(Number(value) + 5) },
       })),
       comparisons: [
@@ -176,6 +177,7 @@ describe("of a whole run", () => {
 
   test("of each benchmark the table says which way is better, and what its prompts could have shown", () => {
     expect(page).toContain("<h3>held-out: nats per byte, less is better</h3>");
+    expect(page).toContain(">3 not parsed, 1 empty</span>");
     expect(page).toContain("<h3>sums: accuracy, more is better</h3>");
     expect(page).toContain("A difference smaller than 8.00 % could have escaped so many prompts (5 %, power 80 %).");
     // The larger share is the better one: it is set in bold.

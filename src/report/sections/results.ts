@@ -52,9 +52,21 @@ ${models.map((model) => {
   const difference = against(model)?.metrics[metric];
   return html`<tr><td class="name"><i class="dot ${model.role}"></i>${model.name}</td><td>${model.role}</td>${keys.map((key) => html`<td class="number">${interval(model.metrics[key])}</td>`)}
 ${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).slice(2)}</td>`}
-<td class="number">${count(model.prompts)}${model.refused > 0 && html` <span class="range">${count(model.refused)} refused</span>`}</td></tr>`;
+<td class="number">${count(model.prompts)}${notes(model)}</td></tr>`;
 })}</tbody></table></div>
 ${detectable > 0 && html`<p class="small">A difference smaller than ${figure(detectable, unit)} ${unit} could have escaped so many prompts (5 %, power 80 %).</p>`}`;
+}
+
+/** What a reader of a model's figures must know. */
+function notes({ refused, unparsed, empty, cut }: ComparedModel): Markup | false {
+  const counts = [
+    [refused, "refused"],
+    [unparsed, "not parsed"],
+    [empty, "empty"],
+    [cut, "cut"],
+  ] as const;
+  const found = counts.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`);
+  return found.length > 0 && html` <span class="range">${found.join(", ")}</span>`;
 }
 
 function interval(metric: Metric | undefined): Markup | string {

@@ -36,7 +36,7 @@ async function section(document: Record<string, unknown>): Promise<string> {
 }
 
 const model = (name: string, role: string, average: number) => ({
-  ...{ name, role, prompts: 80, refused: 0 },
+  ...{ name, role, prompts: 80, refused: 0, unparsed: 0, empty: 0, cut: 0 },
   metrics: metrics(average),
 });
 
