@@ -1,6 +1,6 @@
 /** `evaluate --plan`: prompts, calls and tokens, told before the first call; and the same in a line where it is made. */
 import type { Benchmark, BenchmarkRequest, EvaluationEstimate } from "../evaluate/benchmarks/benchmark.ts";
-import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import type { JudgeEstimate, JudgeOptions } from "../evaluate/judges/judge.ts";
 import { columns } from "../run/result-table.ts";
 import { formatCount } from "./figures.ts";
 import type { Invocation } from "./verb.ts";
@@ -32,6 +32,12 @@ export async function printPlan(
         ...rows,
       ]),
       "",
+      ...(judge === null
+        ? []
+        : budgetWarnings(
+            planned.flatMap((one) => one.judge ?? []),
+            judge,
+          )),
       `Nothing was asked; ${judging}.`,
     ].join("\n"),
   );
@@ -40,6 +46,25 @@ export async function printPlan(
     judge: judge === null ? null : { model: judge.endpoint.model, url: judge.endpoint.url },
     models: planned,
   });
+}
+
+/** A budget that will not do is told before anything is spent of it. */
+export function budgetWarnings(
+  estimates: readonly JudgeEstimate[],
+  { maxCalls, maxTokens }: { readonly maxCalls?: number | undefined; readonly maxTokens?: number | undefined },
+): string[] {
+  const calls = estimates.reduce((sum, one) => sum + one.calls, 0);
+  const tokens = estimates.reduce((sum, one) => sum + one.promptTokens + one.answerTokensAtMost, 0);
+  const warnings: string[] = [];
+  if (maxCalls !== undefined && calls > maxCalls) {
+    const needed = `${formatCount(calls)} are needed`;
+    warnings.push(`The judge's budget of ${formatCount(maxCalls)} calls will not do: ${needed}.`);
+  }
+  if (maxTokens !== undefined && tokens > maxTokens) {
+    const needed = `up to about ${formatCount(tokens)} are needed`;
+    warnings.push(`The judge's budget of ${formatCount(maxTokens)} tokens may not do: ${needed}.`);
+  }
+  return warnings;
 }
 
 /** `80 prompts, 160 calls of gpt-4 (12 are kept already), about … tokens asked and at most … answered`. */

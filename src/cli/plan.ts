@@ -9,6 +9,7 @@ import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
 import { derivePlan, type Plan } from "../recipe/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
+import { budgetWarnings } from "./evaluate-plan.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import { declareJudge, type JudgeFlags, judgeAccess } from "./judge-options.ts";
 import { showMergePlan } from "./merge-plan.ts";
@@ -57,7 +58,7 @@ async function throughputOf(
 }
 
 /** What evaluations ask for; calls and tokens of judges before the first of them is made. */
-function evaluationLines({ evaluations }: Plan): string[] {
+function evaluationLines({ evaluations, recipe }: Plan): string[] {
   if (evaluations.length === 0) return [];
   const lines = evaluations.map(({ name, models, prompts, judge }) => {
     const asked = `evaluate ${name}: ${formatCount(models)} models, ${formatCount(prompts)} prompts each`;
@@ -66,7 +67,10 @@ function evaluationLines({ evaluations }: Plan): string[] {
     const tokens = `about ${formatCount(promptTokens)} tokens asked and at most ${formatCount(answerTokensAtMost)} answered`;
     return `${asked}; ${formatCount(calls)} calls of ${model}, ${tokens}`;
   });
-  return [...lines, ""];
+  const { max_calls, max_tokens } = recipe.evaluate.judge;
+  const budget = { maxCalls: max_calls ?? undefined, maxTokens: max_tokens ?? undefined };
+  const estimates = evaluations.flatMap(({ judge }) => judge ?? []);
+  return [...lines, ...budgetWarnings(estimates, budget), ""];
 }
 
 /** The plan as lines for people. */

@@ -231,10 +231,17 @@ describe("before the first call", () => {
     expect(stdout).toMatch(
       /^evaluate mt-bench: 2 models, 2 prompts each; 8 calls of strict, about \d+ tokens asked and at most [\d,]+ answered$/m,
     );
+    expect(stdout).not.toContain("budget");
+    const poor = join(folder, "poor.yaml");
+    const text = await readFile(recipe, "utf8");
+    await writeFile(poor, text.replace("concurrency: 2", "concurrency: 2, max_calls: 7, max_tokens: 100"));
+    const warned = await fusechat(["plan", poor, "--no-trial"], { env: environment() }).finished;
+    expect(warned.stdout).toMatch(/^The judge's budget of 7 calls will not do: 8 are needed\.$/m);
+    expect(warned.stdout).toMatch(/^The judge's budget of 100 tokens may not do: up to about [\d,]+ are needed\.$/m);
     expect(server.requests).toHaveLength(8);
   });
 
-  test("a run without a judge, or with a budget that is too small, is told", async () => {
+  test("a run without a judge is refused", async () => {
     const { FUSECHAT_JUDGE_MODEL: _, ...without } = environment() as Record<string, string>;
     const none = await fusechat(["run", recipe, "--out", join(folder, "never")], { env: without }).finished;
     expect(none).toEqual({
@@ -245,6 +252,28 @@ describe("before the first call", () => {
     expect(await readdir(folder)).not.toContain("never");
   });
 });
+
+test(
+  "a run whose budget is spent fails, keeps what was judged, and goes on with a larger one",
+  async () => {
+    const text = await readFile(recipe, "utf8");
+    const poor = join(folder, "poorer.yaml");
+    await writeFile(poor, text.replace("concurrency: 2", "concurrency: 1, max_calls: 6"));
+    const out = join(folder, "poorer");
+    const before = server.requests.length;
+    const spent = await fusechat(["run", poor, "--out", out], { env: environment() }).finished;
+    expect(spent.exitCode).toBe(1);
+    // One budget for both models: four questions of the first, and two of the second.
+    expect(spent.stderr.trim().split("\n").at(-1)).toMatch(
+      /^judge strict: the budget of 6 calls is spent; 2 judgments /,
+    );
+    expect(server.requests.length).toBe(before + 6);
+    const richer = await fusechat(["run", recipe, "--out", out], { env: environment() }).finished;
+    expect(richer.exitCode, richer.stderr).toBe(3);
+    expect(server.requests.length).toBe(before + 8);
+  },
+  PATIENCE_MS,
+);
 
 describe("`evaluate` of a run", () => {
   test("all its models on its own held-out conversations, with one command", async () => {
