@@ -161,10 +161,7 @@ describe("of a whole run", () => {
     expect(text).toContain("sft (1.2500) is worse than pivot (1.5000): +0.3000 nats/byte");
     expect(text).toContain("fused (1.2000) is within noise of sft (1.2500): \u22120.0500 nats/byte");
     expect(text).toContain(
-      "fused (52.00) is better than pivot (40.00): +12.00 %, interval +9.00 to +15.00, p = 0.004, p = 0.012 after Holm's correction.".replace(
-        "'",
-        "&#39;",
-      ),
+      "fused (52.00) is better than pivot (40.00): +12.00 %, interval +9.00 to +15.00, p = 0.004, 0.012 by Holm.",
     );
     expect(text).toContain("Lambda was chosen on the validation draw.");
   });
@@ -179,7 +176,7 @@ describe("of a whole run", () => {
     expect(page).toContain("<h3>held-out: nats per byte, less is better</h3>");
     expect(page).toContain(">3 not parsed, 1 empty</span>");
     expect(page).toContain("<h3>sums: accuracy, more is better</h3>");
-    expect(page).toContain("A difference smaller than 8.00 % could have escaped so many prompts (5 %, power 80 %).");
+    expect(page).toContain("The smallest difference that so many prompts find in four cases of five: 8.00 %.");
     // The larger share is the better one: it is set in bold.
     expect(page).toContain("<b>57.00</b>");
     expect(page).not.toContain("<b>45.00</b>");

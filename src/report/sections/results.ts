@@ -44,17 +44,26 @@ function table({ models, comparisons, metric, reference }: BenchmarkComparison):
   const keys = [metric, ...whole.filter((key) => key !== metric)];
   const against = (model: ComparedModel): Comparison | undefined =>
     comparisons.find((comparison) => comparison.model === model.name && comparison.against === reference);
-  const detectable = Math.max(0, ...comparisons.map(({ metrics }) => metrics[metric]?.detectable ?? 0));
-  const unit = models.find(({ metrics }) => metrics[metric] !== undefined)?.metrics[metric]?.unit ?? "";
   return html`<div class="scroll"><table><thead><tr><th>model</th><th>role</th>${keys.map((key) => html`<th class="number">${words(key)}</th>`)}
-${reference !== null && html`<th class="number">minus ${reference}</th><th></th><th class="number">p</th>`}<th class="number">prompts</th></tr></thead><tbody>
+${reference !== null && html`<th class="number">minus ${reference}</th><th></th><th class="number">p, Holm</th>`}<th class="number">prompts</th></tr></thead><tbody>
 ${models.map((model) => {
   const difference = against(model)?.metrics[metric];
   return html`<tr><td class="name"><i class="dot ${model.role}"></i>${model.name}</td><td>${model.role}</td>${keys.map((key) => html`<td class="number">${interval(model.metrics[key])}</td>`)}
-${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).slice(2)}</td>`}
+${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).replace(/^p (= )?/, "")}</td>`}
 <td class="number">${count(model.prompts)}${notes(model)}</td></tr>`;
 })}</tbody></table></div>
-${detectable > 0 && html`<p class="small">A difference smaller than ${figure(detectable, unit)} ${unit} could have escaped so many prompts (5 %, power 80 %).</p>`}`;
+${detectable(comparisons, metric)}`;
+}
+
+/** A table that finds nothing should say how much it could have found. */
+function detectable(comparisons: readonly Comparison[], metric: string): Markup | undefined {
+  const found = comparisons.flatMap(({ metrics }) => metrics[metric] ?? []);
+  const sizes = found.flatMap(({ detectable: size }) => size ?? []);
+  if (sizes.length === 0) return undefined;
+  const unit = found[0]!.unit;
+  const [least, most] = [figure(Math.min(...sizes), unit), figure(Math.max(...sizes), unit)];
+  const range = least === most ? `${least} ${unit}` : `${least} to ${most} ${unit}, by the pair`;
+  return html`<p class="small">The smallest difference that so many prompts find in four cases of five: ${range}.</p>`;
 }
 
 /** What a reader of a model's figures must know. */

@@ -10,10 +10,11 @@ export const summary: Section = {
   title: "What came out",
   render: ({ benchmarks, gates, notes }: RunData) => {
     const compared = benchmarks.filter(({ comparisons }) => comparisons.length > 0);
-    if (compared.length === 0) return undefined;
+    if (compared.length === 0 && gates.length === 0) return undefined;
     return html`${gates.length > 0 && gateList(gates)}${compared.map((benchmark) => statements(benchmark, compared.length > 1))}
 <p class="small">Intervals are 95 %, by bootstrap over the prompts; they do not cover the draw of a training seed. A
-difference counts only where its interval and a permutation test of the same prompts agree.</p>
+difference counts only where its interval and a permutation test of the same prompts, corrected by Holm's method for all
+pairs of a table, agree.</p>
 ${notes.length > 0 && html`<ul class="small">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}`;
   },
 };
@@ -47,7 +48,7 @@ function statement({ model, against, metrics }: Comparison, benchmark: Benchmark
     const found = models.find((other) => other.name === name)?.metrics[metric];
     return found === undefined ? "" : ` (${figure(found.value, unit)})`;
   };
-  const correction = adjusted === undefined ? "" : `, ${pValue(adjusted)} after Holm's correction`;
+  const correction = adjusted === undefined ? "" : `, ${pValue(adjusted).replace(/^p (= )?/, "")} by Holm`;
   return html`<li><span class="badge ${kind}">${verdict}</span> <b>${model}</b>${own(model)} is ${word} <b>${against}</b>${own(against)}:
 ${signedFigure(value, unit)} ${unit}, interval ${signedFigure(low, unit)} to ${signedFigure(high, unit)}, ${pValue(p)}${correction}.</li>`;
 }
