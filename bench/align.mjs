@@ -2,14 +2,15 @@
  * Alignment of dialogues of about 700 pivot tokens, top-10.
  *
  * One core: sequence alignment and transfer per dialogue, beside the time that merely copying the same bytes takes in
- * the same run. Whole folders: counting and the whole stage with one thread and with all, and what of it is reading and
- * writing, beside copying the same files. Memory: the peak of a process that counts, less what its tokenizers take.
+ * the same run. Whole folders: the whole stage in a process of its own, with one thread and with all, its time and the
+ * peak of its private memory, tokenizers included; and reading and writing alone, beside copying the same files.
  *
  *   node bench/align.mjs [--quick] [dialogues of the folders] [rounds]
  *
  * Texts and tokenizers come from ../shared/data where it exists, else from test/golden.
  */
-import { execFileSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -23,8 +24,6 @@ import { readAlignedShard, writeAlignedShard } from "../dist/align/shard-file.js
 import { STRATEGIES } from "../dist/align/strategies/index.js";
 import { createSurveyor, mergeSurveys } from "../dist/align/survey.js";
 import { createTransfer } from "../dist/align/transfer.js";
-import { shareVocabulary } from "../dist/align/units/shared-vocabulary.js";
-import { openUnitPool } from "../dist/align/units/unit-pool.js";
 import { createUnitReader, listUnits } from "../dist/align/units/units.js";
 import { readVocabulary } from "../dist/align/vocabulary.js";
 import { buildVocabularyMap } from "../dist/align/vocabulary-map.js";
@@ -34,7 +33,7 @@ import { createRandom } from "../dist/random.js";
 import { loadTokenizer } from "../dist/tokenizer/load.js";
 
 const quick = process.argv.includes("--quick");
-const [first, second, third] = process.argv.slice(2).filter((argument) => argument !== "--quick");
+const [first, second] = process.argv.slice(2).filter((argument) => argument !== "--quick");
 const DIALOGUES = Number(first ?? (quick ? 512 : 10_000));
 const ROUNDS = Number(second ?? (quick ? 3 : 9));
 const TOKENS = 700;
@@ -50,25 +49,31 @@ const folders = real
   ? { pivot: join(data, "tokenizers/openchat-3.5"), source: join(data, "tokenizers/qwen1.5") }
   : { pivot: join(root, "test/golden/models/mistral"), source: join(root, "test/golden/models/qwen2") };
 
+const modelFolders = { pivotModel: folders.pivot, sourceModel: folders.source };
+// The stage alone, for a process whose memory is measured.
+if (first === "stage") {
+  const options = { pivot: join(second, "pivot"), source: join(second, "source"), ...modelFolders, sequence: "bytes" };
+  const [threads, vocabulary, out] = process.argv.slice(4);
+  await alignDistributions(
+    { ...options, out, vocabulary, threads: Number(threads) },
+    { reporter: { report: () => {} } },
+  );
+  process.exit(0);
+}
+
 const tokenizers = { pivot: await loadTokenizer(folders.pivot), source: await loadTokenizer(folders.source) };
 const vocabularies = {
   pivotVocabulary: readVocabulary(tokenizers.pivot, tokenizers.pivot.size),
   sourceVocabulary: readVocabulary(tokenizers.source, tokenizers.source.size),
 };
-const modelFolders = { pivotModel: folders.pivot, sourceModel: folders.source };
-
-if (first === "count") {
-  await countAlone(second, Number(third));
-} else {
-  const work = await mkdtemp(join(tmpdir(), "fusechat-bench-align-"));
-  try {
-    const texts = await dialogues();
-    for (const side of ["pivot", "source"]) await writeSide(join(work, side), side, texts);
-    await dialogueByDialogue(work);
-    await wholeFolders(work);
-  } finally {
-    await rm(work, { recursive: true });
-  }
+const work = await mkdtemp(join(tmpdir(), "fusechat-bench-align-"));
+try {
+  const texts = await dialogues();
+  for (const side of ["pivot", "source"]) await writeSide(join(work, side), side, texts);
+  await dialogueByDialogue(work);
+  await wholeFolders(work);
+} finally {
+  await rm(work, { recursive: true });
 }
 
 /** One thread, everything in memory: microseconds a dialogue. */
@@ -154,22 +159,19 @@ async function dialogueByDialogue(work) {
 async function wholeFolders(work) {
   const pair = { pivot: join(work, "pivot"), source: join(work, "source") };
   console.log(`folders of ${DIALOGUES} dialogues`);
-  const counts = [1, availableParallelism()];
-  for (const threads of counts) {
-    const line = execFileSync(process.execPath, [import.meta.filename, "count", work, String(threads)]).toString();
-    console.log(`counting, ${threads} ${threads === 1 ? "thread" : "threads"}: ${line.trim()}`);
-  }
-  for (const threads of counts) {
-    const out = join(work, `aligned-${threads}`);
-    const begun = performance.now();
-    const options = { ...pair, ...modelFolders, out, vocabulary: "split", sequence: "bytes", threads };
-    await alignDistributions(options, { reporter: { report: () => {} } });
-    console.log(
-      `whole stage, ${threads} ${threads === 1 ? "thread" : "threads"}: ${seconds(begun)}, tokenizers included`,
-    );
+  for (const vocabulary of ["mapping-statistics", "split"]) {
+    for (const threads of [1, availableParallelism()]) {
+      const out = join(work, `aligned-${vocabulary}-${threads}`);
+      const { elapsed, peak } = await measured(["stage", work, String(threads), vocabulary, out]);
+      const budget = vocabulary === "mapping-statistics" ? " (budget 200)" : "";
+      console.log(
+        `whole stage, ${vocabulary}, ${threads} ${threads === 1 ? "thread" : "threads"}: ${elapsed}, the process ` +
+          `started, tokenizers read and shards hashed; peak private memory ${peak} MB${budget}`,
+      );
+    }
   }
 
-  const aligned = join(work, "aligned-1");
+  const aligned = join(work, "aligned-split-1");
   const shards = async (folder) => (await readdir(folder)).filter((name) => name.startsWith("shard-"));
   const few = Math.min(8, (await shards(aligned)).length);
   const paths = (folder) =>
@@ -204,25 +206,21 @@ async function wholeFolders(work) {
   );
 }
 
-/** Only the first walk, in a process of its own. */
-async function countAlone(work, threads) {
-  const setup = {
-    pivotVocabulary: shareVocabulary(vocabularies.pivotVocabulary),
-    sourceVocabulary: shareVocabulary(vocabularies.sourceVocabulary),
-    sequence: "bytes",
-  };
-  const before = process.resourceUsage().maxRSS / 1024;
+/** Runs this file with other arguments; the peak of its private memory in megabytes, where the system tells it. */
+async function measured(args) {
   const begun = performance.now();
-  const units = await listUnits(join(work, "pivot"), join(work, "source"));
-  const pool = openUnitPool(setup, threads);
-  await pool.each(units.length, (unit, n) => unit.survey(units[n]));
-  const { counts } = mergeSurveys(await pool.all((unit) => unit.surveyed(null)), vocabularies.sourceVocabulary);
-  await pool.dispose();
-  const peak = process.resourceUsage().maxRSS / 1024;
-  console.log(
-    `${seconds(begun)}, ${counts.pivot.length} different pairs, peak ${peak.toFixed(0)} MB, of which ` +
-      `${(peak - before).toFixed(0)} MB came after the tokenizers`,
-  );
+  const child = spawn(process.execPath, [import.meta.filename, ...args], { stdio: "inherit" });
+  let peak = 0;
+  const watch = setInterval(() => {
+    try {
+      const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+      peak = Math.max(peak, Number(/^RssAnon:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+    } catch {}
+  }, 10);
+  const [code] = await once(child, "exit");
+  clearInterval(watch);
+  if (code !== 0) throw new Error(`the stage ended with code ${code}`);
+  return { elapsed: seconds(begun), peak: peak === 0 ? "unknown" : Math.round(peak / 1024) };
 }
 
 async function flush(path) {

@@ -10,7 +10,8 @@ import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
-import { type FirstToken, openFirstToken } from "../tokenizer/first-token.ts";
+import { batched } from "../tokenizer/batched.ts";
+import { openTokenWorker, type TokenWorker } from "../tokenizer/token-work.ts";
 import { destinations } from "./examples/mapped-pairs.ts";
 import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
 import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
@@ -73,6 +74,15 @@ export async function alignDistributions(
   if (!Number.isSafeInteger(width) || width < 1 || width > LARGEST_WIDTH) {
     throw inputError("align", `expected a width of 1 to ${LARGEST_WIDTH}, found ${width}`);
   }
+  const reading = [
+    sha256OfFiles(pivotShards),
+    sha256OfFiles(sourceShards),
+    readShardTokens(options.pivot, pivot, options.pivotModel, "--pivot-model"),
+    readShardTokens(options.source, source, options.sourceModel, "--source-model"),
+  ] as const;
+  // Of several errors the first in this order is told.
+  await Promise.allSettled(reading);
+  const [pivotSha256, sourceSha256, pivotTokens, sourceTokens] = await Promise.all(reading);
   const settings = {
     pivot: pivot.model,
     source: source.model,
@@ -82,12 +92,10 @@ export async function alignDistributions(
     ...(labelMass === DEFAULT_LABEL_MASS ? {} : { label_mass: labelMass }),
     ...(divide === DEFAULT_DIVISION ? {} : { divide }),
     width,
-    pivot_sha256: await sha256OfFiles(pivotShards),
-    source_sha256: await sha256OfFiles(sourceShards),
+    pivot_sha256: pivotSha256,
+    source_sha256: sourceSha256,
   };
   await checkSettings(options.out, settings);
-  const pivotTokens = await readShardTokens(options.pivot, pivot, options.pivotModel, "--pivot-model");
-  const sourceTokens = await readShardTokens(options.source, source, options.sourceModel, "--source-model");
   const pair = {
     pivotVocabulary: readVocabulary(pivotTokens.table, pivot.vocabulary),
     sourceVocabulary: readVocabulary(sourceTokens.table, source.vocabulary),
@@ -122,7 +130,7 @@ export async function alignDistributions(
         `has none of the conversations of ${options.pivot}; both must come from the same data`,
       );
     }
-    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.path, survey);
+    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
 
     await writeSettings(options.out, settings);
     const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
@@ -164,46 +172,55 @@ async function buildMaps(
     pivotVocabulary,
     sourceVocabulary,
   }: { readonly pivotVocabulary: Vocabulary; readonly sourceVocabulary: Vocabulary },
-  pivotFile: string,
+  pivotFolder: string,
   survey: Survey,
 ): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass> }> {
-  const input: StrategyInput = {
-    pivot: pivotVocabulary,
-    counts: survey.counts,
-    firstPivotToken: firstTokenFinder(pivotFile, pivotVocabulary.size),
-  };
+  const finder = createFirstTokenFinder(pivotFolder, pivotVocabulary.size);
+  const input: StrategyInput = { pivot: pivotVocabulary, counts: survey.counts, firstPivotToken: finder.find };
   const placed = new Map<string, PlacedMass>();
   let map: SparseMap | undefined;
-  for (const strategy of STRATEGIES) {
-    if (strategy.name !== chosen && strategy.costly) continue;
-    const built = await buildVocabularyMap(
-      strategy,
-      input,
-      sourceVocabulary,
-      survey,
-      survey.texts,
-      (id) => survey.tokenMass[id]! > 0,
-    );
-    placed.set(strategy.name, placedMass(built, survey));
-    if (strategy.name === chosen) map = built;
+  try {
+    for (const strategy of STRATEGIES) {
+      if (strategy.name !== chosen && strategy.costly) continue;
+      const built = await buildVocabularyMap(
+        strategy,
+        input,
+        sourceVocabulary,
+        survey,
+        survey.texts,
+        (id) => survey.tokenMass[id]! > 0,
+      );
+      placed.set(strategy.name, placedMass(built, survey));
+      if (strategy.name === chosen) map = built;
+    }
+  } finally {
+    await finder.dispose();
   }
   return { map: map!, placed };
 }
 
-/** Opens the pivot's `tokenizer.json` at the first text. Strategies ask for the same texts. */
-function firstTokenFinder(path: string, vocabulary: number): StrategyInput["firstPivotToken"] {
-  let opened: Promise<FirstToken> | undefined;
+interface FirstTokenFinder {
+  readonly find: StrategyInput["firstPivotToken"];
+  dispose(): Promise<void>;
+}
+
+/** Opens the tokenizer of the pivot's folder at the first text. Strategies ask for the same texts. */
+function createFirstTokenFinder(folder: string, vocabulary: number): FirstTokenFinder {
+  let worker: Promise<TokenWorker> | undefined;
   const known = new Map<string, Promise<number>>();
-  const find = async (bytes: Uint8Array): Promise<number> => {
-    opened ??= openFirstToken(path);
-    const id = await (await opened).of(bytes);
-    return id < vocabulary ? id : -1;
-  };
-  return (bytes) => {
-    const key = Buffer.from(bytes).toString("latin1");
-    const id = known.get(key) ?? find(bytes);
-    known.set(key, id);
-    return id;
+  const find = batched(async (texts: readonly Uint8Array[]) => {
+    worker ??= openTokenWorker(folder);
+    const ids = await (await worker).work.firstTokens({ folder, texts });
+    return ids.map((id) => (id < vocabulary ? id : -1));
+  });
+  return {
+    find: (bytes) => {
+      const key = Buffer.from(bytes).toString("latin1");
+      const id = known.get(key) ?? find(bytes);
+      known.set(key, id);
+      return id;
+    },
+    dispose: async () => (await worker)?.dispose(),
   };
 }
 

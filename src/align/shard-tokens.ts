@@ -6,12 +6,13 @@ import { join } from "node:path";
 import type { DistributionsMetadata } from "../distributions/shard.ts";
 import { inputError } from "../errors.ts";
 import { exists } from "../formats/files.ts";
-import { readTokenTable } from "../tokenizer/token-table.ts";
+import { createTokenTable } from "../tokenizer/token-table.ts";
+import { openTokenWorker } from "../tokenizer/token-work.ts";
 import type { TokenTable } from "../tokenizer/tokenizer.ts";
 
 export interface ShardTokens {
   /** Of `tokenizer.json`. */
-  readonly path: string;
+  readonly folder: string;
   readonly table: TokenTable;
 }
 
@@ -26,13 +27,21 @@ export async function readShardTokens(
     throw inputError(shards, `no tokenizer.json lies beside the shards; name the model's folder with ${flag}`);
   }
   const folder = modelFolder ?? shards;
-  const path = join(folder, "tokenizer.json");
   const table = await readTokenTable(folder);
   if (table.sha256 !== metadata.tokenizerSha256) {
     throw inputError(
-      path,
+      join(folder, "tokenizer.json"),
       `is not the tokenizer that the shards in ${shards} were made with (SHA-256 ${table.sha256.slice(0, 12)}…, expected ${metadata.tokenizerSha256.slice(0, 12)}…)`,
     );
   }
-  return { path, table };
+  return { folder, table };
+}
+
+async function readTokenTable(folder: string): Promise<TokenTable> {
+  const { work, dispose } = await openTokenWorker(folder);
+  try {
+    return createTokenTable(await work.table(folder));
+  } finally {
+    await dispose();
+  }
 }

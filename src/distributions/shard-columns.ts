@@ -120,7 +120,8 @@ export function conversationColumn(columns: ShardColumns): Int32Array {
     const before = n === 0 ? -1 : conversation[n - 1]!;
     if (conversation[n]! <= before) {
       const where = tensorPlace(columns.path, "conversation");
-      throw inputError(where, `expected ascending indices, found ${conversation[n]} after ${before}`);
+      const place = n === 0 ? "at the beginning" : `after ${before}`;
+      throw inputError(where, `expected ascending indices from 0 on, found ${conversation[n]} ${place}`);
     }
   }
   return conversation;

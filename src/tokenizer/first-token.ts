@@ -9,48 +9,32 @@ import { readJson } from "../formats/files.ts";
 import { readDefinition } from "./definition.ts";
 import { bytePiece, lettersOfBytes } from "./token-bytes.ts";
 
-export interface FirstToken {
-  of(bytes: Uint8Array): Promise<number>;
-}
-
-/** Texts that are waiting for one call of the library: its threads are worth their start only for many at once. */
-interface Waiting {
-  readonly text: string;
-  resolve(id: number): void;
-  reject(error: unknown): void;
-}
+/** [texts] the first token of each text in running text, -1 for an empty one. */
+export type FirstTokens = (texts: readonly Uint8Array[]) => Promise<number[]>;
 
 /** Reads `tokenizer.json`, without its added tokens; only where first tokens are asked for. */
-export async function openFirstToken(path: string): Promise<FirstToken> {
+export async function openFirstTokens(path: string): Promise<FirstTokens> {
   const library = await openPlainLibrary(path);
   let pieces: Promise<FirstPiece> | undefined;
-  let waiting: Waiting[] = [];
-  const flush = async (): Promise<void> => {
-    const batch = waiting;
-    waiting = [];
-    try {
-      const encodings = await library.encodeBatch(
-        batch.map((one) => one.text),
-        { addSpecialTokens: false },
-      );
-      for (const [index, one] of batch.entries()) one.resolve(encodings[index]?.getIds()[0] ?? -1);
-    } catch (error) {
-      for (const one of batch) one.reject(error);
-    }
-  };
-  return {
-    of: async (bytes) => {
-      if (bytes.length === 0) return -1;
+  return async (texts) => {
+    const first: number[] = new Array(texts.length).fill(-1);
+    const encoded: { readonly index: number; readonly text: string }[] = [];
+    for (const [index, bytes] of texts.entries()) {
+      if (bytes.length === 0) continue;
       const text = longestValidBeginning(bytes);
       if (text === "") {
         pieces ??= openFirstPiece(path);
-        return (await pieces)(bytes);
+        first[index] = (await pieces)(bytes);
+      } else {
+        encoded.push({ index, text });
       }
-      return new Promise<number>((resolve, reject) => {
-        waiting.push({ text, resolve, reject });
-        if (waiting.length === 1) setImmediate(() => void flush());
-      });
-    },
+    }
+    const encodings = await library.encodeBatch(
+      encoded.map(({ text }) => text),
+      { addSpecialTokens: false },
+    );
+    for (const [order, { index }] of encoded.entries()) first[index] = encodings[order]?.getIds()[0] ?? -1;
+    return first;
   };
 }
 

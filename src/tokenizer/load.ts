@@ -5,12 +5,13 @@
 import { Tokenizer as Library } from "tokenizers";
 import { inputError, internalError } from "../errors.ts";
 import { readText, sha256OfFile } from "../formats/files.ts";
+import { batched } from "./batched.ts";
 import { type AddedToken, addedTokenEntry, type TokenizerDefinition } from "./definition.ts";
-import { type FirstToken, openFirstToken } from "./first-token.ts";
+import { type FirstTokens, openFirstTokens } from "./first-token.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
 import { tokenBytesOf } from "./token-bytes.ts";
-import { createTokenTable, readTokenizerFile } from "./token-table.ts";
+import { createTokenTable, readTokenizerFile, tablePartsOf } from "./token-table.ts";
 import type { Encoding, Tokenizer } from "./tokenizer.ts";
 
 /** An Encoding of the library holds strings and words besides the ids: at most this much text is encoded at once. */
@@ -58,7 +59,7 @@ function createTokenizer(library: Library, definition: TokenizerDefinition, path
   const added = new Map(definition.addedTokens.map((token) => [token.id, spellingOf(token, library)]));
   const spaceMarks = definition.family === "sentencepiece";
   const walk: Walk = { tokens, added, dummyPrefix: definition.dummyPrefix, spaceMarks };
-  let first: Promise<FirstToken> | undefined;
+  let first: Promise<FirstTokens> | undefined;
 
   const spans = (text: string, ids: Int32Array): Encoding => {
     try {
@@ -88,17 +89,17 @@ function createTokenizer(library: Library, definition: TokenizerDefinition, path
     return encodings;
   };
   return {
-    ...createTokenTable(definition, tokens, sha256),
+    ...createTokenTable(tablePartsOf(definition, tokens, sha256)),
     encode: async (text) => {
       const encoding = (await encodeBatch([text]))[0];
       if (encoding === undefined) throw internalError("the tokenizer library gave no encoding");
       return encoding;
     },
     encodeBatch,
-    firstTokenOf: async (bytes) => {
-      first ??= openFirstToken(path);
-      return (await first).of(bytes);
-    },
+    firstTokenOf: batched(async (texts) => {
+      first ??= openFirstTokens(path);
+      return (await first)(texts);
+    }),
   };
 }
 

@@ -54,7 +54,7 @@ export function tokenBytesOf(definition: TokenizerDefinition): TokenBytes {
     else bytes.write(piece.replaceAll("▁", " "), start[id]!, "utf8");
   }
   for (const { id, content } of addedTokens) bytes.write(content, start[id]!, "utf8");
-  return { bytes, start, rank };
+  return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), start, rank };
 }
 
 /** How a file spells an ordinary or a byte piece with these bytes. */

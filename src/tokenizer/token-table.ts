@@ -52,18 +52,32 @@ function checkAddedTokens({ vocabulary, addedTokens }: TokenizerDefinition, path
   }
 }
 
-/** Reads the tokens; refuses what byte spans cannot follow. */
-export async function readTokenTable(folder: string): Promise<TokenTable> {
-  const { path, definition } = await readTokenizerFile(folder);
-  return createTokenTable(definition, tokenBytesOf(definition), await sha256OfFile(path));
+/** What a table is made of; crosses between threads. */
+export interface TokenTableParts {
+  readonly sha256: string;
+  readonly family: TokenizerDefinition["family"];
+  readonly tokens: TokenBytes;
+  /** Ids of special tokens. */
+  readonly special: ReadonlySet<number>;
+  /** The spelling of tokens whose bytes do not tell it. */
+  readonly spellings: ReadonlyMap<number, string>;
 }
 
-export function createTokenTable(definition: TokenizerDefinition, tokens: TokenBytes, sha256: string): TokenTable {
+/** Reads the tokens of a folder; refuses what byte spans cannot follow. */
+export async function readTokenTableParts(folder: string): Promise<TokenTableParts> {
+  const { path, definition } = await readTokenizerFile(folder);
+  return tablePartsOf(definition, tokenBytesOf(definition), await sha256OfFile(path));
+}
+
+export function tablePartsOf(definition: TokenizerDefinition, tokens: TokenBytes, sha256: string): TokenTableParts {
+  const { family, addedTokens } = definition;
+  const special = new Set(addedTokens.filter((token) => token.special).map(({ id }) => id));
+  return { sha256, family, tokens, special, spellings: unlikePieces(definition, tokens) };
+}
+
+export function createTokenTable({ sha256, family, tokens, special, spellings }: TokenTableParts): TokenTable {
   const { bytes, start, rank } = tokens;
   const size = rank.length;
-  const special = new Set(definition.addedTokens.filter((token) => token.special).map((token) => token.id));
-  const unlike = unlikePieces(definition, tokens);
-  const { family } = definition;
   const tokenBytes = (id: number): Uint8Array | null => {
     if ((rank[id] ?? RANK_NONE) === RANK_NONE || special.has(id)) return null;
     return bytes.subarray(start[id], start[id + 1]);
@@ -73,7 +87,7 @@ export function createTokenTable(definition: TokenizerDefinition, tokens: TokenB
     sha256,
     tokenBytes,
     tokenText: (id) => {
-      const text = unlike.get(id);
+      const text = spellings.get(id);
       if (text !== undefined || (rank[id] ?? RANK_NONE) === RANK_NONE) return text ?? null;
       return spellingOfPiece(bytes.subarray(start[id], start[id + 1]), rank[id]!, family);
     },

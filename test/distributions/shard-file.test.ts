@@ -118,12 +118,12 @@ describe("a broken shard is refused by file and tensor:", () => {
     [
       "conversations out of order",
       { conversation: Int32Array.of(3, 3) },
-      '"conversation": expected ascending indices, found 3 after 3',
+      '"conversation": expected ascending indices from 0 on, found 3 after 3',
     ],
     [
       "a negative conversation",
       { conversation: Int32Array.of(-1, 3) },
-      '"conversation": expected ascending indices, found -1 after -1',
+      '"conversation": expected ascending indices from 0 on, found -1 at the beginning',
     ],
     ["negative bytes", { bytes: Int32Array.of(4, -5) }, '"bytes": expected numbers of at least 0, found -5 at 1'],
     [

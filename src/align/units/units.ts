@@ -38,7 +38,7 @@ export async function listUnits(pivot: string, source: string): Promise<Unit[]> 
 async function readHeaders(folder: string): Promise<ShardHeader[]> {
   const headers: ShardHeader[] = [];
   let metadata: Readonly<Record<string, string>> | undefined;
-  let before = -1;
+  let before = -Infinity;
   for (const path of await listShards(folder)) {
     const header = await readSafetensorsHeader(path);
     metadata ??= header.metadata;
