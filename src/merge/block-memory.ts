@@ -11,7 +11,7 @@ export interface BlockMemory {
   words(name: string, count: number): Uint32Array<ArrayBuffer>;
 }
 
-/** Address space, of which only what is used takes room: two blocks, their chunks, and five histograms make a third. */
+/** Address space, of which only what is used takes room: a block, its chunks, and five histograms make a third. */
 const VECTOR_BYTES = 1 << 26;
 /** Every array begins at a cache line, and has one behind its end, which kernels may read and write. */
 const LINE = 64;

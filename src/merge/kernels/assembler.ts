@@ -2,7 +2,7 @@
  * WebAssembly modules from functions written as nested expressions, so that their source can be read and needs no
  * compiler: `f64x2.add(x.get, f64x2.mul(a.get, v128.load(p.get, 16)))`. An expression is the list of its bytes in the
  * binary format (WebAssembly Core Specification 2.0, chapter 5): operands first, then the instruction. Only what
- * `simd-kernels.ts` uses is here.
+ * `vectors/` uses is here.
  */
 
 /** Bytes of instructions. */
@@ -185,7 +185,11 @@ export const i32x4: Instructions<"eq" | "add" | "sub", Binary> & { readonly spla
   sub: binaryVector(0xb1),
 };
 
-export const i64x2: Instructions<"eq", Binary> = { eq: binaryVector(0xd6) };
+/** `extractWord` is the lower half of a lane, an i32. */
+export const i64x2: Instructions<"eq", Binary> & { extractWord(a: Code, lane: number): Code } = {
+  eq: binaryVector(0xd6),
+  extractWord: (a, lane) => [...a, ...vectorCode(0x1b), 2 * lane],
+};
 
 /** `demote` rounds two doubles to the first two floats; the others are 0. */
 export const f32x4: Instructions<"mul", Binary> & { readonly demote: Unary } = {

@@ -6,7 +6,7 @@
 import { assemble } from "./assembler.ts";
 import * as conversions from "./conversions.ts";
 import * as plain from "./plain-kernels.ts";
-import { type KernelName, SIMD_KERNELS } from "./simd-kernels.ts";
+import { type KernelName, VECTOR_KERNELS } from "./vectors/index.ts";
 
 type Argument = number | Float64Array | Float32Array | Uint32Array | Int32Array | Uint16Array | undefined;
 type VectorKernels = Readonly<Record<KernelName, (...values: number[]) => number>>;
@@ -26,7 +26,7 @@ let compiled: object | undefined;
 /** Memory for arrays that kernels work on; undefined where there are no vectors. */
 export function createVectorMemory(bytes: number): ArrayBuffer | undefined {
   try {
-    compiled ??= new WebAssembly.Module(assemble(SIMD_KERNELS));
+    compiled ??= new WebAssembly.Module(assemble(VECTOR_KERNELS));
     const pages = Math.ceil(bytes / PAGE_BYTES);
     // Pages that nobody writes to take no room. It never grows, which would take the arrays away.
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });

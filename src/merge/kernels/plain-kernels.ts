@@ -1,6 +1,6 @@
 /**
  * The innermost loops of merging, over the entries of one chunk. `[models, CHUNK_ENTRIES]` arrays hold entry i of model
- * j at `j * CHUNK_ENTRIES + i`. These are what the kernels mean; `simd-kernels.ts` has the same ones four times as fast.
+ * j at `j * CHUNK_ENTRIES + i`. These are what the kernels mean; `vectors/` has the same ones four to ten times as fast.
  * What depends on signs or on a threshold, which are as good as random, is a choice between two values and not a branch.
  */
 import { CHUNK_ENTRIES } from "../chunk.ts";

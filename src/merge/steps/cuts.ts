@@ -95,6 +95,8 @@ function startSearch(histogram: Uint32Array, count: number): Search {
 function binOf(histogram: Uint32Array, count: number): { readonly bin: number; readonly above: number } {
   let above = 0;
   let bin = histogram.length - 1;
+  // Half of the bins are for scores of 1 and more, and empty.
+  while (bin > 0 && histogram[bin] === 0) bin--;
   while (bin > 0 && above + histogram[bin]! < count) above += histogram[bin--]!;
   return { bin, above };
 }

@@ -96,7 +96,7 @@ const CASES: Readonly<Record<keyof typeof plainKernels, (count: number) => (numb
   countMagnitudes: (count) => [models(count), 2, numbers("b", count), 0.5, count],
   countBins: (count) => [positive(count), count, memory.words("histogram", 1 << 19).fill(0)],
   findFrom: (count) => [positive(count), 0.5, count, places()],
-  takeBetween: (count) => [positive(count), 0.1, 2, count, out()],
+  takeBetween: (count) => [positive(count), 0, 2, count, out()],
   gather: (count) => [models(count), MODELS, filled(places(), () => random.integer(count)), count, outs()],
   scatter: (count) => [numbers("x", count), filled(places(), (i) => Math.max(0, count - 1 - i)), count, out()],
 };

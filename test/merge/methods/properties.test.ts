@@ -1,7 +1,10 @@
 /** What must hold of merges whatever the weights are. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { z } from "zod";
+import { createBlockMemory } from "#src/merge/block-memory.js";
 import { METHODS } from "#src/merge/methods/index.js";
+import { createRandom } from "#src/random.js";
 import { mergeArrays } from "../merge-arrays.ts";
 
 const entry = fc.double({ min: -1, max: 1, noNaN: true });
@@ -223,6 +226,48 @@ describe("every method", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  /** Those that a schema knows. */
+  const known = ({ shape }: z.ZodObject, all: Record<string, unknown>): Record<string, unknown> =>
+    Object.fromEntries(Object.entries(all).filter(([key]) => key in shape));
+
+  test.each(Object.keys(settings).filter((name) => name.match(/task|ties|dare|della|breadcrumbs/)))(
+    "%s: twice the weights are twice the update",
+    (name) => {
+      const { modelOptions } = METHODS.find((method) => method.name === name)!;
+      fc.assert(
+        fc.property(models, fc.array(exact, { minLength: 4, maxLength: 4 }), ({ base, models: list }, weights) => {
+          const options = { normalize: false };
+          const at = (factor: number): number[] =>
+            mergeArrays(name, options, list, {
+              base,
+              modelOptions: list.map((_, j) => known(modelOptions, { weight: factor * weights[j]!, density: 0.5 })),
+            }).values.map((value, i) => value - base[i]!);
+          const once = at(1);
+          for (const [i, value] of at(2).entries()) expect(Math.abs(value - 2 * once[i]!)).toBeLessThan(1e-12);
+        }),
+        { numRuns: 30 },
+      );
+    },
+  );
+
+  test.each(METHODS.map(({ name }) => name))("%s gives the same bits with plain kernels", (name) => {
+    const method = METHODS.find((candidate) => candidate.name === name)!;
+    const { base: role, inputs: { most = 3 } = {} } = method;
+    const random = createRandom("kernels");
+    const tensor = (): Float64Array => Float64Array.from({ length: 9002 }, () => Math.fround(random.normal()));
+    const list = Array.from({ length: Math.min(3, most) }, tensor);
+    const base = role === "origin" ? { base: tensor() } : {};
+    const weights = [0.3, 0.7, 0.4].slice(0, list.length);
+    const run = (memory = createBlockMemory()) =>
+      mergeArrays(name, known(method.options, { t: 0.3, select_topk: 0.2 }), list, {
+        ...base,
+        modelOptions: weights.map((weight) => known(method.modelOptions, { weight, density: 0.4 })),
+        shape: [2, 4501],
+        memory,
+      });
+    expect(run()).toEqual(run(createBlockMemory(0)));
   });
 
   test("every method with weights has them, and a weight of more is more", () => {
