@@ -13,7 +13,16 @@ import type { OutputVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { readTokenizerFile, withTokens } from "./vocabulary/tokenizer-file.ts";
 
 /** Those that list tokens once more. They are left out where tokens were added or taken out. */
-const OTHER_TOKEN_LISTS = ["tokenizer.model", "added_tokens.json", "vocab.json", "merges.txt"];
+const OTHER_TOKEN_LISTS = [
+  "tokenizer.model",
+  "spiece.model",
+  "sentencepiece.bpe.model",
+  "tekken.json",
+  "added_tokens.json",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+];
 
 /** Settings with an entry for every layer. */
 const LAYER_LISTS = ["layer_types", "mlp_layer_types", "no_rope_layers"];
@@ -103,6 +112,7 @@ async function writeTemplate({ config, models, base, donor, vocabulary }: MergeP
     template = (await mostFrequent(all.map((input) => input.folder))) ?? (await templateOf(own));
   } else template = CHAT_TEMPLATES[config.chat_template] ?? config.chat_template;
   await editJson(join(folder, "tokenizer_config.json"), ({ chat_template: _, ...rest }) => rest);
+  await rm(join(folder, "chat_template.json"), { force: true });
   const path = join(folder, "chat_template.jinja");
   if (template === undefined) await rm(path, { force: true });
   else await writeFileAtomic(path, template);
@@ -120,11 +130,12 @@ async function mostFrequent(folders: readonly string[]): Promise<string | undefi
 async function templateOf(folder: string): Promise<string | undefined> {
   const path = join(folder, "chat_template.jinja");
   if (await exists(path)) return readText(path);
-  const config = join(folder, "tokenizer_config.json");
-  if (!(await exists(config))) return undefined;
-  const document = await readJson(config);
-  const template = isRecord(document) ? document.chat_template : undefined;
-  return typeof template === "string" ? template : undefined;
+  for (const name of ["chat_template.json", "tokenizer_config.json"]) {
+    if (!(await exists(join(folder, name)))) continue;
+    const document = await readJson(join(folder, name));
+    if (isRecord(document) && typeof document.chat_template === "string") return document.chat_template;
+  }
+  return undefined;
 }
 
 /** Leaves a file that is not there alone. */

@@ -1,6 +1,9 @@
-/** The files of a model folder that are not weights: config, generation config, tokenizer and chat template. */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+/**
+ * The files of a model folder that are not weights and that the model does not load without: config, generation config,
+ * tokenizer and chat template, the preparation of pictures, the pooling of sentence encoders, its own code.
+ */
+import { mkdir, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
 import { copyFileAtomic, exists, fileError, readJson, writeJson } from "../formats/files.ts";
 
@@ -12,13 +15,28 @@ export const TOKENIZER_FILES: readonly string[] = [
   "tokenizer_config.json",
   "special_tokens_map.json",
   "chat_template.jinja",
+  "chat_template.json",
   "tokenizer.model",
+  "spiece.model",
+  "sentencepiece.bpe.model",
+  "tekken.json",
   "added_tokens.json",
   "vocab.json",
+  "vocab.txt",
   "merges.txt",
 ];
 
-const OTHER_FILES = ["generation_config.json", ...TOKENIZER_FILES];
+const OTHER_FILES = [
+  "generation_config.json",
+  ...TOKENIZER_FILES,
+  "preprocessor_config.json",
+  "processor_config.json",
+  "video_preprocessor_config.json",
+  "modules.json",
+  "sentence_bert_config.json",
+  "config_sentence_transformers.json",
+  "1_Pooling/config.json",
+];
 
 export interface ConfigOverrides {
   /** The dtype the weights are written in, by its name in PyTorch. */
@@ -40,9 +58,18 @@ export async function copyModelFiles(from: string, to: string, overrides: Config
     throw fileError(to, error);
   }
   await writeJson(join(to, CONFIG), withOverrides(config as Readonly<Record<string, unknown>>, overrides));
-  for (const name of OTHER_FILES) {
-    if (await exists(join(from, name))) await copyFileAtomic(join(from, name), join(to, name));
+  const names = Object.hasOwn(config, "auto_map") ? [...OTHER_FILES, ...(await codeFiles(from))] : OTHER_FILES;
+  for (const name of names) {
+    if (!(await exists(join(from, name)))) continue;
+    await mkdir(dirname(join(to, name)), { recursive: true });
+    await copyFileAtomic(join(from, name), join(to, name));
   }
+}
+
+/** A config with an `auto_map` names classes in them. */
+async function codeFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries.filter((entry) => !entry.isDirectory() && entry.name.endsWith(".py")).map(({ name }) => name);
 }
 
 /** Newer configs say `dtype` for `torch_dtype`; whichever is there is replaced, so that the two never disagree. */

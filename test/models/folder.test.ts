@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -25,6 +25,28 @@ test("config, tokenizer and template are copied, weights and other files are not
   expect((await readdir(to)).sort()).toEqual(["chat_template.jinja", "config.json", "tokenizer.json"]);
   expect(await json(join(to, "config.json"))).toEqual({ model_type: "llama", torch_dtype: "bfloat16" });
   expect(await readFile(join(to, "tokenizer.json"), "utf8")).toBe('{"version":"1.0"}');
+});
+
+test("what pictures, sentence encoders and models with code of their own need is copied", async () => {
+  const files = {
+    "config.json": '{"auto_map": {"AutoModel": "modeling_mine.Mine"}}',
+    "modeling_mine.py": "class Mine: ...",
+    "preprocessor_config.json": "{}",
+    "vocab.txt": "a",
+    "1_Pooling/config.json": "{}",
+  };
+  const from = await folder({});
+  await mkdir(join(from, "1_Pooling"));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(from, name), text);
+  const to = await folder({});
+  await copyModelFiles(from, to);
+  for (const name of Object.keys(files).slice(1)) {
+    expect(await readFile(join(to, name), "utf8")).toBe(await readFile(join(from, name), "utf8"));
+  }
+  await writeFile(join(from, "config.json"), "{}");
+  const plain = await folder({});
+  await copyModelFiles(from, plain);
+  expect(await readdir(plain)).not.toContain("modeling_mine.py");
 });
 
 test("the dtype is replaced under whichever name the config has", async () => {
