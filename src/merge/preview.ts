@@ -35,9 +35,9 @@ export interface MergePreview {
   readonly warnings: readonly string[];
 }
 
-/** Node with what the command loads, and each thread with its blocks: measured, see `bench/merge.mjs`. */
-const PROCESS_BYTES = 50e6;
-const THREAD_BYTES = 50e6;
+/** Node with what the command loads, and each thread with its block and what `ties`, which takes most, keeps; measured. */
+const PROCESS_BYTES = 40e6;
+const THREAD_BYTES = 45e6;
 
 /** Without `out` nothing is said about a disk. */
 export async function previewMerge(

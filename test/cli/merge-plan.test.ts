@@ -76,7 +76,7 @@ describe("a merge that can be done", () => {
       "shards 1",
       "largest tensor 8.0 kB",
       "threads 1",
-      "memory 100 MB",
+      "memory 85 MB",
       "",
     ]);
     expect(table.stderr).toContain("parameters.density: has no effect on linear");
