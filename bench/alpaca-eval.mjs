@@ -19,9 +19,9 @@ import {
 import { createLengthRefit } from "../dist/evaluate/benchmarks/alpaca-eval/length-refit.js";
 import { readLengthTables } from "../dist/evaluate/benchmarks/alpaca-eval/length-tables.js";
 import { fitToOptimum, objective } from "../dist/evaluate/benchmarks/alpaca-eval/logistic-optimum.js";
-import { bootstrapStatistic } from "../dist/evaluate/statistics/bootstrap.js";
-import { quantile } from "../dist/evaluate/statistics/interval.js";
-import { resampledUnits } from "../dist/evaluate/statistics/resamples.js";
+import { bootstrapStatistic } from "../dist/statistics/bootstrap.js";
+import { quantile } from "../dist/statistics/interval.js";
+import { resampledUnits } from "../dist/statistics/resamples.js";
 
 const data = resolve(import.meta.dirname, "../../shared/data/alpaca_eval_2");
 if (!existsSync(data)) {

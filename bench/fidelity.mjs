@@ -24,6 +24,7 @@ import { readVocabulary } from "../dist/align/vocabulary.js";
 import { buildVocabularyMap } from "../dist/align/vocabulary-map.js";
 import { halfToNumber, numberToHalf } from "../dist/formats/float.js";
 import { createRandom } from "../dist/random.js";
+import { bootstrapMean } from "../dist/statistics/bootstrap.js";
 import { loadTokenizer } from "../dist/tokenizer/load.js";
 
 const shared = resolve(import.meta.dirname, "../../shared");
@@ -142,7 +143,7 @@ async function benchPair(pivotName, sourceName) {
   function print(name, { kl, tv, kept, figures }) {
     const gain = (chosen) => {
       const differences = figures.flatMap((figure, i) => (chosen(rows[i]) ? [figure.kl - before.figures[i].kl] : []));
-      return differences.length === 0 ? null : fidelity.bootstrapMean(differences, name);
+      return differences.length === 0 ? null : bootstrapMean(differences, name);
     };
     const short = (mean) => (mean === null ? "–" : mean.value.toFixed(4));
     const all = gain(() => true);

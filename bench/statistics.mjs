@@ -3,12 +3,13 @@
  * bootstrap of 805 prompts, by kind of figure, and the sign-flip test. Coverage: the share of samples whose 95 %
  * interval has the truth, for figures whose truth is known, 5,000 samples each (standard error 0.35 %); two minutes.
  */
-import { bootstrapMean, bootstrapRatio, bootstrapStatistic } from "../dist/evaluate/statistics/bootstrap.js";
-import { signFlipTest } from "../dist/evaluate/statistics/exact.js";
-import { RESAMPLES } from "../dist/evaluate/statistics/interval.js";
-import { pairedMeanDifference, pairedRatioDifference } from "../dist/evaluate/statistics/paired.js";
-import { proportionInterval } from "../dist/evaluate/statistics/proportion.js";
+
 import { createRandom } from "../dist/random.js";
+import { bootstrapMean, bootstrapRatio, bootstrapStatistic } from "../dist/statistics/bootstrap.js";
+import { signFlipTest } from "../dist/statistics/exact.js";
+import { RESAMPLES } from "../dist/statistics/interval.js";
+import { pairedMeanDifference, pairedRatioDifference } from "../dist/statistics/paired.js";
+import { proportionInterval } from "../dist/statistics/proportion.js";
 import { median, print } from "./rounds.mjs";
 
 const PROMPTS = 805;

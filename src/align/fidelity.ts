@@ -9,7 +9,8 @@
  * B = add-one frequencies of the pivot's tokens: mass without a place is not an error of its own, but it is not
  * information either.
  */
-import { createRandom } from "../random.ts";
+import { bootstrapMean } from "../statistics/bootstrap.ts";
+import type { Interval } from "../statistics/interval.ts";
 import type { Encoding } from "../tokenizer/tokenizer.ts";
 import { type CoStarts, createCoStartCounter } from "./co-starts.ts";
 import type { SparseMap } from "./sparse-map.ts";
@@ -19,7 +20,6 @@ import type { Vocabulary } from "./vocabulary.ts";
 export const SOURCE_TOKENS = 10;
 /** Share of Q' that is always the background, so that a token Q leaves out costs a finite number of nats. */
 const BACKGROUND_SHARE = 0.01;
-const RESAMPLES = 2000;
 
 /** Probability masses by token id, in descending order of mass where an order matters. */
 export type Masses = ReadonlyMap<number, number>;
@@ -34,17 +34,11 @@ export interface RowFidelity {
   readonly kept: number;
 }
 
-/** A mean over rows and its 95 % interval (percentile bootstrap over rows). */
-export interface MeanInterval {
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-}
-
+/** Means over rows. */
 export interface Fidelity {
-  readonly kl: MeanInterval;
-  readonly tv: MeanInterval;
-  readonly kept: MeanInterval;
+  readonly kl: Interval;
+  readonly tv: Interval;
+  readonly kept: Interval;
 }
 
 export function rowFidelity(truth: Masses, mapped: Masses, background: Float64Array): RowFidelity {
@@ -64,26 +58,12 @@ export function rowFidelity(truth: Masses, mapped: Masses, background: Float64Ar
 
 /** Means over rows; `seed` is any text. */
 export function meanFidelity(rows: readonly RowFidelity[], seed: string): Fidelity {
-  const mean = (key: keyof RowFidelity): MeanInterval =>
+  const mean = (key: keyof RowFidelity): Interval =>
     bootstrapMean(
       rows.map((row) => row[key]),
-      `${seed}/${key}`,
+      `fidelity/${seed}/${key}`,
     );
   return { kl: mean("kl"), tv: mean("tv"), kept: mean("kept") };
-}
-
-/** The mean and its interval; of differences row by row, a paired comparison. */
-export function bootstrapMean(values: readonly number[], seed: string): MeanInterval {
-  const random = createRandom(`fidelity/${seed}`);
-  const mean = (at: (i: number) => number): number => {
-    let sum = 0;
-    for (let i = 0; i < values.length; i++) sum += at(i);
-    return sum / values.length;
-  };
-  const means = Float64Array.from({ length: RESAMPLES }, () => mean(() => values[random.integer(values.length)]!));
-  means.sort();
-  const tail = Math.round(0.025 * RESAMPLES);
-  return { value: mean((i) => values[i]!), low: means[tail]!, high: means[RESAMPLES - 1 - tail]! };
 }
 
 /** The `keep` most frequent tokens with their shares of all; ties to the lower id. */

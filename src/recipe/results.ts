@@ -4,7 +4,7 @@
  * the run made.
  */
 import type { Benchmark, BenchmarkResult, Comparison, Difference, Metric } from "../evaluate/benchmarks/benchmark.ts";
-import { verdicts } from "../evaluate/statistics/verdict.ts";
+import { verdicts } from "../statistics/verdict.ts";
 import type { RunModelRole } from "./layout.ts";
 
 export interface ComparedModel {

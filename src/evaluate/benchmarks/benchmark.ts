@@ -3,9 +3,9 @@
  * JSON document whose `metrics` every other part of the program can read (FORMATS, `evaluate`).
  */
 import type { StageContext } from "../../engine/context.ts";
+import type { Interval, PairedDifference } from "../../statistics/interval.ts";
+import type { Verdict } from "../../statistics/verdict.ts";
 import type { JudgeEstimate, JudgeOptions } from "../judges/judge.ts";
-import type { Interval, PairedDifference } from "../statistics/interval.ts";
-import type { Verdict } from "../statistics/verdict.ts";
 import type { SubjectReference } from "../subjects/subject.ts";
 
 /** A figure of one model, with its 95 % interval over prompts. */

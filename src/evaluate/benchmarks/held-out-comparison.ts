@@ -3,9 +3,9 @@
  * document, so any two models that were evaluated on the same data can be compared from their files.
  */
 import { inputError } from "../../errors.ts";
-import type { Term } from "../statistics/interval.ts";
-import { pairedRatioDifference } from "../statistics/paired.ts";
-import { verdict } from "../statistics/verdict.ts";
+import type { Term } from "../../statistics/interval.ts";
+import { pairedRatioDifference } from "../../statistics/paired.ts";
+import { verdict } from "../../statistics/verdict.ts";
 import type { Comparison, Difference } from "./benchmark.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 

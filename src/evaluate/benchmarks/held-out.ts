@@ -11,7 +11,7 @@ import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
-import { bootstrapRatio } from "../statistics/bootstrap.ts";
+import { bootstrapRatio } from "../../statistics/bootstrap.ts";
 import type { Benchmark, BenchmarkSettings, Metric } from "./benchmark.ts";
 import { compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";

@@ -1,5 +1,5 @@
 /** MT-Bench by category: a radar of the models that matter most, a table of all of them, and where fusing helped. */
-import { verdicts } from "../../evaluate/statistics/verdict.ts";
+import { verdicts } from "../../statistics/verdict.ts";
 import { radar } from "../charts/radar.ts";
 import { figure, pValue, signedFigure } from "../figures.ts";
 import { html, type Markup } from "../html.ts";

@@ -1,7 +1,7 @@
 /** Two AlpacaEval results, paired instruction by instruction. */
 import { inputError } from "../../../errors.ts";
-import { pairedMeanDifference } from "../../statistics/paired.ts";
-import { verdict } from "../../statistics/verdict.ts";
+import { pairedMeanDifference } from "../../../statistics/paired.ts";
+import { verdict } from "../../../statistics/verdict.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type AlpacaEvalPrompt, type AlpacaEvalResult, SEED, UNIT } from "./result.ts";
 

@@ -4,8 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { failure, inputError } from "../../../errors.ts";
-import { bootstrapMean, bootstrapStatistic } from "../../statistics/bootstrap.ts";
-import type { Interval } from "../../statistics/interval.ts";
+import { bootstrapMean, bootstrapStatistic } from "../../../statistics/bootstrap.ts";
+import type { Interval } from "../../../statistics/interval.ts";
 import type { Metric } from "../benchmark.ts";
 import { placesOf } from "./instruction-order.ts";
 import type { JudgedPair, Judgments } from "./judged-pair.ts";

@@ -1,9 +1,9 @@
 /** The result document of exact-match, and two of them compared prompt by prompt. */
 import { inputError } from "../../../errors.ts";
-import { signTest } from "../../statistics/exact.ts";
-import { pairedMeanDifference } from "../../statistics/paired.ts";
-import { proportionInterval } from "../../statistics/proportion.ts";
-import { verdict } from "../../statistics/verdict.ts";
+import { signTest } from "../../../statistics/exact.ts";
+import { pairedMeanDifference } from "../../../statistics/paired.ts";
+import { proportionInterval } from "../../../statistics/proportion.ts";
+import { verdict } from "../../../statistics/verdict.ts";
 import type { BenchmarkResult, Comparison, Difference, Metric } from "../benchmark.ts";
 
 const UNIT = "%";

@@ -1,8 +1,8 @@
 /** Two MT-Bench results, paired question by question: what one model scores above another in the same judge's eyes. */
 import { inputError } from "../../../errors.ts";
-import type { Term } from "../../statistics/interval.ts";
-import { pairedRatioDifference } from "../../statistics/paired.ts";
-import { verdict } from "../../statistics/verdict.ts";
+import type { Term } from "../../../statistics/interval.ts";
+import { pairedRatioDifference } from "../../../statistics/paired.ts";
+import { verdict } from "../../../statistics/verdict.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type MtBenchResult, mtBenchMeasures, type QuestionScores, SEED, UNIT } from "./result.ts";
 

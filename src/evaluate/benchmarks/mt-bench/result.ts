@@ -3,8 +3,8 @@
  * without a rating is dropped, the average is over the judgments of both turns), with intervals over questions, whose
  * two turns stay together; and the scores question by question, so that two documents compare as files.
  */
-import { bootstrapRatio } from "../../statistics/bootstrap.ts";
-import type { Term } from "../../statistics/interval.ts";
+import { bootstrapRatio } from "../../../statistics/bootstrap.ts";
+import type { Term } from "../../../statistics/interval.ts";
 import type { BenchmarkResult, Metric } from "../benchmark.ts";
 import type { ModelAnswers } from "./answers.ts";
 import type { Judgment } from "./judgments.ts";

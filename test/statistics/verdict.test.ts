@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { verdict, verdicts } from "#src/evaluate/statistics/verdict.js";
+import { verdict, verdicts } from "#src/statistics/verdict.js";
 
 describe("verdict", () => {
   const difference = { value: -1, low: -2, high: -0.5, p: 0.01 };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { quantile, ratioOfSums } from "#src/evaluate/statistics/interval.js";
+import { quantile, ratioOfSums } from "#src/statistics/interval.js";
 import { terms } from "./samples.ts";
 
 test("quantile interpolates between neighbours", () => {

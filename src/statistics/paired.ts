@@ -2,7 +2,7 @@
  * Two models on the same prompts: how much larger the first one's figure is, the interval by resampling prompts with
  * both results, p by exchanging a prompt's two results, and the difference that the prompts would have shown.
  */
-import { internalError } from "../../errors.ts";
+import { internalError } from "../errors.ts";
 import { bootstrapRatioDifference } from "./bootstrap.ts";
 import { smallestDetectableDifference } from "./detectable.ts";
 import { PERMUTATIONS, signFlipTest } from "./exact.ts";

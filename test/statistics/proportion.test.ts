@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { proportionInterval } from "#src/evaluate/statistics/proportion.js";
+import { proportionInterval } from "#src/statistics/proportion.js";
 
 test("the interval of a share is Wilson's", () => {
   // Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 1998, table I, method 3.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { normalDistribution, normalQuantile, studentQuantile } from "#src/evaluate/statistics/normal.js";
+import { normalDistribution, normalQuantile, studentQuantile } from "#src/statistics/normal.js";
 
 /** Abramowitz and Stegun, table 26.1 and 26.2, with the digits of a double. */
 const DISTRIBUTION: readonly (readonly [number, number])[] = [

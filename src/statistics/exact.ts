@@ -4,7 +4,7 @@
  * test uses how much they differ (Fisher 1935; Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses",
  * 2005): if the models were exchangeable, a prompt's two results could as well have been each other's.
  */
-import { createRandom } from "../../random.ts";
+import { createRandom } from "../random.ts";
 import type { Term } from "./interval.ts";
 
 /** Permutations drawn where not all are tried; with the one seen they make p a multiple of 1 in 10,000. */

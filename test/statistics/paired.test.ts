@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { pairedMeanDifference, pairedRatioDifference } from "#src/evaluate/statistics/paired.js";
-import { verdict } from "#src/evaluate/statistics/verdict.js";
 import { createRandom } from "#src/random.js";
+import { pairedMeanDifference, pairedRatioDifference } from "#src/statistics/paired.js";
+import { verdict } from "#src/statistics/verdict.js";
 import { normals, standardError, terms } from "./samples.ts";
 
 test("equal models differ by nothing, with p 1", () => {

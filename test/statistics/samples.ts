@@ -1,6 +1,7 @@
 /** Samples with a known truth, for the tests of this folder. */
-import type { Term } from "#src/evaluate/statistics/interval.js";
+
 import { createRandom } from "#src/random.js";
+import type { Term } from "#src/statistics/interval.js";
 
 export const terms = (numerators: readonly number[], denominator = 1): Term[] =>
   numerators.map((numerator) => ({ numerator, denominator }));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { resampledSums, resampledUnits, sumOf } from "#src/evaluate/statistics/resamples.js";
+import { resampledSums, resampledUnits, sumOf } from "#src/statistics/resamples.js";
 import { normals } from "./samples.ts";
 
 function draws(units: number, resamples: number, seed: string): number[] {

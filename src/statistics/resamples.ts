@@ -3,7 +3,7 @@
  * every measure of the same prompts resamples the same prompts (common random numbers: two models' intervals move
  * together, and the draws, most of the cost, are made once). The last ones are kept; that is memory of a pure function.
  */
-import { createRandom } from "../../random.ts";
+import { createRandom } from "../random.ts";
 
 /** Draws that are kept, 4 bytes each: 64 MB, twice the 10,000 resamples of 805 prompts. */
 const KEPT_DRAWS = 2 ** 24;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { holm } from "#src/evaluate/statistics/holm.js";
 import { createRandom } from "#src/random.js";
+import { holm } from "#src/statistics/holm.js";
 
 describe("holm", () => {
   test("multiplies the smallest p by their number, the next by one less, and never goes back", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { PERMUTATIONS, signCounts, signFlipTest, signTest } from "#src/evaluate/statistics/exact.js";
+import { PERMUTATIONS, signCounts, signFlipTest, signTest } from "#src/statistics/exact.js";
 import { normals, terms } from "./samples.ts";
 
 const signs = (wins: number, losses: number, ties = 0): number[] => [

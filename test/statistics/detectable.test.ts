@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { smallestDetectableDifference } from "#src/evaluate/statistics/detectable.js";
-import { pairedMeanDifference } from "#src/evaluate/statistics/paired.js";
+import { smallestDetectableDifference } from "#src/statistics/detectable.js";
+import { pairedMeanDifference } from "#src/statistics/paired.js";
 import { normals, standardError } from "./samples.ts";
 
 describe("smallestDetectableDifference", () => {

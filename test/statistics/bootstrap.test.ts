@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { bootstrapMean, bootstrapRatio, bootstrapStatistic } from "#src/evaluate/statistics/bootstrap.js";
-import { type Interval, quantile, ratioOfSums } from "#src/evaluate/statistics/interval.js";
 import { createRandom, type Random } from "#src/random.js";
+import { bootstrapMean, bootstrapRatio, bootstrapStatistic } from "#src/statistics/bootstrap.js";
+import { type Interval, quantile, ratioOfSums } from "#src/statistics/interval.js";
 import { normals, standardError, terms } from "./samples.ts";
 
 describe("bootstrapRatio", () => {

@@ -11,7 +11,7 @@
  * units that are all alike, has no width. Of few and skewed units it is too narrow; bench/statistics.mjs prints by how
  * much.
  */
-import { internalError } from "../../errors.ts";
+import { internalError } from "../errors.ts";
 import { type Interval, quantile, RESAMPLES, ratioOfSums, SIGNIFICANCE, type Term } from "./interval.ts";
 import { normalDistribution, normalQuantile, studentQuantile } from "./normal.ts";
 import { resampledSums, resampledUnits, sumOf } from "./resamples.ts";
