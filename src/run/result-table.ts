@@ -84,7 +84,10 @@ function statement({ model, against, metrics }: Comparison, metric: string, unit
 
 /** What a reader of a model's figures must know. */
 function notesOn({ name, refused, prompts, unparsed, empty, cut }: ComparedModel, unit: string): string[] {
-  const units = unit === NATS ? "conversations" : "prompts";
+  const left =
+    unit === NATS
+      ? `${name} was judged on ${prompts} conversations: its template refuses ${refused}.`
+      : `${name} could not be asked ${refused} prompts: its template refuses them, or its context is too short.`;
   const counts = [
     [unparsed, "could not be parsed"],
     [empty, "empty"],
@@ -92,7 +95,7 @@ function notesOn({ name, refused, prompts, unparsed, empty, cut }: ComparedModel
   ] as const;
   const found = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
   return [
-    ...(refused > 0 ? [`${name} was judged on ${prompts} ${units}: its template refuses ${refused}.`] : []),
+    ...(refused > 0 ? [left] : []),
     ...(found.length > 0 ? [`${name}, answers and judgments: ${found.join(", ")}.`] : []),
   ];
 }

@@ -194,7 +194,10 @@ function tellEmpty(answered: Answered, maxTokens: number, stage: string, { repor
   if (empty === total) throw inputError(stage, `all ${total} answers are empty; there is nothing to judge`);
   const told: string[] = [];
   if (cut > 0) told.push(`${cut} of ${total} answers are cut at ${maxTokens} tokens`);
-  if (refused > 0) told.push(`the model's template refuses ${refused} of ${total} instructions`);
+  if (refused > 0)
+    told.push(
+      `${refused} of ${total} instructions could not be asked: the template refuses them, or the context is too short`,
+    );
   if (empty > 0) told.push(`${empty} of ${total} answers are empty; they lose without the judge being asked`);
   for (const message of told) reporter.report({ type: "warning", stage, message });
 }

@@ -13,7 +13,7 @@ export function describeMtBench(result: MtBenchResult): string[] {
       (unrated.length > 0 ? `, ${unrated.length} of them without a rating, which count nowhere` : "") +
       (cut > 0 ? `; ${cut} answers cut at the limit of tokens` : "") +
       (empty > 0 ? `; ${empty} answers empty` : "") +
-      (refused > 0 ? `; ${refused} questions refused by the model's template` : ""),
+      (refused > 0 ? `; ${refused} questions could not be asked` : ""),
   ];
   const width = Math.max(...Object.keys(metrics).map((name) => name.length));
   for (const [name, { value, low, high, unit, prompts }] of Object.entries(metrics)) {

@@ -133,7 +133,10 @@ function checkAnswers(answered: ModelAnswers, maxTokens: number, { reporter }: S
   if (empty === total) throw inputError(stage, `all ${total} answers are empty; there is nothing to judge`);
   const told: string[] = [];
   if (cut > 0) told.push(`${cut} of ${total} answers are cut at ${maxTokens} tokens`);
-  if (refused > 0) told.push(`the model's template refuses ${refused} of ${answered.answers.size} questions`);
+  if (refused > 0)
+    told.push(
+      `${refused} of ${answered.answers.size} questions could not be asked: the template refuses them, or the context is too short`,
+    );
   if (empty > 0) told.push(`${empty} of ${total} answers are empty; the judge sees them as they are`);
   for (const message of told) reporter.report({ type: "warning", stage, message });
 }
