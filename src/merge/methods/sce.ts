@@ -20,6 +20,7 @@ import { CHUNK_ENTRIES, type Chunk, defineMethod, type MergeMethod } from "../me
 import { type Cut, findCuts } from "../steps/cuts.ts";
 import { sharesOf } from "../steps/energies.ts";
 import { createKeeper } from "../steps/kept-updates.ts";
+import { createSelectedEnergies } from "../steps/selected-energies.ts";
 import { createSelector } from "../steps/selected-entries.ts";
 
 const options = z.strictObject({
@@ -34,6 +35,8 @@ const modelOptions = z.strictObject({});
 
 /** mergekit: mean squares that sum to less than this count as nothing. */
 const MERGEKIT_ENERGY = 1e-6;
+/** Entries whose energies are kept while the last selected one is searched: 15 MB of five models. */
+const MOST_AT_EDGE = 1 << 18;
 /** mergekit: the smallest divisor. */
 const MERGEKIT_DIVISOR = 1e-6;
 
@@ -55,19 +58,24 @@ export const sce: MergeMethod = defineMethod({
     const energies = memory.doubles("energies", models).fill(0);
     // Undefined where all entries are selected. Each pass has a selector of its own.
     let selector: (() => ReturnType<typeof createSelector>) | undefined;
+    let isKnown = false;
     if (share < 1) {
       // The variance of the weights is that of the updates, and needs no base.
       const score = (chunk: Chunk, scores: Float64Array): void =>
         variances(chunk.models, models, 1 / models, chunk.count, scores);
       const counts = (moved: number): number[] => [Math.floor(share * (algorithm === "paper" ? size : moved))];
-      const [[cut]] = (yield* findCuts(size, [{ score, counts }], memory)) as [[Cut]];
+      const { watch, upTo } = createSelectedEnergies(models, MOST_AT_EDGE, memory);
+      const [[cut]] = (yield* findCuts(size, [{ score, counts, watch }], memory)) as [[Cut]];
+      isKnown = upTo(cut, energies);
       selector = () => createSelector(models, score, cut, memory);
     }
-    const select = selector?.();
-    yield (chunk) => {
-      const { models: values, base, count } = select === undefined ? chunk : select(chunk).entries;
-      addSquares(values, base, models, count, energies);
-    };
+    if (!isKnown) {
+      const select = selector?.();
+      yield (chunk) => {
+        const { models: values, base, count } = select === undefined ? chunk : select(chunk).entries;
+        addSquares(values, base, models, count, energies);
+      };
+    }
 
     const threshold = algorithm === "mergekit" && (likeMergekit || variant !== undefined) ? MERGEKIT_ENERGY : 0;
     const shares = sharesOf(energies, threshold * size);

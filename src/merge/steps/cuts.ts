@@ -28,12 +28,21 @@ const BINS = 1 << 19;
 const DIGIT_BITS = 16n;
 /** At most so many entries of a bin are sorted, or this share of all. */
 const FEW = 4096;
-const FEW_SHARE = 256;
+const FEW_SHARE = 128;
 
 export interface Ranking {
   readonly score: Score;
   /** How many entries are wanted: for each a cut. Given the scores of at least 2^-1022, in effect those not 0. */
   readonly counts: (positive: number) => readonly number[];
+  /** Sees every reading but the first, with what is known of the first cut that is still searched. */
+  readonly watch?: (chunk: Chunk, scores: Float64Array, edge: Edge) => void;
+}
+
+/** A cut's score lies from `low` to less than `high`, as that of so many entries. */
+export interface Edge {
+  readonly low: number;
+  readonly high: number;
+  readonly entries: number;
 }
 
 /** For every ranking the cut of each of its counts; nothing lies above that of a count of 0. */
@@ -61,9 +70,10 @@ export function* findCuts(
     if (open.every((list) => list.length === 0)) break;
     const takers = open.map((list) => list.map((search) => (search.entries <= few ? sorter(search) : counter(search))));
     yield (chunk) => {
-      for (const [r, { score }] of rankings.entries()) {
+      for (const [r, { score, watch }] of rankings.entries()) {
         if (takers[r]!.length === 0) continue;
         score(chunk, scores);
+        watch?.(chunk, scores, takers[r]![0]!);
         for (const { low, high, take } of takers[r]!) {
           take(taken, takeBetween(scores, low, high, chunk.count, taken));
         }
@@ -102,9 +112,7 @@ function binOf(histogram: Uint32Array, count: number): { readonly bin: number; r
 }
 
 /** Takes the scores from `low` to less than `high`, chunk by chunk, and then knows more. */
-interface Taker {
-  readonly low: number;
-  readonly high: number;
+interface Taker extends Edge {
   /** The first `count` of them. */
   take(scores: Float64Array, count: number): void;
   settle(): void;
@@ -177,8 +185,8 @@ export function above(score: number): number {
 }
 
 /** The smallest double with the prefix, and the smallest above all of them. */
-function boundsOf({ prefix, rest }: Search): { readonly low: number; readonly high: number } {
-  return { low: doubleOf(prefix << rest), high: doubleOf((prefix + 1n) << rest) };
+function boundsOf({ prefix, rest, entries }: Search): Edge {
+  return { low: doubleOf(prefix << rest), high: doubleOf((prefix + 1n) << rest), entries };
 }
 
 function doubleOf(pattern: bigint): number {

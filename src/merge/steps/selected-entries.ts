@@ -1,10 +1,9 @@
-/** Entries of a chunk that lie above a cut, packed together: what is computed for them alone is computed as for a chunk. */
+/** Entries of a chunk that lie above a cut, packed together. */
 import type { BlockMemory } from "../block-memory.ts";
 import { CHUNK_ENTRIES, type Chunk } from "../chunk.ts";
-import { findFrom, gather } from "../kernels/index.ts";
+import { findFrom } from "../kernels/index.ts";
 import { above, type Cut, type Score } from "./cuts.ts";
-
-const STRIDE = CHUNK_ENTRIES;
+import { createPacker } from "./packed-entries.ts";
 
 export interface SelectedEntries {
   /** Where they lie in the chunk, in order; as many as there are entries. */
@@ -20,11 +19,8 @@ export function createSelector(
   cut: Cut,
   memory: BlockMemory,
 ): (chunk: Chunk) => SelectedEntries {
-  const scores = memory.doubles("scores", STRIDE);
-  const { buffer, byteOffset } = memory.words("places", STRIDE);
-  const places = new Int32Array(buffer, byteOffset, STRIDE);
-  const packed = memory.doubles("packed models", models * STRIDE);
-  const packedBase = memory.doubles("packed base", STRIDE);
+  const scores = memory.doubles("scores", CHUNK_ENTRIES);
+  const { places, pack } = createPacker(models, memory);
   // How many of those equal to the cut's score are still wanted.
   let equal = cut.equal;
   const find = (count: number): number => {
@@ -41,13 +37,6 @@ export function createSelector(
   };
   return (chunk) => {
     score(chunk, scores);
-    const count = find(chunk.count);
-    gather(chunk.models, models, places, count, packed);
-    gather(chunk.base, 1, places, count, packedBase);
-    // Behind the last there are zeros, as in any chunk.
-    const end = Math.ceil(count / 8) * 8;
-    for (let j = 0; j < models; j++) packed.fill(0, j * STRIDE + count, j * STRIDE + end);
-    packedBase.fill(0, count, end);
-    return { places, entries: { start: chunk.start, count, models: packed, base: packedBase } };
+    return { places, entries: pack(chunk, find(chunk.count)) };
   };
 }

@@ -5,6 +5,7 @@ import { createBlockMemory } from "#src/merge/block-memory.js";
 import { CHUNK_ENTRIES, type Chunk, type Pass } from "#src/merge/chunk.js";
 import { above, type Cut, findCuts, type Ranking } from "#src/merge/steps/cuts.js";
 import { createKeeper } from "#src/merge/steps/kept-updates.js";
+import { createSelectedEnergies } from "#src/merge/steps/selected-energies.js";
 import { createSelector } from "#src/merge/steps/selected-entries.js";
 import { createRandom } from "#src/random.js";
 
@@ -156,4 +157,21 @@ test.each([1, 12_345, tied.length])("the %i largest are packed, of equal ones th
       .slice(0, count)
       .sort((a, b) => a - b),
   );
+});
+
+test.each([
+  [5000, true],
+  [100, false],
+  [0, false],
+])("energies over the largest are known with their cut where at most %i lie at its edge: %s", (most, isKnown) => {
+  const energies = new Float64Array(1);
+  for (const count of [1, 12_345, tied.length - 1]) {
+    const watcher = createSelectedEnergies(1, most, memory);
+    const ranking: Ranking = { score: magnitude, counts: () => [count], watch: watcher.watch };
+    const { result } = run(findCuts(tied.length, [ranking], memory), tied);
+    expect(watcher.upTo(result[0]![0]!, energies)).toBe(isKnown);
+    if (!isKnown) continue;
+    const chosen = ordered(tied).slice(0, count);
+    expect(energies[0]).toBe(chosen.reduce((total, i) => total + tied[i]! ** 2, 0));
+  }
 });
