@@ -113,6 +113,49 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
     return slots;
   };
 
+  /** The float16 pattern of a slot's logarithm. */
+  const patternOf = (slot: number): number => {
+    const bits = slotBits[slot]!;
+    return bits >= 0 ? bits : negativeHalf(bits === SUMMED ? Math.log(slotMass[slot]!) : slotLog[slot]!);
+  };
+  /** As the masses are stored in order, most rows are in order from the beginning. */
+  const inOrder = (slots: number): boolean => {
+    for (let slot = 1; slot < slots; slot++) {
+      if (!comesBefore(slotMass[slot - 1]!, slotId[slot - 1]!, slotMass[slot]!, slotId[slot]!)) return false;
+    }
+    return true;
+  };
+  /** Sorts the largest masses into `kept`; returns how many there are. */
+  const keepLargest = (slots: number): number => {
+    let cut = 0;
+    let length = 0;
+    for (let slot = 0; slot < slots; slot++) {
+      const id = slotId[slot]!;
+      const mass = slotMass[slot]!;
+      let place = length;
+      if (length < width) {
+        length++;
+      } else {
+        const last = kept[--place]!;
+        if (comesBefore(slotMass[last]!, slotId[last]!, mass, id)) {
+          cut += mass;
+          continue;
+        }
+        cut += slotMass[last]!;
+      }
+      // Masses come nearly in order, so that few steps are needed.
+      while (place > 0) {
+        const above = kept[place - 1]!;
+        if (comesBefore(slotMass[above]!, slotId[above]!, mass, id)) break;
+        kept[place] = above;
+        place--;
+      }
+      kept[place] = slot;
+    }
+    totals.cut += cut;
+    return length;
+  };
+
   return {
     totals,
     row: (sources, logp, logpAt, outId, outLogp, outAt, label = null, preference = null) => {
@@ -166,44 +209,33 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
       }
 
       let placed = 0;
-      let cut = 0;
-      let length = 0;
-      for (let slot = 0; slot < slots; slot++) {
-        const id = slotId[slot]!;
-        const mass = slotMass[slot]!;
-        slotOf[id] = -1;
-        placed += mass;
-        let place = length;
-        if (length < width) {
-          length++;
-        } else {
-          const last = kept[--place]!;
-          if (comesBefore(slotMass[last]!, slotId[last]!, mass, id)) {
-            cut += mass;
-            continue;
-          }
-          cut += slotMass[last]!;
-        }
-        // Masses come nearly in order, so that few steps are needed.
-        while (place > 0) {
-          const above = kept[place - 1]!;
-          if (comesBefore(slotMass[above]!, slotId[above]!, mass, id)) break;
-          kept[place] = above;
-          place--;
-        }
-        kept[place] = slot;
-      }
-
-      // The logarithm of a sum and a sum of logarithms may differ in the last bit where the masses are in order:
-      // patterns of negative halves grow downwards, so the larger of two neighbours keeps the order.
+      let length = slots;
+      // Where the masses are in order, the larger of two neighbouring patterns keeps them so: the logarithm of a sum and
+      // a sum of logarithms may differ in the last bit, and patterns of negative halves grow downwards.
       let before = 0;
-      for (let k = 0; k < length; k++) {
-        const slot = kept[k]!;
-        let bits = slotBits[slot]!;
-        if (bits < 0) bits = negativeHalf(bits === SUMMED ? Math.log(slotMass[slot]!) : slotLog[slot]!);
-        if (bits > before) before = bits;
-        outId[outAt + k] = slotId[slot]!;
-        outLogp[outAt + k] = before;
+      if (slots <= width && inOrder(slots)) {
+        for (let slot = 0; slot < slots; slot++) {
+          const id = slotId[slot]!;
+          slotOf[id] = -1;
+          placed += slotMass[slot]!;
+          const bits = patternOf(slot);
+          if (bits > before) before = bits;
+          outId[outAt + slot] = id;
+          outLogp[outAt + slot] = before;
+        }
+      } else {
+        for (let slot = 0; slot < slots; slot++) {
+          slotOf[slotId[slot]!] = -1;
+          placed += slotMass[slot]!;
+        }
+        length = keepLargest(slots);
+        for (let k = 0; k < length; k++) {
+          const slot = kept[k]!;
+          const bits = patternOf(slot);
+          if (bits > before) before = bits;
+          outId[outAt + k] = slotId[slot]!;
+          outLogp[outAt + k] = before;
+        }
       }
       for (let k = length; k < width; k++) {
         outId[outAt + k] = 0;
@@ -211,7 +243,6 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
       }
       totals.stored += stored;
       totals.placed += placed;
-      totals.cut += cut;
       if (length === 0) totals.emptyRows++;
     },
   };
