@@ -123,7 +123,7 @@ const shiftVector =
   (code: number): Shift =>
   (a, bits) => [...a, ...i32.const(bits), ...vectorCode(code)];
 
-export const i32: Instructions<"add" | "sub" | "and" | "shl" | "shrU" | "ltU" | "geU", Binary> & {
+export const i32: Instructions<"add" | "sub" | "and" | "or" | "shl" | "shrU" | "ltU" | "geU", Binary> & {
   const(value: number): Code;
   readonly load: Load;
   readonly store: Store;
@@ -134,6 +134,7 @@ export const i32: Instructions<"add" | "sub" | "and" | "shl" | "shrU" | "ltU" | 
   add: binary(0x6a),
   sub: binary(0x6b),
   and: binary(0x71),
+  or: binary(0x72),
   shl: binary(0x74),
   shrU: binary(0x76),
   ltU: binary(0x49),

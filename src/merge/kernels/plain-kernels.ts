@@ -218,10 +218,19 @@ function sumOf([a, b, c, d]: readonly number[]): number {
 /** Upper bits of the high word of a double that make a bin. */
 const BIN_SHIFT = 12;
 
-/** Counts scores, which are not negative, by their upper 19 bits: 11 of exponent and 8 of mantissa. */
-export function countBins(scores: Float64Array, count: number, histogram: Uint32Array): void {
+/**
+ * Counts scores, which are not negative, by their upper 19 bits: 11 of exponent and 8 of mantissa. Returns all bins put
+ * together bit by bit, which none of them is above.
+ */
+export function countBins(scores: Float64Array, count: number, histogram: Uint32Array): number {
   const words = new Uint32Array(scores.buffer, scores.byteOffset);
-  for (let i = 0; i < count; i++) histogram[words[2 * i + 1]! >>> BIN_SHIFT]!++;
+  let seen = 0;
+  for (let i = 0; i < count; i++) {
+    const bin = words[2 * i + 1]! >>> BIN_SHIFT;
+    histogram[bin]!++;
+    seen |= bin;
+  }
+  return seen;
 }
 
 /** Writes to `places` where a score is at least `least`, and returns how many there are. */

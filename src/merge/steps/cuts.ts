@@ -53,14 +53,16 @@ export function* findCuts(
 ): Generator<Pass, readonly (readonly Cut[])[], void> {
   const scores = memory.doubles("scores", CHUNK_ENTRIES);
   const histograms = rankings.map((_, r) => memory.words(`histogram ${r}`, BINS).fill(0));
+  // No bin above them has entries.
+  const tops = rankings.map(() => 0);
   yield (chunk) => {
     for (const [r, { score }] of rankings.entries()) {
       score(chunk, scores);
-      countBins(scores, chunk.count, histograms[r]!);
+      tops[r]! |= countBins(scores, chunk.count, histograms[r]!);
     }
   };
   const searches = rankings.map(({ counts }, r) => {
-    const histogram = histograms[r]!;
+    const histogram = histograms[r]!.subarray(0, tops[r]! + 1);
     return counts(size - histogram[0]!).map((count) => startSearch(histogram, Math.min(size, count)));
   });
   const few = Math.max(FEW, Math.floor(size / FEW_SHARE));
@@ -105,8 +107,6 @@ function startSearch(histogram: Uint32Array, count: number): Search {
 function binOf(histogram: Uint32Array, count: number): { readonly bin: number; readonly above: number } {
   let above = 0;
   let bin = histogram.length - 1;
-  // Half of the bins are for scores of 1 and more, and empty.
-  while (bin > 0 && histogram[bin] === 0) bin--;
   while (bin > 0 && above + histogram[bin]! < count) above += histogram[bin--]!;
   return { bin, above };
 }

@@ -118,13 +118,21 @@ export const byChance: Sparsifier = {
         const random = createRandom(`merge/chance/${options.seed}/${name}/model ${j}/entry ${start}`);
         const drawn = draws.subarray(0, size - start);
         random.words(drawn);
-        for (let i = 0; i < drawn.length; i++)
-          bits[(start + i) >>> 5]! |= Number(drawn[i]! < share! * WORDS) << (i & 31);
+        for (let from = 0; from < drawn.length; from += 32) {
+          bits[(start + from) >>> 5] = bitsBelow(drawn, from, Math.min(from + 32, drawn.length), share! * WORDS);
+        }
       }
       return bits;
     });
   },
 };
+
+/** The bits of at most 32 draws from `from` on: 1 where a draw is below the threshold. */
+function bitsBelow(draws: Uint32Array, from: number, end: number, threshold: number): number {
+  let word = 0;
+  for (let i = from; i < end; i++) word = (word >>> 1) | (Number(draws[i]! < threshold) << 31);
+  return word >>> (32 - (end - from));
+}
 
 /**
  * By chance, with a probability that rises with the entry's rank by magnitude within its row, from density - epsilon to

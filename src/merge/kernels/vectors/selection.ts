@@ -7,13 +7,16 @@ const BIN_SHIFT = 12;
 
 export const countBins: FunctionSource = define({
   parameters: { scores: "i32", count: "i32", histogram: "i32" },
-  locals: { end: "i32", bin: "i32" },
-  body: ({ scores, count, histogram, end, bin }) => [
+  locals: { end: "i32", bin: "i32", seen: "i32" },
+  result: "i32",
+  body: ({ scores, count, histogram, end, bin, seen }) => [
     walk([[scores, 3]], count, end, 1, [
       bin.set(i32.shrU(i32.load(scores.get, 4), i32.const(BIN_SHIFT))),
+      seen.set(i32.or(seen.get, bin.get)),
       bin.set(entry(histogram, bin, 2)),
       i32.store(bin.get, i32.add(i32.load(bin.get), i32.const(1))),
     ]),
+    seen.get,
   ],
 });
 
