@@ -6,8 +6,8 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** How often the processes are looked at: what lives shorter is missed. */
-const INTERVAL_MS = 5;
+/** How often the processes are looked at: what lives shorter is missed, and 5 ms took 4 % of two processors. */
+const INTERVAL_MS = 20;
 /** The unit of the processor's time in Linux's files. */
 const TICKS_A_SECOND = 100;
 
