@@ -24,6 +24,7 @@ import { readAlignedShard, writeAlignedShard } from "../dist/align/shard-file.js
 import { STRATEGIES } from "../dist/align/strategies/index.js";
 import { createSurveyor, mergeSurveys } from "../dist/align/survey.js";
 import { createTransfer } from "../dist/align/transfer.js";
+import { createShardMemory } from "../dist/align/units/shard-memory.js";
 import { createUnitReader, listUnits } from "../dist/align/units/units.js";
 import { readVocabulary } from "../dist/align/vocabulary.js";
 import { buildVocabularyMap } from "../dist/align/vocabulary-map.js";
@@ -178,6 +179,7 @@ async function wholeFolders(work) {
     Array.from({ length: few }, (_, n) => join(folder, `shard-${String(n).padStart(5, "0")}.safetensors`));
   const [pivotShards, sourceShards, alignedShards] = [pair.pivot, pair.source, aligned].map(paths);
   const inMemory = await Promise.all(alignedShards.map((path) => readAlignedShard(path)));
+  const memories = [createShardMemory(), createShardMemory()];
   const copyOf = (path) => join(work, `copy-${path.split("/").at(-1)}`);
   const jobs = [
     async () => {
@@ -187,7 +189,8 @@ async function wholeFolders(work) {
       }
     },
     async () => {
-      for (const path of [...pivotShards, ...sourceShards]) await readDistributionsShard(path);
+      for (const path of pivotShards) await readDistributionsShard(path, memories[0]);
+      for (const path of sourceShards) await readDistributionsShard(path, memories[1]);
       for (let n = 0; n < few; n++) await writeAlignedShard(copyOf(alignedShards[n]), inMemory[n]);
     },
   ];
