@@ -10,7 +10,7 @@ import { createTensorWork, type TensorSetup, type TensorWork } from "./tensor-wo
 const STAGE = "merge";
 /** Inputs and output that are merged in the time that a thread takes to start and warm up, bytes. */
 const WORTH_A_THREAD = 64e6;
-/** A thread holds two blocks, and what its method keeps of a tensor; no disk keeps more of them busy. */
+/** A thread holds a block, and what its method keeps of a tensor; no disk keeps more of them busy. */
 const MOST_THREADS = 8;
 
 /** How many threads a merge of so many bytes is worth. */
