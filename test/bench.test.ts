@@ -50,6 +50,9 @@ test("bench/merge-methods times every method beside reading and writing", async 
 test("bench/align times every strategy and the whole stage", async () => {
   const printed = await bench("align", "--quick", "32", "1");
   expect(printed).toContain("split, width 20: ");
-  expect(printed).toMatch(/^whole stage, 1 thread: \d/m);
+  expect(printed).toMatch(/^whole stage, split, 1 thread: \d/m);
+  expect(printed).toMatch(
+    /^whole stage, mapping-statistics, 2 threads: .* peak private memory \d+ MB \(budget 200\)$/m,
+  );
   expect(printed).not.toContain("NaN");
 });
