@@ -1,5 +1,5 @@
 /** `run`, `plan` and `evaluate --run` with several benchmarks, a judge on the loopback interface, and gates. */
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ServedRequest, startServer, type TestServer } from "../engine/endpoint/server.ts";
@@ -176,6 +176,17 @@ describe("a run whose recipe demands something", () => {
   });
 });
 
+/** The first run before it evaluated anything: training it again would show nothing that other tests do not. */
+async function unevaluated(name: string): Promise<string> {
+  const out = join(folder, name);
+  await cp(run, out, { recursive: true });
+  await rm(join(out, "evaluate"), { recursive: true });
+  for (const unit of await readdir(join(out, ".units"))) {
+    if (/^(evaluate|compare|gates)/.test(unit)) await rm(join(out, ".units", unit), { recursive: true });
+  }
+  return out;
+}
+
 describe("a run that is killed while the judge is asked", () => {
   test(
     "goes on where it was: what was answered is never asked again",
@@ -189,7 +200,7 @@ describe("a run that is killed while the judge is asked", () => {
         return { text: "Rating: [[5]]" };
       });
       try {
-        const out = join(folder, "killed");
+        const out = await unevaluated("killed");
         const env = environment({ FUSECHAT_JUDGE_URL: slow.url });
         const one = fusechat(["run", recipe, "--out", out], { env });
         await expect.poll(() => keptJudgments(join(out, "evaluate/mt-bench")), { timeout: PATIENCE_MS }).toBe(3);
@@ -259,7 +270,7 @@ test(
     const text = await readFile(recipe, "utf8");
     const poor = join(folder, "poorer.yaml");
     await writeFile(poor, text.replace("concurrency: 2", "concurrency: 1, max_calls: 6"));
-    const out = join(folder, "poorer");
+    const out = await unevaluated("poorer");
     const before = server.requests.length;
     const spent = await fusechat(["run", poor, "--out", out], { env: environment() }).finished;
     expect(spent.exitCode).toBe(1);
