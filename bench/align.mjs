@@ -5,7 +5,10 @@
  * the same run. Whole folders: the whole stage in a process of its own, with one thread and with all, its time and the
  * peak of its private memory, tokenizers included; and reading and writing alone, beside copying the same files.
  *
- *   node bench/align.mjs [--quick] [dialogues of the folders] [rounds]
+ *   node bench/align.mjs [--quick] [--as-recipes] [dialogues of the folders] [rounds]
+ *
+ * --as-recipes times `split` with the chain rule and division by the pivot instead of every strategy as it is defined;
+ * in one process the compiled loops of the one would slow the other down.
  *
  * Texts and tokenizers come from ../shared/data where it exists, else from test/golden.
  */
@@ -19,6 +22,8 @@ import { alignDistributions } from "../dist/align/align.js";
 import { alignPart } from "../dist/align/align-part.js";
 import { createLeadSwaps } from "../dist/align/leads.js";
 import { part } from "../dist/align/paired-conversations.js";
+import { createPreference } from "../dist/align/preference.js";
+import { recommendedTransfer } from "../dist/align/recommended.js";
 import { SEQUENCES } from "../dist/align/sequences/index.js";
 import { readAlignedShard, writeAlignedShard } from "../dist/align/shard-file.js";
 import { STRATEGIES } from "../dist/align/strategies/index.js";
@@ -34,7 +39,8 @@ import { createRandom } from "../dist/random.js";
 import { loadTokenizer } from "../dist/tokenizer/load.js";
 
 const quick = process.argv.includes("--quick");
-const [first, second] = process.argv.slice(2).filter((argument) => argument !== "--quick");
+const AS_RECIPES = process.argv.includes("--as-recipes");
+const [first, second] = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
 const DIALOGUES = Number(first ?? (quick ? 512 : 10_000));
 const ROUNDS = Number(second ?? (quick ? 3 : 9));
 const TOKENS = 700;
@@ -116,7 +122,10 @@ async function dialogueByDialogue(work) {
     firstPivotToken: (text) => tokenizers.pivot.firstTokenOf(text),
   };
   const copied = copyRound(conversations);
-  for (const strategy of STRATEGIES) {
+  const cases = AS_RECIPES
+    ? [{ strategy: STRATEGIES[0], ...recommendedTransfer("split") }]
+    : STRATEGIES.map((strategy) => ({ strategy, labelMass: "none", divide: "counts" }));
+  for (const { strategy, labelMass, divide } of cases) {
     const width = strategy.name === "split" ? 2 * TOP_K : TOP_K;
     const begun = performance.now();
     const map = await buildVocabularyMap(
@@ -142,15 +151,16 @@ async function dialogueByDialogue(work) {
       sourceVocabulary,
       map,
       width,
-      labelMass: "none",
-      preference: null,
+      labelMass,
+      preference: divide === "pivot" ? createPreference(pivotVocabulary.size) : null,
     };
     const round = () => {
       for (const [pivot, source] of conversations) alignPart(plan, transfer, out, pivot, source);
     };
     const [aligned, copy] = medians([round, () => copied(width)]);
     console.log(
-      `${strategy.name}, width ${width}: ${each(aligned)} a dialogue (budget 200), ` +
+      `${strategy.name}${labelMass === "none" ? "" : ` as recipes use it (${labelMass}, divided by the ${divide})`}, ` +
+        `width ${width}: ${each(aligned)} a dialogue (budget 200), ` +
         `copying its bytes ${each(copy)}, ratio ${(aligned / copy).toFixed(1)}; its map in ${built.toFixed(0)} ms`,
     );
   }
