@@ -17,6 +17,9 @@ import type { AlpacaEvalResult } from "./alpaca-eval/result.ts";
 import { scoreAlpacaEval } from "./alpaca-eval/score.ts";
 import type { Benchmark, BenchmarkRequest } from "./benchmark.ts";
 
+/** Whose opinion of length `df_gamed.csv` and `instruction_difficulty.csv` hold: the annotator, and the model it asks. */
+const JUDGES_OF_TABLES: readonly string[] = ["weighted_alpaca_eval_gpt4_turbo", "gpt-4-1106-preview"];
+
 export const alpacaEval: Benchmark<AlpacaEvalResult> = {
   name: "alpaca-eval",
   summary: "how often a judge prefers the answers to 805 instructions over GPT-4 Turbo's, also at equal length",
@@ -51,14 +54,7 @@ export const alpacaEval: Benchmark<AlpacaEvalResult> = {
         ? await judgeOutputs(optionsOf(request), context)
         : await finishedJudgments(request);
     const stage = `alpaca-eval ${judgments.model}`;
-    if (tables === null) {
-      const message =
-        "no length-controlled win rate without --gamed df_gamed.csv and --difficulty instruction_difficulty.csv";
-      context.reporter.report({ type: "warning", stage, message });
-    } else if (judgments.pairs.length < tables.difficulty.length) {
-      const message =
-        `${judgments.pairs.length} of ${tables.difficulty.length} instructions are judged` +
-        (placesOf(judgments.pairs).known ? "" : "; none can be told, so their difficulties are taken row by row");
+    for (const message of reservations(judgments, tables)) {
       context.reporter.report({ type: "warning", stage, message });
     }
     const result = scoreAlpacaEval(judgments, tables);
@@ -67,6 +63,26 @@ export const alpacaEval: Benchmark<AlpacaEvalResult> = {
   compare: compareAlpacaEval,
   describe: describeAlpacaEval,
 };
+
+/** What a reader of the length-controlled win rate must know. */
+function reservations({ judge, pairs }: Judgments, tables: LengthTables | null): string[] {
+  if (tables === null) {
+    return ["no length-controlled win rate without --gamed df_gamed.csv and --difficulty instruction_difficulty.csv"];
+  }
+  const found: string[] = [];
+  if (pairs.length < tables.difficulty.length) {
+    found.push(
+      `${pairs.length} of ${tables.difficulty.length} instructions are judged` +
+        (placesOf(pairs).known ? "" : "; none can be told, so their difficulties are taken row by row"),
+    );
+  }
+  if (!JUDGES_OF_TABLES.includes(judge)) {
+    found.push(
+      `length control rests on tables of the judge ${JUDGES_OF_TABLES[0]}, and ${judge} may see length otherwise`,
+    );
+  }
+  return found;
+}
 
 async function finishedJudgments(request: BenchmarkRequest): Promise<Judgments> {
   if (request.settings.outputs !== undefined) {

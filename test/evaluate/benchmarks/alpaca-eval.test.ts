@@ -130,6 +130,7 @@ describe("finished annotations", () => {
     expect(result.prompts).toBe(10);
     expect(warnings).toEqual([
       "10 of 12 instructions are judged; none can be told, so their difficulties are taken row by row",
+      "length control rests on tables of the judge weighted_alpaca_eval_gpt4_turbo, and a-judge may see length otherwise",
     ]);
     const more = [...annotations(), { ...annotations()[0]!, instruction: "One more." }];
     await expect(score(more)).rejects.toThrow(
