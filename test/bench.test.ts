@@ -56,3 +56,10 @@ test("bench/align times every strategy and the whole stage", async () => {
   );
   expect(printed).not.toContain("NaN");
 });
+
+test("bench/judging times judgments beside bare requests, and looks at the heap", async () => {
+  const printed = await bench("judging", "--quick");
+  expect(printed).toMatch(/^500 judgments +\d+\.\d+ ms of processor time each, \d+ a second, 64 in flight/m);
+  expect(printed).toMatch(/^bare requests +\d+\.\d+ ms of processor time each/m);
+  expect(printed).toMatch(/^heap +\d+\.\d MB after a tenth, \d+\.\d MB at the end$/m);
+});
