@@ -4,27 +4,64 @@
  */
 import { createHash } from "node:crypto";
 
-export type Role = "system" | "user" | "assistant";
+export type Role = "system" | "user" | "assistant" | "tool";
 
 export interface Turn {
   readonly role: Role;
   readonly content: string;
+  /** What an assistant thought before it answered, where the record keeps it beside the content. */
+  readonly reasoning?: string;
+  /** An assistant's tool calls as the record has them (JSON), for the template to write. Such a turn gives no rows. */
+  readonly toolCalls?: readonly unknown[];
+  /** Whose answer a tool turn is: the tool's name, and the call that it answers. */
+  readonly name?: string;
+  readonly toolCallId?: string;
+  /** False where the record masks an assistant's turn: context, no rows. */
+  readonly trained?: false;
 }
 
-/** An optional system turn, then user and assistant turn by turn. */
+/**
+ * An optional system turn, then user and assistant turn by turn; an assistant's tool calls may be followed by tool
+ * turns and the assistant's next turn.
+ */
 export interface Conversation {
-  /** Lower-case hex SHA-256 of the UTF-8 bytes of `JSON.stringify(turns.map(t => [t.role, t.content]))`. */
+  /** `conversationId` of its turns and tools. */
   readonly id: string;
   readonly turns: readonly Turn[];
+  /** The tools that the assistant was offered (JSON), for the template to write. */
+  readonly tools?: readonly unknown[];
   readonly skill?: string;
   /** Nats of the answers under the distribution that drew them, where it is known: no model can do better on average. */
   readonly floorNats?: number;
 }
 
-export function conversationId(turns: readonly Turn[]): string {
-  return createHash("sha256")
-    .update(JSON.stringify(turns.map((turn) => [turn.role, turn.content])), "utf8")
-    .digest("hex");
+/** Whether a turn gives rows: an assistant's own words, not masked by the record. */
+export function isTrained(turn: Turn): boolean {
+  return turn.role === "assistant" && turn.trained !== false && turn.toolCalls === undefined;
+}
+
+/**
+ * Lower-case hex SHA-256 of the UTF-8 bytes of `JSON.stringify(turns.map(t => [t.role, t.content]))`. A turn that says
+ * more has a third entry, an object of what it says; tools are a last entry of their own.
+ */
+export function conversationId(turns: readonly Turn[], tools?: readonly unknown[]): string {
+  const entries: unknown[] = turns.map((turn) => {
+    const more = beyondContent(turn);
+    return Object.keys(more).length === 0 ? [turn.role, turn.content] : [turn.role, turn.content, more];
+  });
+  if (tools !== undefined) entries.push({ tools });
+  return createHash("sha256").update(JSON.stringify(entries), "utf8").digest("hex");
+}
+
+/** What a turn says besides role and content, by the names that files use. */
+export function beyondContent(turn: Turn): Record<string, unknown> {
+  return {
+    ...(turn.reasoning === undefined ? {} : { reasoning_content: turn.reasoning }),
+    ...(turn.toolCalls === undefined ? {} : { tool_calls: turn.toolCalls }),
+    ...(turn.name === undefined ? {} : { name: turn.name }),
+    ...(turn.toolCallId === undefined ? {} : { tool_call_id: turn.toolCallId }),
+    ...(turn.trained === undefined ? {} : { train: turn.trained }),
+  };
 }
 
 /** The rows of one conversation, as columns. R rows. */

@@ -6,7 +6,7 @@ import { createReadStream } from "node:fs";
 import { extname } from "node:path";
 import { type FusechatError, inputError, inputErrors } from "../errors.ts";
 import { fileError, openAtomic, readJson } from "../formats/files.ts";
-import type { Conversation } from "./conversation.ts";
+import { beyondContent, type Conversation } from "./conversation.ts";
 import { readParquetRows } from "./parquet.ts";
 import { parseRecord } from "./shapes.ts";
 
@@ -63,9 +63,10 @@ export async function writeConversations(path: string, conversations: readonly C
   }
 }
 
-function conversationRecord({ turns, skill, floorNats }: Conversation): Record<string, unknown> {
+function conversationRecord({ turns, tools, skill, floorNats }: Conversation): Record<string, unknown> {
   return {
-    turns: turns.map(({ role, content }) => ({ role, content })),
+    turns: turns.map((turn) => ({ role: turn.role, content: turn.content, ...beyondContent(turn) })),
+    ...(tools === undefined ? {} : { tools }),
     ...(skill === undefined ? {} : { skill }),
     ...(floorNats === undefined ? {} : { floor_nats: floorNats }),
   };

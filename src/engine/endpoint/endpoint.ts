@@ -18,9 +18,13 @@ export interface EndpointOptions {
   readonly attempts: number;
 }
 
+/** In OpenAI's form; an assistant's `tool_calls` and a tool's `tool_call_id` and `name` go over as they are. */
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
+  readonly tool_calls?: readonly unknown[];
+  readonly tool_call_id?: string;
+  readonly name?: string;
 }
 
 /** What is asked, as it goes over the wire; two requests are the same where this is. */

@@ -36,7 +36,13 @@ export function wireBody(
   const has = (name: OmittableParameter): boolean => request[name] !== undefined && !omitted.includes(name);
   return {
     model,
-    messages: messages.map(({ role, content }) => ({ role, content })),
+    messages: messages.map(({ role, content, tool_calls, tool_call_id, name }) => ({
+      role,
+      content,
+      ...(tool_calls === undefined ? {} : { tool_calls }),
+      ...(tool_call_id === undefined ? {} : { tool_call_id }),
+      ...(name === undefined ? {} : { name }),
+    })),
     ...(has("temperature") ? { temperature } : {}),
     [maxTokens]: request.maxTokens,
     ...(topLogprobs > 0 ? { logprobs: true, top_logprobs: topLogprobs } : {}),

@@ -1,8 +1,9 @@
 /** A model under test behind an OpenAI-compatible endpoint: dialogues go over as they are, as many at a time as allowed. */
 
+import type { Turn } from "../../data/conversation.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { openEndpoint } from "../../engine/endpoint/client.ts";
-import type { ChatRequest } from "../../engine/endpoint/endpoint.ts";
+import type { ChatMessage, ChatRequest } from "../../engine/endpoint/endpoint.ts";
 import { FusechatError, failure, throwIfInterrupted } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
 import { inFlight, watchSilence } from "../in-flight.ts";
@@ -67,6 +68,17 @@ export function openEndpointSubject(
 }
 
 function requestFor({ id, turns }: Dialogue, { temperature, maxTokens, seed }: AnswerSettings): ChatRequest {
-  const request: ChatRequest = { messages: turns, temperature, maxTokens, topLogprobs: 0 };
+  const request: ChatRequest = { messages: turns.map(messageOf), temperature, maxTokens, topLogprobs: 0 };
   return temperature === 0 ? request : { ...request, seed: createRandom(`${seed}/${id}`).integer(SEEDS) };
+}
+
+/** What an assistant thought stays away, as servers ask for it; a mask says nothing about an answer. */
+function messageOf({ role, content, toolCalls, toolCallId, name }: Turn): ChatMessage {
+  return {
+    role,
+    content,
+    ...(toolCalls === undefined ? {} : { tool_calls: toolCalls }),
+    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
+    ...(name === undefined ? {} : { name }),
+  };
 }
