@@ -105,22 +105,6 @@ export function readDefinition(file: unknown, path: string): TokenizerDefinition
   return { family: "sentencepiece", dummyPrefix, nfc: false, byteFallback: true, ...shared };
 }
 
-/**
- * The added tokens that `tokenizer_config.json` lists and `tokenizer.json` lacks: transformers adds them on loading,
- * so a file without them would read its own template's markers as text.
- */
-export function missingAddedTokens(config: unknown, known: readonly AddedToken[]): AddedToken[] {
-  const parsed = z
-    .looseObject({ added_tokens_decoder: z.record(z.string(), addedToken.omit({ id: true })) })
-    .safeParse(config);
-  if (!parsed.success) return [];
-  const contents = new Set(known.map((token) => token.content));
-  return Object.entries(parsed.data.added_tokens_decoder)
-    .map(([key, token]) => toAddedToken({ ...token, id: Number(key) }))
-    .filter((token) => id.safeParse(token.id).success && !contents.has(token.content))
-    .sort((a, b) => a.id - b.id);
-}
-
 /** An added token in the form of `tokenizer.json`. */
 export function addedTokenEntry(token: AddedToken): Record<string, unknown> {
   const { singleWord, ...rest } = token;

@@ -6,12 +6,12 @@ import { Tokenizer as Library } from "tokenizers";
 import { inputError, internalError } from "../errors.ts";
 import { readText, sha256OfFile } from "../formats/files.ts";
 import { batched } from "./batched.ts";
-import { type AddedToken, addedTokenEntry, type TokenizerDefinition } from "./definition.ts";
+import type { AddedToken } from "./definition.ts";
 import { type FirstTokens, openFirstTokens } from "./first-token.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
 import { tokenBytesOf } from "./token-bytes.ts";
-import { createTokenTable, readTokenizerFile, tablePartsOf } from "./token-table.ts";
+import { completedFile, createTokenTable, readTokenizerFile, type TokenizerFile, tablePartsOf } from "./token-table.ts";
 import type { Encoding, Tokenizer } from "./tokenizer.ts";
 
 /** An Encoding of the library holds strings and words besides the ids: at most this much text is encoded at once. */
@@ -21,14 +21,13 @@ const BATCH_TEXTS = 256;
 /** Lone halves of surrogate pairs: the library would turn them into U+FFFD without a word. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Reads `tokenizer.json` (and the added tokens of `tokenizer_config.json`); refuses what byte spans cannot follow. */
+/** Reads `tokenizer.json` (and what the files beside it say of added tokens); refuses what byte spans cannot follow. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const { path, file, definition, complete } = await readTokenizerFile(folder);
-  const text = complete
-    ? await readText(path)
-    : JSON.stringify({ ...file, added_tokens: definition.addedTokens.map(addedTokenEntry) });
+  const file = await readTokenizerFile(folder);
+  const { path, definition, complete } = file;
+  const text = complete ? await readText(path) : JSON.stringify(completedFile(file));
   const library = openLibrary(text, definition.addedTokens, path);
-  return createTokenizer(library, definition, path, await sha256OfFile(path));
+  return createTokenizer(library, file, await sha256OfFile(path));
 }
 
 function openLibrary(text: string, added: readonly AddedToken[], path: string): Library {
@@ -54,7 +53,7 @@ function openLibrary(text: string, added: readonly AddedToken[], path: string): 
   return library;
 }
 
-function createTokenizer(library: Library, definition: TokenizerDefinition, path: string, sha256: string): Tokenizer {
+function createTokenizer(library: Library, { path, definition, withoutId }: TokenizerFile, sha256: string): Tokenizer {
   const tokens = tokenBytesOf(definition);
   const added = new Map(definition.addedTokens.map((token) => [token.id, spellingOf(token, library)]));
   const spaceMarks = definition.family === "sentencepiece";
@@ -77,6 +76,11 @@ function createTokenizer(library: Library, definition: TokenizerDefinition, path
     for (const text of texts) {
       if (LONE_SURROGATE.test(text))
         throw inputError(path, "a text has half of a surrogate pair, which is no character");
+      const strange = withoutId.find((content) => text.includes(content));
+      if (strange !== undefined) {
+        const content = JSON.stringify(strange);
+        throw inputError(path, `a text has the special token ${content}, which is named but has no id here`);
+      }
     }
     const encodings: Encoding[] = [];
     while (encodings.length < texts.length) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
+import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
 
 export interface SpecialTokens {
   readonly bos: number | null;
@@ -12,26 +13,20 @@ export interface SpecialTokens {
 }
 
 const ids = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]).nullish();
-const token = z.union([z.string(), z.looseObject({ content: z.string() })]).nullish();
 
 const generationFile = z.looseObject({ bos_token_id: ids, eos_token_id: ids });
-const tokenizerConfigFile = z.looseObject({
-  bos_token: token,
-  eos_token: token,
-  added_tokens_decoder: z.record(z.string(), z.looseObject({ content: z.string() })).nullish(),
-});
 const tokenizerFile = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.number(), content: z.string() })).nullish(),
   model: z.looseObject({ vocab: z.unknown() }).nullish(),
 });
 
-/** Reads tokenizer_config.json, generation_config.json and config.json, each where it exists. */
+/** Reads the tokenizer's files, generation_config.json and config.json, each where it exists. */
 export async function readSpecialTokens(folder: string): Promise<SpecialTokens> {
-  const tokenizer = await readOptional(join(folder, "tokenizer_config.json"), tokenizerConfigFile);
+  const names = await readNamedTokens(folder);
   const generation = await readOptional(join(folder, "generation_config.json"), generationFile);
   const config = await readOptional(join(folder, "config.json"), generationFile);
-  const bosToken = await idOf(folder, contentOf(tokenizer?.bos_token), tokenizer?.added_tokens_decoder);
-  const eosToken = await idOf(folder, contentOf(tokenizer?.eos_token), tokenizer?.added_tokens_decoder);
+  const bosToken = await idOf(folder, names.roles.get("bos_token"), names);
+  const eosToken = await idOf(folder, names.roles.get("eos_token"), names);
   const bos = [...bosToken, ...list(generation?.bos_token_id), ...list(config?.bos_token_id)];
   const eos = [...eosToken, ...list(generation?.eos_token_id), ...list(config?.eos_token_id)];
   return { bos: bos[0] ?? null, eos: eos[0] ?? null, stopIds: [...new Set(eos)] };
@@ -54,14 +49,10 @@ function list(value: z.infer<typeof ids>): readonly number[] {
   return value === null || value === undefined ? [] : Array.isArray(value) ? value : [value];
 }
 
-async function idOf(
-  folder: string,
-  content: string | undefined,
-  decoder: Readonly<Record<string, { readonly content: string }>> | null | undefined,
-): Promise<number[]> {
+async function idOf(folder: string, content: string | undefined, { decoder, legacy }: NamedTokens): Promise<number[]> {
   if (content === undefined) return [];
-  const listed = Object.entries(decoder ?? {}).find(([, entry]) => entry.content === content);
-  if (listed !== undefined) return [Number(listed[0])];
+  const listed = [...(decoder ?? []), ...legacy].find((entry) => entry.content === content);
+  if (listed !== undefined) return [listed.id];
   const path = join(folder, "tokenizer.json");
   if (!(await exists(path))) return [];
   const file = tokenizerFile.safeParse(await readJson(path));

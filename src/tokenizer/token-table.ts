@@ -4,31 +4,44 @@
  */
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { exists, readJson, sha256OfFile } from "../formats/files.ts";
-import { missingAddedTokens, readDefinition, type TokenizerDefinition } from "./definition.ts";
-import { RANK_NONE, spellingOfPiece, type TokenBytes, tokenBytesOf } from "./token-bytes.ts";
+import { readJson, sha256OfFile } from "../formats/files.ts";
+import { readNamedTokens, resolveAddedTokens } from "./added-tokens.ts";
+import { addedTokenEntry, readDefinition, type TokenizerDefinition } from "./definition.ts";
+import { RANK_ADDED, RANK_NONE, spellingOfPiece, type TokenBytes, tokenBytesOf } from "./token-bytes.ts";
 import type { TokenTable } from "./tokenizer.ts";
 
 /** `tokenizer.json` of a folder, and what it says. */
 export interface TokenizerFile {
   readonly path: string;
   readonly file: object;
-  /** With the added tokens that only `tokenizer_config.json` lists. */
+  /** With the added tokens as the other files of the folder name and mark them. */
   readonly definition: TokenizerDefinition;
-  /** True where there are none of those. */
+  /** True where that is how `tokenizer.json` has them. */
   readonly complete: boolean;
+  /** Spellings that are named as special but have no id. */
+  readonly withoutId: readonly string[];
 }
 
 export async function readTokenizerFile(folder: string): Promise<TokenizerFile> {
   const path = join(folder, "tokenizer.json");
   const file = await readJson(path);
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = (await exists(configPath)) ? await readJson(configPath) : {};
   const written = readDefinition(file, path);
-  const missing = missingAddedTokens(config, written.addedTokens);
-  const definition = { ...written, addedTokens: [...written.addedTokens, ...missing] };
+  // Few folders name a token that no list has, so the table of all pieces waits for one.
+  let pieces: ReadonlyMap<string, number> | undefined;
+  const idOf = (content: string): number | undefined => {
+    pieces ??= new Map(written.vocabulary);
+    return pieces.get(content);
+  };
+  const { addedTokens, withoutId } = resolveAddedTokens(written.addedTokens, await readNamedTokens(folder), idOf);
+  const definition = { ...written, addedTokens };
   checkAddedTokens(definition, path);
-  return { path, file: file as object, definition, complete: missing.length === 0 };
+  const complete = JSON.stringify(addedTokens) === JSON.stringify(written.addedTokens);
+  return { path, file: file as object, definition, complete, withoutId };
+}
+
+/** The file with the added tokens of the whole folder. */
+export function completedFile({ file, definition }: TokenizerFile): object {
+  return { ...file, added_tokens: definition.addedTokens.map(addedTokenEntry) };
 }
 
 /** An id is one token's and a spelling has one id: nothing that a second file adds takes a piece away. */
@@ -92,6 +105,7 @@ export function createTokenTable({ sha256, family, tokens, special, spellings }:
       return spellingOfPiece(bytes.subarray(start[id], start[id + 1]), rank[id]!, family);
     },
     isSpecial: (id) => special.has(id),
+    isAdded: (id) => rank[id] === RANK_ADDED,
     tokenRank: (id) => rank[id] ?? RANK_NONE,
     decode: (ids) => {
       const parts: Uint8Array[] = [];

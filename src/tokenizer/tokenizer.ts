@@ -23,7 +23,10 @@ export interface TokenTable {
   tokenBytes(id: number): Uint8Array | null;
   /** The token as the file spells it, or null where the id has none. */
   tokenText(id: number): string | null;
+  /** As transformers has it: marked so in any file of the folder, or named, as `eos_token` for one. */
   isSpecial(id: number): boolean;
+  /** Special or not: a text is searched for these tokens before it is cut into pieces. */
+  isAdded(id: number): boolean;
   /** Among tokens with equal bytes the preferred one is an ordinary piece (0), a `<0xNN>` byte piece (1), an added token (2). */
   tokenRank(id: number): number;
   /** The text of these tokens; special tokens are left out; bytes that are not UTF-8 become U+FFFD. */

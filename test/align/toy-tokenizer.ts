@@ -45,6 +45,7 @@ export function toyTokenizer(tokens: readonly (string | Uint8Array | null)[]): T
     tokenBytes,
     tokenText: (id) => (typeof tokens[id] === "string" ? tokens[id] : null),
     isSpecial,
+    isAdded: isSpecial,
     tokenRank: (id) => (typeof tokens[id] === "string" ? 0 : 1),
     firstTokenOf: async (bytes) => longest(bytes, 0),
     decode: () => "",
