@@ -7,7 +7,8 @@ import { createHash } from "node:crypto";
 import { access, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { FusechatError, failure, inputError, internalError } from "../errors.ts";
-import { jsonErrorPosition } from "./json-text.ts";
+import { isLfsPointer, LFS_PROBLEM } from "./git-lfs.ts";
+import { type JsonValue, parseJsonDocument, plainJson, printJson } from "./json-document.ts";
 
 /** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
 const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
@@ -63,24 +64,41 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** A whole JSON file; what is wrong with it is told with line and column. */
+/** A whole JSON file, `NaN` and `Infinity` of Python's included; what is wrong with it is told with line and column. */
 export async function readJson(path: string): Promise<unknown> {
   const text = await readText(path);
   try {
     return JSON.parse(text);
-  } catch (error) {
-    const position = jsonErrorPosition(text);
-    const before = text.slice(0, position);
-    const line = before.split("\n").length;
-    const column = position - before.lastIndexOf("\n");
-    const found = position < text.length ? JSON.stringify(text[position]) : "the end of the file";
-    throw inputError(`${path}:${line}:${column}`, `expected JSON, found ${found}`, error);
+  } catch {
+    return plainJson(documentOf(path, text));
   }
+}
+
+/** A whole JSON file whose numbers stay as they are written. */
+export async function readJsonDocument(path: string): Promise<JsonValue> {
+  return documentOf(path, await readText(path));
+}
+
+function documentOf(path: string, text: string): JsonValue {
+  const parsed = parseJsonDocument(text);
+  if ("value" in parsed) return parsed.value;
+  if (isLfsPointer(text)) throw inputError(path, LFS_PROBLEM);
+  const position = parsed.errorAt;
+  const before = text.slice(0, position);
+  const line = before.split("\n").length;
+  const column = position - before.lastIndexOf("\n");
+  const found = position < text.length ? JSON.stringify(text[position]) : "the end of the file";
+  throw inputError(`${path}:${line}:${column}`, `expected JSON, found ${found}`);
 }
 
 /** Two-space JSON and a newline, atomically. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** The same of a document, whose numbers stay as they were written. */
+export async function writeJsonDocument(path: string, document: JsonValue): Promise<void> {
+  await writeFileAtomic(path, `${printJson(document)}\n`);
 }
 
 /** Writes a whole file or nothing. */

@@ -1,47 +1,7 @@
 /**
- * What `JSON.parse` does not tell: where a text stops being JSON (its messages name a position only sometimes), and
- * whether a name comes twice in one object. It keeps the last of them in silence, other readers the first, so a file
- * that says two things is refused where it matters which one is meant.
+ * What `JSON.parse` does not tell: whether a name comes twice in one object. It keeps the last of them in silence, other
+ * readers the first, so a file that says two things is refused where it matters which one is meant.
  */
-
-/** White space and then one token of RFC 8259: a mark, a string, or a number or word. */
-const TOKEN =
-  /[ \t\n\r]*(?:([{}[\],:])|("(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.]))/uy;
-
-/** Position, in UTF-16 units, of the first thing that makes `text` no JSON; its length where the text ends too early. */
-export function jsonErrorPosition(text: string): number {
-  const open: string[] = [];
-  let expected: "value" | "value or ]" | "name or }" | "name" | ":" | "," | "end" = "value";
-  let position = 0;
-  for (;;) {
-    TOKEN.lastIndex = position;
-    const match = TOKEN.exec(text);
-    const start = position + /^[ \t\n\r]*/.exec(text.slice(position, position + 10000))![0].length;
-    if (match === null) return start;
-    const mark = match[1] ?? (match[2] === undefined ? "word" : "string");
-    if (mark === "{" || mark === "[") {
-      if (!expected.startsWith("value")) return start;
-      open.push(mark);
-      expected = mark === "{" ? "name or }" : "value or ]";
-    } else if (mark === "}" || mark === "]") {
-      const closes = open.pop() === (mark === "}" ? "{" : "[");
-      if (!closes || !(expected === "," || expected.endsWith(mark))) return start;
-      expected = open.length > 0 ? "," : "end";
-    } else if (mark === ",") {
-      if (expected !== ",") return start;
-      expected = open.at(-1) === "{" ? "name" : "value";
-    } else if (mark === ":") {
-      if (expected !== ":") return start;
-      expected = "value";
-    } else if (mark === "string" && expected.startsWith("name")) {
-      expected = ":";
-    } else {
-      if (!expected.startsWith("value")) return start;
-      expected = open.length > 0 ? "," : "end";
-    }
-    position = TOKEN.lastIndex;
-  }
-}
 
 /** The first repeated key of any object in `text`, which must be valid JSON, and its position in UTF-16 units. */
 export function duplicateKey(text: string): { readonly key: string; readonly position: number } | undefined {

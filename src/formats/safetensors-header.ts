@@ -7,6 +7,7 @@
 import { open } from "node:fs/promises";
 import { type FusechatError, inputError } from "../errors.ts";
 import { fileError, readFully } from "./files.ts";
+import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "./git-lfs.ts";
 import { duplicateKey } from "./json-text.ts";
 
 export type Dtype =
@@ -75,6 +76,9 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
       }
       const length = new DataView(prefix.buffer).getBigUint64(0, true);
       if (length > BigInt(MAX_HEADER_BYTES)) {
+        const beginning = new Uint8Array(LFS_PREFIX_BYTES);
+        await readFully(handle, beginning, 0);
+        if (isLfsPointer(new TextDecoder().decode(beginning))) throw inputError(path, LFS_PROBLEM);
         throw inputError(
           path,
           `the header at byte 0 claims ${length} bytes, more than the ${MAX_HEADER_BYTES} allowed`,

@@ -4,10 +4,24 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { copyFileAtomic, exists, readJson, readText, writeFileAtomic, writeJson } from "../formats/files.ts";
+import {
+  copyFileAtomic,
+  exists,
+  readJsonDocument,
+  readText,
+  writeFileAtomic,
+  writeJsonDocument,
+} from "../formats/files.ts";
+import {
+  isJsonNumber,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  jsonNumber,
+  numberOf,
+} from "../formats/json-document.ts";
 import { copyModelFiles, TOKENIZER_FILES } from "../models/folder.ts";
 import { CHAT_TEMPLATES } from "./chat-templates.ts";
-import { isRecord } from "./complaints.ts";
 import type { MergePlan } from "./plan.ts";
 import type { OutputVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { readTokenizerFile, withTokens } from "./vocabulary/tokenizer-file.ts";
@@ -27,34 +41,40 @@ const OTHER_TOKEN_LISTS = [
 /** Settings with an entry for every layer. */
 const LAYER_LISTS = ["layer_types", "mlp_layer_types", "no_rope_layers"];
 
-type Json = Record<string, unknown>;
-
 /** `dtype` is that of the weights, by its name in PyTorch. */
 export async function writeModelFiles(plan: MergePlan, folder: string, dtype: string): Promise<void> {
   const { donor, vocabulary, layers, config } = plan;
   await copyModelFiles(donor.folder, folder, { torch_dtype: dtype });
-  const settings: Json = {
-    ...(layers !== undefined && { num_hidden_layers: layers.length }),
-    ...(vocabulary !== undefined && { vocab_size: vocabulary.rows }),
-  };
+  const settings = new Map<string, number>();
+  if (layers !== undefined) settings.set("num_hidden_layers", layers.length);
+  if (vocabulary !== undefined) settings.set("vocab_size", vocabulary.rows);
   await editJson(join(folder, "config.json"), (old) => withSettings(old, settings, layers));
   if (vocabulary !== undefined) await writeTokenizer(vocabulary, donor.folder, folder);
   if (vocabulary !== undefined || config.chat_template !== undefined) await writeTemplate(plan, folder);
 }
 
 /** Models with several parts keep the language model's settings in a `text_config`. */
-function withSettings(config: Json, settings: Json, layers: readonly number[] = []): Json {
-  const result = { ...config };
-  const part = isRecord(result.text_config) ? { ...result.text_config } : undefined;
-  for (const [key, value] of Object.entries(settings)) {
-    if (part !== undefined && !Object.hasOwn(result, key) && Object.hasOwn(part, key)) part[key] = value;
-    else result[key] = value;
+function withSettings(
+  config: JsonObject,
+  settings: ReadonlyMap<string, number>,
+  layers: readonly number[] = [],
+): JsonObject {
+  const result = new Map(config);
+  const inner = config.get("text_config");
+  const part = isJsonObject(inner) ? new Map(inner) : undefined;
+  for (const [key, value] of settings) {
+    const place = part?.has(key) && !result.has(key) ? part : result;
+    place.set(key, jsonNumber(value));
   }
-  if (part !== undefined) result.text_config = part;
+  if (part !== undefined) result.set("text_config", part);
   for (const place of part === undefined ? [result] : [result, part]) {
     for (const key of LAYER_LISTS) {
-      const list = place[key];
-      if (Array.isArray(list) && layers.length > 0) place[key] = layers.map((layer) => list[layer] ?? list.at(-1));
+      const list = place.get(key);
+      if (!Array.isArray(list) || list.length === 0 || layers.length === 0) continue;
+      place.set(
+        key,
+        layers.map((layer) => list[layer] ?? list.at(-1)!),
+      );
     }
   }
   return result;
@@ -71,12 +91,13 @@ async function writeTokenizer(vocabulary: OutputVocabulary, donor: string, folde
     }
   }
   if (changed) {
-    await writeJson(join(folder, "tokenizer.json"), withTokens(file.document, end, added));
-    await editJson(join(folder, "tokenizer_config.json"), ({ added_tokens_decoder: old, ...rest }) => {
-      if (!isRecord(old)) return rest;
-      const kept = Object.entries(old).filter(([id]) => Number(id) < end);
-      const more = added.map(({ id, ...token }) => [String(id), token] as const);
-      return { ...rest, added_tokens_decoder: Object.fromEntries([...kept, ...more]) };
+    await writeJsonDocument(join(folder, "tokenizer.json"), withTokens(file.document, end, added));
+    await editJson(join(folder, "tokenizer_config.json"), (config) => {
+      const old = config.get("added_tokens_decoder");
+      if (!isJsonObject(old)) return config;
+      const kept = [...old].filter(([id]) => Number(id) < end);
+      const more = added.map(({ id, entry }) => [String(id), withoutId(entry)] as const);
+      return new Map(config).set("added_tokens_decoder", new Map([...kept, ...more]));
     });
   }
   if (vocabulary.folder !== donor && (await exists(join(donor, "tokenizer.json")))) {
@@ -88,18 +109,29 @@ async function writeTokenizer(vocabulary: OutputVocabulary, donor: string, folde
   }
 }
 
+function withoutId(entry: JsonObject): JsonObject {
+  const rest = new Map(entry);
+  rest.delete("id");
+  return rest;
+}
+
 function invert([token, id]: readonly [string, number]): [number, string] {
   return [id, token];
 }
 
 /** `eos_token_id` and its like name tokens by the donor's ids; null where the new vocabulary lacks one. */
-function withTokenIds(config: Json, idOf: (id: number) => number | null): Json {
-  const entries = Object.entries(config).map(([key, value]) => {
-    if (!key.endsWith("_token_id")) return [key, value];
-    if (Array.isArray(value)) return [key, value.map((id) => idOf(Number(id))).filter((id) => id !== null)];
-    return [key, typeof value === "number" ? idOf(value) : value];
-  });
-  return Object.fromEntries(entries);
+function withTokenIds(config: JsonObject, idOf: (id: number) => number | null): JsonObject {
+  const translated = (value: JsonValue): JsonValue => {
+    const id = isJsonNumber(value) ? idOf(numberOf(value)) : null;
+    return id === null ? null : jsonNumber(id);
+  };
+  return new Map(
+    [...config].map(([key, value]): [string, JsonValue] => {
+      if (!key.endsWith("_token_id")) return [key, value];
+      if (Array.isArray(value)) return [key, value.map(translated).filter((id) => id !== null)];
+      return [key, isJsonNumber(value) ? translated(value) : value];
+    }),
+  );
 }
 
 /** The chosen template, or that of the tokenizer's model, in a file of its own. */
@@ -111,7 +143,11 @@ async function writeTemplate({ config, models, base, donor, vocabulary }: MergeP
     const all = [...models, ...(base === undefined ? [] : [base])];
     template = (await mostFrequent(all.map((input) => input.folder))) ?? (await templateOf(own));
   } else template = CHAT_TEMPLATES[config.chat_template] ?? config.chat_template;
-  await editJson(join(folder, "tokenizer_config.json"), ({ chat_template: _, ...rest }) => rest);
+  await editJson(join(folder, "tokenizer_config.json"), (config) => {
+    const rest = new Map(config);
+    rest.delete("chat_template");
+    return rest;
+  });
   await rm(join(folder, "chat_template.json"), { force: true });
   const path = join(folder, "chat_template.jinja");
   if (template === undefined) await rm(path, { force: true });
@@ -132,15 +168,16 @@ async function templateOf(folder: string): Promise<string | undefined> {
   if (await exists(path)) return readText(path);
   for (const name of ["chat_template.json", "tokenizer_config.json"]) {
     if (!(await exists(join(folder, name)))) continue;
-    const document = await readJson(join(folder, name));
-    if (isRecord(document) && typeof document.chat_template === "string") return document.chat_template;
+    const document = await readJsonDocument(join(folder, name));
+    const template = isJsonObject(document) ? document.get("chat_template") : undefined;
+    if (typeof template === "string") return template;
   }
   return undefined;
 }
 
 /** Leaves a file that is not there alone. */
-async function editJson(path: string, edit: (document: Json) => Json): Promise<void> {
+async function editJson(path: string, edit: (document: JsonObject) => JsonObject): Promise<void> {
   if (!(await exists(path))) return;
-  const document = await readJson(path);
-  if (isRecord(document)) await writeJson(path, edit(document));
+  const document = await readJsonDocument(path);
+  if (isJsonObject(document)) await writeJsonDocument(path, edit(document));
 }

@@ -5,7 +5,8 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
-import { copyFileAtomic, exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { copyFileAtomic, exists, fileError, readJsonDocument, writeJsonDocument } from "../formats/files.ts";
+import { isJsonObject, type JsonObject } from "../formats/json-document.ts";
 
 const CONFIG = "config.json";
 
@@ -48,17 +49,15 @@ export interface ConfigOverrides {
  * the overrides. Every file appears whole or not at all.
  */
 export async function copyModelFiles(from: string, to: string, overrides: ConfigOverrides = {}): Promise<void> {
-  const config = await readJson(join(from, CONFIG));
-  if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    throw inputError(join(from, CONFIG), "expected a JSON object");
-  }
+  const config = await readJsonDocument(join(from, CONFIG));
+  if (!isJsonObject(config)) throw inputError(join(from, CONFIG), "expected a JSON object");
   try {
     await mkdir(to, { recursive: true });
   } catch (error) {
     throw fileError(to, error);
   }
-  await writeJson(join(to, CONFIG), withOverrides(config as Readonly<Record<string, unknown>>, overrides));
-  const names = Object.hasOwn(config, "auto_map") ? [...OTHER_FILES, ...(await codeFiles(from))] : OTHER_FILES;
+  await writeJsonDocument(join(to, CONFIG), withOverrides(config, overrides));
+  const names = config.has("auto_map") ? [...OTHER_FILES, ...(await codeFiles(from))] : OTHER_FILES;
   for (const name of names) {
     if (!(await exists(join(from, name)))) continue;
     await mkdir(dirname(join(to, name)), { recursive: true });
@@ -73,10 +72,10 @@ async function codeFiles(folder: string): Promise<string[]> {
 }
 
 /** Newer configs say `dtype` for `torch_dtype`; whichever is there is replaced, so that the two never disagree. */
-function withOverrides(config: Readonly<Record<string, unknown>>, overrides: ConfigOverrides): Record<string, unknown> {
-  const { torch_dtype: dtype } = overrides;
-  if (dtype === undefined) return { ...config };
-  const renamed = Object.hasOwn(config, "dtype") ? { dtype } : {};
-  const classic = Object.hasOwn(config, "torch_dtype") || !Object.hasOwn(config, "dtype") ? { torch_dtype: dtype } : {};
-  return { ...config, ...renamed, ...classic };
+function withOverrides(config: JsonObject, { torch_dtype: dtype }: ConfigOverrides): JsonObject {
+  const result = new Map(config);
+  if (dtype === undefined) return result;
+  if (config.has("dtype")) result.set("dtype", dtype);
+  if (config.has("torch_dtype") || !config.has("dtype")) result.set("torch_dtype", dtype);
+  return result;
 }

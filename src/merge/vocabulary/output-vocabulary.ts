@@ -3,6 +3,7 @@
  * Tokens are compared by their spelling. Rows that a head or embedding has beyond the tokens are padding and dropped.
  */
 import { inputError } from "../../errors.ts";
+import { type JsonObject, jsonNumber } from "../../formats/json-document.ts";
 import type { MergeConfig, TokenizerSetting } from "../config.ts";
 import { findFolder, type MergeInput } from "../inputs.ts";
 import { isVocabularyTensor } from "./padding.ts";
@@ -59,7 +60,8 @@ export async function openVocabulary(
   const added: AddedToken[] = [];
   const add = (token: string, like: AddedToken | undefined): void => {
     if (tokens.has(token)) return;
-    added.push({ ...PLAIN_TOKEN, ...like, content: token, id: next });
+    const entry = new Map([...(like?.entry ?? PLAIN_TOKEN)]).set("id", jsonNumber(next)).set("content", token);
+    added.push({ content: token, id: next, entry });
     tokens.set(token, next++);
   };
   if (source === "union") {
@@ -82,7 +84,10 @@ export async function openVocabulary(
   };
 }
 
-const PLAIN_TOKEN = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
+/** In the order in which tokenizers write it. */
+const PLAIN_TOKEN: JsonObject = new Map(
+  ["id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"].map((key) => [key, false]),
+);
 
 /** Rows of a model's embedding. */
 function rowsOf({ weights }: MergeInput): number {

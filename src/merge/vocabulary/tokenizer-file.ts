@@ -1,8 +1,8 @@
 /** `tokenizer.json` as far as merging reads and changes it: which tokens there are, and their ids. */
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
-import { exists, readJson } from "../../formats/files.ts";
-import { isRecord } from "../complaints.ts";
+import { exists, readJsonDocument } from "../../formats/files.ts";
+import { isJsonNumber, isJsonObject, type JsonObject, type JsonValue, numberOf } from "../../formats/json-document.ts";
 
 /** Token to id. */
 export type Vocabulary = ReadonlyMap<string, number>;
@@ -16,21 +16,27 @@ export function sizeOf(vocabulary: Vocabulary): number {
 
 export interface TokenizerFile {
   readonly path: string;
-  readonly document: Readonly<Record<string, unknown>>;
+  readonly document: JsonObject;
   /** Of `model.vocab` (a mapping, or a list of pairs for Unigram) and of the added tokens. */
   readonly vocabulary: Vocabulary;
 }
 
 export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
-  const document = await readJson(path);
-  const model = isRecord(document) ? document.model : undefined;
-  const vocab = isRecord(model) ? model.vocab : undefined;
+  const document = await readJsonDocument(path);
+  const model = isJsonObject(document) ? document.get("model") : undefined;
+  const vocab = isJsonObject(model) ? model.get("vocab") : undefined;
   const vocabulary = new Map<string, number>();
   if (Array.isArray(vocab)) vocab.forEach((entry, id) => void vocabulary.set(String([entry].flat()[0]), id));
-  else if (isRecord(vocab)) for (const [token, id] of Object.entries(vocab)) vocabulary.set(token, Number(id));
-  else throw inputError(path, "expected a tokenizer with model.vocab, found none");
-  for (const { content, id } of addedTokens(document as Record<string, unknown>)) vocabulary.set(content, id);
-  return { path, document: document as Record<string, unknown>, vocabulary };
+  else if (isJsonObject(vocab)) for (const [token, id] of vocab) vocabulary.set(token, idOf(id));
+  if (vocab === undefined || !isJsonObject(document)) {
+    throw inputError(path, "expected a tokenizer with model.vocab, found none");
+  }
+  for (const { content, id } of addedTokens(document)) vocabulary.set(content, id);
+  return { path, document, vocabulary };
+}
+
+function idOf(value: JsonValue): number {
+  return isJsonNumber(value) ? numberOf(value) : Number.NaN;
 }
 
 export async function readVocabulary(path: string): Promise<Vocabulary> {
@@ -46,40 +52,41 @@ export async function readTokenizerOf(folder: string): Promise<TokenizerFile> {
   return readTokenizerFile(path);
 }
 
-export interface AddedToken extends Readonly<Record<string, unknown>> {
+export interface AddedToken {
   readonly content: string;
   readonly id: number;
+  /** As the tokenizer describes it: how it is cut out of texts, whether it is special. */
+  readonly entry: JsonObject;
 }
 
-export function addedTokens(document: Readonly<Record<string, unknown>>): AddedToken[] {
-  const list = Array.isArray(document.added_tokens) ? document.added_tokens : [];
-  return list.filter(
-    (token): token is AddedToken => isRecord(token) && typeof token.content === "string" && Number.isInteger(token.id),
-  );
+export function addedTokens(document: JsonObject): AddedToken[] {
+  const list = document.get("added_tokens");
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry) => {
+    const content = isJsonObject(entry) ? entry.get("content") : undefined;
+    const id = isJsonObject(entry) ? entry.get("id") : undefined;
+    if (typeof content !== "string" || !isJsonNumber(id) || !Number.isInteger(numberOf(id))) return [];
+    return [{ content, id: numberOf(id), entry: entry as JsonObject }];
+  });
 }
 
 /** The document with other tokens: those of ids from `end` on are gone, and `added` are there. */
-export function withTokens(
-  document: Readonly<Record<string, unknown>>,
-  end: number,
-  added: readonly AddedToken[],
-): Record<string, unknown> {
-  const model = document.model as Record<string, unknown>;
-  const { vocab, merges } = model;
-  const kept = Array.isArray(vocab)
-    ? vocab.slice(0, end)
-    : Object.fromEntries(Object.entries(vocab as Record<string, number>).filter(([, id]) => id < end));
-  const isKept = (merge: unknown): boolean => {
+export function withTokens(document: JsonObject, end: number, added: readonly AddedToken[]): JsonObject {
+  const model = new Map(document.get("model") as JsonObject);
+  const vocab = model.get("vocab") as JsonValue[] | JsonObject;
+  const merges = model.get("merges");
+  const kept = Array.isArray(vocab) ? vocab.slice(0, end) : new Map([...vocab].filter(([, id]) => idOf(id) < end));
+  model.set("vocab", kept);
+  const isKept = (merge: JsonValue): boolean => {
     const token = typeof merge === "string" ? merge.replace(" ", "") : Array.isArray(merge) ? merge.join("") : "";
-    return Object.hasOwn(kept as object, token);
+    return kept instanceof Map && kept.has(token);
   };
-  return {
-    ...document,
-    added_tokens: [...addedTokens(document).filter(({ id }) => id < end), ...added],
-    model: {
-      ...model,
-      vocab: kept,
-      ...(Array.isArray(merges) && Number.isFinite(end) && { merges: merges.filter(isKept) }),
-    },
-  };
+  if (Array.isArray(merges) && Number.isFinite(end)) model.set("merges", merges.filter(isKept));
+  const tokens = [...addedTokens(document).filter(({ id }) => id < end), ...added];
+  return new Map(document)
+    .set(
+      "added_tokens",
+      tokens.map(({ entry }) => entry),
+    )
+    .set("model", model);
 }

@@ -1,0 +1,186 @@
+/**
+ * JSON as Python writes it, kept as it is written: a number stays the text it was (`30.0`, `1e-05`, a whole number
+ * beyond 2^53, `NaN` and `Infinity`, which `json.dump` writes), and names stay in their order, whole numbers among
+ * them too. What is read, changed in one place and written again differs in that place alone; JavaScript's own numbers
+ * would turn 30.0 into 30, which readers with strict types refuse.
+ */
+
+/** A number by the text that stands for it. */
+export interface JsonNumber {
+  readonly literal: string;
+}
+
+export type JsonObject = Map<string, JsonValue>;
+export type JsonValue = null | boolean | string | JsonNumber | JsonValue[] | JsonObject;
+
+/** A document, or the position, in UTF-16 units, of the first thing that makes the text no JSON. */
+export type ParsedJson = { readonly value: JsonValue } | { readonly errorAt: number };
+
+const SPACE = /[ \t\n\r]*/y;
+const WITHIN_STRING = /[^"\\]*/y;
+const LITERAL = /(?:(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?Infinity|NaN)|(true|false|null))(?![\w.])/y;
+
+type Expected = "value" | "value or ]" | "name or }" | "name" | ":" | "," | "end";
+
+/** Reads a whole text. Nothing recurses: the depth of a text from outside is its author's choice. */
+export function parseJsonDocument(text: string): ParsedJson {
+  const open: (JsonValue[] | JsonObject)[] = [];
+  const names: string[] = [];
+  let expected: Expected = "value";
+  let root: JsonValue = null;
+  const put = (value: JsonValue): void => {
+    const within = open.at(-1);
+    if (within === undefined) root = value;
+    else if (Array.isArray(within)) within.push(value);
+    else within.set(names.pop()!, value);
+  };
+  const afterValue = (): Expected => (open.length > 0 ? "," : "end");
+  let position = 0;
+  for (;;) {
+    const start = endOf(SPACE, text, position);
+    if (start === text.length) return expected === "end" ? { value: root } : { errorAt: start };
+    const mark = text[start]!;
+    position = start + 1;
+    if (mark === "{" || mark === "[") {
+      if (!expected.startsWith("value")) return { errorAt: start };
+      const inside: JsonValue[] | JsonObject = mark === "{" ? new Map() : [];
+      put(inside);
+      open.push(inside);
+      expected = mark === "{" ? "name or }" : "value or ]";
+    } else if (mark === "}" || mark === "]") {
+      const closes = Array.isArray(open.at(-1)) === (mark === "]") && open.length > 0;
+      if (!closes || !(expected === "," || expected.endsWith(mark))) return { errorAt: start };
+      open.pop();
+      expected = afterValue();
+    } else if (mark === ",") {
+      if (expected !== ",") return { errorAt: start };
+      expected = Array.isArray(open.at(-1)) ? "value" : "name";
+    } else if (mark === ":") {
+      if (expected !== ":") return { errorAt: start };
+      expected = "value";
+    } else if (mark === '"') {
+      const isName = expected.startsWith("name");
+      const end = endOfString(text, start);
+      const string = isName || expected.startsWith("value") ? stringAt(text, start, end) : undefined;
+      if (string === undefined) return { errorAt: start };
+      if (isName) names.push(string);
+      else put(string);
+      expected = isName ? ":" : afterValue();
+      position = end;
+    } else {
+      LITERAL.lastIndex = start;
+      const [whole, literal, word] = LITERAL.exec(text) ?? [];
+      if (whole === undefined || !expected.startsWith("value")) return { errorAt: start };
+      put(literal !== undefined ? { literal } : word === "null" ? null : word === "true");
+      expected = afterValue();
+      position = start + whole.length;
+    }
+  }
+}
+
+function endOf(pattern: RegExp, text: string, start: number): number {
+  pattern.lastIndex = start;
+  pattern.exec(text);
+  return pattern.lastIndex;
+}
+
+/** Position behind the closing quote of the string that opens at `start`, or behind the text. */
+function endOfString(text: string, start: number): number {
+  let position = start + 1;
+  for (;;) {
+    position = endOf(WITHIN_STRING, text, position);
+    const mark = text[position];
+    if (mark === undefined) return text.length + 1;
+    position += mark === "\\" ? 2 : 1;
+    if (mark === '"') return position;
+  }
+}
+
+/** The string between these quotes; undefined where it is none. */
+function stringAt(text: string, start: number, end: number): string | undefined {
+  try {
+    return JSON.parse(text.slice(start, end)) as string;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Deeper lists and objects are not indented further: a text from outside may be nested a million times. */
+const DEEPEST_INDENT = 50;
+
+/** The text of a document, laid out as `JSON.stringify` and `json.dump` do it with an indent of two. */
+export function printJson(root: JsonValue): string {
+  const parts: string[] = [];
+  const open: { readonly members: Iterator<readonly [string, JsonValue]>; readonly close: string; first: boolean }[] =
+    [];
+  const line = (): string => `\n${"  ".repeat(Math.min(open.length, DEEPEST_INDENT))}`;
+  const begin = (value: JsonValue): void => {
+    if (Array.isArray(value)) {
+      parts.push(value.length === 0 ? "[]" : "[");
+      if (value.length > 0) open.push({ members: unnamed(value), close: "]", first: true });
+    } else if (value instanceof Map) {
+      parts.push(value.size === 0 ? "{}" : "{");
+      if (value.size > 0) open.push({ members: value.entries(), close: "}", first: true });
+    } else parts.push(isJsonNumber(value) ? value.literal : JSON.stringify(value));
+  };
+  begin(root);
+  for (let inner = open.at(-1); inner !== undefined; inner = open.at(-1)) {
+    const next = inner.members.next();
+    if (next.done === true) {
+      open.pop();
+      parts.push(line(), inner.close);
+      continue;
+    }
+    const [name, member] = next.value;
+    parts.push(inner.first ? "" : ",", line(), inner.close === "}" ? `${JSON.stringify(name)}: ` : "");
+    inner.first = false;
+    begin(member);
+  }
+  return parts.join("");
+}
+
+function* unnamed(list: readonly JsonValue[]): Generator<readonly [string, JsonValue], void> {
+  for (const value of list) yield ["", value];
+}
+
+/** What `JSON.parse` would make of the document, were it to know `NaN` and `Infinity`. */
+export function plainJson(root: JsonValue): unknown {
+  const whole: { value?: unknown } = {};
+  const left: { readonly from: JsonValue; readonly into: object; readonly name: string | number }[] = [
+    { from: root, into: whole, name: "value" },
+  ];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { from, into, name } = next;
+    const isList = Array.isArray(from);
+    const value = isList
+      ? new Array(from.length)
+      : from instanceof Map
+        ? {}
+        : isJsonNumber(from)
+          ? numberOf(from)
+          : from;
+    // Defined, not assigned: the name may be `__proto__`.
+    Object.defineProperty(into, name, { value, writable: true, enumerable: true, configurable: true });
+    const members = isList ? [...from.entries()] : from instanceof Map ? [...from] : [];
+    for (const [key, member] of members.reverse()) left.push({ from: member, into: value as object, name: key });
+  }
+  return whole.value;
+}
+
+export function isJsonNumber(value: JsonValue | undefined): value is JsonNumber {
+  return typeof value === "object" && value !== null && "literal" in value;
+}
+
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return value instanceof Map;
+}
+
+/** The nearest double. */
+export function numberOf({ literal }: JsonNumber): number {
+  return Number(literal);
+}
+
+/** A whole number or another value that JavaScript prints as JSON does. */
+export function jsonNumber(value: number): JsonNumber {
+  return { literal: String(value) };
+}
