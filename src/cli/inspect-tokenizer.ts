@@ -4,7 +4,8 @@
  */
 import { join } from "node:path";
 import type { Turn } from "../data/conversation.ts";
-import { openRenderer, readChatTemplate } from "../data/template.ts";
+import { openRenderer } from "../data/template.ts";
+import { readChatTemplate } from "../data/template-files.ts";
 import { FusechatError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";

@@ -1,23 +1,12 @@
 /**
- * The chat template of a model folder, found and given its context as transformers does it, and rendered in a worker
- * thread with a deadline and a limit on output and memory, because a template is a program by somebody else.
+ * A chat template, given its context as transformers does it and rendered in a worker thread with a deadline and a
+ * limit on output and memory, because a template is a program by somebody else.
  */
-import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { z } from "zod";
 import { inputError } from "../errors.ts";
-import { exists, readJson, readText } from "../formats/files.ts";
-import { contentOf } from "../tokenizer/special.ts";
 import type { Turn } from "./conversation.ts";
+import type { ChatTemplate } from "./template-files.ts";
 import type { RenderAnswer, Rendered, RenderRequest, TemplateWorkerData } from "./template-worker.ts";
-
-/** A template and what it is rendered with besides the messages: the special tokens by their names. */
-export interface ChatTemplate {
-  /** The file it comes from, for messages. */
-  readonly path: string;
-  readonly source: string;
-  readonly specialTokens: Readonly<Record<string, string | readonly string[]>>;
-}
 
 export interface RenderJob {
   readonly turns: readonly Turn[];
@@ -45,39 +34,6 @@ const LIMITS: TemplateLimits = { deadlineMs: 20_000, longest: 1 << 24, memoryMb:
 
 /** Renderings a message: enough to make the message's own cost (some 0.05 ms) small. */
 const JOBS_PER_MESSAGE = 64;
-
-const SPECIAL_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
-const tokenEntry = z.union([z.string(), z.looseObject({ content: z.string() })]);
-
-const configFile = z.looseObject({
-  chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
-  additional_special_tokens: z.array(tokenEntry).nullish(),
-});
-
-/** Finds the template: `chat_template.jinja` first, else `chat_template` of `tokenizer_config.json`. */
-export async function readChatTemplate(folder: string): Promise<ChatTemplate> {
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = await readConfig(configPath);
-  const older = await readConfig(join(folder, "special_tokens_map.json"));
-  const specialTokens = specialTokensOf(config, older);
-  const jinjaPath = join(folder, "chat_template.jinja");
-  if (await exists(jinjaPath)) return { path: jinjaPath, source: await readText(jinjaPath), specialTokens };
-  const template = config.chat_template;
-  if (template === null || template === undefined) {
-    throw inputError(
-      folder,
-      "no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja",
-    );
-  }
-  if (typeof template === "string") return { path: configPath, source: template, specialTokens };
-  const named = template.find((entry) => entry.name === "default");
-  if (named === undefined) {
-    const names = template.map((entry) => entry.name).join(", ") || "none";
-    throw inputError(configPath, `expected a chat template named default, found ${names}`);
-  }
-  return { path: configPath, source: named.template, specialTokens };
-}
 
 /** Starts the worker. Every renderer must end with `dispose`; it does not keep the process alive. */
 export function openRenderer(template: ChatTemplate, limits: Partial<TemplateLimits> = {}): TemplateRenderer {
@@ -191,29 +147,4 @@ async function keepAlive(started: Promise<void>): Promise<void> {
   } finally {
     clearInterval(timer);
   }
-}
-
-type Config = z.infer<typeof configFile>;
-
-async function readConfig(path: string): Promise<Config> {
-  if (!(await exists(path))) return {};
-  const parsed = configFile.safeParse(await readJson(path));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw inputError(path, `${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
-}
-
-/** Tokens that are null are left out, as transformers does: a template then sees them undefined, not as "null". */
-function specialTokensOf(config: Config, older: Config): ChatTemplate["specialTokens"] {
-  const tokens: Record<string, string | readonly string[]> = {};
-  for (const name of SPECIAL_TOKENS) {
-    const entry = tokenEntry.safeParse(config[name] ?? older[name]);
-    const content = entry.success ? contentOf(entry.data) : undefined;
-    if (content !== undefined) tokens[name] = content;
-  }
-  const additional = config.additional_special_tokens ?? older.additional_special_tokens;
-  if (additional !== null && additional !== undefined) {
-    tokens.additional_special_tokens = additional.flatMap((entry) => contentOf(entry) ?? []);
-  }
-  return tokens;
 }

@@ -8,7 +8,8 @@ import type { Encoding, Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Conversation, RefusedConversation, TokenisedConversation, Turn } from "./conversation.ts";
 import { type Placed, placeAfterPrompts, placeByMarkers, placeBySearch, withMarkers } from "./locate.ts";
 import { type Response, rowsOf } from "./rows.ts";
-import { type ChatTemplate, openRenderer, readChatTemplate, type TemplateRenderer } from "./template.ts";
+import { openRenderer, type TemplateRenderer } from "./template.ts";
+import { type ChatTemplate, readChatTemplate } from "./template-files.ts";
 
 export interface TokeniseOptions {
   /** Most tokens of a conversation. */

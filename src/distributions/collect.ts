@@ -15,6 +15,7 @@ import { inputError, throwIfInterrupted } from "../errors.ts";
 import { copyFileAtomic, exists, sha256OfFiles, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { openModel } from "../models/index.ts";
+import { templateFiles, tokenizerFiles } from "../models/tokenizer-files.ts";
 import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { readDistributionsShard, writeDistributionsShard } from "./shard-file.ts";
@@ -45,9 +46,6 @@ export interface CollectOptions {
 const SHARD_CONVERSATIONS = 256;
 /** After a shard's name: what is done of it. A kill or Ctrl-C loses one call to the engine. */
 const UNFINISHED = ".unfinished";
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
-/** Where a template can stand in a model folder. */
-const TEMPLATE_FILES = ["chat_template.jinja", "chat_template.json", "tokenizer_config.json"];
 
 export async function collectDistributions(
   options: CollectOptions,
@@ -117,9 +115,7 @@ export async function collectDistributions(
 
 /** Beside the shards, so that a folder speaks for itself. */
 async function copyTokenizer(folder: string, out: string): Promise<void> {
-  for (const name of TOKENIZER_FILES) {
-    if (await exists(join(folder, name))) await copyFileAtomic(join(folder, name), join(out, name));
-  }
+  for (const name of await tokenizerFiles(folder)) await copyFileAtomic(join(folder, name), join(out, name));
 }
 
 function checkOptions({
@@ -161,10 +157,7 @@ async function readMetadata(options: CollectOptions, tokenizerSha256: string): P
 /** What the shards depend on. No paths: the same work elsewhere has the same settings. */
 async function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, size: number): Promise<Settings> {
   const templateFolder = options.template === "pivot" ? options.templateFolder! : options.model;
-  const templates: string[] = [];
-  for (const name of TEMPLATE_FILES) {
-    if (await exists(join(templateFolder, name))) templates.push(join(templateFolder, name));
-  }
+  const templates = (await templateFiles(templateFolder)).map((name) => join(templateFolder, name));
   return {
     model: metadata.model,
     weights_sha256: metadata.weightsSha256,

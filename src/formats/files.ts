@@ -30,6 +30,8 @@ const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly
 /** Pieces in which whole files are read: large enough for the disk, small enough not to count in memory. */
 const CHUNK_BYTES = 1 << 22;
 
+const BYTE_ORDER_MARK = "\ufeff";
+
 /** The sentence for an error that reading or writing `path` threw. Errors that are ours already pass unchanged. */
 export function fileError(path: string, error: unknown): FusechatError {
   if (error instanceof FusechatError) return error;
@@ -51,6 +53,12 @@ export async function exists(path: string): Promise<boolean> {
 
 /** A whole text file. Bytes that are not UTF-8 are refused with their offset; a byte order mark is dropped. */
 export async function readText(path: string): Promise<string> {
+  const text = await readTextExactly(path);
+  return text.startsWith(BYTE_ORDER_MARK) ? text.slice(BYTE_ORDER_MARK.length) : text;
+}
+
+/** The same with the byte order mark, where it is a part of the text. */
+export async function readTextExactly(path: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -58,7 +66,7 @@ export async function readText(path: string): Promise<string> {
     throw fileError(path, error);
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
     throw inputError(path, `expected UTF-8 text, found other bytes at offset ${firstInvalidUtf8(bytes)}`, error);
   }

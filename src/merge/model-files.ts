@@ -4,14 +4,9 @@
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  copyFileAtomic,
-  exists,
-  readJsonDocument,
-  readText,
-  writeFileAtomic,
-  writeJsonDocument,
-} from "../formats/files.ts";
+import { DEFAULT_TEMPLATE, readTemplates, type TemplateSource } from "../data/template-files.ts";
+import { inputError } from "../errors.ts";
+import { copyFileAtomic, exists, readJsonDocument, writeFileAtomic, writeJsonDocument } from "../formats/files.ts";
 import {
   isJsonNumber,
   isJsonObject,
@@ -20,23 +15,21 @@ import {
   jsonNumber,
   numberOf,
 } from "../formats/json-document.ts";
-import { copyModelFiles, TOKENIZER_FILES } from "../models/folder.ts";
+import { copyModelFiles } from "../models/folder.ts";
+import {
+  PROCESSOR_CONFIG,
+  PROCESSOR_TEMPLATE_FILE,
+  TEMPLATE_FILE,
+  TEMPLATE_FOLDER,
+  TEMPLATE_SUFFIX,
+  TOKEN_LISTS,
+  TOKENIZER_CONFIG,
+  tokenizerFiles,
+} from "../models/tokenizer-files.ts";
 import { CHAT_TEMPLATES } from "./chat-templates.ts";
 import type { MergePlan } from "./plan.ts";
 import type { OutputVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { readTokenizerFile, withTokens } from "./vocabulary/tokenizer-file.ts";
-
-/** Those that list tokens once more. They are left out where tokens were added or taken out. */
-const OTHER_TOKEN_LISTS = [
-  "tokenizer.model",
-  "spiece.model",
-  "sentencepiece.bpe.model",
-  "tekken.json",
-  "added_tokens.json",
-  "vocab.json",
-  "vocab.txt",
-  "merges.txt",
-];
 
 /** Settings with an entry for every layer. */
 const LAYER_LISTS = ["layer_types", "mlp_layer_types", "no_rope_layers"];
@@ -83,12 +76,11 @@ function withSettings(
 async function writeTokenizer(vocabulary: OutputVocabulary, donor: string, folder: string): Promise<void> {
   const { file, added, end } = vocabulary;
   const changed = added.length > 0 || [...file.vocabulary.values()].some((id) => id >= end);
-  for (const name of TOKENIZER_FILES) {
-    await rm(join(folder, name), { force: true });
-    const path = join(vocabulary.folder, name);
-    if ((await exists(path)) && !(changed && OTHER_TOKEN_LISTS.includes(name))) {
-      await copyFileAtomic(path, join(folder, name));
-    }
+  for (const name of await tokenizerFiles(folder)) await rm(join(folder, name));
+  for (const name of await tokenizerFiles(vocabulary.folder)) {
+    // The other lists of tokens are left out where tokens were added or taken out.
+    if (!(changed && TOKEN_LISTS.includes(name)))
+      await copyFileAtomic(join(vocabulary.folder, name), join(folder, name));
   }
   if (changed) {
     await writeJsonDocument(join(folder, "tokenizer.json"), withTokens(file.document, end, added));
@@ -134,45 +126,68 @@ function withTokenIds(config: JsonObject, idOf: (id: number) => number | null): 
   );
 }
 
-/** The chosen template, or that of the tokenizer's model, in a file of its own. */
+type Templates = ReadonlyMap<string, TemplateSource>;
+
+/** The chosen template, or those of the tokenizer's model, in files of their own. */
 async function writeTemplate({ config, models, base, donor, vocabulary }: MergePlan, folder: string): Promise<void> {
   const own = vocabulary?.folder ?? donor.folder;
-  let template: string | undefined;
-  if (config.chat_template === undefined) template = await templateOf(own);
-  else if (config.chat_template === "auto") {
-    const all = [...models, ...(base === undefined ? [] : [base])];
-    template = (await mostFrequent(all.map((input) => input.folder))) ?? (await templateOf(own));
-  } else template = CHAT_TEMPLATES[config.chat_template] ?? config.chat_template;
-  await editJson(join(folder, "tokenizer_config.json"), (config) => {
-    const rest = new Map(config);
-    rest.delete("chat_template");
-    return rest;
-  });
-  await rm(join(folder, "chat_template.json"), { force: true });
-  const path = join(folder, "chat_template.jinja");
-  if (template === undefined) await rm(path, { force: true });
-  else await writeFileAtomic(path, template);
+  const templates = await chosenTemplates(config.chat_template, own, [
+    ...models,
+    ...(base === undefined ? [] : [base]),
+  ]);
+  for (const name of [PROCESSOR_TEMPLATE_FILE, PROCESSOR_CONFIG, TOKENIZER_CONFIG]) {
+    await editJson(join(folder, name), withoutTemplate);
+  }
+  await rm(join(folder, PROCESSOR_TEMPLATE_FILE), { force: true });
+  await rm(join(folder, TEMPLATE_FILE), { force: true });
+  await rm(join(folder, TEMPLATE_FOLDER), { recursive: true, force: true });
+  for (const [name, { path, source }] of templates) {
+    await writeFileAtomic(join(folder, templateFileName(name, path)), source);
+  }
 }
 
-async function mostFrequent(folders: readonly string[]): Promise<string | undefined> {
-  const counts = new Map<string, number>();
+function withoutTemplate(document: JsonObject): JsonObject {
+  const rest = new Map(document);
+  rest.delete("chat_template");
+  return rest;
+}
+
+async function chosenTemplates(
+  setting: string | undefined,
+  own: string,
+  inputs: readonly { readonly folder: string }[],
+): Promise<Templates> {
+  if (setting === undefined) return readTemplates(own);
+  if (setting !== "auto") {
+    return new Map([[DEFAULT_TEMPLATE, { path: own, source: CHAT_TEMPLATES[setting] ?? setting }]]);
+  }
+  return (await mostFrequent(inputs.map(({ folder }) => folder))) ?? (await readTemplates(own));
+}
+
+/** Models are counted by their default templates. */
+async function mostFrequent(folders: readonly string[]): Promise<Templates | undefined> {
+  const counts = new Map<string, { readonly templates: Templates; count: number }>();
   for (const folder of folders) {
-    const template = await templateOf(folder);
-    if (template !== undefined) counts.set(template, (counts.get(template) ?? 0) + 1);
+    const templates = await readTemplates(folder);
+    const source = templates.get(DEFAULT_TEMPLATE)?.source;
+    if (source === undefined) continue;
+    const counted = counts.get(source) ?? { templates, count: 0 };
+    counted.count += 1;
+    counts.set(source, counted);
   }
-  return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
+  return [...counts.values()].sort((a, b) => b.count - a.count)[0]?.templates;
 }
 
-async function templateOf(folder: string): Promise<string | undefined> {
-  const path = join(folder, "chat_template.jinja");
-  if (await exists(path)) return readText(path);
-  for (const name of ["chat_template.json", "tokenizer_config.json"]) {
-    if (!(await exists(join(folder, name)))) continue;
-    const document = await readJsonDocument(join(folder, name));
-    const template = isJsonObject(document) ? document.get("chat_template") : undefined;
-    if (typeof template === "string") return template;
+/** Where transformers looks for a template of that name. */
+function templateFileName(name: string, path: string): string {
+  if (name === DEFAULT_TEMPLATE) return TEMPLATE_FILE;
+  if (!/^[\w.-]+$/.test(name)) {
+    throw inputError(
+      path,
+      `expected the name of a template to be letters, digits, ".", "_" and "-", found ${JSON.stringify(name)}`,
+    );
   }
-  return undefined;
+  return `${TEMPLATE_FOLDER}/${name}${TEMPLATE_SUFFIX}`;
 }
 
 /** Leaves a file that is not there alone. */

@@ -7,31 +7,15 @@ import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
 import { copyFileAtomic, exists, fileError, readJsonDocument, writeJsonDocument } from "../formats/files.ts";
 import { isJsonObject, type JsonObject } from "../formats/json-document.ts";
+import { PROCESSOR_CONFIG, tokenizerFiles } from "./tokenizer-files.ts";
 
 const CONFIG = "config.json";
 
-/** Tokenizer and chat template. */
-export const TOKENIZER_FILES: readonly string[] = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "chat_template.jinja",
-  "chat_template.json",
-  "tokenizer.model",
-  "spiece.model",
-  "sentencepiece.bpe.model",
-  "tekken.json",
-  "added_tokens.json",
-  "vocab.json",
-  "vocab.txt",
-  "merges.txt",
-];
-
+/** Besides tokenizer and templates. */
 const OTHER_FILES = [
   "generation_config.json",
-  ...TOKENIZER_FILES,
   "preprocessor_config.json",
-  "processor_config.json",
+  PROCESSOR_CONFIG,
   "video_preprocessor_config.json",
   "modules.json",
   "sentence_bert_config.json",
@@ -57,8 +41,8 @@ export async function copyModelFiles(from: string, to: string, overrides: Config
     throw fileError(to, error);
   }
   await writeJsonDocument(join(to, CONFIG), withOverrides(config, overrides));
-  const names = config.has("auto_map") ? [...OTHER_FILES, ...(await codeFiles(from))] : OTHER_FILES;
-  for (const name of names) {
+  const code = config.has("auto_map") ? await codeFiles(from) : [];
+  for (const name of [...OTHER_FILES, ...(await tokenizerFiles(from)), ...code]) {
     if (!(await exists(join(from, name)))) continue;
     await mkdir(dirname(join(to, name)), { recursive: true });
     await copyFileAtomic(join(from, name), join(to, name));

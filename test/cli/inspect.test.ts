@@ -306,7 +306,7 @@ describe("inspect PATH", () => {
       stop_ids: [],
       pad: null,
       template: {
-        refused: `${folder}: no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja`,
+        refused: `${folder}: no chat template: expected chat_template in tokenizer_config.json, or chat_template.jinja; add the one that the model was trained with`,
       },
     });
   });

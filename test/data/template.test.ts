@@ -1,19 +1,9 @@
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Turn } from "#src/data/conversation.js";
-import { type ChatTemplate, openRenderer, readChatTemplate, type TemplateLimits } from "#src/data/template.js";
+import { openRenderer, type TemplateLimits } from "#src/data/template.js";
+import type { ChatTemplate } from "#src/data/template-files.js";
 
 const TURNS: Turn[] = [{ role: "user", content: "Hi" }];
-
-async function folderWith(files: Record<string, unknown>): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "fusechat-template-"));
-  for (const [name, value] of Object.entries(files)) {
-    await writeFile(join(folder, name), typeof value === "string" ? value : JSON.stringify(value));
-  }
-  return folder;
-}
 
 async function renderOnce(
   source: string,
@@ -27,41 +17,6 @@ async function renderOnce(
     await renderer.dispose();
   }
 }
-
-test("chat_template.jinja is read before tokenizer_config.json, which gives the special tokens", async () => {
-  const folder = await folderWith({
-    "chat_template.jinja": "{{ bos_token }}jinja",
-    "tokenizer_config.json": {
-      chat_template: "config",
-      bos_token: { content: "<b>" },
-      eos_token: "<e>",
-      pad_token: null,
-    },
-    "special_tokens_map.json": { unk_token: { content: "<u>" }, bos_token: "other" },
-  });
-  expect(await readChatTemplate(folder)).toEqual({
-    path: join(folder, "chat_template.jinja"),
-    source: "{{ bos_token }}jinja",
-    specialTokens: { bos_token: "<b>", eos_token: "<e>", unk_token: "<u>" },
-  });
-});
-
-test("of named templates the default is taken", async () => {
-  const named = [
-    { name: "tool_use", template: "tools" },
-    { name: "default", template: "plain" },
-  ];
-  expect((await readChatTemplate(await folderWith({ "tokenizer_config.json": { chat_template: named } }))).source).toBe(
-    "plain",
-  );
-  const folder = await folderWith({ "tokenizer_config.json": { chat_template: named.slice(0, 1) } });
-  await expect(readChatTemplate(folder)).rejects.toThrow(/expected a chat template named default, found tool_use$/);
-});
-
-test("a folder without a template is refused", async () => {
-  const folder = await folderWith({ "tokenizer_config.json": { chat_template: null } });
-  await expect(readChatTemplate(folder)).rejects.toThrow(`${folder}: no chat template`);
-});
 
 test("a template gets messages, tools as none, the generation prompt and the tokens that there are", async () => {
   const source =

@@ -65,6 +65,7 @@ describe("collecting distributions", () => {
       "shard-00000.safetensors",
       "shard-00001.safetensors",
       "shard-00002.safetensors",
+      "special_tokens_map.json",
       "tokenizer.json",
       "tokenizer_config.json",
     ]);

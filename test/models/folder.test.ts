@@ -49,6 +49,15 @@ test("what pictures, sentence encoders and models with code of their own need is
   expect(await readdir(plain)).not.toContain("modeling_mine.py");
 });
 
+test("further templates are copied with their folder", async () => {
+  const from = await folder({ "config.json": "{}" });
+  await mkdir(join(from, "additional_chat_templates"));
+  await writeFile(join(from, "additional_chat_templates/tool_use.jinja"), "tools");
+  const to = await folder({});
+  await copyModelFiles(from, to);
+  expect(await readFile(join(to, "additional_chat_templates/tool_use.jinja"), "utf8")).toBe("tools");
+});
+
 test("the dtype is replaced under whichever name the config has", async () => {
   for (const [before, after] of [
     ['{"dtype": "float16"}', { dtype: "float32" }],

@@ -3,20 +3,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { exists, sha256OfFile } from "../../formats/files.ts";
 import { openWeights } from "../../formats/weights.ts";
+import { tokenizerFiles } from "../../models/tokenizer-files.ts";
 
-const FILES = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "chat_template.jinja",
-];
+const CONFIGS = ["config.json", "generation_config.json"];
 
 /** `folder ` and a SHA-256. Reads all weights, some 2 GB a second from the cache; where the folder lies does not matter. */
 export async function folderIdentity(folder: string): Promise<string> {
   const hash = createHash("sha256").update(await (await openWeights(folder)).sha256());
-  for (const name of FILES) {
+  for (const name of [...CONFIGS, ...(await tokenizerFiles(folder))]) {
     const path = join(folder, name);
     hash.update(`\n${name} ${(await exists(path)) ? await sha256OfFile(path) : "none"}`);
   }

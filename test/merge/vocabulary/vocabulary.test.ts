@@ -203,6 +203,23 @@ describe("the tokenizer's files", () => {
     );
   });
 
+  test("named templates go with the tokenizer, each in a file of its own", async () => {
+    const named = { default: "plain", tool_use: "tools" };
+    await model("a", { tokens: ["a"], value: 1, tokenizerConfig: { chat_template: "other" } });
+    await model("b", { tokens: ["a"], value: 2, tokenizerConfig: { chat_template: named } });
+    const { out, json } = await merge(linear(["a", "b"], { tokenizer: { source: "b" } }));
+    expect(await readFile(join(out, "chat_template.jinja"), "utf8")).toBe("plain");
+    expect(await readFile(join(out, "additional_chat_templates/tool_use.jinja"), "utf8")).toBe("tools");
+    expect(await json("tokenizer_config.json")).toEqual({});
+  });
+
+  test("a template whose name leads out of the folder is refused", async () => {
+    await model("a", { tokens: ["a"], value: 1, tokenizerConfig: { chat_template: { "../x": "outside" } } });
+    await expect(merge(linear(["a"], { tokenizer: { source: "a" } }))).rejects.toThrow(
+      /tokenizer_config\.json: expected the name of a template to be letters, digits, .* found "\.\.\/x"$/,
+    );
+  });
+
   test("a template may be given whole", async () => {
     await model("a", { tokens: ["a"], value: 1 });
     const template = "{% for m in messages %}{{ m['content'] }}{% endfor %}";
