@@ -10,6 +10,7 @@ import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { sha256OfFiles, writeJson } from "../formats/files.ts";
+import { lockFolder } from "../formats/lock.ts";
 import { batched } from "../tokenizer/batched.ts";
 import { openTokenWorker, type TokenWorker } from "../tokenizer/token-work.ts";
 import { destinations } from "./examples/mapped-pairs.ts";
@@ -61,6 +62,16 @@ export async function alignDistributions(
   options: AlignOptions,
   context: Omit<StageContext, "engine">,
 ): Promise<AlignmentSummary> {
+  const lock = await lockFolder(options.out);
+  try {
+    return await writeAlignment(options, context);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** In a folder that nobody else writes to meanwhile. */
+async function writeAlignment(options: AlignOptions, context: Omit<StageContext, "engine">): Promise<AlignmentSummary> {
   const sequence = findSequence(options.sequence);
   const strategy = findStrategy(options.vocabulary);
   const labelMass = findLabelMass(options.labelMass ?? DEFAULT_LABEL_MASS);

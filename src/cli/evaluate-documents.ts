@@ -1,8 +1,7 @@
 /** What an evaluation leaves below `--out`, laid out as in a run directory: `<benchmark>/<model>.json`, answers and judgments beside it. */
-import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
-import { fileError, writeJson } from "../formats/files.ts";
+import { writeJson } from "../formats/files.ts";
 import type { BenchmarkComparison } from "../recipe/results.ts";
 
 export interface KeptEvaluation {
@@ -14,9 +13,6 @@ export interface KeptEvaluation {
 
 export function keepEvaluation(out: string, benchmark: string): KeptEvaluation {
   const write = async (path: string, value: unknown): Promise<void> => {
-    await mkdir(dirname(path), { recursive: true }).catch((error) => {
-      throw fileError(path, error);
-    });
     await writeJson(path, value);
   };
   return {

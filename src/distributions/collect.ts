@@ -13,6 +13,7 @@ import type { StageContext } from "../engine/context.ts";
 import type { EngineModel } from "../engine/engine.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { copyFileAtomic, exists, sha256OfFiles, writeJson } from "../formats/files.ts";
+import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { openModel } from "../models/index.ts";
 import { templateFiles, tokenizerFiles } from "../models/tokenizer-files.ts";
@@ -59,9 +60,11 @@ export async function collectDistributions(
     ...(options.template === "pivot" && { templateFolder: options.templateFolder! }),
   });
   let model: EngineModel | undefined;
+  let lock: Lock | undefined;
   try {
     const metadata = await readMetadata(options, tokeniser.tokenizer.sha256);
     const settings = await settingsOf(options, metadata, size);
+    lock = await lockFolder(out);
     await checkSettings(out, settings);
     await checkAnyRow(options.model, tokeniser, conversations);
     const stage = `distributions ${metadata.model}`;
@@ -110,6 +113,7 @@ export async function collectDistributions(
   } finally {
     await model?.dispose();
     await tokeniser.dispose();
+    await lock?.release();
   }
 }
 

@@ -3,11 +3,13 @@
  * counts as kept, so a kill or a power cut loses at most what was still on its way; a torn last line is dropped. In
  * memory there is a key and a place for each line, and no value.
  */
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readFully } from "../formats/files.ts";
+import { makeFolder } from "../formats/folders.ts";
+import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
 
 export interface KeptLines<Value extends { readonly key: string }> {
@@ -55,23 +57,19 @@ export async function openKeptLines<Value extends { readonly key: string }>(
   };
   await scan();
 
-  let writer: Promise<{ readonly handle: FileHandle; readonly lock: Lock }> | undefined;
-  const claim = async (): Promise<{ readonly handle: FileHandle; readonly lock: Lock }> => {
-    await mkdir(dirname(path), { recursive: true }).catch((error) => {
-      throw fileError(path, error);
-    });
-    const lock = await acquireLock(`${path}.lock`, (pid) =>
-      inputError(path, `process ${pid} is writing to it; wait for it, or use another folder`),
+  let writer: Promise<{ readonly file: GrowingFile; readonly lock: Lock }> | undefined;
+  const claim = async (): Promise<{ readonly file: GrowingFile; readonly lock: Lock }> => {
+    await makeFolder(dirname(path));
+    const lock = await acquireLock(`${path}.lock`, (holder) =>
+      inputError(path, `process ${holder} is writing to it; wait for it, or use another folder`),
     );
     try {
       // Another process may have added lines since they were read, and then have gone.
       await scan();
-      const handle = await open(path, "a+");
-      await handle.truncate(end);
-      return { handle, lock };
+      return { file: await openGrowing(path, end), lock };
     } catch (error) {
       await lock.release();
-      throw fileError(path, error);
+      throw error;
     }
   };
 
@@ -80,23 +78,19 @@ export async function openKeptLines<Value extends { readonly key: string }>(
   let flushing: Promise<void> | undefined;
   const flush = async (): Promise<void> => {
     writer ??= claim();
-    const { handle } = await writer;
+    const { file } = await writer;
     const batch = waiting;
     waiting = [];
     flushing = undefined;
-    const bytes = Buffer.from(batch.map(({ text }) => text).join(""), "utf8");
-    try {
-      await handle.appendFile(bytes);
-      await handle.datasync();
-    } catch (error) {
-      throw fileError(path, error);
-    }
+    let offset = await file.append(batch.map(({ text }) => text).join(""));
+    await file.sync();
     for (const { text, key } of batch) {
       const length = Buffer.byteLength(text, "utf8") - 1;
-      if (!places.has(key)) places.set(key, { offset: end, length });
-      end += length + 1;
+      if (!places.has(key)) places.set(key, { offset, length });
+      offset += length + 1;
       lines++;
     }
+    end = offset;
   };
   let tail: Promise<void> = Promise.resolve();
 
@@ -137,7 +131,7 @@ export async function openKeptLines<Value extends { readonly key: string }>(
       [reader, writer] = [undefined, undefined];
       await (await reading?.catch(() => undefined))?.close();
       const claimed = await writing?.catch(() => undefined);
-      await claimed?.handle.close();
+      await claimed?.file.close();
       await claimed?.lock.release();
     },
   };

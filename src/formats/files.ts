@@ -4,42 +4,20 @@
  * file or the whole new one. Errors of the operating system become one sentence that names the file.
  */
 import { createHash } from "node:crypto";
-import { access, type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { access, type FileHandle, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { FusechatError, failure, inputError, internalError } from "../errors.ts";
+import { inputError, internalError } from "../errors.ts";
+import { fileError } from "./file-error.ts";
+import { makeFolder, syncFolder } from "./folders.ts";
 import { isLfsPointer, LFS_PROBLEM } from "./git-lfs.ts";
 import { type JsonValue, parseJsonDocument, plainJson, printJson } from "./json-document.ts";
 
-/** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
-const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
-  ENOENT: { input: true, problem: "no such file or folder" },
-  EEXIST: { input: true, problem: "a part of this path is a file, not a folder" },
-  ENOTDIR: { input: true, problem: "a part of this path is a file, not a folder" },
-  EISDIR: { input: true, problem: "expected a file, found a folder" },
-  EACCES: { input: true, problem: "permission denied" },
-  EPERM: { input: true, problem: "permission denied" },
-  EROFS: { input: true, problem: "the file system is read-only" },
-  ENAMETOOLONG: { input: true, problem: "the name is too long for this file system" },
-  ENOSPC: { input: false, problem: "the disk is full; free some space and run the same command again" },
-  EDQUOT: { input: false, problem: "the disk quota is used up; free some space and run the same command again" },
-  EFBIG: { input: false, problem: "the file would exceed the size limit of this process or file system" },
-  EMFILE: { input: false, problem: "too many open files" },
-  EIO: { input: false, problem: "the disk could not be read or written" },
-};
+export { fileError } from "./file-error.ts";
 
 /** Pieces in which whole files are read: large enough for the disk, small enough not to count in memory. */
 const CHUNK_BYTES = 1 << 22;
 
 const BYTE_ORDER_MARK = "\ufeff";
-
-/** The sentence for an error that reading or writing `path` threw. Errors that are ours already pass unchanged. */
-export function fileError(path: string, error: unknown): FusechatError {
-  if (error instanceof FusechatError) return error;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const known = SYSTEM_ERRORS[code];
-  if (known !== undefined) return (known.input ? inputError : failure)(path, known.problem, error);
-  return failure(path, error instanceof Error ? error.message : String(error), error);
-}
 
 /** True where a file or folder of this name can be seen. */
 export async function exists(path: string): Promise<boolean> {
@@ -155,8 +133,8 @@ export interface AtomicFile {
 export async function openAtomic(path: string): Promise<AtomicFile> {
   const temporary = temporaryName(path);
   let handle: FileHandle | undefined;
+  await makeFolder(dirname(path));
   try {
-    await mkdir(dirname(path), { recursive: true });
     handle = await open(temporary, "w");
   } catch (error) {
     throw fileError(path, error);
@@ -263,20 +241,8 @@ async function* chunksOf(path: string, handle: FileHandle): AsyncGenerator<Uint8
   }
 }
 
-/** The folder's own entry survives a power cut only when it is flushed too; not every system can open a folder. */
-async function syncFolder(folder: string): Promise<void> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(folder, "r");
-    await handle.sync();
-  } catch {
-    // Windows refuses to open folders; there the rename itself is all that can be had.
-  } finally {
-    await handle?.close();
-  }
-}
-
-async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+/** Writes all of `bytes` at a position. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) {
     const length = Math.min(bytes.byteLength - done, 1 << 30);
@@ -287,6 +253,11 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, position: numbe
 
 function temporaryName(path: string): string {
   return `${resolve(path)}.${process.pid}.tmp`;
+}
+
+/** True for the name of a file that was being written; in a locked folder, by a process that has ended. */
+export function isTemporary(name: string): boolean {
+  return /\.\d+\.tmp$/.test(name);
 }
 
 /** Offset of the byte at which decoding as UTF-8 fails. */

@@ -1,15 +1,21 @@
 /**
- * One process at a time in a directory or at a file. The lock is a file that names its process by id and start time, so
- * that neither a killed process keeps it nor an unrelated one that got the same id later. It appears whole (a hard link
- * to a finished file) and only one process can make it.
+ * One process at a time in a directory or at a file. The lock is a file that names its process by host, id and start
+ * time, so that neither a killed process keeps it nor an unrelated one that got the same id later. It appears whole (a
+ * hard link to a finished file) and only one process can make it. A process of another host, or of another container of
+ * this one, cannot be asked whether it lives: its lock stands until somebody takes it away by hand.
  */
 import { execFile } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, link, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, link, readFile, readlink, rm, rmdir, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
-import { type FusechatError, inputError } from "../errors.ts";
-import { fileError } from "./files.ts";
+import { FusechatError, inputError } from "../errors.ts";
+import { fileError, systemCode } from "./file-error.ts";
+import { exists } from "./files.ts";
+import { makeFolder } from "./folders.ts";
 
 export interface Lock {
   release(): Promise<void>;
@@ -19,6 +25,9 @@ interface Holder {
   readonly pid: number;
   /** When the process started, in the operating system's own words; empty where it does not say. */
   readonly started: string;
+  readonly host: string;
+  /** Within which process ids mean something: this boot and container; empty where the system does not say. */
+  readonly space: string;
 }
 
 /** Two tries suffice where the holder is dead; more only where others race for the same lock. */
@@ -26,18 +35,35 @@ const MOST_TRIES = 20;
 /** A turn at taking a dead process's lock away takes less than a millisecond. */
 const TURN_MILLISECONDS = 5;
 
-/** Makes the lock file `path`; where a living process holds it, throws what `busy` says of its id. */
-export async function acquireLock(path: string, busy: (pid: number) => FusechatError): Promise<Lock> {
-  const own = `${path}.${process.pid}.tmp`;
-  const content = JSON.stringify({ pid: process.pid, started: await startOf(process.pid) });
+/** The name of a folder's lock in it. */
+export const LOCK_FILE = ".lock";
+
+/**
+ * Makes the lock file `path`; where a living process holds it, throws what `busy` says of it: `12`, or `12 of host a`
+ * where nobody here can know whether it lives.
+ */
+export async function acquireLock(path: string, busy: (holder: string) => FusechatError): Promise<Lock> {
+  // Two hosts can have a process of the same id.
+  const own = `${path}.${process.pid}${randomInt(1e9)}.tmp`;
+  const self: Holder = {
+    pid: process.pid,
+    started: await startOf(process.pid),
+    host: hostname(),
+    space: await processSpace(),
+  };
+  const content = JSON.stringify(self);
   try {
     await writeFile(own, `${content}\n`);
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       if (await tryLink(own, path)) return { release: () => release(path, content) };
-      const text = await readOrEmpty(path);
+      const text = await readLock(path);
       const holder = parseHolder(text);
-      if (holder !== null && (await isAlive(holder))) throw busy(holder.pid);
-      await removeStale(path, text, own);
+      if (holder !== null && isElsewhere(holder, self)) {
+        const { code, message } = busy(`${holder.pid} of host ${JSON.stringify(holder.host)}`);
+        throw new FusechatError(code, `${message}; if that process has ended, remove ${path}`);
+      }
+      if (holder !== null && (await isAlive(holder))) throw busy(String(holder.pid));
+      await removeStale(path, text, { file: own, holder: self });
     }
   } catch (error) {
     throw fileError(path, error);
@@ -45,6 +71,52 @@ export async function acquireLock(path: string, busy: (pid: number) => FusechatE
     await rm(own, { force: true });
   }
   throw inputError(path, "other processes keep taking this lock; try again");
+}
+
+/**
+ * Locks a folder that a stage writes, and makes it where it is missing. What was made and is still empty when the lock
+ * is released goes again.
+ */
+export function lockFolder(folder: string): Promise<Lock> {
+  return lockIn(folder, LOCK_FILE, folder);
+}
+
+/** The same for a folder that appears whole: its lock stands beside it, and only the folder around it is made. */
+export function lockFolderToCome(folder: string): Promise<Lock> {
+  const path = resolve(folder);
+  return lockIn(dirname(path), `${basename(path)}${LOCK_FILE}`, folder);
+}
+
+async function lockIn(folder: string, name: string, what: string): Promise<Lock> {
+  const made = await missingFolders(folder);
+  await makeFolder(folder);
+  const removeMade = async (): Promise<void> => {
+    // Refuses where a folder is not empty.
+    for (const path of made) await rmdir(path).catch(() => {});
+  };
+  try {
+    const lock = await acquireLock(join(folder, name), (holder) =>
+      inputError(what, `process ${holder} is writing to this folder; wait for it, or choose another folder`),
+    );
+    return {
+      release: async () => {
+        await lock.release();
+        await removeMade();
+      },
+    };
+  } catch (error) {
+    await removeMade();
+    throw error;
+  }
+}
+
+/** The folders on the way to `path` that are not there, innermost first. */
+async function missingFolders(path: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !(await exists(folder)) && folder !== dirname(folder); folder = dirname(folder)) {
+    missing.push(folder);
+  }
+  return missing;
 }
 
 /** File systems without hard links (FAT, some network shares) get a copy, which is as exclusive and nearly as whole. */
@@ -66,42 +138,63 @@ async function tryLink(from: string, to: string): Promise<boolean> {
  * Takes a dead process's lock away. Only who holds the second lock may, and looks again before: between looking and
  * taking away, nobody else can have made a new lock in its place.
  */
-async function removeStale(path: string, staleText: string, own: string): Promise<void> {
+async function removeStale(
+  path: string,
+  staleText: string,
+  own: { readonly file: string; readonly holder: Holder },
+): Promise<void> {
   const turn = `${path}.stale.tmp`;
-  if (!(await tryLink(own, turn))) {
-    const holder = parseHolder(await readOrEmpty(turn));
-    if (holder !== null && !(await isAlive(holder))) await rm(turn, { force: true });
+  if (!(await tryLink(own.file, turn))) {
+    const holder = parseHolder(await readLock(turn));
+    if (holder !== null && !isElsewhere(holder, own.holder) && !(await isAlive(holder)))
+      await rm(turn, { force: true });
     await setTimeout(TURN_MILLISECONDS);
     return;
   }
   try {
-    if ((await readOrEmpty(path)) === staleText) await rm(path, { force: true });
+    if ((await readLock(path)) === staleText) await rm(path, { force: true });
   } finally {
     await rm(turn, { force: true });
   }
 }
 
 async function release(path: string, content: string): Promise<void> {
-  if ((await readOrEmpty(path)).trim() === content) await rm(path, { force: true });
+  if ((await readLock(path)).trim() === content) await rm(path, { force: true });
 }
 
-async function readOrEmpty(path: string): Promise<string> {
+/** Empty where the lock is gone. One that cannot be read is not taken for one that holds nothing. */
+async function readLock(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
-  } catch {
-    return "";
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return "";
+    throw fileError(path, error);
   }
 }
 
 function parseHolder(text: string): Holder | null {
   try {
-    const { pid, started } = JSON.parse(text);
-    return Number.isSafeInteger(pid) && pid > 0 && typeof started === "string" ? { pid, started } : null;
+    const { pid, started, host = hostname(), space = "" } = JSON.parse(text);
+    const isHolder =
+      Number.isSafeInteger(pid) && pid > 0 && [started, host, space].every((member) => typeof member === "string");
+    return isHolder ? { pid, started, host, space } : null;
   } catch {
     return null;
   }
 }
 
+/** A process of this host whose space is another has ended where the machine was started anew since, and only there. */
+function isElsewhere(holder: Holder, self: Holder): boolean {
+  if (holder.host !== self.host) return true;
+  if (holder.space === "" || self.space === "" || holder.space === self.space) return false;
+  return bootOf(holder.space) === bootOf(self.space);
+}
+
+function bootOf(space: string): string {
+  return space.split(" ")[0]!;
+}
+
+/** Of a holder on this host. */
 async function isAlive({ pid, started }: Holder): Promise<boolean> {
   try {
     process.kill(pid, 0);
@@ -113,14 +206,23 @@ async function isAlive({ pid, started }: Holder): Promise<boolean> {
   return started === "" || now === "" || now === started;
 }
 
+/** On Linux the boot and the namespace of process ids, in which a container has its own. */
+async function processSpace(): Promise<string> {
+  if (process.platform !== "linux") return "";
+  return `${await bootId()} ${await readlink("/proc/self/ns/pid").catch(() => "")}`.trim();
+}
+
+async function bootId(): Promise<string> {
+  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "")).trim();
+}
+
 /** When a process started: clock ticks since this boot on Linux, a date where there is `ps`, else nothing. */
 async function startOf(pid: number): Promise<string> {
   try {
     if (process.platform === "linux") {
       const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-      const boot = (await readOrEmpty("/proc/sys/kernel/random/boot_id")).trim();
       // Field 22; the second field, the command in parentheses, may hold anything.
-      return `${boot} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
+      return `${await bootId()} ${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
     }
     if (process.platform === "win32") return "";
     const { stdout } = await promisify(execFile)("ps", ["-o", "lstart=", "-p", String(pid)], { env: { LC_ALL: "C" } });

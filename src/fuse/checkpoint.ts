@@ -9,18 +9,17 @@
  * keep. A kill between two writes leaves the former checkpoint in force. `fuse.json` in the folder itself, written
  * after everything else, is what says that the target is finished.
  */
-import { readdir, rm, rmdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Trainer } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
-import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { exists, fileError, isTemporary, readJson, writeJson } from "../formats/files.ts";
+import { LOCK_FILE } from "../formats/lock.ts";
 import { LOG_FILE, TIMING_FILE } from "./journal.ts";
 import { checkSameTarget, RECORD_FILE, readRecord, type TargetRecord } from "./record.ts";
 
 export const CHECKPOINT_FOLDER = ".checkpoint";
 const POINTER_FILE = "checkpoint.json";
-/** What a killed process leaves of a file it was writing (formats/files.ts). */
-const TEMPORARY = /\.\d+\.tmp$/;
 
 /**
  * What a target's folder holds. `finished` is the record of a finished target, `step` the step count of the last
@@ -40,9 +39,11 @@ export async function examineFolder(
     checkSameTarget(out, begun, asked);
     return { finished: null, step: await readStep(out) };
   }
-  const others = (await list(out)).filter((name) => name !== CHECKPOINT_FOLDER && !TEMPORARY.test(name));
-  if (others.length > 0) {
-    throw inputError(out, `exists and holds ${others[0]}, but no target of this program; choose another folder`);
+  const within = (await list(join(out, CHECKPOINT_FOLDER))).map((name) => join(CHECKPOINT_FOLDER, name));
+  const names = (await list(out)).filter((name) => name !== CHECKPOINT_FOLDER && name !== LOCK_FILE);
+  const other = [...names, ...within].find((name) => !isTemporary(name));
+  if (other !== undefined) {
+    throw inputError(out, `exists and holds ${other}, but no target of this program; choose another folder`);
   }
   return { finished: null, step: 0 };
 }
@@ -51,8 +52,8 @@ export async function examineFolder(
 export async function beginTarget(out: string, record: TargetRecord, step: number): Promise<void> {
   const folder = join(out, CHECKPOINT_FOLDER);
   if (step === 0) await writeJson(join(folder, RECORD_FILE), record);
-  await removeMatching(out, (name) => TEMPORARY.test(name));
-  await removeMatching(folder, (name) => TEMPORARY.test(name) || (isState(name) && name !== stateFile(step)));
+  await removeMatching(out, (name) => isTemporary(name));
+  await removeMatching(folder, (name) => isTemporary(name) || (isState(name) && name !== stateFile(step)));
 }
 
 export async function saveCheckpoint(out: string, trainer: Trainer, step: number): Promise<void> {
@@ -71,13 +72,14 @@ export async function removeCheckpoints(out: string): Promise<void> {
   await rm(join(out, CHECKPOINT_FOLDER), { recursive: true, force: true });
 }
 
-/** After a failure: without a checkpoint there is nothing to continue, and the folder goes back to what it was. */
+/**
+ * After a failure: without a checkpoint there is nothing to continue, and the folder goes back to what it was. Only for
+ * who holds the folder's lock and has begun the target.
+ */
 export async function abandonTarget(out: string): Promise<void> {
   if (await exists(join(out, CHECKPOINT_FOLDER, POINTER_FILE))) return;
   await removeCheckpoints(out);
-  await removeMatching(out, (name) => name === LOG_FILE || name === TIMING_FILE || TEMPORARY.test(name));
-  // Refuses where the folder is not empty.
-  await rmdir(out).catch(() => {});
+  await removeMatching(out, (name) => name === LOG_FILE || name === TIMING_FILE || isTemporary(name));
 }
 
 async function readStep(out: string): Promise<number> {

@@ -9,8 +9,9 @@
 import { basename, resolve } from "node:path";
 import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
+import { lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
-import { beginTarget, examineFolder, removeCheckpoints } from "./checkpoint.ts";
+import { abandonTarget, beginTarget, examineFolder, removeCheckpoints } from "./checkpoint.ts";
 import { fusionFunction } from "./functions/index.ts";
 import { checkOptions, type FuseOptions } from "./options.ts";
 import { type Pair, readPair } from "./pair.ts";
@@ -39,9 +40,19 @@ export interface FuseSummary {
 
 export async function fuseTarget(options: FuseOptions, context: StageContext): Promise<FuseSummary> {
   checkOptions(options);
-  const stage = `fuse ${basename(resolve(options.out))}`;
   const pair = await readPair(options);
   await checkModel(options, pair);
+  const lock = await lockFolder(options.out);
+  try {
+    return await makeTarget(options, pair, context);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** In a folder that nobody else writes to meanwhile. */
+async function makeTarget(options: FuseOptions, pair: Pair, context: StageContext): Promise<FuseSummary> {
+  const stage = `fuse ${basename(resolve(options.out))}`;
   const record = await describeTarget(options, pair);
   const { finished, step } = await examineFolder(options.out, record);
   if (finished !== null) {
@@ -78,18 +89,19 @@ export async function fuseTarget(options: FuseOptions, context: StageContext): P
   const total = totalSteps(pair.conversations.length, options.batch, options.epochs);
   context.reporter.report({ type: "start", stage, total, unit: "steps" });
   await beginTarget(options.out, record, step);
-  const lines = await train(
-    {
-      stage,
-      options,
-      conversations: rendering.conversations,
-      rules,
-      lambda: pair.sourceName === null ? 1 : options.lambda,
-      total,
-      done: step,
-    },
-    context,
-  );
+  const plan = {
+    stage,
+    options,
+    conversations: rendering.conversations,
+    rules,
+    lambda: pair.sourceName === null ? 1 : options.lambda,
+    total,
+    done: step,
+  };
+  const lines = await train(plan, context).catch(async (error: unknown) => {
+    await abandonTarget(options.out);
+    throw error;
+  });
   const figures: TargetFigures = { steps: total, coverage, first: lines[0]!, last: lines.at(-1)! };
   await completeTarget(options.model, options.out, record, figures);
   await removeCheckpoints(options.out);

@@ -3,10 +3,10 @@
  * `timing.jsonl`, its wall times, which are not. After an interruption both are cut back to the checkpoint's step, so
  * that every step has exactly one line whatever the process died of.
  */
-import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { exists, fileError, readText, writeFileAtomic } from "../formats/files.ts";
+import { exists, readText, writeFileAtomic } from "../formats/files.ts";
+import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 
 export const LOG_FILE = "log.jsonl";
 export const TIMING_FILE = "timing.jsonl";
@@ -43,10 +43,10 @@ export async function openJournal(folder: string, steps: number): Promise<{ jour
   }
   const kept = lines.map((line, step) => parseLine(logPath, line, step));
   await cutBack(timingPath, steps);
-  const log = await openAppending(logPath);
-  let timing: FileHandle;
+  const log = await openGrowing(logPath);
+  let timing: GrowingFile;
   try {
-    timing = await openAppending(timingPath);
+    timing = await openGrowing(timingPath);
   } catch (error) {
     await log.close();
     throw error;
@@ -54,16 +54,10 @@ export async function openJournal(folder: string, steps: number): Promise<{ jour
   return {
     journal: {
       append: async (line, seconds) => {
-        await write(logPath, log, line);
-        await write(timingPath, timing, { step: line.step, seconds: Number(seconds.toFixed(4)) });
+        await log.append(`${JSON.stringify(line)}\n`);
+        await timing.append(`${JSON.stringify({ step: line.step, seconds: Number(seconds.toFixed(4)) })}\n`);
       },
-      sync: async () => {
-        try {
-          await log.sync();
-        } catch (error) {
-          throw fileError(logPath, error);
-        }
-      },
+      sync: () => log.sync(),
       close: async () => {
         await log.close();
         await timing.close();
@@ -91,20 +85,4 @@ function parseLine(path: string, line: string, step: number): LogLine {
     // Told below, in the same words as a line of another step.
   }
   throw inputError(`${path}:${step + 1}`, `expected the line of step ${step}, found ${line.slice(0, 60)}`);
-}
-
-async function openAppending(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, "a");
-  } catch (error) {
-    throw fileError(path, error);
-  }
-}
-
-async function write(path: string, handle: FileHandle, value: object): Promise<void> {
-  try {
-    await handle.appendFile(`${JSON.stringify(value)}\n`, "utf8");
-  } catch (error) {
-    throw fileError(path, error);
-  }
 }

@@ -6,7 +6,7 @@
 import type { StageContext } from "../engine/context.ts";
 import { ADAMW, type StepResult, type Trainer, type TrainSequence, type TrainStep } from "../engine/engine.ts";
 import { FusechatError, failure, internalError, throwIfInterrupted } from "../errors.ts";
-import { abandonTarget, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { type LogLine, openJournal } from "./journal.ts";
 import type { FuseOptions } from "./options.ts";
 import type { Rendered } from "./rendering.ts";
@@ -29,17 +29,14 @@ export interface TrainingPlan {
 
 /**
  * Trains to the end and writes the weights into the target's folder. Returns all log lines, those before an
- * interruption included. Where a step fails, the last checkpoint stays; where there is none yet, nothing does.
+ * interruption included. Where a step fails, the last checkpoint stays.
  */
 export async function train(plan: TrainingPlan, context: StageContext): Promise<LogLine[]> {
   const { options } = plan;
   const trainer = await context.engine.train(options.model, { ...ADAMW, weightDecay: options.weightDecay });
   try {
     if (plan.done > 0) await loadCheckpoint(options.out, trainer, plan.done);
-    const lines = await runSteps(plan, trainer, context).catch(async (error: unknown) => {
-      await abandonTarget(options.out);
-      throw error;
-    });
+    const lines = await runSteps(plan, trainer, context);
     await trainer.saveWeights(options.out, options.dtype);
     return lines;
   } finally {

@@ -1,5 +1,4 @@
 /** A laboratory model's folder without its weights: config, generation config, tokenizer, template and special tokens. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic, writeJson } from "../formats/files.ts";
 import { drawConversations } from "./conversations.ts";
@@ -23,7 +22,6 @@ export function labTokenizer(model: LabModel): TokenizerDocument {
 
 /** Writes everything but `model.safetensors` and the card. */
 export async function writeModelFiles(model: LabModel, folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
   const tokenizer = labTokenizer(model);
   const idOf = (content: string | null): number | undefined =>
     tokenizer.added_tokens.find((token) => token.content === content)?.id;

@@ -9,13 +9,14 @@
  *
  * A killed training continues from its newest state and ends with the same bytes.
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
 import { ADAMW, type Trainer, type TrainSequence } from "../engine/engine.ts";
 import { failure, inputError, internalError, throwIfInterrupted } from "../errors.ts";
 import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { lockFolder } from "../formats/lock.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
 import { learningRate } from "../fuse/schedule.ts";
 import { openModel } from "../models/index.ts";
@@ -73,6 +74,21 @@ export async function trainLabModel(
   context: StageContext,
 ): Promise<LabTrainSummary> {
   const folder = join(options.out, model.name);
+  const lock = await lockFolder(folder);
+  try {
+    return await trainInto(folder, model, options, context);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** In a folder that nobody else writes to meanwhile. */
+async function trainInto(
+  folder: string,
+  model: LabModel,
+  options: LabTrainOptions,
+  context: StageContext,
+): Promise<LabTrainSummary> {
   const work = join(folder, ".training");
   const settings: Settings = {
     model,
@@ -136,7 +152,6 @@ async function beginTraining(work: string, settings: Settings): Promise<void> {
     return;
   }
   const start = join(work, "start");
-  await mkdir(start, { recursive: true });
   await writeModelFiles(settings.model, start);
   const deviation = settings.model.config.initializer_range as number;
   const { shapes } = await openModel(start);

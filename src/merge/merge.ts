@@ -3,9 +3,11 @@
  * name and renamed when it is whole, so that an output folder is either absent or finished; what an interrupted merge
  * had finished of it is gone on with.
  */
-import { rename, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { renameForGood } from "../formats/folders.ts";
+import { lockFolderToCome } from "../formats/lock.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
@@ -64,8 +66,15 @@ export async function mergeModels(
   const { out, baseFolder, likeMergekit = false } = options;
   const plan = await planMerge(config, baseFolder, likeMergekit);
   for (const message of plan.warnings) context.reporter.report({ type: "warning", stage: STAGE, message });
-  const finished = await isFinished(out, plan, likeMergekit);
-  const kept = finished ? 0 : await build(plan, options, context);
+  let finished: boolean;
+  let kept = 0;
+  const lock = await lockFolderToCome(out);
+  try {
+    finished = await isFinished(out, plan, likeMergekit);
+    if (!finished) kept = await build(plan, options, context);
+  } finally {
+    await lock.release();
+  }
   const summary: MergeSummary = {
     out,
     method: plan.method.name,
@@ -112,7 +121,7 @@ async function build(
     await writeJson(join(folder, RECORD_FILE), record);
     await writeFileAtomic(join(folder, "README.md"), modelCard(record, plan.method.paper));
     await removeRecords(folder, shards);
-    await rename(folder, out);
+    await renameForGood(folder, out);
   } catch (error) {
     // An interrupted merge goes on from its finished tensors; what failed would fail again.
     const goesOn = context.signal?.aborted === true && (await findUnfinished(out, hash, shards)).finished.size > 0;

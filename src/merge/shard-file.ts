@@ -10,7 +10,7 @@ import type { TensorReport } from "./tensor-work.ts";
 import { type FinishedTensors, recordTensors } from "./unfinished.ts";
 
 export interface ShardFile {
-  /** A tensor's bytes have been written; `place` is its place in the shard. */
+  /** A tensor's bytes have been written; `place` is its place in the shard. Throws what flushing earlier ones threw. */
   written(place: number, report: TensorReport): void;
   /** The same of the last one: flushes, records and closes. */
   finish(place: number, report: TensorReport): Promise<void>;
@@ -31,15 +31,24 @@ export async function openShardFile(
   let recorded = tensors.size;
   let isOpen = true;
   let flushing: Promise<void> | undefined;
+  let failed: { readonly error: unknown } | undefined;
   const flush = async (): Promise<void> => {
     const onDisk = new Map(tensors);
     await handle.datasync();
     await recordTensors(folder, shard, hash, onDisk);
     recorded = onDisk.size;
   };
+  /** The operating system tells an error of flushing once, so it is kept until the shard is finished. */
   const keepFlushing = async (): Promise<void> => {
-    // An error comes again when the shard is finished.
-    while (isOpen && recorded < tensors.size) await flush();
+    try {
+      while (isOpen && recorded < tensors.size) await flush();
+    } catch (error) {
+      failed = { error };
+    }
+    flushing = undefined;
+  };
+  const throwFailed = (): void => {
+    if (failed !== undefined) throw fileError(path, failed.error);
   };
   const close = async (): Promise<void> => {
     if (!isOpen) return;
@@ -49,17 +58,15 @@ export async function openShardFile(
   };
   return {
     written: (place, report) => {
+      throwFailed();
       tensors.set(place, report);
-      flushing ??= keepFlushing()
-        .catch(() => {})
-        .then(() => {
-          flushing = undefined;
-        });
+      flushing ??= keepFlushing();
     },
     finish: async (place, report) => {
       tensors.set(place, report);
       try {
         await flushing;
+        throwFailed();
         await handle.sync();
         await recordTensors(folder, shard, hash, tensors);
         await close();

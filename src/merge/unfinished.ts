@@ -1,12 +1,14 @@
 /**
  * The folder a merge is built in, `OUT.<process>.tmp`, and what of it the same merge can go on with after its process
- * was killed or interrupted: every finished tensor. Beside a shard lies a record of the tensors of it that are on the
+ * was killed or interrupted: every finished tensor. Who looks there holds the lock of `OUT`, on whatever host the process
+ * was, so it has ended. Beside a shard lies a record of the tensors of it that are on the
  * disk, with what is known of them and a hash of all that decides their bytes; what it does not list counts for nothing.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { exists, readJson, writeJson } from "../formats/files.ts";
+import { makeFolder, renameForGood } from "../formats/folders.ts";
 import { canonicalJson } from "../formats/json-text.ts";
 import { isRecord } from "./complaints.ts";
 import type { OutputShard } from "./output-shards.ts";
@@ -25,18 +27,14 @@ export interface Unfinished {
   readonly finished: FinishedParts;
 }
 
-/**
- * Looks for what an ended process left of this merge into `out`. What it left of another one is taken away; folders of
- * living processes stay.
- */
+/** Looks for what an ended process left of this merge into `out`, which is locked. What is left of another one goes. */
 export async function findUnfinished(out: string, hash: string, shards: readonly OutputShard[]): Promise<Unfinished> {
   let found: Unfinished = { folder: undefined, finished: new Map() };
   let most = 0;
   const names = await readdir(dirname(out)).catch((): string[] => []);
   const prefix = `${basename(out)}.`;
   for (const name of names) {
-    const pid = name.startsWith(prefix) ? /^(\d+)\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
-    if (pid === undefined || (isAlive(Number(pid)) && Number(pid) !== process.pid)) continue;
+    if (!name.startsWith(prefix) || !/^\d+\.tmp$/.test(name.slice(prefix.length))) continue;
     const folder = join(dirname(out), name);
     const finished = await finishedParts(folder, hash, shards);
     const count = countTensors(finished);
@@ -56,9 +54,8 @@ export function countTensors(finished: FinishedParts): number {
 /** The folder of this process, with the shards of what was found and nothing else. */
 export async function openUnfinished(out: string, { folder, finished }: Unfinished): Promise<string> {
   const own = `${out}.${process.pid}.tmp`;
-  await mkdir(dirname(own), { recursive: true });
-  if (folder === undefined) await mkdir(own, { recursive: true });
-  else if (folder !== own) await rename(folder, own);
+  if (folder === undefined) await makeFolder(own);
+  else if (folder !== own) await renameForGood(folder, own);
   const kept = new Set([...finished.keys()].flatMap((file) => [file, basename(recordPath(own, file))]));
   for (const name of await readdir(own)) if (!kept.has(name)) await rm(join(own, name), { recursive: true });
   return own;
@@ -123,13 +120,4 @@ async function finishedParts(folder: string, hash: string, shards: readonly Outp
 
 function recordPath(folder: string, file: string): string {
   return join(folder, `${file}.json`);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

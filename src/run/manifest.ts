@@ -4,7 +4,7 @@
  * same bytes in every run of the same recipe.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
 import { internalError } from "../errors.ts";
 import { exists, readText, sha256OfFile, writeJson } from "../formats/files.ts";
@@ -64,7 +64,6 @@ export async function writeManifest(run: string, unit: Unit): Promise<void> {
     outputs[file.split(sep).join("/")] = { bytes: (await stat(path)).size, sha256: await sha256OfFile(path) };
   }
   if (Object.keys(outputs).length === 0) throw internalError(`the unit ${unit.id} wrote nothing`);
-  await mkdir(join(run, RUN_FILES.units), { recursive: true });
   const manifest: UnitManifest = { unit: unit.id, inputs, outputs };
   await writeJson(manifestPath(run, unit.id), manifest);
 }

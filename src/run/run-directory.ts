@@ -2,10 +2,11 @@
  * Opening a run directory: a new one, or one that an earlier run of the same recipe left unfinished. Nothing that this
  * program did not write is ever removed.
  */
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { exists, fileError, readText, writeFileAtomic } from "../formats/files.ts";
+import { exists, fileError, isTemporary, readText, writeFileAtomic } from "../formats/files.ts";
+import { makeFolder } from "../formats/folders.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
 import { parseRecipe, recipeDifference } from "../recipe/parse.ts";
@@ -24,11 +25,9 @@ export async function openRunDirectory(
   options: { recipeText: string; recipeFile: string; force: boolean },
 ): Promise<OpenRun> {
   await refuseForeignFolder(out);
-  await mkdir(out, { recursive: true }).catch((error) => {
-    throw fileError(out, error);
-  });
-  const lock: Lock = await acquireLock(join(out, RUN_FILES.lock), (pid) =>
-    inputError(out, `process ${pid} is at work in this run directory; wait for it, or use another --out`),
+  await makeFolder(out);
+  const lock: Lock = await acquireLock(join(out, RUN_FILES.lock), (holder) =>
+    inputError(out, `process ${holder} is at work in this run directory; wait for it, or use another --out`),
   );
   try {
     if (options.force) {
@@ -39,7 +38,7 @@ export async function openRunDirectory(
     const continues = await exists(saved);
     if (continues) refuseOtherRecipe(out, await readText(saved), options);
     else await writeFileAtomic(saved, options.recipeText);
-    await mkdir(join(out, RUN_FILES.units), { recursive: true });
+    await makeFolder(join(out, RUN_FILES.units));
     return { out, continues, release: () => lock.release() };
   } catch (error) {
     await lock.release();
@@ -82,6 +81,6 @@ function withoutMeans(recipe: Recipe): unknown {
 /** What a killed process was writing; nobody else writes here, because the directory is locked. */
 async function removeTemporaryFiles(out: string): Promise<void> {
   for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile() && /\.\d+\.tmp$/.test(entry.name)) await rm(join(entry.parentPath, entry.name), { force: true });
+    if (entry.isFile() && isTemporary(entry.name)) await rm(join(entry.parentPath, entry.name), { force: true });
   }
 }

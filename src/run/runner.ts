@@ -3,13 +3,13 @@
  * any moment and started again it ends with the same bytes as an uninterrupted run, in every file but `timing.jsonl`,
  * `plan.json` and the report's times: a unit starts from nothing or from what its own stage can continue.
  */
-import { appendFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { internalError, throwIfInterrupted } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { exists, fileError, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { openGrowing } from "../formats/growing-file.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import type { GatesDocument } from "../recipe/gates.ts";
 import { type JudgeAccess, judgeOptionsOf, NO_ACCESS, needsJudge } from "../recipe/judge.ts";
@@ -167,10 +167,10 @@ async function readGates(out: string): Promise<GatesDocument> {
 }
 
 async function appendTiming(out: string, unit: string, seconds: number): Promise<void> {
-  const path = join(out, RUN_FILES.timing);
+  const file = await openGrowing(join(out, RUN_FILES.timing));
   try {
-    await appendFile(path, `${JSON.stringify({ unit, seconds: Math.round(seconds * 1000) / 1000 })}\n`);
-  } catch (error) {
-    throw fileError(path, error);
+    await file.append(`${JSON.stringify({ unit, seconds: Math.round(seconds * 1000) / 1000 })}\n`);
+  } finally {
+    await file.close();
   }
 }

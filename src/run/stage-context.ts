@@ -1,8 +1,7 @@
 /** What a run hands to its stages: who computes, who listens, when to stop; and folders for what they write. */
-import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { StageContext } from "../engine/context.ts";
-import { fileError } from "../formats/files.ts";
+import { makeFolder } from "../formats/folders.ts";
 import type { PerformContext } from "./runner.ts";
 
 export async function stageContext(run: PerformContext): Promise<StageContext> {
@@ -14,7 +13,5 @@ export function listeners({ reporter, signal }: PerformContext): Omit<StageConte
 }
 
 export async function makeFolderOf(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true }).catch((error) => {
-    throw fileError(path, error);
-  });
+  await makeFolder(dirname(path));
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { type KeptLines, openKeptLines } from "#src/evaluate/kept-lines.js";
+import { failOnce } from "../formats/failing-disk.ts";
 
 interface Line {
   readonly key: string;
@@ -95,4 +96,32 @@ test("a folder in the file's place is told", async () => {
     exitCode: 2,
     message: `${folder}: expected a file, found a folder`,
   });
+});
+
+test("a disk that was full for a while costs the line that it had no room for, and no other", async () => {
+  const lines = await openLines();
+  await lines.append({ key: "a", value: "kept before" });
+  await failOnce("write", "ENOSPC", { half: true });
+  await expect(lines.append({ key: "b", value: "much longer than what comes after it" })).rejects.toMatchObject({
+    exitCode: 1,
+    message: `${path}: the disk is full; free some space and run the same command again`,
+  });
+  await lines.append({ key: "c", value: "kept after" });
+  expect([await lines.get("b"), (await lines.get("c"))!.value]).toEqual([null, "kept after"]);
+  await lines.close();
+  const again = await openLines();
+  expect([again.count, (await again.get("c"))!.value]).toEqual([2, "kept after"]);
+  await again.close();
+});
+
+test("a line whose flushing failed was not kept, and nothing more is", async () => {
+  const lines = await openLines();
+  await lines.append({ key: "a", value: "1" });
+  await failOnce("datasync", "EIO");
+  for (const key of ["b", "c"]) {
+    await expect(lines.append({ key, value: "" })).rejects.toThrow(`${path}: the disk could not be read or written`);
+  }
+  expect([lines.has("b"), lines.has("c")]).toEqual([false, false]);
+  await lines.close();
+  expect(await readFile(path, "utf8")).toBe('{"key":"a","value":"1"}\n');
 });

@@ -12,6 +12,7 @@ import type { MergeConfig } from "#src/merge/config.js";
 import { mergeModels } from "#src/merge/merge.js";
 import { createRandom } from "#src/random.js";
 import { type ReporterEvent, silent } from "#src/reporter.js";
+import { failOnce } from "../formats/failing-disk.ts";
 
 const NAMES = ["base", "one", "two", "three"];
 const SHAPES = [[700, 300], [5000], [40, 20, 30], [1, 7], [0, 4], [300, 500], [], [900, 100]];
@@ -205,6 +206,16 @@ describe("an interrupted merge", () => {
     expect(await hashes(out)).toEqual(await hashes(undisturbed));
     expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
+});
+
+test("a tensor that could not be flushed, which the system tells once, is an error of the merge", async () => {
+  const before = await readdir(folder);
+  await failOnce("datasync", "EIO");
+  await expect(merge(CONFIGS.sce!, { threads: 1 })).rejects.toMatchObject({
+    exitCode: 1,
+    message: expect.stringMatching(/\.tmp\/model\.safetensors: the disk could not be read or written$/),
+  });
+  expect(await readdir(folder)).toEqual(before);
 });
 
 test("a merge that the disk has no room for is refused before anything is written", async () => {

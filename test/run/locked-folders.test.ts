@@ -1,0 +1,111 @@
+/** Whoever writes a folder has it alone: every stage refuses one that is another's, and leaves it as it was. */
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { alignDistributions } from "#src/align/align.js";
+import { readConversations } from "#src/data/read.js";
+import { collectDistributions } from "#src/distributions/collect.js";
+import { mergeModels } from "#src/merge/merge.js";
+import { silent } from "#src/reporter.js";
+import { fakeEngine as fakeReader } from "../distributions/fake-engine.ts";
+import { fakeEngine } from "../fuse/fake-engine.ts";
+import { fuse, folder as fuseFolder, options as fuseOptions } from "../fuse/golden-stage.ts";
+import { CONVERSATIONS, GOLDEN, MISTRAL, QWEN2, temporaryFolder } from "./fixtures.ts";
+
+/** No process here has this number, and on that host nobody knows. */
+const ELSEWHERE = JSON.stringify({ pid: 999_999_999, started: "then", host: "elsewhere", space: "" });
+
+let folder: string;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(async () => {
+  for (const made of [folder, fuseFolder]) await rm(made, { recursive: true, force: true });
+});
+
+const STAGES: Record<string, (out: string) => Promise<unknown>> = {
+  distributions: async (out) =>
+    collectDistributions(
+      {
+        model: MISTRAL,
+        conversations: await readConversations(CONVERSATIONS),
+        out,
+        topK: 3,
+        maxLength: 512,
+        template: "native",
+      },
+      { engine: fakeReader(479), reporter: silent },
+    ),
+  align: (out) =>
+    alignDistributions(
+      {
+        pivot: join(GOLDEN, "pipeline/distributions/mistral"),
+        source: join(GOLDEN, "pipeline/distributions/qwen2"),
+        out,
+        vocabulary: "exact",
+        sequence: "bytes",
+        pivotModel: MISTRAL,
+        sourceModel: QWEN2,
+      },
+      { reporter: silent },
+    ),
+  fuse: (out) => fuse({ ...fuseOptions("unused"), out }),
+  merge: (out) =>
+    mergeModels(
+      { merge_method: "linear", models: [{ model: MISTRAL }, { model: MISTRAL }], parameters: { weight: 1 } },
+      { out, baseFolder: folder },
+      { reporter: silent },
+    ),
+};
+
+describe.each(Object.keys(STAGES))("%s", (stage) => {
+  test("waits for nobody: a folder that another host writes to is refused and stays as it is", async () => {
+    const out = join(folder, stage);
+    const lock = stage === "merge" ? `${out}.lock` : join(out, ".lock");
+    // What the other process has begun, and would go on with.
+    const begun = stage === "merge" ? `${out}.999999999.tmp/model.safetensors` : join(out, "begun");
+    await mkdir(dirname(begun), { recursive: true });
+    await writeFile(begun, "begun elsewhere");
+    await writeFile(lock, ELSEWHERE);
+    await expect(STAGES[stage]!(out)).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${out}: process 999999999 of host "elsewhere" is writing to this folder; wait for it, or choose another folder; if that process has ended, remove ${lock}`,
+    });
+    expect([await readFile(begun, "utf8"), await readFile(lock, "utf8")]).toEqual(["begun elsewhere", ELSEWHERE]);
+  });
+
+  test("leaves no lock behind, and no folder where it fails", async () => {
+    const out = join(folder, `${stage}-free/out`);
+    await STAGES[stage]!(out);
+    expect((await readdir(dirname(out), { recursive: true })).filter((name) => /\.(lock|tmp)$/.test(name))).toEqual([]);
+    await writeFile(join(folder, "file"), "");
+    await expect(STAGES[stage]!(join(folder, "file/out"))).rejects.toMatchObject({ exitCode: 2 });
+  });
+});
+
+test("a training that fails at once takes away what it made, and nothing else", async () => {
+  const out = join(folder, "failed/target");
+  const failing = fakeEngine({
+    onStep: () => {
+      throw new Error("stop");
+    },
+  });
+  await expect(fuse({ ...fuseOptions("unused"), out }, failing)).rejects.toThrow("stop");
+  expect(await readdir(folder)).not.toContain("failed");
+  await mkdir(out, { recursive: true });
+  await expect(fuse({ ...fuseOptions("unused"), out }, failing)).rejects.toThrow("stop");
+  expect(await readdir(out)).toEqual([]);
+});
+
+test.each(["notes.txt", ".checkpoint/notes.txt"])(
+  "a folder that holds %s of somebody else's is refused",
+  async (name) => {
+    const out = join(folder, "somebody", name.replaceAll("/", "-"));
+    await mkdir(dirname(join(out, name)), { recursive: true });
+    await writeFile(join(out, name), "precious");
+    await expect(fuse({ ...fuseOptions("unused"), out })).rejects.toThrow(
+      `${out}: exists and holds ${name}, but no target of this program; choose another folder`,
+    );
+    expect(await readFile(join(out, name), "utf8")).toBe("precious");
+  },
+);
