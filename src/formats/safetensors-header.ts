@@ -23,6 +23,9 @@ export type Dtype =
   | "U32"
   | "U16"
   | "U8"
+  | "F8_E4M3"
+  | "F8_E5M2"
+  | "F8_E8M0"
   | "BOOL";
 
 /** Bytes of one element. */
@@ -39,6 +42,9 @@ export const DTYPE_BYTES: Readonly<Record<Dtype, number>> = {
   U32: 4,
   U16: 2,
   U8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
   BOOL: 1,
 };
 

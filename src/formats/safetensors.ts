@@ -21,7 +21,7 @@ export {
   type TensorInfo,
 } from "./safetensors-header.ts";
 
-/** The array a dtype is held in; F16 and BF16 as bit patterns (`float.ts` widens them), BOOL as bytes. */
+/** The array a dtype is held in; F16 and BF16 as bit patterns (`float.ts` widens them), BOOL and eight bits of any kind as bytes. */
 export type TensorData =
   | Float64Array
   | Float32Array
@@ -247,6 +247,9 @@ function asArray(dtype: Dtype, { buffer, byteOffset, byteLength }: Uint8Array): 
     case "U32":
       return new Uint32Array(buffer, byteOffset, length);
     case "U8":
+    case "F8_E4M3":
+    case "F8_E5M2":
+    case "F8_E8M0":
     case "BOOL":
       return new Uint8Array(buffer, byteOffset, length);
   }

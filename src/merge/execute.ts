@@ -5,10 +5,10 @@
 import { join } from "node:path";
 import type { Reporter } from "../reporter.ts";
 import type { ThreadPool } from "../threads/pool.ts";
-import type { MergeInput } from "./inputs.ts";
 import type { OutputShard } from "./output-shards.ts";
-import { inputsOf, type MergePlan, outputEntries, type TensorPlan } from "./plan.ts";
+import type { MergePlan } from "./plan.ts";
 import { openShardFile, type ShardFile } from "./shard-file.ts";
+import { inputsOf, outputEntries, type TensorPlan } from "./tensor-plan.ts";
 import { openTensorPool, usefulThreads } from "./tensor-pool.ts";
 import type { TensorReport, TensorWork } from "./tensor-work.ts";
 import type { FinishedParts, FinishedTensors } from "./unfinished.ts";
@@ -71,13 +71,13 @@ export async function executePlan(
   const bytes = jobs.reduce((sum, { tensor }) => sum + inputBytes(tensor), 0);
   const hashing = progressOf(
     HASH_STAGE,
-    inputs.reduce((sum, input) => sum + weightBytes(input), 0),
+    inputs.reduce((sum, input) => sum + input.byteLength, 0),
     reporter,
   );
   const merging = progressOf(STAGE, bytes, reporter);
 
   const setup = { method: plan.method.name, likeMergekit, cast: plan.config.dtype, repair };
-  const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + weightBytes(input), 0), jobs.length);
+  const useful = usefulThreads(bytes + inputs.reduce((sum, input) => sum + input.byteLength, 0), jobs.length);
   const pool = openTensorPool(setup, threads ?? useful, merging.advance, signal);
   const opened = new Map<OutputShard, Promise<ShardFile>>();
   const left = new Map(shards.map((shard) => [shard, jobs.filter((job) => job.shard === shard).length]));
@@ -114,8 +114,8 @@ export async function executePlan(
         await merge(work, jobs[task - inputs.length]!);
       } else {
         hashing.begin();
-        sha256.set(input.name, await work.hash(input.weights.files));
-        hashing.advance(weightBytes(input));
+        sha256.set(input.name, await work.hash(input.files));
+        hashing.advance(input.byteLength);
       }
     });
     await Promise.all(finishing);
@@ -133,7 +133,9 @@ async function survey(
   pool: ThreadPool<TensorWork>,
   reporter: Reporter,
 ): Promise<ReadonlyMap<number, Float64Array>> {
-  const units = tensors.map(({ options, name }) => method.survey?.unit(options, name));
+  const units = tensors.map(({ options, name, copied }) =>
+    copied === undefined ? method.survey?.unit(options, name) : undefined,
+  );
   const places = [...units.keys()].filter((place) => units[place] !== undefined);
   if (places.length === 0) return new Map();
   const bytes = places.reduce((sum, place) => sum + inputBytes(tensors[place]!), 0);
@@ -193,8 +195,4 @@ function jobsOf({ tensors }: MergePlan, shard: OutputShard, finished: FinishedTe
 
 function inputBytes(tensor: TensorPlan): number {
   return inputsOf(tensor).reduce((total, { byteLength }) => total + byteLength, 0);
-}
-
-function weightBytes({ weights }: MergeInput): number {
-  return [...weights.tensors.values()].reduce((total, { byteLength }) => total + byteLength, 0);
 }

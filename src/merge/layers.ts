@@ -61,11 +61,3 @@ export function mainStack(tensors: Iterable<readonly [string, { readonly byteLen
     undefined,
   )?.[0];
 }
-
-/** Tensors after the layers: the final norm and the head. All else outside of the layers comes before them. */
-const AFTER_LAYERS =
-  /(^|\.)(norm|final_\w*norm\w*|ln_f|lm_head|embed_out|output|score|classifier|head|pooler|cls)(\.\w+)*\.(weight|bias)$/;
-
-export function isAfterLayers(tensor: string): boolean {
-  return AFTER_LAYERS.test(tensor);
-}

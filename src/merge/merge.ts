@@ -11,12 +11,13 @@ import { lockFolderToCome } from "../formats/lock.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
+import { writeModelFiles } from "./files/model-files.ts";
 import { isFinished } from "./finished.ts";
 import { modelCard } from "./model-card.ts";
-import { writeModelFiles } from "./model-files.ts";
 import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
-import { type MergePlan, outputEntries, outputTensors, planMerge } from "./plan.ts";
+import { type MergePlan, outputTensors, planMerge } from "./plan.ts";
 import { identify, RECORD_FILE, recordOf, repairsOf } from "./record.ts";
+import { outputEntries } from "./tensor-plan.ts";
 import {
   countTensors,
   type FinishedParts,
@@ -144,7 +145,9 @@ function bytesLeft(shards: readonly OutputShard[], finished: FinishedParts): num
 /** Without a dtype in the configuration the output has those of the inputs; the config names that of most weights. */
 function widest({ tensors }: MergePlan): string {
   const entries = new Map<string, number>();
-  for (const { output, size } of tensors) entries.set(output, (entries.get(output) ?? 0) + size);
+  for (const { output, size, copied } of tensors) {
+    if (copied === undefined) entries.set(output, (entries.get(output) ?? 0) + size);
+  }
   return [...entries].sort(([, a], [, b]) => b - a)[0]?.[0] ?? "float32";
 }
 

@@ -52,6 +52,12 @@ export function resolveSetting(setting: ParameterSetting, tensor: string, depth:
   return undefined;
 }
 
+/** The parts of names that a setting's filters ask for. */
+export function filtersOf(setting: ParameterSetting): string[] {
+  if (!isFiltered(setting)) return [];
+  return [setting].flat().flatMap(({ filter }) => (filter === undefined || filter === "*" ? [] : [filter]));
+}
+
 export function isFiltered(setting: ParameterSetting): setting is FilteredSetting | readonly FilteredSetting[] {
   const first: unknown = Array.isArray(setting) ? setting[0] : setting;
   return typeof first === "object" && first !== null;

@@ -4,35 +4,24 @@
  */
 import { inputError } from "../errors.ts";
 import { DTYPE_BYTES, type TensorEntry } from "../formats/safetensors.ts";
+import { checkStack } from "./check-stack.ts";
 import type { MergeConfig } from "./config.ts";
-import { type MergeDtype, mergeDtypeOf, promote, STORED_DTYPE } from "./dtypes.ts";
-import { type MergeInput, openInputs } from "./inputs.ts";
-import { countLayers } from "./layers.ts";
-import { layOut, type TensorLayout, type TensorSource } from "./layout.ts";
+import { configDifferences } from "./config-differences.ts";
+import { mergeDtypeOf, promote } from "./dtypes.ts";
+import { layerSettingWarnings } from "./files/layer-settings.ts";
+import type { MergeInput } from "./inputs/input.ts";
+import { openInputs } from "./inputs/open.ts";
+import { type LayerOrigin, layOut, type TensorLayout, type TensorSource } from "./layout.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
-import { type ResolvedOptions, resolveOptions } from "./options.ts";
-import { isGradient } from "./parameters.ts";
+import { resolveOptions } from "./options.ts";
+import { remarks, settingWarnings } from "./plan-warnings.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
+import { elements, inputsOf, outputDtype, outputEntries, outputShape, type TensorPlan } from "./tensor-plan.ts";
 import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocabulary.ts";
-import { isVocabularyTensor, matchShapes, type PaddingRule, paddingRule, tiedEmbedding } from "./vocabulary/padding.ts";
+import { matchShapes, type PaddingRule, paddingRule } from "./vocabulary/padding.ts";
 import { checkSameVocabulary } from "./vocabulary/same-vocabulary.ts";
 import { alignRows } from "./vocabulary/token-rows.ts";
-
-export interface TensorPlan extends ResolvedOptions {
-  readonly name: string;
-  /** Of what is merged, and its entries. */
-  readonly shape: readonly number[];
-  readonly size: number;
-  /** Rows that follow in the output as they are in one of the inputs: padding that others lack. */
-  readonly padding: StoredTensor | undefined;
-  /** One per merged model, in their order. */
-  readonly models: readonly StoredTensor[];
-  readonly base: StoredTensor | undefined;
-  /** The dtype the merged values are rounded to, before `output`. */
-  readonly working: MergeDtype;
-  readonly output: MergeDtype;
-}
 
 export interface MergePlan {
   readonly method: MergeMethod;
@@ -46,8 +35,10 @@ export interface MergePlan {
   readonly tensors: readonly TensorPlan[];
   /** The vocabulary all models were brought to; undefined where each keeps its own. */
   readonly vocabulary: OutputVocabulary | undefined;
-  /** Of slices: for every layer of the output, which layer of its first source it is. */
-  readonly layers: readonly number[] | undefined;
+  /** Of slices, the layers of the output. */
+  readonly layers: readonly LayerOrigin[] | undefined;
+  /** The head, where it is a tensor of its own. */
+  readonly head: string | undefined;
   /** All inputs read once, and the output. */
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -66,12 +57,13 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
     await checkSameVocabulary([donor, ...all.filter((input) => input !== donor)]);
   }
 
-  const { tensors: layout, layers } = layOut(config, method, inputs, donor, likeMergekit);
+  const { tensors: layout, layers, head } = layOut(config, method, inputs, donor, likeMergekit);
   if (layout.length === 0) throw inputError(donor.folder, "expected weights to merge, found no tensors");
   // What mergekit does without a tokenizer setting is to refuse.
   const rule = config.base_model !== undefined && !likeMergekit ? paddingRule(donor.folder) : undefined;
   const tensors: TensorPlan[] = [];
   for (const tensor of layout) tensors.push(await planTensor(tensor, { config, method, donor, rule, vocabulary }));
+  if (layers !== undefined) checkStack(tensors, donor);
   const differ = method.base === "origin" || method.base === "optional";
   const base = differ && config.base_model !== undefined ? donor : undefined;
   return {
@@ -83,9 +75,17 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
     tensors,
     vocabulary,
     layers,
+    head,
     bytesIn: sum(tensors.flatMap(inputsOf).map(({ byteLength }) => byteLength)),
-    bytesOut: sum(tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[STORED_DTYPE[tensor.output]])),
-    warnings: [...(config.warnings ?? []), ...longGradients(config, layout), ...remarks(method, tensors)],
+    bytesOut: sum(tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[outputDtype(tensor)])),
+    warnings: [
+      ...(config.warnings ?? []),
+      ...all.flatMap(({ warnings }) => warnings),
+      ...configDifferences(donor, all),
+      ...settingWarnings(config, layout),
+      ...(layers === undefined ? [] : layerSettingWarnings({ donor, layers })),
+      ...remarks(method, tensors),
+    ],
   };
 }
 
@@ -94,15 +94,17 @@ interface PlanContext extends Pick<MergePlan, "config" | "method" | "donor" | "v
 }
 
 async function planTensor(
-  { name, depth, models, base, shared }: TensorLayout,
+  { name, depth, models, base, shared, isCopied }: TensorLayout,
   { config, method, donor, rule, vocabulary }: PlanContext,
 ): Promise<TensorPlan> {
+  if (isCopied) return copyOf(name, models[0]!);
   const all = base === undefined ? models : [base, ...models];
   const whole = all.map((source) => tensorOf(source, all));
   const working = config.dtype ?? promote(whole.map(({ mergeDtype }) => mergeDtype));
-  const aligned = vocabulary && isVocabularyTensor(name) ? alignRows(whole, vocabulary, name) : whole;
+  const hasTokenRows = all.some(({ input, name: theirs }) => input.anatomy.vocabulary.has(theirs));
+  const aligned = vocabulary && hasTokenRows ? alignRows(whole, vocabulary, name) : whole;
   const keeper = all.findIndex(({ input }) => input === donor);
-  const { stored, padding } = await matchShapes(name, aligned, keeper < 0 ? undefined : rule, keeper);
+  const { stored, padding } = await matchShapes(name, aligned, keeper < 0 ? undefined : rule, keeper, hasTokenRows);
   const named = models.map(({ input, scopes }) => ({ name: input.name, scopes }));
   const resolved = resolveOptions(method, shared, named, name, depth);
   const problem = method.problem?.(resolved.options, resolved.modelOptions);
@@ -116,22 +118,27 @@ async function planTensor(
     base: base === undefined ? undefined : stored[0],
     working,
     output: config.out_dtype ?? working,
+    copied: undefined,
     ...resolved,
   };
 }
 
-/** All that is read for a tensor. */
-export function inputsOf({ models, base, padding }: TensorPlan): readonly StoredTensor[] {
-  return [...models, ...(base === undefined ? [] : [base]), ...(padding === undefined ? [] : [padding])];
-}
-
-/** The shape of a tensor as it is written. */
-export function outputShape({ shape, padding }: TensorPlan): readonly number[] {
-  return padding === undefined ? shape : shape.with(0, shape[0]! + padding.shape[0]!);
-}
-
-export function outputEntries(tensor: TensorPlan): number {
-  return elements(outputShape(tensor));
+/** The plan of a tensor that is none of the method's business. */
+function copyOf(name: string, { input, name: theirs }: TensorSource): TensorPlan {
+  const info = input.tensors.get(theirs)!;
+  return {
+    name,
+    shape: info.shape,
+    size: elements(info.shape),
+    padding: undefined,
+    models: [],
+    base: undefined,
+    working: "float64",
+    output: "float64",
+    copied: { ...info, input: input.name, mergeDtype: "float64" },
+    options: {},
+    modelOptions: [],
+  };
 }
 
 /** What the weights of the output are, in their order. */
@@ -139,17 +146,17 @@ export function outputTensors({ tensors }: MergePlan): TensorEntry[] {
   return tensors.map((tensor) => ({
     name: tensor.name,
     shape: outputShape(tensor),
-    dtype: STORED_DTYPE[tensor.output],
+    dtype: outputDtype(tensor),
   }));
 }
 
 /** The tensor of one model; `sources` are those of all models, one of which has it. */
 function tensorOf({ input, name }: TensorSource, sources: readonly TensorSource[]): StoredTensor {
-  const { tensors } = input.weights;
-  const info = tensors.get(name) ?? tensors.get(tiedEmbedding(name, tensors.keys()) ?? "");
+  const { tensors } = input;
+  const info = tensors.get(name);
   if (info === undefined) {
-    const owner = sources.find(({ input: other, name: theirs }) => other.weights.tensors.has(theirs))!.input;
-    const missing = [...owner.weights.tensors.keys()].filter((other) => !tensors.has(other)).length;
+    const owner = sources.find(({ input: other, name: theirs }) => other.tensors.has(theirs))!.input;
+    const missing = [...owner.tensors.keys()].filter((other) => !tensors.has(other)).length;
     const more = missing > 1 ? `, nor ${missing - 1} more tensors of it` : "";
     throw inputError(input.folder, `expected the tensor ${JSON.stringify(name)} of ${owner.name}, found none${more}`);
   }
@@ -158,40 +165,6 @@ function tensorOf({ input, name }: TensorSource, sources: readonly TensorSource[
     throw inputError(`${info.file}: ${JSON.stringify(name)}`, `expected floating-point weights, found ${info.dtype}`);
   }
   return { ...info, input: input.name, mergeDtype };
-}
-
-/** Of a gradient with more values than the deepest stack has layers some are never met. */
-function longGradients({ models, slices, parameters }: MergeConfig, layout: readonly TensorLayout[]): string[] {
-  if (slices !== undefined) return [];
-  const layers = Math.max(0, ...countLayers(layout.map(({ name }) => name)).values());
-  const scopes = [
-    ["", parameters] as const,
-    ...models.map(({ model, parameters: own }) => [` of ${model}`, own] as const),
-  ];
-  const found: string[] = [];
-  for (const [whose, own = {}] of scopes) {
-    for (const [key, setting] of Object.entries(own)) {
-      if (!isGradient(setting) || setting.length <= layers) continue;
-      found.push(
-        `${key}${whose} has ${setting.length} values for ${layers} layers; those between the layers are never met`,
-      );
-    }
-  }
-  return found;
-}
-
-/** Each remark once, with the first tensor it was made about. */
-function remarks(method: MergeMethod, tensors: readonly TensorPlan[]): string[] {
-  const found = new Map<string, string>();
-  for (const { name, options, modelOptions } of tensors) {
-    const remark = method.remark?.(options, modelOptions);
-    if (remark !== undefined && !found.has(remark)) found.set(remark, `${JSON.stringify(name)}: ${remark}`);
-  }
-  return [...found.values()];
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
 }
 
 function sum(values: readonly number[]): number {

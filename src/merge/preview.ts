@@ -6,11 +6,11 @@ import { resolve } from "node:path";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace, freeBytes } from "./disk-space.ts";
-import { STORED_DTYPE } from "./dtypes.ts";
 import { isFinished } from "./finished.ts";
 import type { MergeOptions } from "./merge.ts";
 import { planShards, SHARD_BYTES } from "./output-shards.ts";
-import { outputEntries, outputTensors, planMerge } from "./plan.ts";
+import { outputTensors, planMerge } from "./plan.ts";
+import { outputDtype, outputEntries } from "./tensor-plan.ts";
 import { usefulThreads } from "./tensor-pool.ts";
 
 export interface MergePreview {
@@ -47,7 +47,7 @@ export async function previewMerge(
   const plan = await planMerge(config, baseFolder ?? ".", likeMergekit);
   const shards = planShards(outputTensors(plan), shardBytes);
   const size = shards.reduce((sum, { bytes }) => sum + bytes, 0);
-  const sizes = plan.tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[STORED_DTYPE[tensor.output]]);
+  const sizes = plan.tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[outputDtype(tensor)]);
   // Hashing is as much work for the threads as merging.
   const useful = threads ?? usefulThreads(2 * plan.bytesIn, plan.tensors.length);
   const preview: MergePreview = {

@@ -38,9 +38,26 @@ export function readSlices(list: unknown, method: MergeMethod | undefined, compl
   const slices: MergeSlice[] = [];
   list.forEach((entry: unknown, index) => {
     const slice = readSlice(entry, ["slices", index], method, complaints);
-    if (slice !== undefined) slices.push(slice);
+    if (slice === undefined) return;
+    checkEmpty(slice, index, list.length, complaints);
+    slices.push(slice);
   });
   return slices;
+}
+
+/**
+ * A slice without layers gives what comes before them, as the first one from the beginning of a model, or what follows
+ * them, as the last one.
+ */
+function checkEmpty({ sources }: MergeSlice, index: number, slices: number, complaints: Complaints): void {
+  const [first, end] = sources[0]?.layer_range ?? [0, 1];
+  if (first < end) return;
+  if (slices > 1 && ((index === 0 && end === 0) || index === slices - 1)) return;
+  const uses = "an empty one is the last slice, for final norm and head, or [0, 0] as the first, for the embeddings";
+  complaints.error(
+    ["slices", index, "sources", 0, "layer_range"],
+    `expected a range of at least one layer, found [${first}, ${end}]; ${uses}`,
+  );
 }
 
 function readSlice(
@@ -89,7 +106,7 @@ function readSource(
     complaints.error(at, `expected [first layer, layer after the last], found ${show(range)}`);
     return undefined;
   }
-  if (first >= end) {
+  if (first > end) {
     complaints.error(at, `expected a range of at least one layer, found [${first}, ${end}]`);
     return undefined;
   }
@@ -117,11 +134,24 @@ function readModel(
   return model === undefined ? undefined : { model, ...withParameters(parameters) };
 }
 
+/** A folder, or the mapping that mergekit makes of it in model cards: `{ model: { path, revision }, lora: { path } }`. */
 export function readFolder(value: unknown, path: KeyPath, complaints: Complaints): string | undefined {
   if (typeof value === "string" && value.trim() !== "" && !value.includes("\0")) return value;
-  complaints.error(path, `expected the folder of a model, found ${show(value)}`);
-  return undefined;
+  if (!isRecord(value)) {
+    complaints.error(path, `expected the folder of a model, found ${show(value)}`);
+    return undefined;
+  }
+  refuseUnknown(value, path, REFERENCE_KEYS, complaints);
+  if (!isUnset(value.override_architecture)) complaints.warn([...path, "override_architecture"], "has no effect", "key");
+  if (!isUnset(value.revision)) complaints.warn([...path, "revision"], "has no effect; folders have none", "key");
+  const [inner] = ["model", "path"].filter((key) => !isUnset(value[key]));
+  const model = readFolder(inner === undefined ? undefined : value[inner], [...path, inner ?? "model"], complaints);
+  if (model === undefined || isUnset(value.lora)) return model;
+  const adapter = readFolder(value.lora, [...path, "lora"], complaints);
+  return adapter === undefined ? undefined : `${model}+${adapter}`;
 }
+
+const REFERENCE_KEYS = ["model", "lora", "path", "revision", "override_architecture"];
 
 export function refuseUnknown(
   entry: Record<string, unknown>,

@@ -13,9 +13,9 @@ import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
 import type { BlockMemory } from "./block-memory.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./chunk.ts";
 import { type MergeDtype, promote, rounder, type StoredArray, storedView, widener } from "./dtypes.ts";
-import type { TensorPlan } from "./plan.ts";
 import { repairChunk } from "./repair.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
+import type { TensorPlan } from "./tensor-plan.ts";
 import { createRowReader } from "./vocabulary/read-rows.ts";
 
 /** Bytes of all inputs together in a block: large enough for the disk, small enough for the cache. */

@@ -7,9 +7,10 @@ import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { canonicalJson } from "../formats/json-text.ts";
 import type { MergeConfig } from "./config.ts";
-import type { MergeInput } from "./inputs.ts";
+import type { MergeInput } from "./inputs/input.ts";
 import { layerOf } from "./layers.ts";
-import { type MergePlan, outputShape } from "./plan.ts";
+import type { MergePlan } from "./plan.ts";
+import { outputShape } from "./tensor-plan.ts";
 import type { TensorReport } from "./tensor-work.ts";
 
 export const RECORD_FILE = "merge.json";
@@ -62,9 +63,9 @@ export async function identify(
 ): Promise<MergeIdentity> {
   const { warnings: _, models, ...rest } = plan.config;
   const config = models.length === 0 ? rest : { models, ...rest };
-  const hashed = async ({ name, weights }: MergeInput): Promise<InputRecord> => ({
+  const hashed = async ({ name, sha256: ownSha256 }: MergeInput): Promise<InputRecord> => ({
     model: publicName(name),
-    weights_sha256: sha256?.get(name) ?? (await weights.sha256()),
+    weights_sha256: sha256?.get(name) ?? (await ownSha256()),
   });
   const records: InputRecord[] = [];
   for (const input of plan.models) records.push(await hashed(input));

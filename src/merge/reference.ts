@@ -92,6 +92,16 @@ Models are folders with safetensors files, of any architecture: tensors are know
 mixture-of-experts, vision-language and encoder models merge as any other. A relative path is looked up beside the
 configuration, then from the current folder.
 
+What is no weight is not merged: causal masks, rotary tables and other tensors that follow from the config are left out,
+whole numbers (a routing table) are taken from the model whose config is taken. A model that was saved without the
+prefix of its class (\`layers.0\` for \`model.layers.0\`) has the names of the one whose config is taken. Quantised
+weights and pointers of git-lfs are refused as what they are. Settings in which configs differ and that change what the
+weights compute (\`rope_theta\`, heads, activation, epsilons) are warned of, as are filters that fit no tensor.
+
+A head that is tied to the embedding is that embedding where other models have a head of their own, and
+\`tie_word_embeddings\` says what is written. Numbers in the config files stay as they are spelled (\`30.0\`, \`1e-05\`,
+\`Infinity\`).
+
 Tensors are read in blocks and shared by one thread a core, at most eight; the bytes of the result do not depend on
 their number, and memory not on the size of the model. \`--shard-size 2GB\` sets the size of the files. A merge that was
 stopped or killed goes on from its finished tensors when the same command is run again, unless an input's size or time
@@ -109,7 +119,7 @@ in the model card. \`fusechat report DIR\` draws the coefficients of \`sce\` and
 |---|---|
 | \`merge_method\` | one of the methods below |
 | \`models\` | a list of \`{ model, parameters }\`: whole models, merged tensor by tensor of equal names |
-| \`slices\` | instead of \`models\`: a list of \`{ sources: [{ model, layer_range: [first, end], parameters }], base_model, parameters }\`. The slices' layers are stacked and numbered anew; what comes before the layers follows the first slice, final norm and head the last |
+| \`slices\` | instead of \`models\`: a list of \`{ sources: [{ model, layer_range: [first, end], parameters }], base_model, parameters }\`. The slices' layers are stacked and numbered anew; what comes before the layers follows the first slice, final norm and head the last. An empty range, \`[0, 0]\` as the first slice or any as the last, gives these alone |
 | \`base_model\` | what it means depends on the method; it also gives config, tokenizer and chat template, which without it the first model gives |
 | \`parameters\` | settings for all models |
 | \`dtype\` | inputs are rounded to it when read, the result when merged; all arithmetic is in double precision |
@@ -124,7 +134,11 @@ holds whose filter is a part of the tensor's name. Embeddings, final norm and he
 A model's own parameters come before those of its slice, and these before those of the merge.
 
 The layer of a tensor is the first number between dots in its name; what precedes it names a stack of layers. Slices
-cut the stack that holds most of the weights.
+cut the stack that holds most of the weights, and every layer must be like one of the model's whose config is taken, in
+its tensors and their shapes. The config counts the layers under whatever name it did, and lists with an entry for every
+layer have one from each layer's own model; settings that say by arithmetic which layer is of which kind
+(\`sliding_window_pattern\`) cannot follow, and are warned of where layers move. Tensors with a row for every token are
+known by their number of rows, final norm and head by their place and rows.
 
 ### Vocabularies
 
@@ -147,7 +161,7 @@ Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives me
 | where | difference |
 |---|---|
 | arithmetic | double precision, rounded once (twice with \`out_dtype\`); mergekit computes in \`dtype\`. In bfloat16 its rounding is 3% to 70% of the update, depending on the method. Not repeated by \`--like mergekit\` |
-| tensors | every tensor of every model is merged, and one that a model lacks is refused by name (but a tied head is the embedding); mergekit merges those that it knows of the architecture. Not repeated |
+| tensors | every tensor of every model is merged, and one that a model lacks is refused by name (but a tied head is the embedding, and tables that follow from the config are left out); mergekit merges those that it knows of the architecture. Not repeated |
 | donor without \`base_model\` | the first model; mergekit takes any. Not repeated |
 | order of a \`union\` | that of the models; mergekit's is by chance. Not repeated |
 | final norm and head of slices | merged from all sources of the last slice; mergekit takes as many as the first slice has, and may stop |
@@ -156,7 +170,8 @@ Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives me
 | different padding without \`tokenizer\` | common rows are merged, the others are those of \`base_model\`; mergekit refuses |
 | NaN and infinities | refused by tensor and place, or replaced with \`--repair\`. Not repeated |
 | weights that cancel where they are divided by their sum | refused; mergekit writes NaN. Not repeated |
-| reversed and empty \`layer_range\` | refused. Not repeated |
+| reversed \`layer_range\`, and empty ones between others | refused. Not repeated |
+| slices that do not fit on one another | refused by tensor; mergekit writes them. Not repeated |
 | unknown \`chat_template\` | refused; mergekit writes a model without tokenizer. Not repeated |
 | \`tokens\` with a new token, models with more tokens than rows | work; mergekit stops. Not repeated |
 | \`rescale\` | sums of magnitudes of any size are restored; mergekit leaves those below 1e-7 |

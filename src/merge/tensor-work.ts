@@ -11,7 +11,6 @@ import { type BlockMemory, createBlockMemory } from "./block-memory.ts";
 import { narrower, rounder, STORED_DTYPE, storedView } from "./dtypes.ts";
 import { CHUNK_ENTRIES, type MergedTensor, type Pass, type TensorTask } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
-import { inputsOf, type TensorPlan } from "./plan.ts";
 import {
   type Conversion,
   createTensorReader,
@@ -19,6 +18,8 @@ import {
   type TensorReader,
   type WeightFiles,
 } from "./read-tensor.ts";
+import type { StoredTensor } from "./stored-tensor.ts";
+import { inputsOf, type TensorPlan } from "./tensor-plan.ts";
 
 /** What all tensors of a merge have in common. */
 export interface TensorSetup extends Conversion {
@@ -86,6 +87,13 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         }
         end += piece.byteLength;
       };
+      if (tensor.copied !== undefined) {
+        await copyBytes(tensor.copied, files, async (piece) => {
+          await write(piece);
+          advance(piece.byteLength);
+        });
+        return {};
+      }
       const reader = createTensorReader(tensor, setup, files, memory);
       const work = method.tensor({ ...taskOf(tensor, memory, likeMergekit), surveyed });
       const merged = "next" in work ? await run(work, reader, afterBlock) : work;
@@ -179,6 +187,21 @@ async function writePadding(
   const rows = { ...tensor, shape: padding.shape, size, models: [padding], base: undefined };
   const copy: MergedTensor = { write: ({ models, count }, values) => values.set(models.subarray(0, count)) };
   await writeTensor(rows, copy, createTensorReader(rows, conversion, files, memory), memory, write);
+}
+
+/** Bytes copied at a time. */
+const PIECE_BYTES = 1 << 22;
+
+async function copyBytes(
+  stored: StoredTensor,
+  files: WeightFiles,
+  write: (piece: Uint8Array) => Promise<void>,
+): Promise<void> {
+  for (let start = 0; start < stored.byteLength; start += PIECE_BYTES) {
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, stored.byteLength - start));
+    await files.read(stored, start, piece);
+    await write(piece);
+  }
 }
 
 async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

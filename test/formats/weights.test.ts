@@ -144,8 +144,6 @@ test("an index and shards that disagree are refused by tensor and file", async (
   expect(await refusal()).toBe(
     "FOLDER/b.safetensors: no such file, but model.safetensors.index.json lists it; the download is incomplete",
   );
-  await shards({ "b.safetensors": [] }, { x: "a.safetensors", y: "b.safetensors" });
-  expect(await refusal()).toBe('FOLDER/b.safetensors: "y" is missing, but model.safetensors.index.json lists it here');
   await shards({ "b.safetensors": ["y", "x"] }, { x: "a.safetensors", y: "b.safetensors" });
   expect(await refusal()).toBe(
     'FOLDER/b.safetensors: "x" is also in FOLDER/a.safetensors; one of the shards is foreign',
@@ -156,6 +154,14 @@ test("an index and shards that disagree are refused by tensor and file", async (
   expect(await refusal()).toBe(
     'FOLDER/a.safetensors: "y" is here, but model.safetensors.index.json says b.safetensors',
   );
+});
+
+test("tensors that the index lists and no shard holds are told, and missed by who needs them", async () => {
+  await shards({ "a.safetensors": ["x"] }, { x: "a.safetensors", y: "a.safetensors" });
+  const weights = await openWeights(folder);
+  expect([...weights.tensors.keys()]).toEqual(["x"]);
+  expect(weights.absent).toEqual(["y"]);
+  await expect(weights.float32("y")).rejects.toThrow('the tensor "y" is missing');
 });
 
 test("a folder with both forms of weights is refused, since only one can be meant", async () => {

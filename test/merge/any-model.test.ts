@@ -169,7 +169,7 @@ describe("slices", () => {
 
   test("have bases and parameters of their own; the model's come before the slice's before the merge's", async () => {
     for (const [name, value] of Object.entries({ zero: 0, ten: 10, a: 11, b: 12 })) {
-      await model(name, value, ["e.weight", ...layers("h", 2)]);
+      await model(name, value, ["embed.weight", ...layers("h", 2)]);
     }
     const { values, out } = await merge({
       merge_method: "task_arithmetic",
@@ -186,7 +186,7 @@ describe("slices", () => {
         },
       ],
     });
-    expect(values).toEqual({ "e.weight": 33, "h.0.k.weight": 33, "h.1.k.weight": 10 + 2 * (1 + 5 * 2) });
+    expect(values).toEqual({ "embed.weight": 33, "h.0.k.weight": 33, "h.1.k.weight": 10 + 2 * (1 + 5 * 2) });
     const record = (await readJson(join(out, "merge.json"))) as { models: { model: string }[] };
     expect(record.models.map(({ model: name }) => name)).toEqual(["a", "b", "ten"]);
   });

@@ -101,13 +101,6 @@ describe("refused by name", () => {
     );
   });
 
-  test("integers", async () => {
-    await model("counts", { a: { dtype: "I64", shape: [1], data: BigInt64Array.of(1n) } });
-    expect(await refusal(average("counts"))).toBe(
-      'counts/model.safetensors: "a": expected floating-point weights, found I64',
-    );
-  });
-
   test("a model that is not there, and a file cut short", async () => {
     expect(await refusal(average("absent"))).toMatch(/^"absent": expected a model folder, found none at absent or /);
     await model("cut", { a: float32([2], [1, 2]) });

@@ -5,8 +5,8 @@
 import { inputError } from "../../errors.ts";
 import { type JsonObject, jsonNumber } from "../../formats/json-document.ts";
 import type { MergeConfig, TokenizerSetting } from "../config.ts";
-import { findFolder, type MergeInput } from "../inputs.ts";
-import { isVocabularyTensor } from "./padding.ts";
+import type { MergeInput } from "../inputs/input.ts";
+import { findFolder } from "../inputs/open.ts";
 import {
   type AddedToken,
   addedTokens,
@@ -89,10 +89,8 @@ const PLAIN_TOKEN: JsonObject = new Map(
   ["id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"].map((key) => [key, false]),
 );
 
-/** Rows of a model's embedding. */
-function rowsOf({ weights }: MergeInput): number {
-  const rows = [...weights.tensors.values()]
-    .filter(({ name }) => isVocabularyTensor(name))
-    .map(({ shape }) => shape[0]!);
+/** Rows of a model's embedding and head. */
+function rowsOf({ tensors, anatomy }: MergeInput): number {
+  const rows = [...anatomy.vocabulary].map((name) => tensors.get(name)!.shape[0]!);
   return rows.length === 0 ? Number.POSITIVE_INFINITY : Math.min(...rows);
 }

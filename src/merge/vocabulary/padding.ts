@@ -8,21 +8,6 @@ import { inputError } from "../../errors.ts";
 import type { TensorInfo } from "../../formats/safetensors.ts";
 import { readTokenizerOf, sizeOf } from "./tokenizer-file.ts";
 
-const EMBEDDING = /(^|\.)(embed_tokens|tok_embeddings|wte|word_embeddings|embed_in|shared)\.weight$/;
-const HEAD = /(^|\.)(lm_head|embed_out)\.(weight|bias)$|^output\.(weight|bias)$/;
-
-/** True of embeddings and heads, which have a row for every id. */
-export function isVocabularyTensor(name: string): boolean {
-  return EMBEDDING.test(name) || HEAD.test(name);
-}
-
-/** A head that shares its weights with the embedding has no tensor of its own: whose it is, in a model of these tensors. */
-export function tiedEmbedding(head: string, tensors: Iterable<string>): string | undefined {
-  if (!HEAD.test(head) || !head.endsWith(".weight")) return undefined;
-  const embeddings = [...tensors].filter((name) => EMBEDDING.test(name));
-  return embeddings.length === 1 ? embeddings[0] : undefined;
-}
-
 /** Whose rows the result has, and how many of them are tokens. */
 export interface PaddingRule {
   readonly folder: string;
@@ -49,7 +34,8 @@ export interface CommonRows<T> {
 }
 
 /**
- * Tensors of one name, all of one shape; of vocabulary tensors the rows that all have, where the rest is padding.
+ * Tensors of one name, all of one shape; of those with a row for every token the rows that all have, where the rest is
+ * padding.
  * `keeper` is the place among them of the model whose shape the result has. Throws where shapes differ otherwise, or
  * where no rule says whose shape that is.
  */
@@ -58,6 +44,7 @@ export async function matchShapes<T extends TensorInfo & { readonly input: strin
   stored: readonly T[],
   rule: PaddingRule | undefined,
   keeper: number,
+  hasTokenRows: boolean,
 ): Promise<CommonRows<T>> {
   const first = stored[0]!;
   const other = stored.find(({ shape }) => shape.join() !== first.shape.join());
@@ -65,7 +52,7 @@ export async function matchShapes<T extends TensorInfo & { readonly input: strin
   const shape = ({ shape: extents, input }: T): string => `[${extents.join(", ")}] in ${input}`;
   const problem = `expected one shape, found ${shape(first)} and ${shape(other)}`;
   const width = ({ shape: [, ...extents] }: T): string => extents.join();
-  if (!isVocabularyTensor(name) || stored.some((tensor) => width(tensor) !== width(first))) {
+  if (!hasTokenRows || stored.some((tensor) => width(tensor) !== width(first))) {
     throw inputError(JSON.stringify(name), problem);
   }
   if (rule === undefined) {
