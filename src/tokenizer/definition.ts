@@ -2,7 +2,8 @@
  * What a Hugging Face `tokenizer.json` says, as far as byte spans depend on it. Two families are understood:
  * byte-level BPE (every byte has a letter of the GPT-2 alphabet, perhaps after NFC) and SentencePiece-like BPE
  * (`▁` for a space, `<0xNN>` for a byte without a piece, perhaps with a dummy prefix). Whatever else changes the text
- * on its way to the tokens is refused by name, because then the span of a token could only be guessed.
+ * on its way to the tokens is refused by name, because then the span of a token could only be guessed. Pre-tokenizers
+ * are taken as they come: where one removes or changes something, the walk through that text finds out.
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";
@@ -22,9 +23,10 @@ export interface AddedToken {
 /**
  * Where a dummy prefix `▁` is put: nowhere; before every stretch of text between added tokens that are not
  * normalised (`Prepend` of the normaliser); or, by a `Metaspace` pre-tokenizer, before every stretch between added
- * tokens, or only at the very start, and only where the stretch does not begin with a space anyway.
+ * tokens, or only at the very start, and only where the stretch does not begin with a space anyway; or likewise as a
+ * real space by a `ByteLevel` pre-tokenizer with `add_prefix_space`.
  */
-export type DummyPrefix = "none" | "segment" | "metaspace-always" | "metaspace-first";
+export type DummyPrefix = "none" | "segment" | "metaspace-always" | "metaspace-first" | "byte-level";
 
 export interface TokenizerDefinition {
   readonly family: "byte-level" | "sentencepiece";
@@ -36,6 +38,8 @@ export interface TokenizerDefinition {
   /** Piece and id, in file order, added tokens included where the vocabulary lists them. */
   readonly vocabulary: readonly (readonly [string, number])[];
   readonly addedTokens: readonly AddedToken[];
+  /** Pre-tokenizers that take something away from some texts, by name. */
+  readonly removing: readonly string[];
 }
 
 /** Ids beyond this are taken for a broken file: the largest vocabularies in use have some 260,000 tokens. */
@@ -63,19 +67,24 @@ const tokenizerFile = z.looseObject({
   model: component,
 });
 
-type Component = z.infer<typeof component>;
+/** One step of a normaliser or pre-tokenizer. */
+export interface Component {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+/** The normalising and the cutting steps of a parsed file, in order. */
+export function readSteps(file: unknown, path: string): { normalisers: Component[]; preTokenizers: Component[] } {
+  const { normalizer, pre_tokenizer: preTokenizer } = parseFile(file, path);
+  return {
+    normalisers: flatten(normalizer, "normalizers", path),
+    preTokenizers: flatten(preTokenizer, "pretokenizers", path),
+  };
+}
 
 /** Reads the parsed file, or says what in it is broken or not understood. `path` is for messages only. */
 export function readDefinition(file: unknown, path: string): TokenizerDefinition {
-  const parsed = tokenizerFile.safeParse(file);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw inputError(
-      path,
-      `not a tokenizer: ${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`,
-    );
-  }
-  const { model } = parsed.data;
+  const { model, added_tokens: added } = parseFile(file, path);
   if (model.type !== "BPE") {
     throw unsupported(path, `a ${model.type} model`, "only BPE models say which bytes a token stands for");
   }
@@ -85,24 +94,31 @@ export function readDefinition(file: unknown, path: string): TokenizerDefinition
   if (typeof model.dropout === "number" && model.dropout > 0) {
     throw unsupported(path, "a model with dropout", "the same text would have other tokens each time");
   }
-  const normalisers = flatten(parsed.data.normalizer, "normalizers", path);
-  const preTokenizers = flatten(parsed.data.pre_tokenizer, "pretokenizers", path);
-  const byteLevel = preTokenizers.some((step) => step.type === "ByteLevel");
-  checkPreTokenizers(preTokenizers, byteLevel, path);
+  const { normalisers, preTokenizers } = readSteps(file, path);
+  const byteLevel = preTokenizers.find((step) => step.type === "ByteLevel");
   const shared = {
     vocabulary: readVocabulary(model.vocab, path),
-    addedTokens: (parsed.data.added_tokens ?? []).map(toAddedToken),
+    addedTokens: (added ?? []).map(toAddedToken),
+    removing: preTokenizers.flatMap(removingName),
   };
-  if (byteLevel) {
+  if (byteLevel !== undefined) {
     const other = normalisers.find((step) => step.type !== "NFC");
     if (other !== undefined) throw unsupported(path, `the normaliser ${other.type} before a byte-level model`);
-    return { family: "byte-level", dummyPrefix: "none", nfc: normalisers.length > 0, byteFallback: false, ...shared };
+    const dummyPrefix = byteLevel.add_prefix_space === true ? "byte-level" : "none";
+    return { family: "byte-level", dummyPrefix, nfc: normalisers.length > 0, byteFallback: false, ...shared };
   }
   if (model.byte_fallback !== true) {
     throw unsupported(path, "a BPE model without byte fallback", "characters that it does not know have no bytes");
   }
   const dummyPrefix = sentencePiecePrefix(normalisers, preTokenizers, path);
   return { family: "sentencepiece", dummyPrefix, nfc: false, byteFallback: true, ...shared };
+}
+
+function parseFile(file: unknown, path: string): z.infer<typeof tokenizerFile> {
+  const parsed = tokenizerFile.safeParse(file);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw inputError(path, `not a tokenizer: ${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
 }
 
 /** An added token in the form of `tokenizer.json`. */
@@ -119,25 +135,29 @@ function unsupported(path: string, what: string, why = "it changes the text in a
   return inputError(path, `${what} is not supported: ${why}`);
 }
 
+/** The steps of nested sequences in order. Nothing recurses: their depth is the author's choice. */
 function flatten(step: Component | null | undefined, key: string, path: string): Component[] {
-  if (step === null || step === undefined) return [];
-  if (step.type !== "Sequence") return [step];
-  const inner = z.array(component).safeParse(step[key]);
-  if (!inner.success) throw inputError(path, `not a tokenizer: expected a list of steps in ${key}`);
-  return inner.data.flatMap((one) => flatten(one, key, path));
+  const steps: Component[] = [];
+  const open: Component[] = step === null || step === undefined ? [] : [step];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next.type !== "Sequence") {
+      steps.push(next);
+      continue;
+    }
+    const inner = z.array(component).safeParse(next[key]);
+    if (!inner.success) throw inputError(path, `not a tokenizer: expected a list of steps in ${key}`);
+    for (let index = inner.data.length; index > 0; index--) open.push(inner.data[index - 1]!);
+  }
+  return steps;
 }
 
-function checkPreTokenizers(steps: readonly Component[], byteLevel: boolean, path: string): void {
-  for (const step of steps) {
-    const removes = step.behavior === "Removed";
-    const splits = byteLevel && ["Split", "Digits", "Punctuation"].includes(step.type) && !removes;
-    const bytes = step.type === "ByteLevel" && step.add_prefix_space !== true;
-    const metaspace = !byteLevel && step.type === "Metaspace" && steps.length === 1;
-    if (!splits && !bytes && !metaspace) {
-      const with_ = removes ? " that removes text" : step.add_prefix_space === true ? " with add_prefix_space" : "";
-      throw unsupported(path, `the pre-tokenizer ${step.type}${with_}`);
-    }
-  }
+/** Pre-tokenizers that only cut, whatever the text. */
+const CUTTING = ["ByteLevel", "Metaspace", "Digits", "UnicodeScripts", "FixedLength"];
+
+function removingName(step: Component): string[] {
+  if (step.behavior === "Removed") return [`${step.type} (Removed)`];
+  const cuts = CUTTING.includes(step.type) || ["Split", "Punctuation"].includes(step.type);
+  return cuts ? [] : [step.type];
 }
 
 function sentencePiecePrefix(
@@ -152,7 +172,7 @@ function sentencePiecePrefix(
     else if (step.type === "Replace" && step.content === "▁" && isSpacePattern(step.pattern)) replaces = true;
     else throw unsupported(path, `the normaliser ${step.type} ${JSON.stringify(step.pattern ?? step.prepend ?? "")}`);
   }
-  const metaspace = preTokenizers[0];
+  const metaspace = preTokenizers.find((step) => step.type === "Metaspace");
   if (metaspace !== undefined) {
     if (metaspace.replacement !== "▁") throw unsupported(path, "a Metaspace pre-tokenizer with another sign than ▁");
     if (dummyPrefix !== "none") throw unsupported(path, "a dummy prefix put twice");

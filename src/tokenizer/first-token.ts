@@ -5,16 +5,16 @@
  */
 import { Tokenizer as Library } from "tokenizers";
 import { inputError } from "../errors.ts";
-import { readJson } from "../formats/files.ts";
-import { readDefinition } from "./definition.ts";
+import { withoutPrefix } from "./prefix-space.ts";
 import { bytePiece, lettersOfBytes } from "./token-bytes.ts";
+import { readTokenizerFile } from "./token-table.ts";
 
 /** [texts] the first token of each text in running text, -1 for an empty one. */
 export type FirstTokens = (texts: readonly Uint8Array[]) => Promise<number[]>;
 
-/** Reads `tokenizer.json`, without its added tokens; only where first tokens are asked for. */
-export async function openFirstTokens(path: string): Promise<FirstTokens> {
-  const library = await openPlainLibrary(path);
+/** Reads the folder's tokenizer, without its added tokens; only where first tokens are asked for. */
+export async function openFirstTokens(folder: string): Promise<FirstTokens> {
+  const library = await openPlainLibrary(folder);
   let pieces: Promise<FirstPiece> | undefined;
   return async (texts) => {
     const first: number[] = new Array(texts.length).fill(-1);
@@ -23,7 +23,7 @@ export async function openFirstTokens(path: string): Promise<FirstTokens> {
       if (bytes.length === 0) continue;
       const text = longestValidBeginning(bytes);
       if (text === "") {
-        pieces ??= openFirstPiece(path);
+        pieces ??= openFirstPiece(folder);
         first[index] = (await pieces)(bytes);
       } else {
         encoded.push({ index, text });
@@ -53,33 +53,21 @@ export function longestValidBeginning(bytes: Uint8Array): string {
   }
 }
 
-async function openPlainLibrary(path: string): Promise<Library> {
-  const file = (await readJson(path)) as Record<string, unknown>;
-  const { dummyPrefix } = readDefinition(file, path);
-  const plain: Record<string, unknown> = {
-    ...file,
-    added_tokens: [],
-    post_processor: null,
-    truncation: null,
-    padding: null,
-  };
-  if (dummyPrefix === "segment") {
-    plain.normalizer = { type: "Replace", pattern: { String: " " }, content: "▁" };
-  } else if (dummyPrefix !== "none") {
-    plain.pre_tokenizer = { type: "Metaspace", replacement: "▁", prepend_scheme: "never", split: false };
-  }
-  return Library.fromString(JSON.stringify(plain));
+async function openPlainLibrary(folder: string): Promise<Library> {
+  const { file, path } = await readTokenizerFile(folder);
+  const bare = { added_tokens: [], post_processor: null, truncation: null, padding: null };
+  return Library.fromString(JSON.stringify({ ...withoutPrefix(file, path), ...bare }));
 }
 
 /** The first token of bytes that are no text. */
 type FirstPiece = (bytes: Uint8Array) => number;
 
 /** Few tokens need it, and its tables are as large as the vocabulary: it reads the file again. */
-async function openFirstPiece(path: string): Promise<FirstPiece> {
-  const file = (await readJson(path)) as { model: Record<string, unknown> };
-  const { family, vocabulary } = readDefinition(file, path);
+async function openFirstPiece(folder: string): Promise<FirstPiece> {
+  const { file, definition, path } = await readTokenizerFile(folder);
+  const { family, vocabulary } = definition;
   const ids = new Map(vocabulary);
-  if (family === "byte-level") return mergerOf(file.model, ids, path);
+  if (family === "byte-level") return mergerOf((file as { model: Record<string, unknown> }).model, ids, path);
   return (bytes) => ids.get(bytePiece(bytes[0]!)) ?? -1;
 }
 

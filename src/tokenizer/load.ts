@@ -4,14 +4,13 @@
  */
 import { Tokenizer as Library } from "tokenizers";
 import { inputError, internalError } from "../errors.ts";
-import { readText, sha256OfFile } from "../formats/files.ts";
 import { batched } from "./batched.ts";
-import type { AddedToken } from "./definition.ts";
+import type { TokenizerDefinition } from "./definition.ts";
 import { type FirstTokens, openFirstTokens } from "./first-token.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
-import { tokenBytesOf } from "./token-bytes.ts";
-import { completedFile, createTokenTable, readTokenizerFile, type TokenizerFile, tablePartsOf } from "./token-table.ts";
+import { bytesOfPiece, tokenBytesOf } from "./token-bytes.ts";
+import { createTokenTable, readTokenizerFile, type TokenizerFile, tablePartsOf } from "./token-table.ts";
 import type { Encoding, Tokenizer } from "./tokenizer.ts";
 
 /** An Encoding of the library holds strings and words besides the ids: at most this much text is encoded at once. */
@@ -21,26 +20,24 @@ const BATCH_TEXTS = 256;
 /** Lone halves of surrogate pairs: the library would turn them into U+FFFD without a word. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** Reads `tokenizer.json` (and what the files beside it say of added tokens); refuses what byte spans cannot follow. */
+/** Opens whichever tokenizer the folder has; refuses what byte spans cannot follow. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const file = await readTokenizerFile(folder);
-  const { path, definition, complete } = file;
-  const text = complete ? await readText(path) : JSON.stringify(completedFile(file));
-  const library = openLibrary(text, definition.addedTokens, path);
-  return createTokenizer(library, file, await sha256OfFile(path));
+  const library = openLibrary(file);
+  return createTokenizer(library, file, folder);
 }
 
-function openLibrary(text: string, added: readonly AddedToken[], path: string): Library {
+function openLibrary({ file, definition, path }: TokenizerFile): Library {
   let library: Library;
   try {
-    library = Library.fromString(text);
+    library = Library.fromString(JSON.stringify(file));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw inputError(path, `the tokenizer library cannot read it: ${reason}`, error);
   }
   library.disableTruncation();
   library.disablePadding();
-  for (const token of added) {
+  for (const token of definition.addedTokens) {
     const id = library.tokenToId(token.content);
     if (id !== token.id) {
       const content = JSON.stringify(token.content);
@@ -53,9 +50,10 @@ function openLibrary(text: string, added: readonly AddedToken[], path: string): 
   return library;
 }
 
-function createTokenizer(library: Library, { path, definition, withoutId }: TokenizerFile, sha256: string): Tokenizer {
+function createTokenizer(library: Library, file: TokenizerFile, folder: string): Tokenizer {
+  const { path, definition, sha256, withoutId } = file;
   const tokens = tokenBytesOf(definition);
-  const added = new Map(definition.addedTokens.map((token) => [token.id, spellingOf(token, library)]));
+  const added = addedSpellings(definition, library);
   const spaceMarks = definition.family === "sentencepiece";
   const walk: Walk = { tokens, added, dummyPrefix: definition.dummyPrefix, spaceMarks };
   let first: Promise<FirstTokens> | undefined;
@@ -69,7 +67,12 @@ function createTokenizer(library: Library, { path, definition, withoutId }: Toke
       const id = ids[error.token];
       const token =
         id === undefined ? "the last token" : `token ${error.token} (${JSON.stringify(library.idToToken(id))})`;
-      throw inputError(path, `${token} does not spell the text at byte ${error.byte}; its byte spans are unknown`);
+      const { removing } = definition;
+      const why = removing.length > 0 ? `, perhaps for the pre-tokenizer ${removing.join(" or ")}` : "";
+      throw inputError(
+        path,
+        `${token} does not spell the text at byte ${error.byte}${why}; its byte spans are unknown`,
+      );
     }
   };
   const encodeBatch = async (texts: readonly string[]): Promise<Encoding[]> => {
@@ -101,17 +104,26 @@ function createTokenizer(library: Library, { path, definition, withoutId }: Toke
     },
     encodeBatch,
     firstTokenOf: batched(async (texts) => {
-      first ??= openFirstTokens(path);
+      first ??= openFirstTokens(folder);
       return (await first)(texts);
     }),
   };
 }
 
 /** A normalised added token is looked for as the normaliser leaves it: `</s>` of Llama 2 as `▁</s>`. */
-function spellingOf(token: AddedToken, library: Library): AddedSpelling {
-  const normaliser = token.normalized ? library.getNormalizer() : null;
-  const text = normaliser === null ? token.content : normaliser.normalizeString(token.content);
-  return { token, bytes: Buffer.from(text.replaceAll("▁", " "), "utf8") };
+function addedSpellings(definition: TokenizerDefinition, library: Library): Map<number, AddedSpelling> {
+  const { addedTokens, vocabulary, family } = definition;
+  const ids = new Set(addedTokens.map(({ id }) => id));
+  const pieces = new Map(vocabulary.flatMap(([piece, id]) => (ids.has(id) ? [[id, piece] as const] : [])));
+  const spellings = new Map<number, AddedSpelling>();
+  for (const token of addedTokens) {
+    const normaliser = token.normalized ? library.getNormalizer() : null;
+    const text = normaliser === null ? token.content : normaliser.normalizeString(token.content).replaceAll("▁", " ");
+    const piece = pieces.get(token.id);
+    const own = piece === undefined ? null : bytesOfPiece(piece, family);
+    spellings.set(token.id, { token, bytes: Buffer.from(text, "utf8"), piece: own });
+  }
+  return spellings;
 }
 
 function nextBatch(texts: readonly string[], first: number): string[] {

@@ -15,6 +15,8 @@ export interface AddedSpelling {
   readonly token: AddedToken;
   /** The content's bytes; of a normalised token those after normalisation, `▁` as a space. */
   readonly bytes: Uint8Array;
+  /** The bytes that it stands for where the model put it together as a piece, or null where it is none. */
+  readonly piece: Uint8Array | null;
 }
 
 export interface Walk {
@@ -51,45 +53,72 @@ export function walkSpans(text: Uint8Array, ids: Int32Array, walk: Walk): Encodi
     const id = ids[index]!;
     byteStart[index] = position;
     const spelling = added.get(id);
-    let own = tokens.bytes;
-    let from = tokens.start[id] ?? 0;
-    let to = tokens.start[id + 1] ?? 0;
-    if (spelling !== undefined) {
-      own = spelling.bytes;
-      from = 0;
-      to = own.length;
-      if (spelling.token.lstrip) position = afterSpaces(text, position);
-      if (!spelling.token.normalized) dummy = false;
-    } else if (tokens.rank[id] === undefined || tokens.rank[id] === RANK_NONE) {
-      throw new SpanMismatch(index, position);
-    }
-    if (dummy) {
-      if (own[from] !== SPACE) throw new SpanMismatch(index, position);
-      from += 1;
-      if (spelling === undefined) lead[index] = 1;
-      dummy = false;
-    }
-    for (; from < to; from++) {
-      const byte = own[from];
-      if (text[position] === byte) position += 1;
-      else if (spaceMarks && byte === SPACE && isSpaceMark(text, position)) position += 3;
-      else throw new SpanMismatch(index, position);
-    }
-    if (spelling !== undefined) {
-      if (spelling.token.rstrip) position = afterSpaces(text, position);
+    const prefixed = dummy && walk.dummyPrefix === "segment";
+    const end = spelling === undefined ? -1 : endOfAdded(text, position, spelling, prefixed, spaceMarks);
+    if (spelling !== undefined && end >= 0) {
+      position = spelling.token.rstrip ? afterSpaces(text, end) : end;
       // A normalised token is found after the normaliser has put its prefix, so it begins no new stretch there.
       const begins = !spelling.token.normalized || walk.dummyPrefix !== "segment";
       dummy = begins && startsWithDummy(text, position, walk.dummyPrefix);
+      byteEnd[index] = position;
+      continue;
     }
+    const own = spelling?.piece ?? tokens.bytes;
+    let from = spelling === undefined ? (tokens.start[id] ?? 0) : 0;
+    const to = spelling === undefined ? (tokens.start[id + 1] ?? 0) : own.length;
+    const isKnown = spelling === undefined ? (tokens.rank[id] ?? RANK_NONE) !== RANK_NONE : spelling.piece !== null;
+    if (!isKnown || (dummy && own[from] !== SPACE)) throw new SpanMismatch(index, position);
+    if (dummy) {
+      from += 1;
+      lead[index] = 1;
+      dummy = false;
+    }
+    const reached = endOf(text, position, own, from, to, spaceMarks);
+    if (reached < 0) throw new SpanMismatch(index, position);
+    position = reached;
     byteEnd[index] = position;
   }
   if (position !== text.length) throw new SpanMismatch(ids.length, position);
   return { ids, byteStart, byteEnd, lead };
 }
 
+/** Where an added token ends that was found in the text at `position`, or -1 where it does not stand there. */
+function endOfAdded(
+  text: Uint8Array,
+  position: number,
+  { token, bytes }: AddedSpelling,
+  prefixed: boolean,
+  spaceMarks: boolean,
+): number {
+  const start = token.lstrip ? afterSpaces(text, position) : position;
+  if (!token.normalized) return endOf(text, start, bytes, 0, bytes.length, false);
+  if (!prefixed) return endOf(text, start, bytes, 0, bytes.length, spaceMarks);
+  return bytes[0] === SPACE ? endOf(text, start, bytes, 1, bytes.length, spaceMarks) : -1;
+}
+
+/** Where `own[from .. to)` ends that stands in the text at `position`, or -1. */
+function endOf(
+  text: Uint8Array,
+  position: number,
+  own: Uint8Array,
+  from: number,
+  to: number,
+  spaceMarks: boolean,
+): number {
+  let end = position;
+  for (let index = from; index < to; index++) {
+    const byte = own[index];
+    if (text[end] === byte) end += 1;
+    else if (spaceMarks && byte === SPACE && isSpaceMark(text, end)) end += 3;
+    else return -1;
+  }
+  return end;
+}
+
 function startsWithDummy(text: Uint8Array, position: number, scheme: DummyPrefix): boolean {
   if (scheme === "none" || position >= text.length) return false;
   if (scheme === "segment") return true;
+  if (scheme === "byte-level") return text[position] !== SPACE;
   const spaced = text[position] === SPACE || isSpaceMark(text, position);
   return !spaced && (scheme === "metaspace-always" || position === 0);
 }

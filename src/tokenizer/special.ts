@@ -4,6 +4,7 @@ import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
+import { hasTokenizer, readTokenizerSource } from "./tokenizer-source.ts";
 
 export interface SpecialTokens {
   readonly bos: number | null;
@@ -53,13 +54,13 @@ async function idOf(folder: string, content: string | undefined, { decoder, lega
   if (content === undefined) return [];
   const listed = [...(decoder ?? []), ...legacy].find((entry) => entry.content === content);
   if (listed !== undefined) return [listed.id];
-  const path = join(folder, "tokenizer.json");
-  if (!(await exists(path))) return [];
-  const file = tokenizerFile.safeParse(await readJson(path));
-  if (!file.success) throw inputError(path, "not a tokenizer: expected added_tokens and model");
-  const added = file.data.added_tokens?.find((entry) => entry.content === content);
+  if (!(await hasTokenizer(folder))) return [];
+  const { file, path } = await readTokenizerSource(folder);
+  const parsed = tokenizerFile.safeParse(file);
+  if (!parsed.success) throw inputError(path, "not a tokenizer: expected added_tokens and model");
+  const added = parsed.data.added_tokens?.find((entry) => entry.content === content);
   if (added !== undefined) return [added.id];
-  const vocab = file.data.model?.vocab;
+  const vocab = parsed.data.model?.vocab;
   if (typeof vocab !== "object" || vocab === null || !Object.hasOwn(vocab, content)) return [];
   const id: unknown = (vocab as Record<string, unknown>)[content];
   return typeof id === "number" ? [id] : [];

@@ -57,6 +57,16 @@ export function tokenBytesOf(definition: TokenizerDefinition): TokenBytes {
   return { bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), start, rank };
 }
 
+/** The bytes of an ordinary piece, or null where it spells none. */
+export function bytesOfPiece(piece: string, family: TokenizerDefinition["family"]): Uint8Array | null {
+  if (family === "sentencepiece") return Buffer.from(piece.replaceAll("▁", " "), "utf8");
+  const length = letterCount(piece);
+  if (length < 0) return null;
+  const bytes = new Uint8Array(length);
+  writeLetters(piece, bytes, 0);
+  return bytes;
+}
+
 /** How a file spells an ordinary or a byte piece with these bytes. */
 export function spellingOfPiece(bytes: Uint8Array, rank: number, family: TokenizerDefinition["family"]): string {
   if (rank === RANK_BYTE) return bytePiece(bytes[0]!);

@@ -2,46 +2,41 @@
  * The tokens of a tokenizer folder as bytes, without the library that encodes texts: where only tokens are looked up,
  * its 25 to 110 MB are not worth having.
  */
-import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { readJson, sha256OfFile } from "../formats/files.ts";
-import { readNamedTokens, resolveAddedTokens } from "./added-tokens.ts";
+import { resolveAddedTokens } from "./added-tokens.ts";
 import { addedTokenEntry, readDefinition, type TokenizerDefinition } from "./definition.ts";
 import { RANK_ADDED, RANK_NONE, spellingOfPiece, type TokenBytes, tokenBytesOf } from "./token-bytes.ts";
 import type { TokenTable } from "./tokenizer.ts";
+import { readTokenizerSource } from "./tokenizer-source.ts";
 
-/** `tokenizer.json` of a folder, and what it says. */
+/** The tokenizer of a folder, and what it says. */
 export interface TokenizerFile {
+  /** The file that was read, for messages. */
   readonly path: string;
+  /** As `tokenizer.json` has it, with the added tokens and the prefix that the folder's other files ask for. */
   readonly file: object;
-  /** With the added tokens as the other files of the folder name and mark them. */
   readonly definition: TokenizerDefinition;
-  /** True where that is how `tokenizer.json` has them. */
-  readonly complete: boolean;
+  readonly sha256: string;
   /** Spellings that are named as special but have no id. */
   readonly withoutId: readonly string[];
 }
 
 export async function readTokenizerFile(folder: string): Promise<TokenizerFile> {
-  const path = join(folder, "tokenizer.json");
-  const file = await readJson(path);
-  const written = readDefinition(file, path);
+  const { path, file, sha256, named, more } = await readTokenizerSource(folder);
+  const read = readDefinition(file, path);
   // Few folders name a token that no list has, so the table of all pieces waits for one.
   let pieces: ReadonlyMap<string, number> | undefined;
   const idOf = (content: string): number | undefined => {
-    pieces ??= new Map(written.vocabulary);
+    pieces ??= new Map(read.vocabulary);
     return pieces.get(content);
   };
-  const { addedTokens, withoutId } = resolveAddedTokens(written.addedTokens, await readNamedTokens(folder), idOf);
-  const definition = { ...written, addedTokens };
+  const contents = new Set(read.addedTokens.map(({ content }) => content));
+  const listed = [...read.addedTokens, ...more.filter(({ content }) => !contents.has(content))];
+  const { addedTokens, withoutId } = resolveAddedTokens(listed, named, idOf);
+  const definition = { ...read, addedTokens };
   checkAddedTokens(definition, path);
-  const complete = JSON.stringify(addedTokens) === JSON.stringify(written.addedTokens);
-  return { path, file: file as object, definition, complete, withoutId };
-}
-
-/** The file with the added tokens of the whole folder. */
-export function completedFile({ file, definition }: TokenizerFile): object {
-  return { ...file, added_tokens: definition.addedTokens.map(addedTokenEntry) };
+  const completed = { ...file, added_tokens: addedTokens.map(addedTokenEntry) };
+  return { path, file: completed, definition, sha256, withoutId };
 }
 
 /** An id is one token's and a spelling has one id: nothing that a second file adds takes a piece away. */
@@ -78,8 +73,8 @@ export interface TokenTableParts {
 
 /** Reads the tokens of a folder; refuses what byte spans cannot follow. */
 export async function readTokenTableParts(folder: string): Promise<TokenTableParts> {
-  const { path, definition } = await readTokenizerFile(folder);
-  return tablePartsOf(definition, tokenBytesOf(definition), await sha256OfFile(path));
+  const { definition, sha256 } = await readTokenizerFile(folder);
+  return tablePartsOf(definition, tokenBytesOf(definition), sha256);
 }
 
 export function tablePartsOf(definition: TokenizerDefinition, tokens: TokenBytes, sha256: string): TokenTableParts {

@@ -22,15 +22,18 @@ export interface TokenWorker {
   dispose(): Promise<void>;
 }
 
-/** Smaller files are read in the time that a thread takes to start, bytes. */
-const WORTH_A_THREAD = 1e6;
+/** Smaller files are read in the time that a thread takes to start, bytes. A `tokenizer.model` holds as much in a third. */
+const WORTH_A_THREAD: readonly (readonly [string, number])[] = [
+  ["tokenizer.json", 1e6],
+  ["tokenizer.model", 3e5],
+];
 
 export function createTokenWork(): TokenWork {
   let opened: Promise<FirstTokens> | undefined;
   return {
     table: readTokenTableParts,
     firstTokens: async ({ folder, texts }) => {
-      opened ??= openFirstTokens(join(folder, "tokenizer.json"));
+      opened ??= openFirstTokens(folder);
       return (await opened)(texts);
     },
   };
@@ -38,11 +41,11 @@ export function createTokenWork(): TokenWork {
 
 /** A worker for this folder: a thread where its tokenizer is large. */
 export async function openTokenWorker(folder: string): Promise<TokenWorker> {
-  const size = await stat(join(folder, "tokenizer.json")).then(
-    (file) => file.size,
-    () => 0,
-  );
-  if (size < WORTH_A_THREAD) return { work: createTokenWork(), dispose: async () => {} };
+  const sizes = WORTH_A_THREAD.map(async ([name, least]) => {
+    const file = await stat(join(folder, name)).catch(() => undefined);
+    return file !== undefined && file.size >= least;
+  });
+  if (!(await Promise.all(sizes)).includes(true)) return { work: createTokenWork(), dispose: async () => {} };
   const script = new URL("./token-worker.js", import.meta.url);
   const { call, terminate } = startThread<null, never, TokenWork>({ script, setup: null, stage: "tokenizer" });
   return {

@@ -32,7 +32,7 @@ test("generation ends at the eos of any file, the tokenizer's first", async () =
 test("a token's id is looked up in tokenizer.json where the config does not list it", async () => {
   const folder = await folderWith({
     "tokenizer_config.json": { bos_token: "<a>", eos_token: "<b>" },
-    "tokenizer.json": { added_tokens: [{ id: 4, content: "<a>" }], model: { vocab: { "<b>": 5 } } },
+    "tokenizer.json": { added_tokens: [{ id: 4, content: "<a>" }], model: { type: "BPE", vocab: { "<b>": 5 } } },
   });
   expect(await readSpecialTokens(folder)).toEqual({ bos: 4, eos: 5, stopIds: [5] });
 });

@@ -1,0 +1,46 @@
+import fc from "fast-check";
+
+/** Texts that are hard on spans: marks, partial characters, literal ▁, special tokens, white space of every kind. */
+const PIECES = [
+  ..."aeH .,<>|?",
+  "  ",
+  "\n",
+  "\r\n",
+  "\t",
+  "\u0085",
+  "\ufeff",
+  "\u00a0",
+  "\u2000",
+  "\u3000",
+  "▁",
+  "\u0301",
+  "\u0323",
+  "\u0334",
+  "\u0344",
+  "\u0958",
+  "\u1100",
+  "\u1161",
+  "\u11a8",
+  "가",
+  "\u{113c2}",
+  "\u{16d67}",
+  "\u{16d68}",
+  "\u2126",
+  "早",
+  "😊",
+  "👍🏽",
+  "<s>",
+  "</s>",
+  "<unk>",
+  "<|end|>",
+  "<|im_end|>",
+  "<|end_of_turn|>",
+  "<eos>",
+  "<|eot_id|>",
+  "<0x0A>",
+  "\u0000",
+  "The",
+];
+export const hardText: fc.Arbitrary<string> = fc
+  .array(fc.constantFrom(...PIECES), { maxLength: 12 })
+  .map((pieces) => pieces.join(""));
