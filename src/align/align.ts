@@ -13,6 +13,7 @@ import { sha256OfFiles, writeJson } from "../formats/files.ts";
 import { lockFolder } from "../formats/lock.ts";
 import { batched } from "../tokenizer/batched.ts";
 import { openTokenWorker, type TokenWorker } from "../tokenizer/token-work.ts";
+import { programOf } from "../version.ts";
 import { destinations } from "./examples/mapped-pairs.ts";
 import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
 import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
@@ -143,7 +144,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     }
     const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
 
-    await writeSettings(options.out, settings);
+    await writeSettings(options.out, settings, "alignment");
     const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
     const plan = {
       out: options.out,
@@ -163,7 +164,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
       { tokens: tokens.source, vocabulary: pair.sourceVocabulary },
     );
     const summary = summarise(settings, source.topK, survey, placed, went, written);
-    await writeJson(join(options.out, ALIGNMENT_FILE), summary);
+    await writeJson(join(options.out, ALIGNMENT_FILE), { program: programOf("alignment"), ...summary });
     context.reporter.report({
       type: "end",
       stage,

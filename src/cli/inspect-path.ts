@@ -3,7 +3,7 @@
  * other safetensors file. Weights are never read, only their headers.
  */
 import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { listShards, readDistributionsShard } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { fileError, readJson } from "../formats/files.ts";
@@ -101,7 +101,8 @@ async function gatesOf(folder: string, areThere: boolean): Promise<Summary> {
 async function summariseRun(folder: string, names: readonly string[]): Promise<Summary> {
   const inside = async (name: string): Promise<readonly string[]> =>
     names.includes(name) ? (await readdir(join(folder, name))).filter((entry) => !entry.startsWith(".")).sort() : [];
-  const units = await inside(RUN_FILES.units);
+  const noUnits: readonly string[] = [RUN_FILES.inputs, RUN_FILES.seen].map((path) => basename(path));
+  const units = (await inside(RUN_FILES.units)).filter((name) => !noUnits.includes(name));
   const evaluated = (await inside(EVALUATION)).flatMap((name) => (name.endsWith(".json") ? [name.slice(0, -5)] : []));
   return {
     kind: "run",

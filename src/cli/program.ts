@@ -3,11 +3,11 @@
  * the verb runs with an `Invocation`, and whatever it throws becomes one line a problem on stderr and, under `--json`,
  * an error object on stdout.
  */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import type { Engine } from "../engine/engine.ts";
 import { FusechatError } from "../errors.ts";
 import { silent } from "../reporter.ts";
+import { VERSION } from "../version.ts";
 import { createJsonReporter } from "./json-reporter.ts";
 import { createProgressReporter } from "./progress-reporter.ts";
 import type { Streams } from "./streams.ts";
@@ -25,7 +25,7 @@ export async function runCommandLine(
   let exitCode = 0;
   const program = new Command("fusechat")
     .description("Fuse several chat LLMs of any architecture, size and tokenizer into one model.")
-    .version(packageVersion(), "-V, --version", "print the version")
+    .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .exitOverride()
@@ -143,9 +143,4 @@ function commanderSentence(message: string): string {
 function commandName(arguments_: readonly string[], verbs: readonly Verb[]): string {
   const verb = verbs.find(({ name }) => name === arguments_[0]);
   return verb === undefined ? "fusechat" : `fusechat ${verb.name}`;
-}
-
-function packageVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
-  return (manifest as { version: string }).version;
 }

@@ -21,6 +21,7 @@ export const runVerb: Verb = {
     command
       .argument("<recipe>", "recipe file")
       .requiredOption("--out <dir>", "run directory; an unfinished run of the same recipe there is continued")
+      .option("--verify", "hash all that is there already, not only what has another size or time of change")
       .option("--force", "start anew: remove what an earlier run wrote there");
     declareJudge(command);
   },
@@ -31,7 +32,15 @@ export const runVerb: Verb = {
     if (withheld !== null) reporter.report({ type: "warning", stage: "run", message: withheld });
     const summary = await runRecipe(
       recipe,
-      { out: String(options.out), force: options.force === true, recipeText: text, recipeFile: file, where, judge },
+      {
+        out: String(options.out),
+        force: options.force === true,
+        verify: options.verify === true,
+        recipeText: text,
+        recipeFile: file,
+        where,
+        judge,
+      },
       { reporter, signal, createEngine: createOnnxEngine },
     );
     const comparisons: Record<string, BenchmarkComparison> = {};

@@ -17,6 +17,7 @@ import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { openModel } from "../models/index.ts";
 import { templateFiles, tokenizerFiles } from "../models/tokenizer-files.ts";
+import { computedOtherwise, otherProgram, programOf } from "../version.ts";
 import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { readDistributionsShard, writeDistributionsShard } from "./shard-file.ts";
@@ -65,11 +66,16 @@ export async function collectDistributions(
     const metadata = await readMetadata(options, tokeniser.tokenizer.sha256);
     const settings = await settingsOf(options, metadata, size);
     lock = await lockFolder(out);
-    await checkSettings(out, settings);
+    const begun = await checkSettings(out, settings);
     await checkAnyRow(options.model, tokeniser, conversations);
     const stage = `distributions ${metadata.model}`;
     const total = conversations.length;
     const tally = createTally();
+    const other = begun === null ? null : otherProgram(begun.program, "distributions");
+    if (other !== null) {
+      const message = computedOtherwise(`${out} was begun`, other);
+      context.reporter.report({ type: "warning", stage, message });
+    }
     context.reporter.report({ type: "start", stage, total, unit: "conversations" });
     for (let first = 0; first < total; first += size) {
       const path = join(out, shardName(first / size));
@@ -88,16 +94,16 @@ export async function collectDistributions(
       if (model === undefined) {
         model = await context.engine.open(options.model);
         // Nothing is written for a model that cannot be opened.
-        await writeSettings(out, settings);
+        if (begun === null) await writeSettings(out, settings);
         await copyTokenizer(options.model, out);
       }
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) if ("refused" in conversation) tally.refuse(conversation);
       const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
-      const begun = await finishedShard(unfinished, metadata, first, block.length);
-      const shard = await computeShard(model, metadata, accepted, begun, async (part) => {
-        await writeDistributionsShard(unfinished, part);
-        report(part.conversation.length);
+      const part = await finishedShard(unfinished, metadata, first, block.length);
+      const shard = await computeShard(model, metadata, accepted, part, async (larger) => {
+        await writeDistributionsShard(unfinished, larger);
+        report(larger.conversation.length);
         throwIfInterrupted(context.signal, stage);
       });
       await writeDistributionsShard(path, shard);
@@ -229,7 +235,7 @@ async function finishedShard(
 /** Closes the folder. The same whether the collection was interrupted or not. */
 function manifest(settings: Settings, summary: DistributionsSummary): object {
   const { shards, conversations, refused, rows, bytes, nats_per_byte } = summary;
-  return { settings, shards, conversations, refused, rows, bytes, nats_per_byte };
+  return { program: programOf("distributions"), settings, shards, conversations, refused, rows, bytes, nats_per_byte };
 }
 
 function summaryLine({ rows, conversations, shards, kept_shards, refused }: DistributionsSummary): string {

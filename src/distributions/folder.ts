@@ -7,11 +7,15 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { programOf } from "../version.ts";
 
 export const SETTINGS_FILE = "settings.json";
 export const MANIFEST_FILE = "manifest.json";
 /** The files that close a folder; either will do. */
 const CLOSING_FILES = [MANIFEST_FILE, "alignment.json"];
+
+/** Who began a folder; no part of what it was made from. */
+const PROGRAM = "program";
 
 /** What a folder was made from and how: flat, so that a difference has a key. */
 export type Settings = Readonly<Record<string, string | number>>;
@@ -52,25 +56,38 @@ export async function readSettings(folder: string): Promise<Settings | undefined
   return value as Settings;
 }
 
-/** Refuses a folder that was begun with other settings, naming the first that differs, or that holds foreign shards. */
-export async function checkSettings(folder: string, settings: Settings): Promise<void> {
+/** What a folder that was begun with these settings says of who began it. */
+export interface BegunFolder {
+  readonly program: unknown;
+}
+
+/**
+ * Refuses a folder that was begun with other settings, naming the first that differs, or that holds foreign shards;
+ * null where nothing is begun.
+ */
+export async function checkSettings(folder: string, settings: Settings): Promise<BegunFolder | null> {
   const found = await readSettings(folder);
   if (found === undefined) {
     if (await exists(join(folder, shardName(0)))) {
       throw inputError(folder, `holds shards but no ${SETTINGS_FILE}; give another folder`);
     }
-    return;
+    return null;
   }
   for (const key of new Set([...Object.keys(settings), ...Object.keys(found)])) {
-    if (found[key] === settings[key]) continue;
+    if (found[key] === settings[key] || key === PROGRAM) continue;
     throw inputError(
       folder,
       `belongs to other settings: "${key}" is ${JSON.stringify(found[key])} there and ${JSON.stringify(settings[key])} here; give another folder or remove this one`,
     );
   }
+  return { program: found[PROGRAM] };
 }
 
-/** Marks the folder as begun with these settings; call `checkSettings` first. */
-export async function writeSettings(folder: string, settings: Settings): Promise<void> {
-  await writeJson(join(folder, SETTINGS_FILE), settings);
+/** Marks the folder as begun with these settings, by this program; call `checkSettings` first. */
+export async function writeSettings(
+  folder: string,
+  settings: Settings,
+  kind: "distributions" | "alignment" = "distributions",
+): Promise<void> {
+  await writeJson(join(folder, SETTINGS_FILE), { [PROGRAM]: programOf(kind), ...settings });
 }

@@ -217,6 +217,18 @@ export async function sha256OfFiles(paths: readonly string[]): Promise<string> {
   return hash.digest("hex");
 }
 
+/** Lower-case hex SHA-256 of `length` bytes of a file from `begin` on, or of those that there are. */
+export async function sha256OfRange(path: string, begin: number, length: number): Promise<string> {
+  const hash = createHash("sha256");
+  const handle = await openForReading(path);
+  try {
+    for await (const chunk of chunksOf(path, handle, begin, begin + length)) hash.update(chunk);
+  } finally {
+    await handle.close();
+  }
+  return hash.digest("hex");
+}
+
 async function openForReading(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r");
@@ -225,13 +237,18 @@ async function openForReading(path: string): Promise<FileHandle> {
   }
 }
 
-/** A file piece by piece, in one buffer that is filled anew for each. */
-async function* chunksOf(path: string, handle: FileHandle): AsyncGenerator<Uint8Array> {
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  let position = 0;
+/** A file from `begin` to `end` or its own, piece by piece, in one buffer that is filled anew for each. */
+async function* chunksOf(
+  path: string,
+  handle: FileHandle,
+  begin = 0,
+  end: number = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Uint8Array> {
+  const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - begin));
+  let position = begin;
   try {
-    for (;;) {
-      const count = await readFully(handle, chunk, position);
+    while (position < end) {
+      const count = await readFully(handle, chunk.subarray(0, Math.min(chunk.length, end - position)), position);
       if (count === 0) return;
       position += count;
       yield chunk.subarray(0, count);

@@ -21,23 +21,26 @@ import { checkSameTarget, RECORD_FILE, readRecord, type TargetRecord } from "./r
 export const CHECKPOINT_FOLDER = ".checkpoint";
 const POINTER_FILE = "checkpoint.json";
 
-/**
- * What a target's folder holds. `finished` is the record of a finished target, `step` the step count of the last
- * checkpoint (0 without one). Throws where the folder holds another target, or files that are none of ours.
- */
-export async function examineFolder(
-  out: string,
-  asked: TargetRecord,
-): Promise<{ finished: (TargetRecord & Record<string, unknown>) | null; step: number }> {
+export interface FoundTarget {
+  /** The record of a finished target. */
+  readonly finished: (TargetRecord & Record<string, unknown>) | null;
+  /** The record of a target that is begun or finished. */
+  readonly begun: TargetRecord | null;
+  /** The step count of the last checkpoint; 0 without one. */
+  readonly step: number;
+}
+
+/** What a target's folder holds. Throws where that is another target, or files that are none of ours. */
+export async function examineFolder(out: string, asked: TargetRecord): Promise<FoundTarget> {
   const finished = await readRecord(join(out, RECORD_FILE));
   if (finished !== null) {
     checkSameTarget(out, finished, asked);
-    return { finished, step: 0 };
+    return { finished, begun: finished, step: 0 };
   }
   const begun = await readRecord(join(out, CHECKPOINT_FOLDER, RECORD_FILE));
   if (begun !== null) {
     checkSameTarget(out, begun, asked);
-    return { finished: null, step: await readStep(out) };
+    return { finished: null, begun, step: await readStep(out) };
   }
   const within = (await list(join(out, CHECKPOINT_FOLDER))).map((name) => join(CHECKPOINT_FOLDER, name));
   const names = (await list(out)).filter((name) => name !== CHECKPOINT_FOLDER && name !== LOCK_FILE);
@@ -45,7 +48,7 @@ export async function examineFolder(
   if (other !== undefined) {
     throw inputError(out, `exists and holds ${other}, but no target of this program; choose another folder`);
   }
-  return { finished: null, step: 0 };
+  return { finished: null, begun: null, step: 0 };
 }
 
 /** Marks the folder as an unfinished target, and removes what a killed process left half-written in it. */

@@ -11,6 +11,7 @@ import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
+import { computedOtherwise, otherProgram } from "../version.ts";
 import { abandonTarget, beginTarget, examineFolder, removeCheckpoints } from "./checkpoint.ts";
 import { fusionFunction } from "./functions/index.ts";
 import { checkOptions, type FuseOptions } from "./options.ts";
@@ -18,7 +19,7 @@ import { type Pair, readPair } from "./pair.ts";
 import { describeTarget } from "./record.ts";
 import { renderPair } from "./rendering.ts";
 import { totalSteps } from "./schedule.ts";
-import { type Coverage, completeTarget, type TargetFigures } from "./target-folder.ts";
+import { type Coverage, checkTargetWeights, completeTarget, type TargetFigures } from "./target-folder.ts";
 import { buildTargets, type TargetRules, targetWidth } from "./targets.ts";
 import { train } from "./training.ts";
 
@@ -54,9 +55,14 @@ export async function fuseTarget(options: FuseOptions, context: StageContext): P
 async function makeTarget(options: FuseOptions, pair: Pair, context: StageContext): Promise<FuseSummary> {
   const stage = `fuse ${basename(resolve(options.out))}`;
   const record = await describeTarget(options, pair);
-  const { finished, step } = await examineFolder(options.out, record);
+  const { finished, begun, step } = await examineFolder(options.out, record);
+  const other = begun === null ? null : otherProgram(begun.program, "target");
+  if (other !== null) {
+    const message = computedOtherwise(`${options.out} was ${finished === null ? "begun" : "trained"}`, other);
+    context.reporter.report({ type: "warning", stage, message });
+  }
   if (finished !== null) {
-    await openWeights(options.out);
+    await checkTargetWeights(options.out, finished);
     await removeCheckpoints(options.out);
     return summary(options, pair, finished.figures as TargetFigures, { skipped: true, resumedFrom: 0 });
   }

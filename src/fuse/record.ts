@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, readJson, sha256OfFile } from "../formats/files.ts";
+import { type Program, programOf } from "../version.ts";
 import type { FuseOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
 
@@ -17,6 +18,8 @@ export type Value = string | number | boolean | null;
 
 export interface TargetRecord {
   readonly format: typeof RECORD_FORMAT;
+  /** Who trains; no part of what makes two targets the same. */
+  readonly program: Program;
   readonly pivot: string;
   /** Null for plain fine-tuning. */
   readonly source: string | null;
@@ -40,6 +43,7 @@ export async function describeTarget(options: FuseOptions, pair: Pair): Promise<
   const conversations = options.conversations.map((conversation) => conversation.id).join("\n");
   return {
     format: RECORD_FORMAT,
+    program: programOf("target"),
     pivot: pair.metadata.model,
     source: pair.sourceName,
     settings: {

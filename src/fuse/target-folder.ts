@@ -3,7 +3,9 @@
  * training log, a model card and, written last of all, the record of what it was made from.
  */
 import { join } from "node:path";
+import { inputError } from "../errors.ts";
 import { writeFileAtomic, writeJson } from "../formats/files.ts";
+import { openWeights } from "../formats/weights.ts";
 import { copyModelFiles } from "../models/folder.ts";
 import type { LogLine } from "./journal.ts";
 import { RECORD_FILE, type TargetRecord } from "./record.ts";
@@ -35,7 +37,17 @@ export async function completeTarget(
 ): Promise<void> {
   await copyModelFiles(model, out, { torch_dtype: String(record.settings.dtype) });
   await writeFileAtomic(join(out, "README.md"), modelCard(record, figures));
-  await writeJson(join(out, RECORD_FILE), { ...record, figures });
+  const weights = await (await openWeights(out)).sha256();
+  await writeJson(join(out, RECORD_FILE), { ...record, figures, weights_sha256: weights });
+}
+
+/** Throws where the weights of a finished target are gone, or no longer those that were trained. */
+export async function checkTargetWeights(out: string, record: Readonly<Record<string, unknown>>): Promise<void> {
+  if ((await (await openWeights(out)).sha256()) === record.weights_sha256) return;
+  throw inputError(
+    out,
+    "holds this target, but its weights have changed since they were trained; remove the folder to train again, or choose another one",
+  );
 }
 
 /** The model card: what the model is, what it was made from, and how the training went. */

@@ -8,11 +8,12 @@ import { join, resolve } from "node:path";
 import { fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { renameForGood } from "../formats/folders.ts";
 import { lockFolderToCome } from "../formats/lock.ts";
+import { computedOtherwise } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
 import { type ExecuteContext, executePlan } from "./execute.ts";
 import { writeModelFiles } from "./files/model-files.ts";
-import { isFinished } from "./finished.ts";
+import { type FinishedMerge, findFinished } from "./finished.ts";
 import { modelCard } from "./model-card.ts";
 import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
 import { type MergePlan, outputTensors, planMerge } from "./plan.ts";
@@ -23,6 +24,7 @@ import {
   type FinishedParts,
   findUnfinished,
   hashPlan,
+  hasRecords,
   openUnfinished,
   removeRecords,
   type Unfinished,
@@ -67,14 +69,18 @@ export async function mergeModels(
   const { out, baseFolder, likeMergekit = false } = options;
   const plan = await planMerge(config, baseFolder, likeMergekit);
   for (const message of plan.warnings) context.reporter.report({ type: "warning", stage: STAGE, message });
-  let finished: boolean;
+  let finished: FinishedMerge | null;
   let kept = 0;
   const lock = await lockFolderToCome(out);
   try {
-    finished = await isFinished(out, plan, likeMergekit);
-    if (!finished) kept = await build(plan, options, context);
+    finished = await findFinished(out, plan, likeMergekit);
+    if (finished === null) kept = await build(plan, options, context);
   } finally {
     await lock.release();
+  }
+  if (finished !== null && finished.otherProgram !== null) {
+    const message = computedOtherwise(`${out} was merged`, finished.otherProgram);
+    context.reporter.report({ type: "warning", stage: STAGE, message });
   }
   const summary: MergeSummary = {
     out,
@@ -83,7 +89,7 @@ export async function mergeModels(
     parameters: plan.tensors.reduce((total, tensor) => total + outputEntries(tensor), 0),
     bytes_read: plan.bytesIn,
     bytes_written: plan.bytesOut,
-    already_done: finished,
+    already_done: finished !== null,
     tensors_kept: kept,
   };
   context.reporter.report({ type: "end", stage: STAGE, summary: sentence(plan, summary), figures: { ...summary } });
@@ -125,7 +131,7 @@ async function build(
     await renameForGood(folder, out);
   } catch (error) {
     // An interrupted merge goes on from its finished tensors; what failed would fail again.
-    const goesOn = context.signal?.aborted === true && (await findUnfinished(out, hash, shards)).finished.size > 0;
+    const goesOn = context.signal?.aborted === true && (await hasRecords(folder, shards));
     if (!goesOn) await rm(folder, { recursive: true, force: true });
     throw fileError(given, error);
   }
@@ -135,9 +141,9 @@ async function build(
 /** Bytes of the shards without their finished tensors. */
 function bytesLeft(shards: readonly OutputShard[], finished: FinishedParts): number {
   let left = 0;
-  for (const { file, bytes, positions } of shards) {
+  for (const { file, bytes, lengths } of shards) {
     left += bytes;
-    for (const place of finished.get(file)?.keys() ?? []) left -= (positions[place + 1] ?? bytes) - positions[place]!;
+    for (const place of finished.get(file)?.keys() ?? []) left -= lengths[place]!;
   }
   return left;
 }

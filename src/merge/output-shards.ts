@@ -20,6 +20,8 @@ export interface OutputShard {
   readonly first: number;
   /** The tensors' first bytes in the file. */
   readonly positions: readonly number[];
+  /** The tensors' bytes. */
+  readonly lengths: readonly number[];
 }
 
 /** Cuts the output; a single tensor larger than `shardBytes` gets a shard of its own. */
@@ -36,6 +38,7 @@ export function planShards(entries: readonly TensorEntry[], shardBytes: number):
       bytes: header.byteLength + bytesOf(own),
       first,
       positions: places.map(({ begin }) => header.byteLength + begin),
+      lengths: places.map(({ byteLength }) => byteLength),
     };
     first += own.length;
     return shard;

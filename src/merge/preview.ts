@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace, freeBytes } from "./disk-space.ts";
-import { isFinished } from "./finished.ts";
+import { findFinished } from "./finished.ts";
 import type { MergeOptions } from "./merge.ts";
 import { planShards, SHARD_BYTES } from "./output-shards.ts";
 import { outputTensors, planMerge } from "./plan.ts";
@@ -65,7 +65,7 @@ export async function previewMerge(
     warnings: plan.warnings,
   };
   if (out === undefined) return preview;
-  const done = await isFinished(out, plan, likeMergekit);
+  const done = (await findFinished(out, plan, likeMergekit)) !== null;
   if (!done) await checkSpace(resolve(out), size);
   return { ...preview, free_disk_bytes: (await freeBytes(resolve(out))) ?? null, already_done: done };
 }

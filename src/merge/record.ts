@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { canonicalJson } from "../formats/json-text.ts";
+import { type Program, programOf } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
 import type { MergeInput } from "./inputs/input.ts";
 import { layerOf } from "./layers.ts";
@@ -34,10 +35,14 @@ export interface TensorRecord {
   readonly coefficients?: readonly number[];
   /** Entries of each model, and behind them of a base, that were NaN or infinite and were replaced. */
   readonly repaired?: readonly number[];
+  /** Of its bytes. */
+  readonly sha256: string;
 }
 
 export interface MergeRecord {
   readonly format: "fusechat-merge-1";
+  /** Who merged; no part of what makes two merges the same. */
+  readonly program: Program;
   readonly method: string;
   readonly like: "mergekit" | null;
   readonly config: Omit<MergeConfig, "warnings">;
@@ -102,7 +107,7 @@ function publicName(model: string): string {
 export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: readonly TensorReport[]): MergeRecord {
   const tensors = plan.tensors.map((tensor, index): TensorRecord => {
     const { name } = tensor;
-    const { coefficients, repaired } = reports[index]!;
+    const { coefficients, repaired, sha256 } = reports[index]!;
     return {
       name,
       shape: outputShape(tensor),
@@ -112,9 +117,11 @@ export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: read
         plan.config.slices && { models: tensor.models.map(({ input }) => publicName(input)) }),
       ...(coefficients && { coefficients }),
       ...(repaired && { repaired }),
+      sha256,
     };
   });
-  return { ...identity, donor: publicName(plan.donor.name), tensors };
+  const { format, ...settings } = identity;
+  return { format, program: programOf("merge"), ...settings, donor: publicName(plan.donor.name), tensors };
 }
 
 /** `model.layers.3.self_attn.q_proj.weight` is the matrix `self_attn.q_proj`; a bias keeps its ending. */

@@ -3,6 +3,7 @@
  * its place in the output. Nothing of a tensor's size is held but what the method keeps. Tensors know nothing of each
  * other, so that any thread may take any of them.
  */
+import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { inputError, internalError } from "../errors.ts";
 import { fileError, sha256OfFiles } from "../formats/files.ts";
@@ -42,6 +43,8 @@ export interface TensorReport {
   readonly coefficients?: readonly number[] | undefined;
   /** Entries of each model, and behind them of a base, that were no numbers; undefined where all were. */
   readonly repaired?: readonly number[] | undefined;
+  /** Of its bytes in the output. */
+  readonly sha256: string;
 }
 
 export interface TensorWork {
@@ -79,12 +82,14 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
         outputs.set(file, output);
       }
       let end = position;
+      const sha256 = createHash("sha256");
       const write = async (piece: Uint8Array): Promise<void> => {
         try {
           await writeFully(await output, piece, end);
         } catch (error) {
           throw fileError(file, error);
         }
+        sha256.update(piece);
         end += piece.byteLength;
       };
       if (tensor.copied !== undefined) {
@@ -92,7 +97,7 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
           await write(piece);
           advance(piece.byteLength);
         });
-        return {};
+        return { sha256: sha256.digest("hex") };
       }
       const reader = createTensorReader(tensor, setup, files, memory);
       const work = method.tensor({ ...taskOf(tensor, memory, likeMergekit), surveyed });
@@ -107,7 +112,7 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
       });
       await writePadding(tensor, setup, files, memory, write);
       const repaired = reader.repaired.some((count) => count > 0) ? reader.repaired : undefined;
-      return { coefficients: merged.coefficients, repaired };
+      return { coefficients: merged.coefficients, repaired, sha256: sha256.digest("hex") };
     },
     hash: sha256OfFiles,
     close: async () => {

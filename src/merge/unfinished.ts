@@ -1,15 +1,16 @@
 /**
  * The folder a merge is built in, `OUT.<process>.tmp`, and what of it the same merge can go on with after its process
- * was killed or interrupted: every finished tensor. Who looks there holds the lock of `OUT`, on whatever host the process
+ * was killed or interrupted: every finished tensor whose bytes are still those that were written. Who looks there holds the lock of `OUT`, on whatever host the process
  * was, so it has ended. Beside a shard lies a record of the tensors of it that are on the
  * disk, with what is known of them and a hash of all that decides their bytes; what it does not list counts for nothing.
  */
 import { createHash } from "node:crypto";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { exists, readJson, writeJson } from "../formats/files.ts";
+import { exists, readJson, sha256OfRange, writeJson } from "../formats/files.ts";
 import { makeFolder, renameForGood } from "../formats/folders.ts";
 import { canonicalJson } from "../formats/json-text.ts";
+import { programOf } from "../version.ts";
 import { isRecord } from "./complaints.ts";
 import type { OutputShard } from "./output-shards.ts";
 import type { MergePlan } from "./plan.ts";
@@ -71,6 +72,12 @@ export async function recordTensors(
   await writeJson(recordPath(folder, file), { plan: hash, tensors: Object.fromEntries(finished) });
 }
 
+/** True where something is there to go on with. */
+export async function hasRecords(folder: string, shards: readonly OutputShard[]): Promise<boolean> {
+  for (const { file } of shards) if (await exists(recordPath(folder, file))) return true;
+  return false;
+}
+
 /** Once all is done nobody needs the records. */
 export async function removeRecords(folder: string, shards: readonly OutputShard[]): Promise<void> {
   for (const { file } of shards) await rm(recordPath(folder, file), { force: true });
@@ -96,12 +103,14 @@ export async function hashPlan(
   }
   const cuts = shards.map(({ file, bytes }) => [file, bytes]);
   const { warnings: _, ...settings } = config;
-  return createHash("sha256").update(canonicalJson({ settings, likeMergekit, repair, files, cuts })).digest("hex");
+  return createHash("sha256")
+    .update(canonicalJson({ settings, likeMergekit, repair, files, cuts, revision: programOf("merge").revision }))
+    .digest("hex");
 }
 
 async function finishedParts(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedParts> {
   const parts = new Map<string, FinishedTensors>();
-  for (const { file, bytes, positions } of shards) {
+  for (const { file, bytes, positions, lengths } of shards) {
     const path = recordPath(folder, file);
     if (!(await exists(path))) continue;
     const record = await readJson(path);
@@ -111,9 +120,15 @@ async function finishedParts(folder: string, hash: string, shards: readonly Outp
       () => -1,
     );
     if (size !== bytes) continue;
-    const entries = Object.entries(record.tensors as Record<string, TensorReport>);
-    const tensors = new Map(entries.map(([place, report]) => [Number(place), report]));
-    if (tensors.size > 0 && [...tensors.keys()].every((place) => place < positions.length)) parts.set(file, tensors);
+    const tensors = new Map<number, TensorReport>();
+    for (const [key, report] of Object.entries(record.tensors as Record<string, TensorReport>)) {
+      const place = Number(key);
+      const begin = positions[place];
+      if (begin === undefined) continue;
+      const sha256 = await sha256OfRange(join(folder, file), begin, lengths[place]!);
+      if (sha256 === report.sha256) tensors.set(place, report);
+    }
+    if (tensors.size > 0) parts.set(file, tensors);
   }
   return parts;
 }

@@ -15,6 +15,8 @@ export const RUN_FILES = {
   gates: "evaluate/gates.json",
   report: "report.html",
   units: ".units",
+  inputs: ".units/inputs.json",
+  seen: ".units/timing.jsonl",
   lock: ".lock",
 } as const;
 

@@ -5,11 +5,13 @@
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { readSettings } from "../distributions/folder.ts";
 import { inputError } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
+import { openWeights } from "../formats/weights.ts";
 import { benchmarkOf } from "../recipe/evaluation.ts";
-import { RUN_FILES } from "../recipe/layout.ts";
+import { distributionsFolder, RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
 /** Fingerprint by the key of the recipe that names the input. */
@@ -21,9 +23,7 @@ const EDGE_BYTES = 1 << 20;
 
 export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null): Promise<InputIdentity> {
   const identity: Record<string, string> = { pivot: await folderFingerprint(recipe.pivot.model) };
-  for (const [index, { model }] of recipe.sources.entries()) {
-    identity[`sources[${index}]`] = await folderFingerprint(model);
-  }
+  for (const { name, model } of recipe.sources) identity[`source ${name}`] = await folderFingerprint(model);
   const files = [...recipe.data.path, ...(recipe.data.held_out_path ?? [])];
   const keys = files.map((_, index) => {
     const held = index - recipe.data.path.length;
@@ -41,19 +41,35 @@ export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null)
   return identity;
 }
 
-/** Writes down the inputs of a new run, or checks that those of an old one are still what they were. */
-export async function checkInputIdentity(run: string, identity: InputIdentity): Promise<void> {
-  const path = join(run, RUN_FILES.units, "inputs.json");
-  if (!(await exists(path))) {
-    await writeJson(path, identity);
-    return;
-  }
-  const before = (await readJson(path)) as InputIdentity;
+/**
+ * Writes down the inputs of a new run, or checks that those of an old one are still what they were. A recipe that `grows`
+ * may name more than it did.
+ */
+export async function checkInputIdentity(run: string, identity: InputIdentity, grows: boolean): Promise<void> {
+  const path = join(run, RUN_FILES.inputs);
+  const before = (await exists(path)) ? new Map(Object.entries((await readJson(path)) as InputIdentity)) : null;
   for (const [key, fingerprint] of Object.entries(identity)) {
-    if (before[key] === fingerprint) continue;
+    const found = before?.get(key);
+    if (before === null || found === fingerprint || (found === undefined && grows)) continue;
     throw inputError(
       run,
       `${key} is no longer what this run began with; restore it, use another --out, or --force to start anew`,
+    );
+  }
+  if (before === null || grows) await writeJson(path, identity);
+}
+
+/**
+ * Throws where a model's weights are not those that its distributions were collected from, down to the last byte. A
+ * fingerprint alone would miss a change in the middle of a large file.
+ */
+export async function checkWeights(run: string, { pivot, sources }: Recipe): Promise<void> {
+  for (const { name, model } of [pivot, ...sources]) {
+    const collected = (await readSettings(join(run, distributionsFolder(name))))?.weights_sha256;
+    if (collected === undefined || collected === (await (await openWeights(model)).sha256())) continue;
+    throw inputError(
+      model,
+      `its weights are no longer those that ${run} began with; restore them, or use another --out`,
     );
   }
 }

@@ -9,13 +9,15 @@ import { exists, fileError, isTemporary, readText, writeFileAtomic } from "../fo
 import { makeFolder } from "../formats/folders.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
 import { RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
-import { parseRecipe, recipeDifference } from "../recipe/parse.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import { parseRecipe } from "../recipe/parse.ts";
+import { changeOf } from "./growth.ts";
 
 export interface OpenRun {
   readonly out: string;
-  /** True where an earlier run of the same recipe is continued. */
-  readonly continues: boolean;
+  /** What the recipe has and that of the run so far has not: `source qwen2`. */
+  readonly added: readonly string[];
+  /** Keeps the recipe as it is now with the run, once its inputs are checked. */
+  keepRecipe(): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -34,48 +36,54 @@ export async function openRunDirectory(
       for (const entry of RUN_ENTRIES) await rm(join(out, entry), { recursive: true, force: true });
     }
     await removeTemporaryFiles(out);
-    const saved = join(out, RUN_FILES.recipe);
-    const continues = await exists(saved);
-    if (continues) refuseOtherRecipe(out, await readText(saved), options);
-    else await writeFileAtomic(saved, options.recipeText);
+    // First of all: by this folder a run directory is known.
     await makeFolder(join(out, RUN_FILES.units));
-    return { out, continues, release: () => lock.release() };
+    const saved = join(out, RUN_FILES.recipe);
+    const isNew = !(await exists(saved));
+    const added = isNew ? [] : addedTo(out, await readText(saved), options);
+    return {
+      out,
+      added,
+      keepRecipe: async () => {
+        if (isNew || added.length > 0) await writeFileAtomic(saved, options.recipeText);
+      },
+      release: () => lock.release(),
+    };
   } catch (error) {
     await lock.release();
     throw fileError(out, error);
   }
 }
 
-/** `--force` removes what a run has written, so a folder with anything else in it must not look like a run. */
+/**
+ * `--force` removes what a run has written, so a folder with anything else in it must not look like a run: a recipe and
+ * a folder named `data` are not enough.
+ */
 async function refuseForeignFolder(out: string): Promise<void> {
   if (!(await exists(out))) return;
   if (!(await stat(out)).isDirectory()) throw inputError(out, "expected a folder for the run, found a file");
   const entries = await readdir(out);
-  const isOurs = (entry: string): boolean => RUN_ENTRIES.includes(entry) || entry.startsWith(RUN_FILES.lock);
-  if (entries.length > 0 && !entries.includes(RUN_FILES.recipe) && !entries.every(isOurs)) {
-    throw inputError(
-      out,
-      "expected a run directory or an empty folder, found other files and no recipe.yaml; use another --out",
-    );
-  }
+  const isRun = entries.includes(RUN_FILES.units) || entries.every((entry) => entry.startsWith(RUN_FILES.lock));
+  if (isRun) return;
+  const found = entries.includes(RUN_FILES.recipe) ? "other files" : "other files and no recipe.yaml";
+  throw inputError(out, `expected a run directory or an empty folder, found ${found}; use another --out`);
 }
 
-function refuseOtherRecipe(out: string, savedText: string, options: { recipeText: string; recipeFile: string }): void {
+/** What a recipe adds to that of the run; throws where it changes anything else. */
+function addedTo(
+  out: string,
+  savedText: string,
+  options: { recipeText: string; recipeFile: string },
+): readonly string[] {
   const { recipe: before } = parseRecipe(savedText, join(out, RUN_FILES.recipe));
   const { recipe: now } = parseRecipe(options.recipeText, options.recipeFile);
-  const difference = recipeDifference(withoutMeans(before), withoutMeans(now));
-  if (difference === null) return;
+  const { added, difference } = changeOf(before, now);
+  if (difference === null) return added;
   const { key, a, b } = difference;
   throw inputError(
     out,
     `this directory holds a run of another recipe: ${key} is ${a} there and ${b} in ${options.recipeFile}; use another --out, or --force to start anew`,
   );
-}
-
-/** How a judge is reached and what it may cost is no matter of results: a run goes on with a larger budget. */
-function withoutMeans(recipe: Recipe): unknown {
-  const { benchmarks, judge, gates } = recipe.evaluate;
-  return { ...recipe, evaluate: { benchmarks, judge: { model: judge.model }, gates } };
 }
 
 /** What a killed process was writing; nobody else writes here, because the directory is locked. */

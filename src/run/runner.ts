@@ -17,9 +17,11 @@ import { RUN_FILES } from "../recipe/layout.ts";
 import { pathText } from "../recipe/problems.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import type { Reporter } from "../reporter.ts";
-import { checkInputIdentity, identifyInputs } from "./input-identity.ts";
-import { discardUnit, stateOf, writeManifest } from "./manifest.ts";
+import { computedOtherwise, otherProgram } from "../version.ts";
+import { checkInputIdentity, checkWeights, identifyInputs } from "./input-identity.ts";
+import { discardUnit, readManifest, resultKind, stateOf, writeManifest } from "./manifest.ts";
 import { openRunDirectory } from "./run-directory.ts";
+import { openSeenFiles, type SeenFiles } from "./seen-files.ts";
 import { type Unit, unitsOf } from "./units.ts";
 
 export interface RunOptions {
@@ -27,6 +29,8 @@ export interface RunOptions {
   readonly out: string;
   /** Start anew: what an earlier run wrote there is removed. */
   readonly force?: boolean;
+  /** Hashes all that is there already, not only what has another size or time of change than it had. */
+  readonly verify?: boolean;
   /** The recipe as written; it is kept with the run. */
   readonly recipeText: string;
   /** How messages call the recipe; `recipe.yaml` by default. */
@@ -89,9 +93,13 @@ export async function runUnits(
     force: options.force === true,
   });
   let engine: Promise<Engine> | undefined;
+  const grows = run.added.length > 0;
   try {
-    await checkInputIdentity(run.out, identity);
-    if (!(await exists(join(run.out, RUN_FILES.plan)))) await writeJson(join(run.out, RUN_FILES.plan), plan);
+    await checkInputIdentity(run.out, identity, grows);
+    if (options.verify === true) await checkWeights(run.out, recipe);
+    if (grows || !(await exists(join(run.out, RUN_FILES.plan)))) await writeJson(join(run.out, RUN_FILES.plan), plan);
+    await run.keepRecipe();
+    if (grows) tell(context.reporter, `the recipe has grown: ${run.added.join(", ")}`);
     const performContext: PerformContext = {
       recipe,
       out: run.out,
@@ -107,7 +115,7 @@ export async function runUnits(
         return judge;
       },
     };
-    const units = await performAll(unitsOf(recipe), performContext, stages);
+    const units = await performAll(unitsOf(recipe), performContext, stages, options.verify === true);
     const report = join(run.out, RUN_FILES.report);
     await writeFileAtomic(report, await stages.renderReport(run.out));
     const gates = recipe.evaluate.gates.length === 0 ? [] : (await readGates(run.out)).gates;
@@ -128,24 +136,42 @@ async function performAll(
   units: readonly Unit[],
   context: PerformContext,
   stages: RunStages,
+  verify: boolean,
+): Promise<RunSummary["units"]> {
+  await tellOtherPrograms(units, context);
+  const seen = await openSeenFiles(context.out);
+  try {
+    return await performMissing(units, context, stages, { seen, verify });
+  } finally {
+    await seen.close();
+  }
+}
+
+async function performMissing(
+  units: readonly Unit[],
+  context: PerformContext,
+  stages: RunStages,
+  looking: { readonly seen: SeenFiles; readonly verify: boolean },
 ): Promise<RunSummary["units"]> {
   const { out, reporter } = context;
   const done: { unit: string; skipped: boolean; seconds: number }[] = [];
   const remade = new Set<string>();
   for (const unit of units) {
     throwIfInterrupted(context.signal, out);
-    const state = await stateOf(out, unit);
+    const { state, problem } = await stateOf(out, unit, looking);
+    if (looking.verify) {
+      reporter.report({ type: "progress", stage: "verify", done: done.length + 1, total: units.length, unit: "units" });
+    }
     if (state === "finished") {
       done.push({ unit: unit.id, skipped: true, seconds: 0 });
       continue;
     }
+    if (problem !== undefined) {
+      reporter.report({ type: "warning", stage: "run", message: `${unit.id} is done again: ${problem}` });
+    }
     const skipped = done.filter((entry) => entry.skipped).length;
     if (skipped > 0 && skipped === done.length) {
-      reporter.report({
-        type: "end",
-        stage: "run",
-        summary: `${skipped} of ${units.length} units are done; going on with ${unit.id}`,
-      });
+      tell(reporter, `${skipped} of ${units.length} units are done; going on with ${unit.id}`);
     }
     // What a later unit had begun belongs to the inputs of then.
     if (state === "changed" || unit.after.some((input) => remade.has(input))) {
@@ -154,12 +180,30 @@ async function performAll(
     }
     const startedAt = performance.now();
     await stages.perform(unit, context);
-    await writeManifest(out, unit);
+    await writeManifest(out, unit, looking.seen);
     const seconds = (performance.now() - startedAt) / 1000;
     await appendTiming(out, unit.id, seconds);
     done.push({ unit: unit.id, skipped: false, seconds });
   }
   return done;
+}
+
+/** Says which finished units another program computed, where this one would compute them otherwise. */
+async function tellOtherPrograms(units: readonly Unit[], { out, reporter }: PerformContext): Promise<void> {
+  const found = new Map<string, string[]>();
+  for (const unit of units) {
+    const manifest = await readManifest(out, unit.id);
+    const other = manifest === null ? null : otherProgram(manifest.program, resultKind(unit));
+    if (other !== null) found.set(other, [...(found.get(other) ?? []), unit.id]);
+  }
+  for (const [other, ids] of found) {
+    const message = `${computedOtherwise(`${ids.join(", ")} ${ids.length === 1 ? "was" : "were"} computed`, other)}; what is there is kept, --force starts anew`;
+    reporter.report({ type: "warning", stage: "run", message });
+  }
+}
+
+function tell(reporter: Reporter, summary: string): void {
+  reporter.report({ type: "end", stage: "run", summary });
 }
 
 async function readGates(out: string): Promise<GatesDocument> {

@@ -43,6 +43,8 @@ export interface Unit {
   readonly after: readonly string[];
   /** Files and folders that this unit alone writes, relative to the run directory. */
   readonly outputs: readonly string[];
+  /** What of the recipe it follows, where that can grow and shows in no other unit. */
+  readonly settings?: readonly string[];
 }
 
 export function unitsOf(recipe: Recipe): Unit[] {
@@ -79,7 +81,8 @@ export function unitsOf(recipe: Recipe): Unit[] {
   for (const evaluation of recipe.evaluate.benchmarks) units.push(...evaluationUnits(recipe, evaluation, units));
   if (recipe.evaluate.gates.length > 0) {
     const after = units.filter(({ work }) => work.kind === "evaluate").map(({ id }) => id);
-    units.push({ id: "gates", work: { kind: "gates" }, after, outputs: [RUN_FILES.gates] });
+    const settings = recipe.evaluate.gates;
+    units.push({ id: "gates", work: { kind: "gates" }, after, outputs: [RUN_FILES.gates], settings });
   }
   return units;
 }

@@ -11,6 +11,7 @@ const figures: TargetFigures = {
 };
 const record: TargetRecord = {
   format: "fusechat-target-1",
+  program: { version: "1.0.0", revision: 1 },
   pivot: "mistral",
   source: "qwen2",
   settings: { lambda: 0.9, shuffle: true },

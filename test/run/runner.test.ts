@@ -1,11 +1,11 @@
 /** The order of work, what is skipped and what is refused; the stages are fakes that write a line. */
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failure } from "#src/errors.js";
 import { type LoadedRecipe, loadRecipe } from "#src/recipe/load.js";
-import { silent } from "#src/reporter.js";
-import { type RunStages, type RunSummary, runUnits } from "#src/run/runner.js";
+import type { RunStages, RunSummary } from "#src/run/runner.js";
+import { fakes, runFakes } from "./fake-stages.ts";
 import { CONVERSATIONS, MISTRAL, QWEN2, temporaryFolder, writeRecipe } from "./fixtures.ts";
 
 /** Six units. */
@@ -26,37 +26,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Writes a line into every output of a unit, and remembers which units were performed. */
-function fakes(interfere: (unit: string) => unknown = () => {}): RunStages & { readonly performed: string[] } {
-  const performed: string[] = [];
-  return {
-    performed,
-    plan: async () => ({ steps: 1 }),
-    renderReport: async () => "<!doctype html>",
-    perform: async (unit, context) => {
-      for (const output of unit.outputs) {
-        const path = join(context.out, /\.[a-z]+$/.test(output) ? output : join(output, "file.txt"));
-        await mkdir(dirname(path), { recursive: true });
-        await writeFile(path, `${unit.id}\n`);
-      }
-      await interfere(unit.id);
-      performed.push(unit.id);
-    },
-  };
-}
-
-function run(stages: RunStages, more: { force?: boolean; signal?: AbortSignal } = {}): Promise<RunSummary> {
-  const { recipe, text, file } = loaded;
-  return runUnits(
-    recipe,
-    { out, recipeText: text, recipeFile: file, force: more.force ?? false },
-    {
-      reporter: silent,
-      createEngine: () => Promise.reject(new Error("no unit asks for the engine")),
-      ...(more.signal === undefined ? {} : { signal: more.signal }),
-    },
-    stages,
-  );
+async function run(stages: RunStages, more: { force?: boolean; signal?: AbortSignal } = {}): Promise<RunSummary> {
+  return (await runFakes(loaded, out, stages, more)).summary;
 }
 
 test("a run leaves the recipe, the plan, all outputs with their manifests, times and the report", async () => {
@@ -190,6 +161,19 @@ describe("what is refused", () => {
       });
     }
     expect(await readdir(out)).toEqual(["thesis.tex"]);
+  });
+
+  test("a folder with a recipe and data of the user's own, also with --force", async () => {
+    await mkdir(join(out, "data"), { recursive: true });
+    await writeFile(join(out, "recipe.yaml"), RECIPE);
+    await writeFile(join(out, "data/own.jsonl"), "precious");
+    for (const force of [false, true]) {
+      await expect(run(fakes(), { force })).rejects.toMatchObject({
+        exitCode: 2,
+        message: `${out}: expected a run directory or an empty folder, found other files; use another --out`,
+      });
+    }
+    expect((await readdir(out, { recursive: true })).sort()).toEqual(["data", "data/own.jsonl", "recipe.yaml"]);
   });
 
   test("a file in the place of the directory", async () => {

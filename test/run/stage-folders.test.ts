@@ -1,12 +1,14 @@
-/** Whoever writes a folder has it alone: every stage refuses one that is another's, and leaves it as it was. */
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+/** What every stage does with its folder: it has it alone, and takes for done only what it has looked at. */
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { alignDistributions } from "#src/align/align.js";
 import { readConversations } from "#src/data/read.js";
 import { collectDistributions } from "#src/distributions/collect.js";
+import { fuseTarget } from "#src/fuse/fuse.js";
 import { mergeModels } from "#src/merge/merge.js";
-import { silent } from "#src/reporter.js";
+import { type Reporter, type ReporterEvent, silent } from "#src/reporter.js";
+import { VERSION } from "#src/version.js";
 import { fakeEngine as fakeReader } from "../distributions/fake-engine.ts";
 import { fakeEngine } from "../fuse/fake-engine.ts";
 import { fuse, folder as fuseFolder, options as fuseOptions } from "../fuse/golden-stage.ts";
@@ -23,8 +25,8 @@ afterAll(async () => {
   for (const made of [folder, fuseFolder]) await rm(made, { recursive: true, force: true });
 });
 
-const STAGES: Record<string, (out: string) => Promise<unknown>> = {
-  distributions: async (out) =>
+const STAGES: Record<string, (out: string, reporter?: Reporter) => Promise<unknown>> = {
+  distributions: async (out, reporter = silent) =>
     collectDistributions(
       {
         model: MISTRAL,
@@ -34,9 +36,9 @@ const STAGES: Record<string, (out: string) => Promise<unknown>> = {
         maxLength: 512,
         template: "native",
       },
-      { engine: fakeReader(479), reporter: silent },
+      { engine: fakeReader(479), reporter },
     ),
-  align: (out) =>
+  align: (out, reporter = silent) =>
     alignDistributions(
       {
         pivot: join(GOLDEN, "pipeline/distributions/mistral"),
@@ -47,14 +49,14 @@ const STAGES: Record<string, (out: string) => Promise<unknown>> = {
         pivotModel: MISTRAL,
         sourceModel: QWEN2,
       },
-      { reporter: silent },
+      { reporter },
     ),
-  fuse: (out) => fuse({ ...fuseOptions("unused"), out }),
-  merge: (out) =>
+  fuse: (out, reporter = silent) => fuseTarget({ ...fuseOptions("unused"), out }, { engine: fakeEngine(), reporter }),
+  merge: (out, reporter = silent) =>
     mergeModels(
       { merge_method: "linear", models: [{ model: MISTRAL }, { model: MISTRAL }], parameters: { weight: 1 } },
       { out, baseFolder: folder },
-      { reporter: silent },
+      { reporter },
     ),
 };
 
@@ -109,3 +111,66 @@ test.each(["notes.txt", ".checkpoint/notes.txt"])(
     expect(await readFile(join(out, name), "utf8")).toBe("precious");
   },
 );
+
+describe.each(["fuse", "merge"])("a finished %s", (stage) => {
+  let out: string;
+  beforeAll(async () => {
+    out = join(folder, `${stage}-finished`);
+    await STAGES[stage]!(out);
+  });
+  const weights = (): string => join(out, "model.safetensors");
+
+  test("is there already while its weights are", async () => {
+    const before = await stat(weights());
+    await STAGES[stage]!(out);
+    expect((await stat(weights())).mtimeMs).toBe(before.mtimeMs);
+  });
+
+  test("is not, once a byte of its weights is another, at the same size and time", async () => {
+    const whole = await readFile(weights());
+    const { atime, mtime } = await stat(weights());
+    const changed = Buffer.from(whole);
+    changed[changed.length - 1]! ^= 1;
+    await writeFile(weights(), changed);
+    await utimes(weights(), atime, mtime);
+    await expect(STAGES[stage]!(out)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(
+        /-finished: holds this (target|merge), but its weights have changed since.*; remove the folder to (train|merge) again, or choose another one$/,
+      ),
+    });
+    expect(await readFile(weights())).toEqual(changed);
+    await writeFile(weights(), whole);
+  });
+
+  test("is not, once its weights are gone", async () => {
+    await rename(weights(), `${weights()}.aside`);
+    await expect(STAGES[stage]!(out)).rejects.toMatchObject({
+      exitCode: 2,
+      message: `${out}: expected model.safetensors or model.safetensors.index.json, found neither`,
+    });
+    await rename(`${weights()}.aside`, weights());
+  });
+});
+
+test.each([
+  ["distributions", "settings.json", "begun"],
+  ["fuse", "fuse.json", "trained"],
+  ["merge", "merge.json", "merged"],
+])("%s tells who made what is there, where it would make it otherwise", async (stage, file, verb) => {
+  const out = join(folder, `${stage}-other`);
+  await STAGES[stage]!(out);
+  const path = join(out, file);
+  const record = JSON.parse(await readFile(path, "utf8"));
+  expect(record.program).toEqual({ version: VERSION, revision: 1 });
+  const warnings = async (revision: number): Promise<string[]> => {
+    await writeFile(path, JSON.stringify({ ...record, program: { version: "0.0.1", revision } }));
+    const events: ReporterEvent[] = [];
+    await STAGES[stage]!(out, { report: (event) => void events.push(event) });
+    return events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
+  };
+  expect(await warnings(1)).toEqual([]);
+  expect(await warnings(0)).toEqual([
+    `${out} was ${verb} by fusechat 0.0.1; fusechat ${VERSION} computes that otherwise`,
+  ]);
+});
