@@ -142,7 +142,8 @@ export function readFolder(value: unknown, path: KeyPath, complaints: Complaints
     return undefined;
   }
   refuseUnknown(value, path, REFERENCE_KEYS, complaints);
-  if (!isUnset(value.override_architecture)) complaints.warn([...path, "override_architecture"], "has no effect", "key");
+  if (!isUnset(value.override_architecture))
+    complaints.warn([...path, "override_architecture"], "has no effect", "key");
   if (!isUnset(value.revision)) complaints.warn([...path, "revision"], "has no effect; folders have none", "key");
   const [inner] = ["model", "path"].filter((key) => !isUnset(value[key]));
   const model = readFolder(inner === undefined ? undefined : value[inner], [...path, inner ?? "model"], complaints);
