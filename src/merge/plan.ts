@@ -82,6 +82,7 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
       ...(config.warnings ?? []),
       ...all.flatMap(({ warnings }) => warnings),
       ...configDifferences(donor, all),
+      ...(vocabulary?.warnings ?? []),
       ...settingWarnings(config, layout),
       ...(layers === undefined ? [] : layerSettingWarnings({ donor, layers })),
       ...remarks(method, tensors),

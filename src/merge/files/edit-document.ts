@@ -9,6 +9,12 @@ export async function editDocument(path: string, edit: (document: JsonObject) =>
   if (isJsonObject(document)) await writeJsonDocument(path, edit(document));
 }
 
+/** Empty where there is no such file. */
+export async function readDocument(path: string): Promise<JsonObject> {
+  const document = (await exists(path)) ? await readJsonDocument(path) : null;
+  return isJsonObject(document) ? document : new Map();
+}
+
 export function withoutKey(document: JsonObject, key: string): JsonObject {
   const rest = new Map(document);
   rest.delete(key);

@@ -7,6 +7,7 @@ import { type JsonObject, jsonNumber } from "../../formats/json-document.ts";
 import type { MergeConfig, TokenizerSetting } from "../config.ts";
 import type { MergeInput } from "../inputs/input.ts";
 import { findFolder } from "../inputs/open.ts";
+import { mergesOf, type OrdinaryToken, type Pair, scoresOf, spellAlike, type TokenChanges } from "./change-tokens.ts";
 import {
   type AddedToken,
   addedTokens,
@@ -29,9 +30,8 @@ export interface OutputVocabulary {
   /** Whose tokenizer files the output's are made of, and what is changed in them. */
   readonly folder: string;
   readonly file: TokenizerFile;
-  /** Tokens with ids from here on are taken out. */
-  readonly end: number;
-  readonly added: readonly AddedToken[];
+  readonly changes: TokenChanges;
+  readonly warnings: readonly string[];
 }
 
 export async function openVocabulary(
@@ -58,6 +58,9 @@ export async function openVocabulary(
   for (const [token, id] of [...file.vocabulary].sort(([, a], [, b]) => a - b)) if (id < end) tokens.set(token, id);
   let next = sizeOf(tokens);
   const added: AddedToken[] = [];
+  const ordinary: OrdinaryToken[] = [];
+  const merges: Pair[] = [];
+  const warnings: string[] = [];
   const add = (token: string, like: AddedToken | undefined): void => {
     if (tokens.has(token)) return;
     const entry = new Map([...(like?.entry ?? PLAIN_TOKEN)]).set("id", jsonNumber(next)).set("content", token);
@@ -65,9 +68,31 @@ export async function openVocabulary(
     tokens.set(token, next++);
   };
   if (source === "union") {
-    for (const other of files.values()) {
-      const specials = new Map(addedTokens(other.document).map((token) => [token.content, token]));
-      for (const [token] of [...other.vocabulary].sort(([, a], [, b]) => a - b)) add(token, specials.get(token));
+    const known = new Set(mergesOf(file).map((pair) => pair.join(" ")));
+    for (const [name, other] of files) {
+      if (other === file) continue;
+      const before = ordinary.length;
+      const theirs = new Map(addedTokens(other.document).map((token) => [token.content, token]));
+      const scores = scoresOf(other);
+      for (const [token] of [...other.vocabulary].sort(([, a], [, b]) => a - b)) {
+        if (theirs.has(token)) add(token, theirs.get(token));
+        else if (!tokens.has(token)) {
+          ordinary.push({ content: token, id: next, score: scores.get(token) });
+          tokens.set(token, next++);
+        }
+      }
+      if (spellAlike(file, other)) {
+        const more = mergesOf(other).filter((pair) => !known.has(pair.join(" ")));
+        for (const pair of more) {
+          merges.push(pair);
+          known.add(pair.join(" "));
+        }
+      } else if (ordinary.length > before) {
+        warnings.push(
+          `${name}: its tokenizer cuts texts in another way than that of ${own!.name}, which the result has: ` +
+            `${ordinary.length - before} tokens get rows, and no text becomes them`,
+        );
+      }
     }
   }
   for (const token of Object.keys(settings)) add(token, undefined);
@@ -79,8 +104,8 @@ export async function openVocabulary(
     base,
     folder,
     file,
-    end,
-    added,
+    changes: { end, added, ordinary, merges },
+    warnings,
   };
 }
 

@@ -35,7 +35,7 @@ export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
   return { path, document, vocabulary };
 }
 
-function idOf(value: JsonValue): number {
+export function idOf(value: JsonValue): number {
   return isJsonNumber(value) ? numberOf(value) : Number.NaN;
 }
 
@@ -68,25 +68,4 @@ export function addedTokens(document: JsonObject): AddedToken[] {
     if (typeof content !== "string" || !isJsonNumber(id) || !Number.isInteger(numberOf(id))) return [];
     return [{ content, id: numberOf(id), entry: entry as JsonObject }];
   });
-}
-
-/** The document with other tokens: those of ids from `end` on are gone, and `added` are there. */
-export function withTokens(document: JsonObject, end: number, added: readonly AddedToken[]): JsonObject {
-  const model = new Map(document.get("model") as JsonObject);
-  const vocab = model.get("vocab") as JsonValue[] | JsonObject;
-  const merges = model.get("merges");
-  const kept = Array.isArray(vocab) ? vocab.slice(0, end) : new Map([...vocab].filter(([, id]) => idOf(id) < end));
-  model.set("vocab", kept);
-  const isKept = (merge: JsonValue): boolean => {
-    const token = typeof merge === "string" ? merge.replace(" ", "") : Array.isArray(merge) ? merge.join("") : "";
-    return kept instanceof Map && kept.has(token);
-  };
-  if (Array.isArray(merges) && Number.isFinite(end)) model.set("merges", merges.filter(isKept));
-  const tokens = [...addedTokens(document).filter(({ id }) => id < end), ...added];
-  return new Map(document)
-    .set(
-      "added_tokens",
-      tokens.map(({ entry }) => entry),
-    )
-    .set("model", model);
 }
