@@ -53,9 +53,8 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
   const all = [...inputs.values()];
   const donor = config.base_model === undefined ? all[0]! : inputs.get(config.base_model)!;
   const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, baseFolder));
-  if (vocabulary === undefined && !likeMergekit) {
-    await checkSameVocabulary([donor, ...all.filter((input) => input !== donor)]);
-  }
+  const ordered = [donor, ...all.filter((input) => input !== donor)];
+  const uncompared = vocabulary === undefined && !likeMergekit ? await checkSameVocabulary(ordered) : [];
 
   const { tensors: layout, layers, head } = layOut(config, method, inputs, donor, likeMergekit);
   if (layout.length === 0) throw inputError(donor.folder, "expected weights to merge, found no tensors");
@@ -82,7 +81,7 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
       ...(config.warnings ?? []),
       ...all.flatMap(({ warnings }) => warnings),
       ...configDifferences(donor, all),
-      ...(vocabulary?.warnings ?? []),
+      ...(vocabulary?.warnings ?? uncompared),
       ...settingWarnings(config, layout),
       ...(layers === undefined ? [] : layerSettingWarnings({ donor, layers })),
       ...remarks(method, tensors),

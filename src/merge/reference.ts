@@ -146,8 +146,10 @@ Rows of embeddings and heads are matched by token. A model without a token takes
 else that of \`base_model\`, else the mean of the owners' rows; where nobody has it, zeros. \`tokens\` says otherwise:
 a model's row of that token, \`{ kind: zero }\`, or \`{ kind: model_token, model, token or token_id }\`, with \`force: true\`
 also in models that have it. Rows without a token are left out; \`pad_to_multiple_of\` adds rows, the mean of all others.
-\`union\` begins with the tokens of \`base_model\` (or of the first model) and goes on in the order of the models.
-Token ids in config and generation config follow the tokenizer.
+\`union\` begins with the tokens of \`base_model\` (or of the first model) and goes on in the order of the models. Ordinary
+tokens stay ordinary: pieces go into the vocabulary and their merges behind those that are there, so that texts are cut
+as before and then further put together. A model without \`tokenizer.json\` has the one that its \`tokenizer.model\` implies.
+Token ids in config and generation config follow the tokenizer; those that begin, end and pad texts are its own model's.
 
 ### Chance
 
@@ -172,6 +174,7 @@ Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives me
 | weights that cancel where they are divided by their sum | refused; mergekit writes NaN. Not repeated |
 | reversed \`layer_range\`, and empty ones between others | refused. Not repeated |
 | slices that do not fit on one another | refused by tensor; mergekit writes them. Not repeated |
+| ordinary tokens of a \`union\` | pieces of the vocabulary, with their merges; mergekit makes them added tokens, which are cut out of every text first. Not repeated |
 | unknown \`chat_template\` | refused; mergekit writes a model without tokenizer. Not repeated |
 | \`tokens\` with a new token, models with more tokens than rows | work; mergekit stops. Not repeated |
 | \`rescale\` | sums of magnitudes of any size are restored; mergekit leaves those below 1e-7 |

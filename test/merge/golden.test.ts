@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Tokenizer } from "tokenizers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exists, readJson } from "#src/formats/files.js";
-import { readVocabulary } from "#src/merge/vocabulary/tokenizer-file.js";
+import { readTokenizerFile } from "#src/merge/vocabulary/tokenizer-file.js";
 import { readModel } from "./compare.ts";
 import { GOLDEN, type Notes, readCase, runCase, shareBeyond } from "./golden-cases.ts";
 
@@ -41,7 +41,7 @@ async function check(name: string, likeMergekit: boolean, share?: number): Promi
 /** Ids and template of the output's tokenizer. */
 async function checkTokenizer(out: string, { output }: Notes): Promise<void> {
   if (output.vocab !== undefined) {
-    const vocabulary = await readVocabulary(join(out, "tokenizer.json"));
+    const { vocabulary } = await readTokenizerFile(join(out, "tokenizer.json"));
     const spelled = [...vocabulary].sort(([, a], [, b]) => a - b).map(([token]) => token);
     expect(spelled).toEqual(output.vocab);
     const tokenizer = Tokenizer.fromFile(join(out, "tokenizer.json"));

@@ -4,7 +4,6 @@
  * follow their spellings.
  */
 import { join } from "node:path";
-import { exists } from "../../formats/files.ts";
 import {
   isJsonNumber,
   isJsonObject,
@@ -14,9 +13,10 @@ import {
   numberOf,
 } from "../../formats/json-document.ts";
 import { TOKENIZER_CONFIG } from "../../models/tokenizer-files.ts";
+import { hasTokenizer } from "../../tokenizer/tokenizer-source.ts";
 import { languagePath, sectionsOf } from "../inputs/model-config.ts";
 import type { OutputVocabulary } from "../vocabulary/output-vocabulary.ts";
-import { readTokenizerFile } from "../vocabulary/tokenizer-file.ts";
+import { readTokenizerOf } from "../vocabulary/tokenizer-file.ts";
 import { editDocument, readDocument } from "./edit-document.ts";
 
 const CONFIG = "config.json";
@@ -45,10 +45,9 @@ export async function writeTokenIds(vocabulary: OutputVocabulary, donor: string,
 
 /** From the donor's ids; null where the new vocabulary lacks a token. Undefined where the donor's are not known. */
 async function translation({ tokens }: OutputVocabulary, donor: string): Promise<Translate | undefined> {
-  const path = join(donor, "tokenizer.json");
-  if (!(await exists(path))) return undefined;
+  if (!(await hasTokenizer(donor))) return undefined;
   const spelled = new Map<number, string>();
-  for (const [token, id] of (await readTokenizerFile(path)).vocabulary) spelled.set(id, token);
+  for (const [token, id] of (await readTokenizerOf(donor)).vocabulary) spelled.set(id, token);
   return (id) => tokens.get(spelled.get(id) ?? "") ?? null;
 }
 

@@ -1,8 +1,16 @@
 /** `tokenizer.json` as far as merging reads and changes it: which tokens there are, and their ids. */
 import { join } from "node:path";
-import { inputError } from "../../errors.ts";
+import { FusechatError, inputError } from "../../errors.ts";
 import { exists, readJsonDocument } from "../../formats/files.ts";
-import { isJsonNumber, isJsonObject, type JsonObject, type JsonValue, numberOf } from "../../formats/json-document.ts";
+import {
+  isJsonNumber,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  numberOf,
+  parseJsonDocument,
+} from "../../formats/json-document.ts";
+import { hasTokenizer, readTokenizerSource } from "../../tokenizer/tokenizer-source.ts";
 
 /** Token to id. */
 export type Vocabulary = ReadonlyMap<string, number>;
@@ -22,7 +30,10 @@ export interface TokenizerFile {
 }
 
 export async function readTokenizerFile(path: string): Promise<TokenizerFile> {
-  const document = await readJsonDocument(path);
+  return tokenizerFile(path, await readJsonDocument(path));
+}
+
+function tokenizerFile(path: string, document: JsonValue): TokenizerFile {
   const model = isJsonObject(document) ? document.get("model") : undefined;
   const vocab = isJsonObject(model) ? model.get("vocab") : undefined;
   const vocabulary = new Map<string, number>();
@@ -39,18 +50,22 @@ export function idOf(value: JsonValue): number {
   return isJsonNumber(value) ? numberOf(value) : Number.NaN;
 }
 
-export async function readVocabulary(path: string): Promise<Vocabulary> {
-  return (await readTokenizerFile(path)).vocabulary;
-}
-
-/** The tokenizer of a model folder, which must have one. */
+/** The tokenizer of a model folder, which must have one: its `tokenizer.json`, or what its `tokenizer.model` implies. */
 export async function readTokenizerOf(folder: string): Promise<TokenizerFile> {
   const path = join(folder, "tokenizer.json");
-  if (!(await exists(path))) {
-    throw inputError(folder, "expected a tokenizer.json, which bringing models to one vocabulary needs, found none");
+  if (await exists(path)) return readTokenizerFile(path);
+  try {
+    const derived = await readTokenizerSource(folder);
+    const parsed = parseJsonDocument(JSON.stringify(derived.file));
+    return tokenizerFile(derived.path, "value" in parsed ? parsed.value : null);
+  } catch (error) {
+    if (!(error instanceof FusechatError) || !(await hasTokenizer(folder))) throw error;
+    throw new FusechatError(error.code, `${error.message}; ${ADVICE}`, error);
   }
-  return readTokenizerFile(path);
 }
+
+const ADVICE =
+  "with a tokenizer.json beside it this file is not read: AutoTokenizer.from_pretrained(folder).save_pretrained(folder) of transformers writes one";
 
 export interface AddedToken {
   readonly content: string;

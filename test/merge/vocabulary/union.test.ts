@@ -1,7 +1,9 @@
 /** Unions of vocabularies as the library that encodes texts reads them, and the ids in the configs. */
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer } from "tokenizers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FIRST_PIECES, sentencePieceFile } from "../../tokenizer/sentencepiece-file.ts";
 import { linear, type SmallModels, smallModels } from "../small-models.ts";
 
 let models: SmallModels;
@@ -140,5 +142,50 @@ describe("generation ends", () => {
     const config = { ...linear("base", "named"), base_model: "base", tokenizer_source: "named" };
     const { json } = await models.merge(config);
     expect(await json("generation_config.json")).toMatchObject({ eos_token_id: 35 });
+  });
+});
+
+describe("models without a tokenizer.json", () => {
+  const sentencePiece = async (name: string, value: number, pieces: readonly string[]): Promise<void> => {
+    const all = [...FIRST_PIECES, ...pieces.map((text, i) => ({ text, score: -i }))];
+    await models.model(
+      name,
+      value,
+      { "model.embed_tokens.weight": [all.length, 2] },
+      {
+        "config.json": { vocab_size: all.length },
+        "tokenizer_config.json": { tokenizer_class: "LlamaTokenizer" },
+      },
+    );
+    await writeFile(join(models.folder, name, "tokenizer.model"), sentencePieceFile({ pieces: all }));
+  };
+
+  test("are compared and united by their tokenizer.model", async () => {
+    await sentencePiece("spm-a", 1, ["a", "b", "▁a"]);
+    await sentencePiece("spm-b", 3, ["b", "a", "▁b"]);
+    expect(await models.refusal(linear("spm-a", "spm-b"))).toBe(
+      'spm-b/tokenizer.model: expected the tokens of spm-a, but the id of "a" is 259 there and 260 in spm-b; say with tokenizer which vocabulary the result has',
+    );
+    const { json, tensors } = await models.merge(union("spm-a", "spm-b"));
+    expect(tensors.get("model.embed_tokens.weight")!.shape).toEqual([263, 2]);
+    expect(await json("tokenizer.json")).toMatchObject({ model: { vocab: { a: 259, b: 260, "▁a": 261, "▁b": 262 } } });
+  });
+
+  test("whose lists are not read here are merged with a word about it where they differ", async () => {
+    for (const [name, token] of ["one", "two"].entries()) {
+      await models.model(`words-${name}`, 1, { "embeddings.weight": [2, 2] }, { "vocab.txt": `[UNK]\n${token}\n` });
+    }
+    expect((await models.merge(linear("words-0", "words-1"))).warnings).toEqual([
+      "words-1: whether its tokens are those of words-0 cannot be told from vocab.txt; with a tokenizer.json in both it can (AutoTokenizer.from_pretrained(folder).save_pretrained(folder) of transformers)",
+    ]);
+    expect((await models.merge(linear("words-0"))).warnings).toEqual([]);
+  });
+
+  test("or that cannot be read are refused with what helps", async () => {
+    await sentencePiece("spm-c", 1, ["a"]);
+    await writeFile(join(models.folder, "spm-c/tokenizer.model"), "no model");
+    expect(await models.refusal(linear("spm-a", "spm-c"))).toContain(
+      "with a tokenizer.json beside it this file is not read: AutoTokenizer",
+    );
   });
 });
