@@ -1,7 +1,8 @@
 /** One shard's worth of conversations through a model: rows in batches, in order, into the columns of the shard. */
 import type { TokenisedConversation } from "../data/conversation.ts";
 import type { EngineModel } from "../engine/engine.ts";
-import { failure, inputError } from "../errors.ts";
+import { isLogProbability } from "../engine/log-probability.ts";
+import { type FusechatError, failure, inputError } from "../errors.ts";
 import { numberToHalf } from "../formats/float.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { tokenIds } from "./shard-file.ts";
@@ -44,20 +45,30 @@ export async function computeShard(
     const firstRow = shard.rowStart[done]!;
     for (let row = 0; row < labelLogp.length; row++) {
       const logp = labelLogp[row]!;
-      if (!(logp > -Infinity && logp < 1)) {
-        const index = batch[rowOwner(batch, row)]!.conversation;
-        throw failure(model.folder, `conversation ${index}: the label's log-probability came out as ${logp}`);
-      }
-      // The log-sum-exp can fall short of the label's own logit by a rounding.
+      if (logp === -Infinity || !isLogProbability(logp)) throw badLogp(model, batch, row, "the label's", logp);
       shard.labelLogp[firstRow + row] = Math.min(0, logp);
     }
     shard.topId.set(topId, firstRow * topK);
-    for (let k = 0; k < topLogp.length; k++)
-      shard.topLogp[firstRow * topK + k] = numberToHalf(Math.min(0, topLogp[k]!));
+    for (let k = 0; k < topLogp.length; k++) {
+      const logp = topLogp[k]!;
+      if (!isLogProbability(logp)) throw badLogp(model, batch, Math.floor(k / topK), "a token's", logp);
+      shard.topLogp[firstRow * topK + k] = numberToHalf(Math.min(0, logp));
+    }
     done += batch.length;
     if (done < conversations.length) await onBatch(firstConversations(shard, done));
   }
   return shard;
+}
+
+function badLogp(
+  { folder }: EngineModel,
+  batch: readonly TokenisedConversation[],
+  row: number,
+  whose: string,
+  logp: number,
+): FusechatError {
+  const { conversation } = batch[rowOwner(batch, row)]!;
+  return failure(folder, `conversation ${conversation}: ${whose} log-probability came out as ${logp}`);
 }
 
 /** The shard of the first `count` conversations, on the same memory. */

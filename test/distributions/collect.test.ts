@@ -238,17 +238,37 @@ describe("a collection that cannot be made is refused:", () => {
     await expect(run({}, "mixed")).rejects.toThrow(`${path}: holds conversation 0, expected 3 to 5; remove it`);
   });
 
-  test("a model whose probabilities are no numbers, with exit code 1 and without a shard", async () => {
+  test.each([
+    ["no numbers", "labelLogp", Number.NaN, "the label's log-probability came out as NaN"],
+    ["nought", "labelLogp", -Infinity, "the label's log-probability came out as -Infinity"],
+    ["above one by more than rounding", "labelLogp", 2 ** -9, "the label's log-probability came out as 0.001953125"],
+    ["no numbers among the likeliest", "topLogp", Number.NaN, "a token's log-probability came out as NaN"],
+    ["above one among the likeliest", "topLogp", 2 ** -9, "a token's log-probability came out as 0.001953125"],
+  ] as const)(
+    "a model whose probabilities are %s, with exit code 1 and without a shard",
+    async (_, where, value, message) => {
+      const engine = fakeEngine(VOCABULARY, (rows) => {
+        rows[where][where === "labelLogp" ? 12 : 3 * 12] = value;
+        return rows;
+      });
+      const collecting = collectDistributions(options("nan"), { engine, reporter: silent });
+      await expect(collecting).rejects.toMatchObject({
+        exitCode: 1,
+        message: `${join(golden, "models/mistral")}: conversation 1: ${message}`,
+      });
+      expect(await readdir(join(root, "nan"))).not.toContain("shard-00000.safetensors");
+    },
+  );
+
+  test("but a logarithm above nought by a rounding counts as nought", async () => {
     const engine = fakeEngine(VOCABULARY, (rows) => {
-      rows.labelLogp[12] = Number.NaN;
+      rows.labelLogp[12] = 9e-4;
+      rows.topLogp[3 * 12] = 9e-4;
       return rows;
     });
-    const collecting = collectDistributions(options("nan"), { engine, reporter: silent });
-    await expect(collecting).rejects.toMatchObject({
-      exitCode: 1,
-      message: `${join(golden, "models/mistral")}: conversation 1: the label's log-probability came out as NaN`,
-    });
-    expect(await readdir(join(root, "nan"))).not.toContain("shard-00000.safetensors");
+    await collectDistributions(options("rounded"), { engine, reporter: silent });
+    const shard = await readDistributionsShard(join(root, "rounded/shard-00000.safetensors"));
+    expect([shard.labelLogp[12], halfToNumber(shard.topLogp[3 * 12]!)]).toEqual([0, 0]);
   });
 });
 

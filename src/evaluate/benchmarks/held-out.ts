@@ -10,6 +10,7 @@ import { readConversations } from "../../data/read.ts";
 import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
+import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { bootstrapRatio } from "../../statistics/bootstrap.ts";
 import type { Benchmark, BenchmarkSettings, Metric } from "./benchmark.ts";
@@ -118,7 +119,9 @@ async function conversationNats(model: EngineModel, tokenised: readonly Tokenise
   let row = 0;
   return tokenised.map(({ conversation, rows }) => {
     let nats = 0;
-    for (let r = 0; r < rows.position.length; r++) nats -= labelLogp[row++]!;
+    for (let r = 0; r < rows.position.length; r++, row++) {
+      nats = isLogProbability(labelLogp[row]!) ? nats - labelLogp[row]! : Number.NaN;
+    }
     if (Number.isFinite(nats)) return nats;
     throw failure(model.folder, `gives conversation ${conversation} ${nats} nats; its weights are broken or overflow`);
   });

@@ -9,6 +9,7 @@ import { readStopIds } from "../../data/stop-ids.ts";
 import { type ConversationTokeniser, openConversationTokeniser, type Prompt } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
+import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, throwIfInterrupted } from "../../errors.ts";
 import { openModel } from "../../models/index.ts";
 import { folderIdentity } from "./folder-identity.ts";
@@ -176,7 +177,9 @@ async function readAnswers(
   let row = 0;
   for (const { index, bytes, positions } of sequences) {
     let nats = 0;
-    for (let i = 0; i < positions.length; i++) nats -= labelLogp[row++]!;
+    for (let i = 0; i < positions.length; i++, row++) {
+      nats = isLogProbability(labelLogp[row]!) ? nats - labelLogp[row]! : Number.NaN;
+    }
     if (!Number.isFinite(nats)) {
       throw failure(model.folder, `gives an answer ${nats} nats; its weights are broken or overflow`);
     }
