@@ -8,11 +8,12 @@ import { fullBatch, positionBudget } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { placementOf } from "../engine/onnx/placement.ts";
 import { inputError } from "../errors.ts";
-import { exists, readJson } from "../formats/files.ts";
+import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, modelFromConfig } from "../models/index.ts";
 import { generationMemory, teacherMemory, trainingMemory } from "../recipe/estimates.ts";
+import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -54,7 +55,7 @@ export async function summariseModel(folder: string): Promise<Fields> {
   const known = typeof model === "string" ? null : model;
   const stored = typeof weights === "string" ? null : weights.tensors;
   const checked = known === null || stored === null ? null : await orReason(() => checkWeights(known, stored));
-  const tokenizer = (await exists(join(folder, "tokenizer.json"))) ? await summariseTokenizer(folder) : null;
+  const tokenizer = (await hasTokenizer(folder)) ? await summariseTokenizer(folder) : null;
   const memory = known === null ? undefined : memoryOf(known);
 
   const limits: Limit[] = [];
@@ -166,7 +167,7 @@ function memoryOf(model: Model): ModelMemory {
 
 function textLimits(folder: string, tokenizer: TokenizerSummary | null, model: Model | null): Limit[] {
   if (tokenizer === null) {
-    return [{ cannot: TEXT_STAGES, because: `${folder}: no tokenizer.json` }];
+    return [{ cannot: TEXT_STAGES, because: `${folder}: no tokenizer.json or tokenizer.model` }];
   }
   const limits: Limit[] = [];
   if (tokenizer.refused !== undefined) limits.push({ cannot: TEXT_STAGES, because: tokenizer.refused });

@@ -11,6 +11,7 @@ import { readSafetensorsHeader, type TensorInfo } from "../formats/safetensors.t
 import { openWeights } from "../formats/weights.ts";
 import { EVALUATION, RESERVED_EVALUATIONS, RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
 import { gatesDocument } from "../report/run-documents.ts";
+import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { summariseAligned } from "./inspect-aligned.ts";
 import { summariseModel, weightFigures } from "./inspect-model.ts";
 import { summariseTokenizer } from "./inspect-tokenizer.ts";
@@ -36,10 +37,10 @@ export async function summarise(path: string): Promise<Summary> {
     const { tensors, files } = await openWeights(path);
     return { kind: "weights", path, ...weightFigures(tensors), files: files.length, list: tensorList(tensors) };
   }
-  if (names.includes("tokenizer.json")) return { kind: "tokenizer", path, ...(await summariseTokenizer(path)) };
+  if (await hasTokenizer(path)) return { kind: "tokenizer", path, ...(await summariseTokenizer(path)) };
   throw inputError(
     path,
-    "expected a model, tokenizer, run or shard folder: no config.json, tokenizer.json, recipe.yaml or shard",
+    "expected a model, tokenizer, run or shard folder: no config.json, tokenizer.json, tokenizer.model, recipe.yaml or shard",
   );
 }
 

@@ -42,7 +42,8 @@ export interface TemplateSummary {
 }
 
 export async function summariseTokenizer(folder: string): Promise<TokenizerSummary> {
-  const { bos, eos, stopIds } = await readSpecialTokens(folder);
+  const named = await orReason(() => readSpecialTokens(folder));
+  const { bos, eos, stopIds } = typeof named === "string" ? { bos: null, eos: null, stopIds: [] } : named;
   const tokenizer = await orReason(() => loadTokenizer(folder));
   const template = await orReason(() => summariseTemplate(folder));
   const pad = await readPad(folder, typeof tokenizer === "string" ? null : tokenizer);

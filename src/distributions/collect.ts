@@ -17,6 +17,7 @@ import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { openModel } from "../models/index.ts";
 import { templateFiles, tokenizerFiles } from "../models/tokenizer-files.ts";
+import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { computedOtherwise, otherProgram, programOf } from "../version.ts";
 import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
@@ -126,6 +127,7 @@ export async function collectDistributions(
 /** Beside the shards, so that a folder speaks for itself. */
 async function copyTokenizer(folder: string, out: string): Promise<void> {
   for (const name of await tokenizerFiles(folder)) await copyFileAtomic(join(folder, name), join(out, name));
+  await writeDerivedTokenizer(folder, out);
 }
 
 function checkOptions({

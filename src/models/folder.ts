@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { inputError } from "../errors.ts";
 import { copyFileAtomic, exists, fileError, readJsonDocument, writeJsonDocument } from "../formats/files.ts";
 import { isJsonObject, type JsonObject } from "../formats/json-document.ts";
+import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { PROCESSOR_CONFIG, tokenizerFiles } from "./tokenizer-files.ts";
 
 const CONFIG = "config.json";
@@ -30,7 +31,8 @@ export interface ConfigOverrides {
 
 /**
  * Copies all of them that are there into `to`, which is made where it is missing; `config.json` must be there and takes
- * the overrides. Every file appears whole or not at all.
+ * the overrides. A tokenizer that is a `tokenizer.model` alone gets the `tokenizer.json` derived from it beside it. Every
+ * file appears whole or not at all.
  */
 export async function copyModelFiles(from: string, to: string, overrides: ConfigOverrides = {}): Promise<void> {
   const config = await readJsonDocument(join(from, CONFIG));
@@ -47,6 +49,7 @@ export async function copyModelFiles(from: string, to: string, overrides: Config
     await mkdir(dirname(join(to, name)), { recursive: true });
     await copyFileAtomic(join(from, name), join(to, name));
   }
+  await writeDerivedTokenizer(from, to);
 }
 
 /** A config with an `auto_map` names classes in them. */

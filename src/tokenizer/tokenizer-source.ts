@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { inputError } from "../errors.ts";
-import { copyFileAtomic, exists, fileError, readJson, sha256OfFile, writeFileAtomic } from "../formats/files.ts";
+import { FusechatError, inputError } from "../errors.ts";
+import { exists, fileError, readJson, sha256OfFile, writeFileAtomic } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
 import type { AddedToken } from "./definition.ts";
 import { deriveTokenizerFile, ownTokensOf } from "./derived-file.ts";
@@ -27,15 +27,6 @@ export interface TokenizerSource {
 
 const TOKENIZER = "tokenizer.json";
 const SENTENCEPIECE = "tokenizer.model";
-
-/** All that a tokenizer's ids and special tokens depend on. */
-const TOKENIZER_FILES = [
-  TOKENIZER,
-  SENTENCEPIECE,
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-];
 
 /** Other forms of tokenizers, to say what was found instead. */
 const OTHER_FORMS = ["spiece.model", "sentencepiece.bpe.model", "tekken.json", "vocab.json", "vocab.txt", "merges.txt"];
@@ -63,19 +54,24 @@ export async function readTokenizerSource(folder: string): Promise<TokenizerSour
   return { path: modelPath, file, sha256, named, more: [] };
 }
 
-/** Writes into `to` what `from` has of a tokenizer, and the `tokenizer.json` that is derived where it has none. */
-export async function copyTokenizer(from: string, to: string): Promise<void> {
-  for (const name of TOKENIZER_FILES) {
-    if (await exists(join(from, name))) await copyFileAtomic(join(from, name), join(to, name));
+/**
+ * The `tokenizer.json` that a folder without one would have, or null where it has one, or nothing to derive it from: a
+ * `tokenizer.model` that cannot be used here is none of the business of who only copies or merges a model.
+ */
+export async function derivedTokenizerText(folder: string): Promise<string | null> {
+  if ((await exists(join(folder, TOKENIZER))) || !(await exists(join(folder, SENTENCEPIECE)))) return null;
+  try {
+    return textOf(await derive(folder, await readNamedTokens(folder), await readPrefixSettings(folder)));
+  } catch (error) {
+    if (error instanceof FusechatError) return null;
+    throw error;
   }
-  await writeDerivedTokenizer(from, to);
 }
 
-/** Writes the derived `tokenizer.json` of `from` into `to`; does nothing where there is one already, or no `tokenizer.model`. */
+/** Writes the derived `tokenizer.json` of `from` into `to`, so that the copy of a model loads everywhere. */
 export async function writeDerivedTokenizer(from: string, to: string): Promise<void> {
-  if ((await exists(join(from, TOKENIZER))) || !(await exists(join(from, SENTENCEPIECE)))) return;
-  const file = await derive(from, await readNamedTokens(from), await readPrefixSettings(from));
-  await writeFileAtomic(join(to, TOKENIZER), textOf(file));
+  const text = await derivedTokenizerText(from);
+  if (text !== null) await writeFileAtomic(join(to, TOKENIZER), text);
 }
 
 async function derive(folder: string, named: NamedTokens, prefix: PrefixSettings): Promise<object> {

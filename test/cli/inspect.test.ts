@@ -270,7 +270,10 @@ describe("inspect PATH", () => {
     test("no tokenizer, no template, a template that fails", async () => {
       const silent = await copyOf((folder) => rm(join(folder, "tokenizer.json")));
       expect((await summary(silent)).limits).toEqual([
-        { cannot: "align, distributions, fuse, evaluate and chat", because: `${silent}: no tokenizer.json` },
+        {
+          cannot: "align, distributions, fuse, evaluate and chat",
+          because: `${silent}: no tokenizer.json or tokenizer.model`,
+        },
       ]);
       const withTemplate = (template: string | undefined) =>
         copyOf(async (folder) => {

@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
+import { checkSameVocabulary } from "#src/merge/vocabulary/same-vocabulary.js";
+import { copyModelFiles } from "#src/models/folder.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import { readSpecialTokens } from "#src/tokenizer/special.js";
 import { createTokenTable, readTokenTableParts } from "#src/tokenizer/token-table.js";
-import { copyTokenizer } from "#src/tokenizer/tokenizer-source.js";
+import { writeDerivedTokenizer } from "#src/tokenizer/tokenizer-source.js";
 import { hardText } from "./hard-text.ts";
 import { FIRST_PIECES, sentencePieceFile, type WrittenModel, type WrittenPiece } from "./sentencepiece-file.ts";
 
@@ -110,11 +112,35 @@ describe("a tokenizer.model alone", () => {
     expect(await ids({ add_prefix_space: false })).toEqual([263, 267, 2, 263, 267]);
   });
 
+  test("that cannot be used here is copied as it is", async () => {
+    const folder = await folderOf({ pieces: PIECES, algorithm: 1 });
+    const copy = await emptyFolder();
+    await writeDerivedTokenizer(folder, copy);
+    expect(await readdir(copy)).toEqual([]);
+  });
+
+  test("is compared with other models' vocabularies before a merge", async () => {
+    const folder = await folderOf({ pieces: PIECES });
+    const other = await folderOf({ pieces: [...PIECES.slice(0, -2), { text: "ba", score: -40 }, PIECES.at(-1)!] });
+    const same = await emptyFolder();
+    await writeDerivedTokenizer(folder, same);
+    const models = (second: string) => [
+      { name: "first", folder },
+      { name: "second", folder: second },
+    ];
+    expect(await checkSameVocabulary(models(same))).toEqual([]);
+    await expect(checkSameVocabulary(models(other))).rejects.toThrow(
+      /the id of "aa" is 272 there and absent in second/,
+    );
+  });
+
   test("is one tokenizer with the copy that carries the derived tokenizer.json", async () => {
     const folder = await folderOf({ pieces: PIECES }, { tokenizer_class: "LlamaTokenizer", legacy: false });
     const copy = await emptyFolder();
-    await copyTokenizer(folder, copy);
-    expect((await readdir(copy)).sort()).toEqual(["tokenizer.json", "tokenizer.model", "tokenizer_config.json"]);
+    await writeFile(join(folder, "config.json"), "{}");
+    await copyModelFiles(folder, copy);
+    const files = ["config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"];
+    expect((await readdir(copy)).sort()).toEqual(files);
     const table = createTokenTable(await readTokenTableParts(folder));
     const copied = await loadTokenizer(copy);
     expect(copied.sha256).toBe(table.sha256);

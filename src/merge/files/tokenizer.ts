@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { copyFileAtomic, writeJsonDocument } from "../../formats/files.ts";
 import { isJsonObject } from "../../formats/json-document.ts";
 import { TOKEN_LISTS, TOKENIZER_CONFIG, tokenizerFiles } from "../../models/tokenizer-files.ts";
+import { writeDerivedTokenizer } from "../../tokenizer/tokenizer-source.ts";
 import { withTokens } from "../vocabulary/change-tokens.ts";
 import type { OutputVocabulary } from "../vocabulary/output-vocabulary.ts";
 import { editDocument, withoutKey } from "./edit-document.ts";
@@ -21,7 +22,8 @@ export async function writeTokenizer(vocabulary: OutputVocabulary, donor: string
     await mkdir(dirname(join(folder, name)), { recursive: true });
     await copyFileAtomic(join(vocabulary.folder, name), join(folder, name));
   }
-  if (changed) {
+  if (!changed) await writeDerivedTokenizer(vocabulary.folder, folder);
+  else {
     await writeJsonDocument(join(folder, "tokenizer.json"), withTokens(file.document, changes));
     await editDocument(join(folder, TOKENIZER_CONFIG), (config) => {
       const old = config.get("added_tokens_decoder");
