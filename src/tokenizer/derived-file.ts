@@ -75,7 +75,7 @@ export function deriveTokenizerFile({ model, named, prefix, frame }: DerivedFrom
 /** Refuses what the tokenizer library would do otherwise; gives the id of the unknown piece. */
 function checkModel(model: SentencePieceModel, path: string): number {
   const unsupported = (what: string): Error =>
-    inputError(path, `${what} is not supported; use a model folder whose tokenizer is byte-pair encoding over bytes`);
+    inputError(path, `${what} is not supported: only byte-pair encoding with byte fallback keeps every byte of a text`);
   if (model.algorithm !== "bpe") throw unsupported(`a SentencePiece ${model.algorithm} model`);
   if (!model.byteFallback) throw unsupported("a SentencePiece model without byte fallback");
   if (model.spaceBehind) throw unsupported("a SentencePiece model that puts spaces behind words");

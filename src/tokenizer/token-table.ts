@@ -31,7 +31,10 @@ export async function readTokenizerFile(folder: string): Promise<TokenizerFile> 
     return pieces.get(content);
   };
   const contents = new Set(read.addedTokens.map(({ content }) => content));
-  const listed = [...read.addedTokens, ...more.filter(({ content }) => !contents.has(content))];
+  const listed = [
+    ...read.addedTokens,
+    ...more.filter(({ id, content }) => !contents.has(content) && idOf(content) === id),
+  ];
   const { addedTokens, withoutId } = resolveAddedTokens(listed, named, idOf);
   const definition = { ...read, addedTokens };
   checkAddedTokens(definition, path);

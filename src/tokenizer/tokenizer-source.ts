@@ -55,23 +55,19 @@ export async function readTokenizerSource(folder: string): Promise<TokenizerSour
 }
 
 /**
- * The `tokenizer.json` that a folder without one would have, or null where it has one, or nothing to derive it from: a
- * `tokenizer.model` that cannot be used here is none of the business of who only copies or merges a model.
+ * Writes the `tokenizer.json` that `from` implies into `to`, so that the copy of a model loads everywhere. Does nothing
+ * where `from` has one; and a `tokenizer.model` that cannot be used here is none of the business of who copies a model.
  */
-export async function derivedTokenizerText(folder: string): Promise<string | null> {
-  if ((await exists(join(folder, TOKENIZER))) || !(await exists(join(folder, SENTENCEPIECE)))) return null;
+export async function writeDerivedTokenizer(from: string, to: string): Promise<void> {
+  if ((await exists(join(from, TOKENIZER))) || !(await exists(join(from, SENTENCEPIECE)))) return;
+  let file: object;
   try {
-    return textOf(await derive(folder, await readNamedTokens(folder), await readPrefixSettings(folder)));
+    file = await derive(from, await readNamedTokens(from), await readPrefixSettings(from));
   } catch (error) {
-    if (error instanceof FusechatError) return null;
+    if (error instanceof FusechatError) return;
     throw error;
   }
-}
-
-/** Writes the derived `tokenizer.json` of `from` into `to`, so that the copy of a model loads everywhere. */
-export async function writeDerivedTokenizer(from: string, to: string): Promise<void> {
-  const text = await derivedTokenizerText(from);
-  if (text !== null) await writeFileAtomic(join(to, TOKENIZER), text);
+  await writeFileAtomic(join(to, TOKENIZER), textOf(file));
 }
 
 async function derive(folder: string, named: NamedTokens, prefix: PrefixSettings): Promise<object> {
