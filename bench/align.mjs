@@ -333,11 +333,19 @@ async function writeSide(folder, side, texts) {
         weightsSha256: "0",
         tokenizerSha256: tokenizer.sha256,
         template: "native",
+        templateSha256: "0",
+        specialTokensSha256: "0",
+        templateName: "default",
+        templateVariables: "{}",
+        date: "2025-01-01",
         topK: TOP_K,
         vocabulary: tokenizer.size,
         maxLength: 2048,
       },
       conversation: Int32Array.from(encodings, (_, n) => first + n),
+      // Dialogues are told apart by their numbers alone.
+      conversationSha256: new Uint8Array(32 * encodings.length),
+      idsSha256: new Uint8Array(32 * encodings.length),
       bytes: Int32Array.from(encodings, ({ byteEnd }) => byteEnd.at(-1)),
       rowStart,
       turn: new Uint16Array(rows).fill(1),
@@ -348,6 +356,9 @@ async function writeSide(folder, side, texts) {
       labelLogp: new Float32Array(rows).fill(-1),
       topId,
       topLogp,
+      endOfTurn: new Int32Array(0),
+      leftOutRow: new Int32Array(0),
+      leftOut: new BigInt64Array(0),
     };
     for (let from = first; from < DIALOGUES; from += DIFFERENT) {
       const conversation = Int32Array.from(encodings, (_, n) => from + n);

@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { checkSettings, listShards, readSettings, writeSettings } from "../distributions/folder.ts";
+import type { DistributionsMetadata } from "../distributions/shard.ts";
 import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import type { StageContext } from "../engine/context.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
@@ -82,6 +83,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
   await checkSameData(options);
   const pivot = await readDistributionsMetadata(pivotShards[0]!);
   const source = await readDistributionsMetadata(sourceShards[0]!);
+  checkSamePrompting(options, pivot, source);
   const width = options.width ?? 2 * source.topK;
   if (!Number.isSafeInteger(width) || width < 1 || width > LARGEST_WIDTH) {
     throw inputError("align", `expected a width of 1 to ${LARGEST_WIDTH}, found ${width}`);
@@ -246,6 +248,22 @@ async function checkSameData(options: AlignOptions): Promise<void> {
     options.source,
     `was made from other conversations than ${options.pivot}; both must come from the same data`,
   );
+}
+
+/** Both sides must have been asked on the same day, and where the pivot's template was asked for, in that very one. */
+function checkSamePrompting(options: AlignOptions, pivot: DistributionsMetadata, source: DistributionsMetadata): void {
+  if (source.date !== pivot.date) {
+    throw inputError(
+      options.source,
+      `was collected with the date ${source.date}, and ${options.pivot} with ${pivot.date}; collect one of them again`,
+    );
+  }
+  if (source.template === "pivot" && source.templateSha256 !== pivot.templateSha256) {
+    throw inputError(
+      options.source,
+      `was collected in a pivot's chat template (${source.templateSha256.slice(0, 12)}) that is not the one of ${options.pivot} (${pivot.templateSha256.slice(0, 12)}); collect it again`,
+    );
+  }
 }
 
 function summaryLine(summary: AlignmentSummary): string {

@@ -1,5 +1,6 @@
 /** A conversation as both folders of an alignment have it, and the check that it is one and the same. */
 import type { ShardOfFolder } from "../distributions/read-folder.ts";
+import { SHA256_BYTES } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import type { RowSpans, SequenceAlignment } from "./sequence.ts";
 
@@ -21,58 +22,71 @@ export function part(side: Side, index: number): Part {
   return { side, index, from: side.shard.rowStart[index]!, to: side.shard.rowStart[index + 1]! };
 }
 
-/** Aligns the rows of a conversation: `out` gets a source row, or -1, for each of the pivot's; returns how many have one. */
+/**
+ * Aligns the rows of a conversation: `out` gets a source row, or -1, for each of the pivot's; returns how many have one.
+ * Whatever the sequence alignment says, rows are shared only where both models have read the same part of the response.
+ */
 export function alignParts({ align }: SequenceAlignment, pivot: Part, source: Part, out: Int32Array): number {
-  return align(pivot.side.spans, pivot.from, pivot.to, source.side.spans, source.from, source.to, out);
+  const shared = align(pivot.side.spans, pivot.from, pivot.to, source.side.spans, source.from, source.to, out);
+  const reads = readings(pivot);
+  const readsThere = readings(source);
+  return reads === null && readsThere === null ? shared : shared - dropUnlike(reads, readsThere, pivot, out);
 }
 
-/**
- * Refuses two parts that cannot come from the same conversation. Its text is in neither shard, but what both know of
- * it must agree: the turn that is answered first, the length of each response that both finished, and the bytes.
- */
+/** [rows] what each row's model has not read of the response before it, as the shard tells; null where nothing is left out. */
+function readings({ side: { shard }, from, to }: Part): BigInt64Array | null {
+  const { leftOutRow, leftOut, turn } = shard;
+  let entry = firstFrom(leftOutRow, from);
+  if (entry === leftOutRow.length || leftOutRow[entry]! >= to) return null;
+  const reads = new BigInt64Array(to - from);
+  for (; entry < leftOutRow.length && leftOutRow[entry]! < to; entry++) {
+    const row = leftOutRow[entry]!;
+    const end = Math.min(to, leftOutRow[entry + 1] ?? to);
+    for (let r = row; r < end && turn[r] === turn[row]; r++) reads[r - from] = leftOut[entry]!;
+  }
+  return reads;
+}
+
+function dropUnlike(
+  here: BigInt64Array | null,
+  there: BigInt64Array | null,
+  { from, to }: Part,
+  out: Int32Array,
+): number {
+  let dropped = 0;
+  for (let row = from; row < to; row++) {
+    if (out[row] === -1 || (here?.[row - from] ?? 0n) === (there?.[out[row]!] ?? 0n)) continue;
+    out[row] = -1;
+    dropped++;
+  }
+  return dropped;
+}
+
+/** The first place of ascending values that is at least `least`. */
+function firstFrom(values: Int32Array, least: number): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (values[middle]! < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Refuses two parts that do not come from the same conversation: the hashes of what was said differ. */
 export function checkSameConversation(pivot: Part, source: Part): void {
+  const here = sha256Of(pivot);
+  const there = sha256Of(source);
+  if (here.equals(there)) return;
   const conversation = pivot.side.shard.conversation[pivot.index]!;
-  const differ = (what: string, there: number, here: number): Error =>
-    inputError(
-      source.side.path,
-      `conversation ${conversation}: ${what} ${there}, and ${here} for the pivot; the two folders were made from different data`,
-    );
-  const a = pivot.side.spans;
-  const b = source.side.spans;
-  let i = pivot.from;
-  let j = source.from;
-  let whole = true;
-  while (i < pivot.to && j < source.to) {
-    const turn = a.turn[i]!;
-    const sourceTurn = b.turn[j]!;
-    if ((turn - sourceTurn) % 2 !== 0) throw differ("answers come in turns like", sourceTurn, turn);
-    if (turn !== sourceTurn) {
-      // A response without a row of its own: an empty one that the template does not close.
-      whole = false;
-      if (turn < sourceTurn) i++;
-      else j++;
-      continue;
-    }
-    while (i + 1 < pivot.to && a.turn[i + 1] === turn) i++;
-    while (j + 1 < source.to && b.turn[j + 1] === turn) j++;
-    // Now the last rows of the turn: an end-of-turn row tells the whole length, another one how far the tokens reach.
-    const ended = a.endOfTurn[i]! + 2 * b.endOfTurn[j]!;
-    const length = a.byteEnd[i]!;
-    const sourceLength = b.byteEnd[j]!;
-    const fits =
-      ended === 3
-        ? sourceLength === length
-        : ended === 1
-          ? sourceLength <= length
-          : ended !== 2 || length <= sourceLength;
-    if (!fits) throw differ(`turn ${turn} has bytes`, sourceLength, length);
-    whole &&= ended === 3;
-    i++;
-    j++;
-  }
-  const bytes = pivot.side.shard.bytes[pivot.index]!;
-  const sourceBytes = source.side.shard.bytes[source.index]!;
-  if (whole && i === pivot.to && j === source.to && bytes !== sourceBytes) {
-    throw differ("its responses have bytes", sourceBytes, bytes);
-  }
+  throw inputError(
+    source.side.path,
+    `conversation ${conversation} is ${there.toString("hex", 0, 6)}…, and ${here.toString("hex", 0, 6)}… for the pivot; the two folders were made from different data`,
+  );
+}
+
+function sha256Of({ side: { shard }, index }: Part): Buffer {
+  const { buffer, byteOffset } = shard.conversationSha256;
+  return Buffer.from(buffer, byteOffset + index * SHA256_BYTES, SHA256_BYTES);
 }

@@ -47,24 +47,9 @@ export interface SequenceAlignment {
 }
 
 /** The rows of a shard, with their roles and the bytes of the shard's vocabulary. */
-export function rowSpans(
-  shard: DistributionsShard,
-  { special, bytes }: Pick<Vocabulary, "special" | "bytes">,
-): RowSpans {
+export function rowSpans(shard: DistributionsShard, { bytes }: Pick<Vocabulary, "bytes">): RowSpans {
   const { turn, byteStart, byteEnd, token } = shard;
-  return { turn, byteStart, byteEnd, endOfTurn: endOfTurnRows(shard, special), token, bytes };
-}
-
-/** [R] 1 for the end-of-turn rows of a shard: the last row of a turn, where its label is special and takes no bytes. */
-function endOfTurnRows(shard: DistributionsShard, special: Uint8Array): Uint8Array {
-  const { rowStart, turn, byteStart, byteEnd, token } = shard;
-  const result = new Uint8Array(token.length);
-  for (let n = 0; n < shard.conversation.length; n++) {
-    const end = rowStart[n + 1]!;
-    for (let row = rowStart[n]!; row < end; row++) {
-      const last = row + 1 === end || turn[row + 1] !== turn[row];
-      if (last && byteStart[row] === byteEnd[row] && special[token[row]!] === 1) result[row] = 1;
-    }
-  }
-  return result;
+  const endOfTurn = new Uint8Array(token.length);
+  for (const row of shard.endOfTurn) endOfTurn[row] = 1;
+  return { turn, byteStart, byteEnd, endOfTurn, token, bytes };
 }

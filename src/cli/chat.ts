@@ -7,9 +7,10 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { integer, number } from "./option-values.ts";
 import { oneQuestion, questionsFrom } from "./questions.ts";
 import { type ChatAnswer, openTalk } from "./talk.ts";
+import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
-interface Options {
+interface Options extends TemplateFlags {
   readonly prompt?: string;
   readonly system?: string;
   readonly temperature: number;
@@ -35,11 +36,15 @@ export const chatVerb: Verb = {
       .option("--top-k <n>", "keep this many most probable tokens; 0 keeps all", integer({ min: 0 }), 0)
       .option("--max-tokens <n>", "longest answer", integer({ min: 1 }), 512)
       .option("--seed <n>", "of the sampling", integer(), 0);
+    declareTemplate(command);
   },
   run: async (invocation, positional, given) => {
     const folder = positional[0]!;
     const options = given as unknown as Options;
-    const tokeniser = await openConversationTokeniser(folder, { maxLength: 2 ** 31 - 1 });
+    const tokeniser = await openConversationTokeniser(folder, {
+      maxLength: 2 ** 31 - 1,
+      settings: templateSettings(options),
+    });
     let model: EngineModel | undefined;
     try {
       const stopIds = await readStopIds(folder, tokeniser);

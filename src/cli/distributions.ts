@@ -5,9 +5,10 @@ import { collectDistributions } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
 import { formatCount } from "./figures.ts";
 import { integer } from "./option-values.ts";
+import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
-interface Options {
+interface Options extends TemplateFlags {
   readonly model: string;
   readonly data: string;
   readonly out: string;
@@ -38,6 +39,7 @@ export const distributionsVerb: Verb = {
       .option("--template-model <folder>", "the model whose template --template pivot means")
       .option("--name <name>", "the model's name in the shards (default: the folder's)")
       .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
+    declareTemplate(command);
   },
   run: async (invocation, _positional, options) => {
     const { data, templateModel, ...rest } = options as unknown as Options;
@@ -55,6 +57,7 @@ export const distributionsVerb: Verb = {
         topK: rest.topK,
         maxLength: rest.maxLength,
         template: rest.template,
+        templateSettings: templateSettings(rest),
         ...(templateModel !== undefined && { templateFolder: templateModel }),
         ...(rest.name !== undefined && { name: rest.name }),
         ...(rest.shardConversations !== undefined && { shardConversations: rest.shardConversations }),
@@ -69,6 +72,12 @@ export const distributionsVerb: Verb = {
     );
     if (summary.refused.length > 0) {
       invocation.print(`${formatCount(summary.refused.length)} conversations left out, as the template refuses them`);
+    }
+    if (summary.without_end_of_turn > 0) {
+      invocation.print(`${formatCount(summary.without_end_of_turn)} answers without an end-of-turn row`);
+    }
+    if (summary.left_out_in > 0) {
+      invocation.print(`${formatCount(summary.left_out_in)} answers that the template writes in part`);
     }
     invocation.document(summary);
     return undefined;

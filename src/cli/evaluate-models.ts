@@ -10,8 +10,9 @@ import { exists } from "../formats/files.ts";
 import { modelsNamed, modelWords, RUN_FILES, type RunModelRole } from "../recipe/layout.ts";
 import { readRunModels } from "../run/run-models.ts";
 import { checkedUrl, keyIn, type RequestFlags, requests, textIn } from "./judge-options.ts";
+import { declareTemplate, type TemplateFlags, templateGiven } from "./template-options.ts";
 
-export interface ModelFlags extends RequestFlags {
+export interface ModelFlags extends RequestFlags, TemplateFlags {
   readonly model?: readonly string[];
   readonly run?: string;
   readonly models?: readonly string[];
@@ -54,6 +55,7 @@ export function declareModels(command: Command): void {
     .addOption(
       add("--model-key-env <name>", "variable with the key of models behind servers (default: OPENAI_API_KEY)"),
     );
+  declareTemplate(command, "folders: ", GROUP);
 }
 
 /** The conversations that the run of `--run`, or of a `RUN:NAME`, has held out; null where no run is named. */
@@ -70,7 +72,7 @@ export async function heldOutOf({ run, model }: ModelFlags): Promise<string | nu
 export async function subjectsOf(flags: ModelFlags, environment: Environment): Promise<NamedSubject[]> {
   const found: NamedSubject[] = [];
   for (const text of flags.model ?? []) found.push(await subjectOf(text, flags, environment));
-  if (flags.run !== undefined) found.push(...(await runSubjects(flags.run, flags.models)));
+  if (flags.run !== undefined) found.push(...(await runSubjects(flags.run, flags.models, flags)));
   else if (flags.models !== undefined) throw inputError("--models", "chooses among the models of a run; add --run RUN");
   for (const [index, { subject }] of found.entries()) {
     if (found.findIndex((other) => other.subject.name === subject.name) < index) {
@@ -102,9 +104,16 @@ export async function subjectOf(text: string, flags: ModelFlags, environment: En
   }
   const [run, name] = splitAtLast(text, ":");
   if (name !== null && !(await exists(text)) && (await exists(join(run, RUN_FILES.recipe)))) {
-    return single(await runSubjects(run, [name]), text);
+    return single(await runSubjects(run, [name], flags), text);
   }
-  return { subject: { kind: "folder", name: text, folder: text }, role: "model" };
+  const template = templateGiven(flags);
+  const subject = {
+    kind: "folder",
+    name: text,
+    folder: text,
+    ...(template === undefined ? {} : { template }),
+  } as const;
+  return { subject, role: "model" };
 }
 
 function single(found: readonly NamedSubject[], text: string): NamedSubject {
@@ -113,8 +122,12 @@ function single(found: readonly NamedSubject[], text: string): NamedSubject {
   throw inputError(text, `expected one model, found several (${names}); name one of them`);
 }
 
-/** The models of a run directory, or those of them that `words` name. */
-async function runSubjects(run: string, words: readonly string[] | undefined): Promise<NamedSubject[]> {
+/** The models of a run directory, or those of them that `words` name; prompted as in the run where no flag says otherwise. */
+async function runSubjects(
+  run: string,
+  words: readonly string[] | undefined,
+  flags: TemplateFlags,
+): Promise<NamedSubject[]> {
   const all = await readRunModels(run);
   const chosen = (words ?? []).flatMap((word) => {
     const named = modelsNamed(word, all);
@@ -127,7 +140,10 @@ async function runSubjects(run: string, words: readonly string[] | undefined): P
   });
   return all
     .filter((model) => words === undefined || chosen.includes(model))
-    .map(({ name, role, folder }) => ({ subject: { kind: "folder", name, folder }, role }));
+    .map(({ name, role, folder, template }) => ({
+      subject: { kind: "folder", name, folder, template: templateGiven(flags) ?? template },
+      role,
+    }));
 }
 
 function splitAtLast(text: string, mark: string): [string, string | null] {

@@ -18,8 +18,13 @@ import { summariseTokenizer } from "./inspect-tokenizer.ts";
 
 type Summary = Readonly<Record<string, unknown>>;
 
-const DISTRIBUTIONS = "fusechat-distributions-1";
-const ALIGNED = "fusechat-aligned-1";
+/** Formats without their versions: what reads a shard refuses another version with a sentence. */
+const DISTRIBUTIONS = "fusechat-distributions";
+const ALIGNED = "fusechat-aligned";
+
+function formatOf({ format }: Readonly<Record<string, string>>): string {
+  return format?.replace(/-\d+$/, "") ?? "none";
+}
 
 export async function summarise(path: string): Promise<Summary> {
   let isFolder: boolean;
@@ -47,7 +52,7 @@ export async function summarise(path: string): Promise<Summary> {
 async function summariseFile(path: string): Promise<Summary> {
   if (!path.endsWith(".safetensors")) throw inputError(path, "expected a folder or a .safetensors file");
   const { tensors, metadata } = await readSafetensorsHeader(path);
-  if (metadata.format === DISTRIBUTIONS || metadata.format === ALIGNED) return summariseShards([path], path);
+  if ([DISTRIBUTIONS, ALIGNED].includes(formatOf(metadata))) return summariseShards([path], path);
   return {
     kind: "safetensors",
     path,
@@ -66,8 +71,8 @@ function tensorList(tensors: ReadonlyMap<string, TensorInfo>): Readonly<Record<s
 
 async function summariseShards(paths: readonly string[], path: string): Promise<Summary> {
   const { metadata } = await readSafetensorsHeader(paths[0]!);
-  if (metadata.format === DISTRIBUTIONS) return summariseDistributions(paths, path, metadata);
-  if (metadata.format === ALIGNED) return summariseAligned(paths, path, metadata);
+  if (formatOf(metadata) === DISTRIBUTIONS) return summariseDistributions(paths, path, metadata);
+  if (formatOf(metadata) === ALIGNED) return summariseAligned(paths, path, metadata);
   throw inputError(
     paths[0]!,
     `expected a shard of ${DISTRIBUTIONS} or ${ALIGNED}, found format ${metadata.format ?? "none"}`,

@@ -5,9 +5,10 @@ import { openConversationTokeniser } from "../data/tokenise.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { visibleBytes } from "./inspect-tokens.ts";
+import { type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Invocation } from "./verb.ts";
 
-export interface RenderOptions {
+export interface RenderOptions extends TemplateFlags {
   readonly model?: string;
   readonly data?: string;
   readonly maxLength?: number;
@@ -33,6 +34,7 @@ export async function inspectRender(invocation: Invocation, options: RenderOptio
   const conversations = await readConversations(data);
   const tokeniser = await openConversationTokeniser(model, {
     maxLength: options.maxLength ?? DEFAULT_MAX_LENGTH,
+    settings: templateSettings(options),
     ...(templateModel !== undefined && { templateFolder: templateModel }),
   });
   try {
@@ -64,6 +66,9 @@ function documentOf(tokenised: TokenisedConversation | RefusedConversation): Rec
     byte_start: [...rows.byteStart],
     byte_end: [...rows.byteEnd],
     lead: [...rows.lead],
+    end_of_turn: [...rows.endOfTurn],
+    left_out_row: [...rows.leftOutRow],
+    left_out: Array.from(rows.leftOut, String),
     bytes,
   };
 }
@@ -92,5 +97,13 @@ async function describeRows(
   const cut = byteEnd[ids.length - 1] ?? 0;
   marked += textBytes.toString("utf8", prompt, Math.max(prompt, cut));
   const left = cut < textBytes.length ? ", cut here" : "";
-  return `${title}: ${ids.length} tokens, ${rows.position.length} rows, ${bytes} bytes, ${turns} turns\n${marked}${left}\n`;
+  const counts = [
+    `${ids.length} tokens`,
+    `${rows.position.length} rows`,
+    `${bytes} bytes`,
+    `${turns} turns`,
+    ...(tokenised.unclosed > 0 ? [`${tokenised.unclosed} without an end of turn`] : []),
+    ...(tokenised.shortened > 0 ? [`${tokenised.shortened} written in part`] : []),
+  ];
+  return `${title}: ${counts.join(", ")}\n${marked}${left}\n`;
 }

@@ -7,6 +7,7 @@ import { inspectRender, type RenderOptions } from "./inspect-render.ts";
 import { inspectTokens, type TokensOptions } from "./inspect-tokens.ts";
 import { integer } from "./option-values.ts";
 import { formatTable } from "./table.ts";
+import { declareTemplate } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
 type InspectOptions = TokensOptions & RenderOptions;
@@ -14,7 +15,7 @@ type InspectOptions = TokensOptions & RenderOptions;
 /** Which options belong to which form of the verb; the others would be ignored without a word. */
 const OPTIONS_OF = {
   tokens: ["model", "textFile", "texts"],
-  render: ["model", "data", "maxLength", "template", "templateModel"],
+  render: ["model", "data", "maxLength", "template", "templateModel", "date", "templateVariable", "templateName"],
   path: [],
 } as const;
 
@@ -36,6 +37,7 @@ export const inspectVerb: Verb = {
         ]),
       )
       .option("--template-model <folder>", "render: the model whose template --template pivot means");
+    declareTemplate(command, "render: ");
   },
   run: async (invocation, positional, given) => {
     const what = positional[0]!;

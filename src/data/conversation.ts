@@ -70,11 +70,19 @@ export interface Rows {
   readonly position: Int32Array;
   /** [R] index of the turn in the conversation. */
   readonly turn: Uint16Array;
-  /** [R] the label's span in the turn's original content, UTF-8 bytes. */
+  /** [R] the label's span in the turn's original (original.ts), UTF-8 bytes. */
   readonly byteStart: Int32Array;
   readonly byteEnd: Int32Array;
   /** [R] how many of the label token's own bytes lie before its span. */
   readonly lead: Uint8Array;
+  /** The rows that end a turn, ascending. */
+  readonly endOfTurn: Int32Array;
+  /**
+   * What the template has left out of the original before a row, 0 for nothing: `leftOut[g]`, a hash of it, holds from
+   * row `leftOutRow[g]` on to the end of the turn or to the next entry.
+   */
+  readonly leftOutRow: Int32Array;
+  readonly leftOut: BigInt64Array;
 }
 
 /** A conversation in one model's template and tokens. */
@@ -90,6 +98,9 @@ export interface TokenisedConversation {
   readonly rows: Rows;
   /** The divisor of its nats per byte. */
   readonly bytes: number;
+  /** Responses that end within the kept tokens without an end of turn, and those that the template writes in part. */
+  readonly unclosed: number;
+  readonly shortened: number;
 }
 
 /** A conversation that the model's template refuses, such as one with a system turn. */

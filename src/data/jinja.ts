@@ -8,6 +8,7 @@
  * a value that is not there, the library goes on.
  */
 import { Template } from "@huggingface/jinja";
+import { strftime } from "./strftime.ts";
 
 /** A template's own refusal, by `raise_exception`. */
 export class TemplateRefusal extends Error {}
@@ -24,13 +25,14 @@ const EQUAL = "fusechat_equal";
 const UNEQUAL = "fusechat_unequal";
 const CHARACTERS = "fusechat_characters";
 const NOTHING = "fusechat_nothing";
+const STRFTIME = "fusechat_strftime";
 
 /** Python's `str.isspace`: what `str.strip` removes. U+FEFF is no white space there, U+001C to U+001F and U+0085 are. */
 const PYTHON_SPACES =
   "\t\n\v\f\r\u001c\u001d\u001e\u001f \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
 
-/** Parses once; throws where the template's syntax is wrong. */
-export function compileTemplate(source: string): CompiledTemplate {
+/** Parses once; `date` (YYYY-MM-DD) is the day that `strftime_now` tells. Throws where the template's syntax is wrong. */
+export function compileTemplate(source: string, date: string): CompiledTemplate {
   // Jinja reads every kind of line end as a line feed; the library would leave the \r of \r\n behind.
   const template = new Template(source.replace(/\r\n|\r/g, "\n"));
   rewrite(template.parsed);
@@ -44,6 +46,7 @@ export function compileTemplate(source: string): CompiledTemplate {
       [UNEQUAL]: (left: unknown, right: unknown) => !equals(left, right),
       [CHARACTERS]: (text: string) => Array.from(text),
       [NOTHING]: () => [],
+      [STRFTIME]: (format: unknown) => strftime(date, format),
       [REFUSE]: (message: unknown) => {
         throw new TemplateRefusal(typeof message === "string" ? message : "the template refuses the conversation");
       },
@@ -129,6 +132,8 @@ function rewriteNode(node: Node): void {
       node.args = [callee.object, ...node.args];
     } else if (callee.type === "Identifier" && callee.value === "raise_exception") {
       node.callee = identifier(REFUSE);
+    } else if (callee.type === "Identifier" && callee.value === "strftime_now") {
+      node.callee = identifier(STRFTIME);
     }
   } else if (node.type === "BinaryExpression" && isNode(node.operator)) {
     const operator = node.operator.value;

@@ -20,7 +20,6 @@ async function endOfTurnOf(tokeniser: ConversationTokeniser): Promise<number[]> 
   ];
   const [tokenised] = await tokeniser.tokenise([{ id: "", turns }], 0);
   if (tokenised === undefined || "refused" in tokenised) return [];
-  const last = tokenised.rows.position.at(-1);
-  const id = last === undefined ? undefined : tokenised.ids[last];
-  return id !== undefined && tokeniser.tokenizer.isSpecial(id) ? [id] : [];
+  const { ids, rows } = tokenised;
+  return Array.from(rows.endOfTurn, (row) => ids[rows.position[row]!]!);
 }

@@ -8,6 +8,8 @@ import { type CompiledTemplate, compileTemplate, type TemplateContext, TemplateR
 /** What the thread is started with. */
 export interface TemplateWorkerData {
   readonly source: string;
+  /** The day that the template takes for today, `YYYY-MM-DD`. */
+  readonly date: string;
   /** Longest rendering, UTF-16 units. */
   readonly longest: number;
 }
@@ -36,11 +38,11 @@ function render(template: CompiledTemplate, context: TemplateContext, longest: n
   }
 }
 
-function serve(port: NonNullable<typeof parentPort>, { source, longest }: TemplateWorkerData): void {
+function serve(port: NonNullable<typeof parentPort>, { source, date, longest }: TemplateWorkerData): void {
   let template: CompiledTemplate | undefined;
   let broken = "";
   try {
-    template = compileTemplate(source);
+    template = compileTemplate(source, date);
   } catch (error) {
     broken = error instanceof Error ? error.message : String(error);
   }

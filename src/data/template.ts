@@ -5,11 +5,16 @@
 import { Worker } from "node:worker_threads";
 import { inputError } from "../errors.ts";
 import type { Turn } from "./conversation.ts";
+import { messageOf, reasoningName } from "./messages.ts";
+import { withReasoningInside } from "./original.ts";
 import type { ChatTemplate } from "./template-files.ts";
+import { DEFAULT_TEMPLATE_SETTINGS, type TemplateSettings } from "./template-settings.ts";
 import type { RenderAnswer, Rendered, RenderRequest, TemplateWorkerData } from "./template-worker.ts";
 
 export interface RenderJob {
   readonly turns: readonly Turn[];
+  /** What the assistant is offered, if anything. */
+  readonly tools?: readonly unknown[];
   readonly generationPrompt: boolean;
 }
 
@@ -17,6 +22,8 @@ export interface RenderJob {
 export type Rendering = { readonly text: string } | { readonly refused: string };
 
 export interface TemplateRenderer {
+  /** The template's file, for messages. */
+  readonly path: string;
   /** One answer a job, in order. A template that fails or does not end is an error that names its file. */
   render(jobs: readonly RenderJob[]): Promise<Rendering[]>;
   dispose(): Promise<void>;
@@ -36,16 +43,22 @@ const LIMITS: TemplateLimits = { deadlineMs: 20_000, longest: 1 << 24, memoryMb:
 const JOBS_PER_MESSAGE = 64;
 
 /** Starts the worker. Every renderer must end with `dispose`; it does not keep the process alive. */
-export function openRenderer(template: ChatTemplate, limits: Partial<TemplateLimits> = {}): TemplateRenderer {
+export function openRenderer(
+  template: ChatTemplate,
+  settings: TemplateSettings = DEFAULT_TEMPLATE_SETTINGS,
+  limits: Partial<TemplateLimits> = {},
+): TemplateRenderer {
+  const reasoning = reasoningName(template.source);
   const { deadlineMs, longest, memoryMb } = { ...LIMITS, ...limits };
   let worker: TemplateWorker | undefined;
   const renderBatch = async (jobs: readonly RenderJob[]): Promise<Rendering[]> => {
-    worker ??= startWorker({ source: template.source, longest }, memoryMb);
-    const contexts = jobs.map(({ turns, generationPrompt }) => ({
+    worker ??= startWorker({ source: template.source, longest, date: settings.date }, memoryMb);
+    const contexts = jobs.map(({ turns, tools, generationPrompt }) => ({
       ...template.specialTokens,
-      messages: turns.map(({ role, content }) => ({ role, content })),
+      ...settings.variables,
+      messages: turns.map((turn) => messageOf(reasoning === undefined ? withReasoningInside(turn) : turn, reasoning)),
       // transformers passes these two as None; templates ask whether they are none, not whether they are defined.
-      tools: null,
+      tools: tools ?? null,
       documents: null,
       add_generation_prompt: generationPrompt,
     }));
@@ -66,6 +79,7 @@ export function openRenderer(template: ChatTemplate, limits: Partial<TemplateLim
     });
   };
   return {
+    path: template.path,
     render: async (jobs) => {
       const renderings: Rendering[] = [];
       for (let first = 0; first < jobs.length; first += JOBS_PER_MESSAGE) {

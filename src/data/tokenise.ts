@@ -5,17 +5,31 @@
 import { inputError, internalError } from "../errors.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import type { Encoding, Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Conversation, RefusedConversation, TokenisedConversation, Turn } from "./conversation.ts";
-import { type Placed, placeAfterPrompts, placeByMarkers, placeBySearch, withMarkers } from "./locate.ts";
-import { type Response, rowsOf } from "./rows.ts";
+import {
+  type Conversation,
+  isTrained,
+  type RefusedConversation,
+  type TokenisedConversation,
+  type Turn,
+} from "./conversation.ts";
+import { findResponses, type RenderedConversation } from "./responses.ts";
+import { rowsOf } from "./rows.ts";
 import { openRenderer, type TemplateRenderer } from "./template.ts";
 import { type ChatTemplate, readChatTemplate } from "./template-files.ts";
+import {
+  DEFAULT_TEMPLATE_SETTINGS,
+  identityOf,
+  type TemplateIdentity,
+  type TemplateSettings,
+} from "./template-settings.ts";
 
 export interface TokeniseOptions {
   /** Most tokens of a conversation. */
   readonly maxLength: number;
   /** Render with the template of this folder (the pivot's, as in the papers) instead of the model's own. */
   readonly templateFolder?: string;
+  /** What renderings depend on besides messages and template; default the fixed date and no variables. */
+  readonly settings?: TemplateSettings;
 }
 
 export interface Prompt {
@@ -25,6 +39,8 @@ export interface Prompt {
 
 export interface ConversationTokeniser {
   readonly tokenizer: Tokenizer;
+  /** What it renders with. */
+  readonly identity: TemplateIdentity;
   /** `first` is the index of the first conversation in the prepared data; one answer a conversation, in order. */
   tokenise(
     conversations: readonly Conversation[],
@@ -49,10 +65,12 @@ export async function openConversationTokeniser(
     throw inputError("max_length", `expected a whole number of at least 1, found ${maxLength}`);
   }
   const tokenizer = await loadTokenizer(folder);
-  const template = await readChatTemplate(options.templateFolder ?? folder);
-  const renderer = openRenderer(template);
+  const settings = options.settings ?? DEFAULT_TEMPLATE_SETTINGS;
+  const template = await readChatTemplate(options.templateFolder ?? folder, settings.name);
+  const renderer = openRenderer(template, settings);
   return {
     tokenizer,
+    identity: identityOf(template, settings),
     tokenise: async (conversations, first) => {
       const all: (TokenisedConversation | RefusedConversation)[] = [];
       for (let start = 0; start < conversations.length; start += CONVERSATIONS_AT_ONCE) {
@@ -96,9 +114,7 @@ interface Means {
 }
 
 /** The turns of one conversation that are rendered, and their rendering in tokens. */
-interface Fitted {
-  readonly turns: readonly Turn[];
-  readonly text: string;
+interface Fitted extends RenderedConversation {
   readonly encoding: Encoding;
 }
 
@@ -111,30 +127,28 @@ async function tokeniseBatch(
 ): Promise<(TokenisedConversation | RefusedConversation)[]> {
   const fits = await fitAll(conversations, means);
   const fitted = fits.flatMap((fit) => ("refused" in fit ? [] : [fit]));
-  const placed = new Map<Fit, readonly Response[] | { readonly refused: string }>();
-  for (const [index, responses] of (await placeAll(fitted, means)).entries()) placed.set(fitted[index]!, responses);
+  const found = (await findResponses(fitted, means.renderer)).values();
   return fits.map((fit, index) => {
     const { id } = conversations[index]!;
     const conversation = first + index;
     if ("refused" in fit) return { conversation, id, refused: fit.refused };
-    const responses = placed.get(fit)!;
+    const responses = found.next().value;
+    if (responses === undefined) throw internalError("a rendering without its responses");
     if ("refused" in responses) return { conversation, id, refused: responses.refused };
     const length = Math.min(fit.encoding.ids.length, means.maxLength);
-    const { rows, bytes } = rowsOf(fit.encoding, length, responses, means.tokenizer);
     const ids = fit.encoding.ids.slice(0, length);
-    return { conversation, id, text: fit.text, ids, turns: fit.turns.length, rows, bytes };
+    const rows = rowsOf(fit.encoding, length, responses, means.tokenizer);
+    return { conversation, id, text: fit.text, ids, turns: fit.turns.length, ...rows };
   });
 }
 
 /**
- * Renders the longest prefix of whole user-assistant pairs that fits, or the first pair, which is then cut. The number
- * of pairs is found by halving, all conversations in step: more pairs never have fewer tokens.
+ * Renders the most turns that fit, up to an assistant's that gives rows, or up to the first such, which is then cut. The
+ * number is found by halving, all conversations in step: more turns never have fewer tokens.
  */
 async function fitAll(conversations: readonly Conversation[], means: Means): Promise<Fit[]> {
-  const ends = conversations.map(({ turns }) =>
-    turns.flatMap((turn, index) => (turn.role === "assistant" ? [index + 1] : [])),
-  );
-  const fits: Fit[] = conversations.map(() => ({ refused: "it has no assistant turn" }));
+  const ends = conversations.map(({ turns }) => turns.flatMap((turn, index) => (isTrained(turn) ? [index + 1] : [])));
+  const fits: Fit[] = conversations.map(() => ({ refused: "it has no assistant turn to train on" }));
   // Pairs known to fit (0: none is known to) and the fewest known not to.
   const low = ends.map(() => 0);
   const high = ends.map((list) => list.length + 1);
@@ -143,7 +157,7 @@ async function fitAll(conversations: readonly Conversation[], means: Means): Pro
     const open = conversations.flatMap((_, index) => (pairs[index]! > 0 ? [index] : []));
     if (open.length === 0) return fits;
     const tried = await renderAndEncode(
-      open.map((index) => conversations[index]!.turns.slice(0, ends[index]![pairs[index]! - 1])),
+      open.map((index) => upTo(conversations[index]!, ends[index]![pairs[index]! - 1]!)),
       means,
     );
     const next = ends.map(() => 0);
@@ -164,82 +178,21 @@ async function fitAll(conversations: readonly Conversation[], means: Means): Pro
   }
 }
 
-async function renderAndEncode(conversations: readonly (readonly Turn[])[], means: Means): Promise<Fit[]> {
-  const renderings = await means.renderer.render(conversations.map((turns) => ({ turns, generationPrompt: false })));
+function upTo({ turns, tools }: Conversation, end: number): Omit<RenderedConversation, "text"> {
+  return { turns: turns.slice(0, end), ...(tools === undefined ? {} : { tools }) };
+}
+
+async function renderAndEncode(
+  conversations: readonly Omit<RenderedConversation, "text">[],
+  means: Means,
+): Promise<Fit[]> {
+  const renderings = await means.renderer.render(conversations.map((one) => ({ ...one, generationPrompt: false })));
   const texts = renderings.flatMap((rendering) => ("text" in rendering ? [rendering.text] : []));
   const encodings = (await means.tokenizer.encodeBatch(texts)).values();
   return renderings.map((rendering, index) => {
     if ("refused" in rendering) return rendering;
     const encoding = encodings.next().value;
     if (encoding === undefined) throw internalError("a text without an encoding");
-    return { turns: conversations[index]!, text: rendering.text, encoding };
-  });
-}
-
-/** Finds the prompts and the responses of all assistant turns in the rendered texts. */
-async function placeAll(
-  fitted: readonly Fitted[],
-  means: Means,
-): Promise<(readonly Response[] | { readonly refused: string })[]> {
-  const assistants = fitted.map(({ turns }) =>
-    turns.flatMap((turn, index) => (turn.role === "assistant" ? [index] : [])),
-  );
-  const jobs = fitted.flatMap(({ turns }, index) =>
-    assistants[index]!.map((end) => ({ turns: turns.slice(0, end), generationPrompt: true })),
-  );
-  const rendered = (await means.renderer.render(jobs)).values();
-  const prompts = fitted.map(({ text }, index) =>
-    assistants[index]!.map(() => {
-      const prompt = rendered.next().value;
-      return prompt !== undefined && "text" in prompt && text.startsWith(prompt.text) ? prompt.text.length : -1;
-    }),
-  );
-  const contents = fitted.map(({ turns }, index) => assistants[index]!.map((turn) => turns[turn]!.content));
-  const placed: (readonly (Placed | null)[] | null)[] = fitted.map(({ text }, index) =>
-    placeAfterPrompts(text, contents[index]!, prompts[index]!),
-  );
-  const doubtful = fitted.flatMap(({ turns }, index) => {
-    const marked = placed[index] === null ? withMarkers(turns) : null;
-    return marked === null ? [] : [{ index, marked }];
-  });
-  const markings = await means.renderer.render(
-    doubtful.map(({ marked }) => ({ turns: marked, generationPrompt: false })),
-  );
-  for (const [order, { index }] of doubtful.entries()) {
-    const marking = markings[order]!;
-    const { text, turns } = fitted[index]!;
-    if ("text" in marking) placed[index] = placeByMarkers(text, marking.text, turns);
-  }
-  return fitted.map((fit, index) => {
-    const found = placed[index] ?? placeBySearch(fit.text, contents[index]!, prompts[index]!);
-    const missing = found.indexOf(null);
-    if (missing >= 0) {
-      const turn = assistants[index]![missing];
-      return { refused: `${means.template.path}: the rendering does not have the content of turn ${turn}` };
-    }
-    return responsesOf(fit, assistants[index]!, prompts[index]!, found as readonly Placed[]);
-  });
-}
-
-/** The same in UTF-8 bytes. A prompt that is no prefix of the whole rendering ends where the content begins. */
-function responsesOf(
-  { text, turns }: Fitted,
-  assistants: readonly number[],
-  prompts: readonly number[],
-  placed: readonly Placed[],
-): Response[] {
-  return placed.map(({ start, end, contentStart }, index) => {
-    const { content } = turns[assistants[index]!]!;
-    const prompt = prompts[index]!;
-    const promptEnd = prompt < 0 || prompt > start ? start : prompt;
-    const startByte = Buffer.byteLength(text.slice(0, start), "utf8");
-    return {
-      turn: assistants[index]!,
-      promptEnd: startByte - Buffer.byteLength(text.slice(promptEnd, start), "utf8"),
-      start: startByte,
-      end: startByte + Buffer.byteLength(text.slice(start, end), "utf8"),
-      contentStart: Buffer.byteLength(content.slice(0, contentStart), "utf8"),
-      contentBytes: Buffer.byteLength(content, "utf8"),
-    };
+    return { ...conversations[index]!, text: rendering.text, encoding };
   });
 }

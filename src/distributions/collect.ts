@@ -8,15 +8,16 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../data/conversation.ts";
+import type { TemplateSettings } from "../data/template-settings.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
 import type { EngineModel } from "../engine/engine.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
-import { copyFileAtomic, exists, sha256OfFiles, writeJson } from "../formats/files.ts";
+import { copyFileAtomic, exists, writeJson } from "../formats/files.ts";
 import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { openModel } from "../models/index.ts";
-import { templateFiles, tokenizerFiles } from "../models/tokenizer-files.ts";
+import { tokenizerFiles } from "../models/tokenizer-files.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { computedOtherwise, otherProgram, programOf } from "../version.ts";
 import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
@@ -39,6 +40,8 @@ export interface CollectOptions {
   /** The model's own chat template, or that of `templateFolder` (the papers' setting). */
   readonly template: "native" | "pivot";
   readonly templateFolder?: string;
+  /** Date, variables and name of the template; default the fixed date, none, and the folder's default. */
+  readonly templateSettings?: TemplateSettings;
   /** The model's name in the shards; default the folder's own. */
   readonly name?: string;
   /** Conversations a shard. */
@@ -60,12 +63,13 @@ export async function collectDistributions(
   const tokeniser = await openConversationTokeniser(options.model, {
     maxLength: options.maxLength,
     ...(options.template === "pivot" && { templateFolder: options.templateFolder! }),
+    ...(options.templateSettings !== undefined && { settings: options.templateSettings }),
   });
   let model: EngineModel | undefined;
   let lock: Lock | undefined;
   try {
-    const metadata = await readMetadata(options, tokeniser.tokenizer.sha256);
-    const settings = await settingsOf(options, metadata, size);
+    const metadata = await readMetadata(options, tokeniser);
+    const settings = settingsOf(options, metadata, size);
     lock = await lockFolder(out);
     const begun = await checkSettings(out, settings);
     await checkAnyRow(options.model, tokeniser, conversations);
@@ -99,7 +103,10 @@ export async function collectDistributions(
         await copyTokenizer(options.model, out);
       }
       const tokenised = await tokeniser.tokenise(block, first);
-      for (const conversation of tokenised) if ("refused" in conversation) tally.refuse(conversation);
+      for (const conversation of tokenised) {
+        if ("refused" in conversation) tally.refuse(conversation);
+        else tally.accept(conversation);
+      }
       const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
       const part = await finishedShard(unfinished, metadata, first, block.length);
       const shard = await computeShard(model, metadata, accepted, part, async (larger) => {
@@ -150,7 +157,10 @@ function checkOptions({
   if (conversations.length === 0) throw inputError("distributions", "there are no conversations");
 }
 
-async function readMetadata(options: CollectOptions, tokenizerSha256: string): Promise<DistributionsMetadata> {
+async function readMetadata(
+  options: CollectOptions,
+  { tokenizer, identity }: ConversationTokeniser,
+): Promise<DistributionsMetadata> {
   const { vocabularySize } = (await openModel(options.model)).config;
   if (options.topK > vocabularySize) {
     throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabularySize} tokens`);
@@ -158,8 +168,9 @@ async function readMetadata(options: CollectOptions, tokenizerSha256: string): P
   return {
     model: options.name ?? basename(resolve(options.model)),
     weightsSha256: await (await openWeights(options.model)).sha256(),
-    tokenizerSha256,
+    tokenizerSha256: tokenizer.sha256,
     template: options.template,
+    ...identity,
     topK: options.topK,
     vocabulary: vocabularySize,
     maxLength: options.maxLength,
@@ -167,15 +178,17 @@ async function readMetadata(options: CollectOptions, tokenizerSha256: string): P
 }
 
 /** What the shards depend on. No paths: the same work elsewhere has the same settings. */
-async function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, size: number): Promise<Settings> {
-  const templateFolder = options.template === "pivot" ? options.templateFolder! : options.model;
-  const templates = (await templateFiles(templateFolder)).map((name) => join(templateFolder, name));
+function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, size: number): Settings {
   return {
     model: metadata.model,
     weights_sha256: metadata.weightsSha256,
     tokenizer_sha256: metadata.tokenizerSha256,
     template: metadata.template,
-    template_sha256: await sha256OfFiles(templates),
+    template_sha256: metadata.templateSha256,
+    special_tokens_sha256: metadata.specialTokensSha256,
+    template_name: metadata.templateName,
+    template_variables: metadata.templateVariables,
+    date: metadata.date,
     top_k: metadata.topK,
     vocabulary: metadata.vocabulary,
     max_length: metadata.maxLength,
@@ -236,8 +249,8 @@ async function finishedShard(
 
 /** Closes the folder. The same whether the collection was interrupted or not. */
 function manifest(settings: Settings, summary: DistributionsSummary): object {
-  const { shards, conversations, refused, rows, bytes, nats_per_byte } = summary;
-  return { program: programOf("distributions"), settings, shards, conversations, refused, rows, bytes, nats_per_byte };
+  const { out: _out, model: _model, kept_shards: _kept, ...figures } = summary;
+  return { program: programOf("distributions"), settings, ...figures };
 }
 
 function summaryLine({ rows, conversations, shards, kept_shards, refused }: DistributionsSummary): string {

@@ -56,9 +56,11 @@ export async function readShardMetadata(path: string, format: string): Promise<S
 function checkFormat(path: string, metadata: ShardMetadata["metadata"], format: string): void {
   const found = Object.hasOwn(metadata, "format") ? metadata.format : undefined;
   if (found === format) return;
+  const older = found?.replace(/\d+$/, "") === format.replace(/\d+$/, "");
   throw inputError(
     path,
-    `expected a shard of format "${format}", found ${found === undefined ? "none" : JSON.stringify(found)}`,
+    `expected a shard of format "${format}", found ${found === undefined ? "none" : JSON.stringify(found)}` +
+      (older ? "; it was written by another version of fusechat, make it again with this one" : ""),
   );
 }
 
@@ -141,6 +143,18 @@ export function rowStartColumn(columns: ShardColumns, conversations: number, row
     throw inputError(where, `expected ${rows} at its end, as there are rows, found ${rowStart[conversations]}`);
   }
   return rowStart;
+}
+
+/** A column of rows of the shard, ascending. */
+export function rowsColumn(columns: ShardColumns, name: string, rows: number): Int32Array {
+  const values = column(columns, name, ["I32"], [undefined]);
+  for (let i = 0; i < values.length; i++) {
+    const before = i === 0 ? -1 : values[i - 1]!;
+    if (values[i]! > before && values[i]! < rows) continue;
+    const where = tensorPlace(columns.path, name);
+    throw inputError(where, `expected ascending rows below ${rows}, found ${values[i]} after ${before}`);
+  }
+  return values;
 }
 
 /** A column of non-negative numbers; refuses NaN and infinities too. */

@@ -2,6 +2,7 @@
  * Shards of distributions on disk (FORMATS, "distributions/<model>"): one safetensors file of plain columns, so that
  * any program can read it. Reading checks everything that a later stage relies on.
  */
+import { checkTemplateSettings, settingsOf, type TemplateIdentity } from "../data/template-settings.ts";
 import { inputError } from "../errors.ts";
 import { type Tensor, type TensorMemory, writeSafetensors } from "../formats/safetensors.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
@@ -17,16 +18,18 @@ import {
   readShardColumns,
   readShardMetadata,
   rowStartColumn,
+  rowsColumn,
   type ShardMetadata,
   tensorPlace,
 } from "./shard-columns.ts";
 
 export { listShards } from "./folder.ts";
 
-const FORMAT = "fusechat-distributions-1";
+const FORMAT = "fusechat-distributions-2";
 
 /** Token ids above this need U32. */
 const WIDEST_U16_VOCABULARY = 65_536;
+export const SHA256_BYTES = 32;
 /** More tokens a row are no longer a sparse distribution. */
 const LARGEST_TOP_K = 65_535;
 
@@ -48,6 +51,8 @@ export async function readDistributionsShard(path: string, memory?: TensorMemory
   const shard: DistributionsShard = {
     metadata,
     conversation,
+    conversationSha256: column(columns, "conversation_sha256", ["U8"], [conversations, SHA256_BYTES]),
+    idsSha256: column(columns, "ids_sha256", ["U8"], [conversations, SHA256_BYTES]),
     bytes: nonNegative(columns, "bytes", column(columns, "bytes", ["I32"], [conversations])),
     rowStart: rowStartColumn(columns, conversations, rows),
     turn: column(columns, "turn", ["U16"], [rows]),
@@ -58,8 +63,12 @@ export async function readDistributionsShard(path: string, memory?: TensorMemory
     labelLogp: column(columns, "label_logp", ["F32"], [rows]),
     topId: column(columns, "top_id", [idDtype], [rows, topK]),
     topLogp: column(columns, "top_logp", ["F16"], [rows, topK]),
+    endOfTurn: rowsColumn(columns, "end_of_turn", rows),
+    leftOutRow: rowsColumn(columns, "left_out_row", rows),
+    leftOut: column(columns, "left_out", ["I64"], [extentOf(columns, "left_out_row", 0)]),
   };
   checkSpans(path, shard);
+  checkEndOfTurn(path, shard);
   checkLabels(path, shard);
   checkTop(path, shard.topId, shard.topLogp, topK, vocabulary);
   return shard;
@@ -78,8 +87,13 @@ export async function writeDistributionsShard(path: string, shard: Distributions
   const idDtype = shard.topId instanceof Uint32Array ? "U32" : "U16";
   const tensors: [string, Tensor][] = [
     ["conversation", { dtype: "I32", shape: [conversations], data: shard.conversation }],
+    ["conversation_sha256", { dtype: "U8", shape: [conversations, SHA256_BYTES], data: shard.conversationSha256 }],
+    ["ids_sha256", { dtype: "U8", shape: [conversations, SHA256_BYTES], data: shard.idsSha256 }],
     ["bytes", { dtype: "I32", shape: [conversations], data: shard.bytes }],
     ["row_start", { dtype: "I64", shape: [conversations + 1], data: BigInt64Array.from(shard.rowStart, BigInt) }],
+    ["end_of_turn", { dtype: "I32", shape: [shard.endOfTurn.length], data: shard.endOfTurn }],
+    ["left_out_row", { dtype: "I32", shape: [shard.leftOutRow.length], data: shard.leftOutRow }],
+    ["left_out", { dtype: "I64", shape: [shard.leftOut.length], data: shard.leftOut }],
     ["turn", { dtype: "U16", shape: [rows], data: shard.turn }],
     ["byte_start", { dtype: "I32", shape: [rows], data: shard.byteStart }],
     ["byte_end", { dtype: "I32", shape: [rows], data: shard.byteEnd }],
@@ -95,6 +109,11 @@ export async function writeDistributionsShard(path: string, shard: Distributions
     weights_sha256: metadata.weightsSha256,
     tokenizer_sha256: metadata.tokenizerSha256,
     template: metadata.template,
+    template_sha256: metadata.templateSha256,
+    special_tokens_sha256: metadata.specialTokensSha256,
+    template_name: metadata.templateName,
+    template_variables: metadata.templateVariables,
+    date: metadata.date,
     top_k: String(metadata.topK),
     vocabulary: String(metadata.vocabulary),
     max_length: String(metadata.maxLength),
@@ -106,15 +125,43 @@ function metadataOf(shard: ShardMetadata): DistributionsMetadata {
   if (template !== "native" && template !== "pivot") {
     throw inputError(shard.path, `expected "native" or "pivot" as metadata "template", found "${template}"`);
   }
+  const identity: TemplateIdentity = {
+    templateSha256: metadataText(shard, "template_sha256"),
+    specialTokensSha256: metadataText(shard, "special_tokens_sha256"),
+    templateName: metadataText(shard, "template_name"),
+    templateVariables: metadataText(shard, "template_variables"),
+    date: metadataText(shard, "date"),
+  };
+  checkIdentity(shard.path, identity);
   return {
     model: metadataText(shard, "model"),
     weightsSha256: metadataText(shard, "weights_sha256"),
     tokenizerSha256: metadataText(shard, "tokenizer_sha256"),
     template,
+    ...identity,
     topK: metadataCount(shard, "top_k", LARGEST_TOP_K),
     vocabulary: metadataCount(shard, "vocabulary", LARGEST_VOCABULARY),
     maxLength: metadataCount(shard, "max_length", 2 ** 31 - 1),
   };
+}
+
+/** What prompts were rendered with must be something that prompts can be rendered with again. */
+function checkIdentity(path: string, identity: TemplateIdentity): void {
+  const { templateVariables } = identity;
+  if (!isMapping(templateVariables)) {
+    const found = JSON.stringify(templateVariables.slice(0, 40));
+    throw inputError(path, `expected a JSON mapping as metadata "template_variables", found ${found}`);
+  }
+  checkTemplateSettings(settingsOf(identity), path);
+}
+
+function isMapping(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /** Spans run forwards, and within a conversation turns and starts never descend: alignment walks them once. */
@@ -135,6 +182,18 @@ function checkSpans(path: string, shard: DistributionsShard): void {
         throw inputError(where, `descends from ${byteStart[row - 1]} to ${byteStart[row]} at row ${row}`);
       }
     }
+  }
+}
+
+/** An end-of-turn row is the last of its turn and takes no bytes of it. */
+function checkEndOfTurn(path: string, { rowStart, turn, byteStart, byteEnd, endOfTurn }: DistributionsShard): void {
+  let n = 0;
+  for (const row of endOfTurn) {
+    while (rowStart[n + 1]! <= row) n++;
+    const last = row + 1 === rowStart[n + 1] || turn[row + 1] !== turn[row];
+    if (last && byteStart[row] === byteEnd[row]) continue;
+    const where = tensorPlace(path, "end_of_turn");
+    throw inputError(where, `expected the last rows of turns, with empty spans, found row ${row}`);
   }
 }
 

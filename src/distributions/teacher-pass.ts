@@ -1,11 +1,12 @@
 /** One shard's worth of conversations through a model: rows in batches, in order, into the columns of the shard. */
+import { createHash } from "node:crypto";
 import type { TokenisedConversation } from "../data/conversation.ts";
 import type { EngineModel } from "../engine/engine.ts";
 import { isLogProbability } from "../engine/log-probability.ts";
 import { type FusechatError, failure, inputError } from "../errors.ts";
 import { numberToHalf } from "../formats/float.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
-import { tokenIds } from "./shard-file.ts";
+import { SHA256_BYTES, tokenIds } from "./shard-file.ts";
 
 /**
  * Tokens handed to the engine at once: enough for it to sort by length, and to read a large model from its files once
@@ -78,6 +79,8 @@ function firstConversations(shard: DistributionsShard, count: number): Distribut
   return {
     metadata: shard.metadata,
     conversation: shard.conversation.subarray(0, count),
+    conversationSha256: shard.conversationSha256.subarray(0, count * SHA256_BYTES),
+    idsSha256: shard.idsSha256.subarray(0, count * SHA256_BYTES),
     bytes: shard.bytes.subarray(0, count),
     rowStart: shard.rowStart.subarray(0, count + 1),
     turn: shard.turn.subarray(0, rows),
@@ -88,7 +91,16 @@ function firstConversations(shard: DistributionsShard, count: number): Distribut
     labelLogp: shard.labelLogp.subarray(0, rows),
     topId: shard.topId.subarray(0, rows * topK),
     topLogp: shard.topLogp.subarray(0, rows * topK),
+    endOfTurn: below(shard.endOfTurn, rows),
+    leftOutRow: below(shard.leftOutRow, rows),
+    leftOut: shard.leftOut.subarray(0, below(shard.leftOutRow, rows).length),
   };
+}
+
+/** The ascending values below a bound. */
+function below(values: Int32Array, bound: number): Int32Array {
+  const end = values.findIndex((value) => value >= bound);
+  return end < 0 ? values : values.subarray(0, end);
 }
 
 /** Copies the probabilities of a shard's first conversations; how many there are, 0 where they are others. */
@@ -115,6 +127,8 @@ function layOut(metadata: DistributionsMetadata, conversations: readonly Tokenis
   const shard: DistributionsShard = {
     metadata,
     conversation: Int32Array.from(conversations, (one) => one.conversation),
+    conversationSha256: Buffer.concat(conversations.map(({ id }) => Buffer.from(id, "hex"))),
+    idsSha256: Buffer.concat(conversations.map(({ ids }) => idsSha256(ids))),
     bytes: Int32Array.from(conversations, (one) => one.bytes),
     rowStart,
     turn: new Uint16Array(rows),
@@ -125,6 +139,9 @@ function layOut(metadata: DistributionsMetadata, conversations: readonly Tokenis
     labelLogp: new Float32Array(rows),
     topId: tokenIds(metadata.vocabulary, rows * metadata.topK),
     topLogp: new Uint16Array(rows * metadata.topK),
+    endOfTurn: inShard(conversations, rowStart, ({ endOfTurn }) => endOfTurn),
+    leftOutRow: inShard(conversations, rowStart, ({ leftOutRow }) => leftOutRow),
+    leftOut: BigInt64Array.from(conversations.flatMap((one) => [...one.rows.leftOut])),
   };
   conversations.forEach(({ conversation, ids, rows: own }, n) => {
     const at = rowStart[n]!;
@@ -144,6 +161,22 @@ function layOut(metadata: DistributionsMetadata, conversations: readonly Tokenis
     }
   });
   return shard;
+}
+
+/** Rows of conversations as rows of the shard. */
+function inShard(
+  conversations: readonly TokenisedConversation[],
+  rowStart: Float64Array,
+  rowsOf: (rows: TokenisedConversation["rows"]) => Int32Array,
+): Int32Array {
+  return Int32Array.from(conversations.flatMap(({ rows }, n) => Array.from(rowsOf(rows), (row) => rowStart[n]! + row)));
+}
+
+/** The hash by which prompts are told apart: over all ids of a conversation, as little-endian I32. */
+export function idsSha256(ids: Int32Array): Buffer {
+  return createHash("sha256")
+    .update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength))
+    .digest();
 }
 
 /** The conversations from `first` on that fit into one call, at least one. */

@@ -15,6 +15,8 @@ import type { FuseOptions } from "./options.ts";
 /** One conversation's rows in one distributions shard. */
 export interface ShardRows {
   readonly shard: DistributionsShard;
+  /** Place of the conversation in the shard. */
+  readonly place: number;
   /** First row within the shard. */
   readonly first: number;
   readonly rows: number;
@@ -113,7 +115,7 @@ export function alignedWidth(shard: AlignedShard): number {
 
 function shardRows(shard: DistributionsShard, place: number): ShardRows {
   const first = shard.rowStart[place]!;
-  return { shard, first, rows: shard.rowStart[place + 1]! - first };
+  return { shard, place, first, rows: shard.rowStart[place + 1]! - first };
 }
 
 /** All shards of a folder, which has at least one; the reader sees to it that they are of one collection. */

@@ -3,7 +3,10 @@
  * pivot's own template; every label and span must then be what the shards say, or they speak of something else.
  */
 import type { TokenisedConversation } from "../data/conversation.ts";
+import { settingsOf, type TemplateIdentity } from "../data/template-settings.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
+import { SHA256_BYTES } from "../distributions/shard-file.ts";
+import { idsSha256 } from "../distributions/teacher-pass.ts";
 import { inputError } from "../errors.ts";
 import type { FuseOptions } from "./options.ts";
 import type { Pair, PairConversation } from "./pair.ts";
@@ -33,15 +36,19 @@ export async function renderPair(
 ): Promise<Rendering> {
   const { metadata } = pair;
   const wanted = new Map(pair.conversations.map((found) => [found.conversation, found]));
-  const tokeniser = await openConversationTokeniser(options.model, { maxLength: metadata.maxLength });
+  const tokeniser = await openConversationTokeniser(options.model, {
+    maxLength: metadata.maxLength,
+    settings: settingsOf(metadata),
+  });
   try {
-    const { tokenizer } = tokeniser;
+    const { tokenizer, identity } = tokeniser;
     if (tokenizer.sha256 !== metadata.tokenizerSha256) {
       throw inputError(
         options.pivot,
         `was collected with another tokenizer (tokenizer.json ${short(metadata.tokenizerSha256)}) than that of ${options.model} (${short(tokenizer.sha256)})`,
       );
     }
+    checkIdentity(options, metadata, identity);
     const rendered = new Map<number, Rendered>();
     for (let first = 0; first < options.conversations.length; first += CHUNK) {
       const chunk = options.conversations.slice(first, first + CHUNK);
@@ -80,6 +87,10 @@ function checkRows(
 ): void {
   const { shard, first, rows } = expected.pivot;
   const { position, turn, byteStart, byteEnd, lead } = found.rows;
+  const { conversationSha256, idsSha256: idsThere } = shard;
+  if (digest(conversationSha256, expected.pivot.place) !== found.id) {
+    throw mismatch(options, found.conversation, "is another one in the shards");
+  }
   if (position.length !== rows) {
     throw mismatch(
       options,
@@ -111,6 +122,29 @@ function checkRows(
       );
     }
   }
+  if (digest(idsThere, expected.pivot.place) !== idsSha256(found.ids).toString("hex")) {
+    throw mismatch(options, found.conversation, "was read after another prompt than the one rendered now");
+  }
+}
+
+/** The template and its special tokens must be those of the model as it is now; its date and variables are taken over. */
+function checkIdentity(
+  { model, pivot }: Pick<FuseOptions, "model" | "pivot">,
+  there: TemplateIdentity,
+  here: TemplateIdentity,
+): void {
+  const names = { templateSha256: "another chat template", specialTokensSha256: "other special tokens" } as const;
+  for (const key of ["templateSha256", "specialTokensSha256"] as const) {
+    if (there[key] === here[key]) continue;
+    throw inputError(
+      pivot,
+      `was collected with ${names[key]} (${short(there[key])}) than ${model} has now (${short(here[key])}); collect the distributions again`,
+    );
+  }
+}
+
+function digest(hashes: Uint8Array, place: number): string {
+  return Buffer.from(hashes.buffer, hashes.byteOffset + place * SHA256_BYTES, SHA256_BYTES).toString("hex");
 }
 
 function mismatch(options: Pick<FuseOptions, "model" | "pivot">, conversation: number, problem: string): Error {

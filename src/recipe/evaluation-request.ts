@@ -16,7 +16,7 @@ export function evaluationRequest(
 ): BenchmarkRequest {
   const folder = isAbsolute(model.folder) ? model.folder : join(run, model.folder);
   return {
-    subject: { kind: "folder", name: model.name, folder },
+    subject: { kind: "folder", name: model.name, folder, template: model.template },
     settings: {
       ...evaluation.settings,
       ...(readsHeldOut(evaluation) ? { [DATA]: join(run, RUN_FILES.heldOut) } : {}),

@@ -3,6 +3,7 @@
  * which tables and charts show them. Paths are relative to the run directory.
  */
 import { join } from "node:path";
+import type { TemplateSettings } from "../data/template-settings.ts";
 import type { RecipeBenchmark } from "./evaluation.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
 
@@ -45,36 +46,55 @@ export interface RunModel {
   readonly role: RunModelRole;
   /** The model folder: absolute for pivot and sources, relative to the run directory for what the run makes. */
   readonly folder: string;
+  /** What its prompts are rendered with. */
+  readonly template: TemplateSettings;
   /** The source that a target was fused with. */
   readonly source?: string;
 }
 
 /** Every model of the run: pivot, sources, targets, fused, further merges, baselines. */
 export function modelsOf(recipe: Recipe): RunModel[] {
+  const template = templateOf(recipe, recipe.pivot);
   return [
-    { name: recipe.pivot.name, role: "pivot", folder: recipe.pivot.model },
-    ...recipe.sources.map(({ name, model }): RunModel => ({ name, role: "source", folder: model })),
-    ...recipe.sources.map(targetOf),
-    ...recipe.merge.map(mergedModelOf),
+    { name: recipe.pivot.name, role: "pivot", folder: recipe.pivot.model, template },
+    ...recipe.sources.map(
+      (source): RunModel => ({
+        name: source.name,
+        role: "source",
+        folder: source.model,
+        template: templateOf(recipe, source),
+      }),
+    ),
+    ...recipe.sources.map((source) => targetOf(recipe, source)),
+    ...recipe.merge.map((merge, index) => mergedModelOf(recipe, merge, index)),
     ...baselinesOf(recipe),
   ];
 }
 
-export function targetOf(source: RecipeModel): RunModel {
-  return { name: `target-${source.name}`, role: "target", folder: join("targets", source.name), source: source.name };
+/** What a model's prompts are rendered with; all models that a run makes are prompted as the pivot is. */
+export function templateOf({ data }: Pick<Recipe, "data">, model: RecipeModel): TemplateSettings {
+  const { template_name: name, template_variables: variables } = model;
+  return { date: data.date, variables, ...(name === null ? {} : { name }) };
+}
+
+export function targetOf(recipe: Recipe, { name }: RecipeModel): RunModel {
+  const template = templateOf(recipe, recipe.pivot);
+  return { name: `target-${name}`, role: "target", folder: join("targets", name), template, source: name };
 }
 
 /** The first merge is the fused model. */
-export function mergedModelOf(merge: RecipeMerge, index: number): RunModel {
-  if (index === 0) return { name: "fused", role: "fused", folder: "fused" };
-  return { name: `merge-${merge.name}`, role: "merge", folder: join("merges", merge.name) };
+export function mergedModelOf(recipe: Recipe, merge: RecipeMerge, index: number): RunModel {
+  const template = templateOf(recipe, recipe.pivot);
+  if (index === 0) return { name: "fused", role: "fused", folder: "fused", template };
+  return { name: `merge-${merge.name}`, role: "merge", folder: join("merges", merge.name), template };
 }
 
 /** Plain fine-tuning runs, and their merge. */
 export function baselinesOf(recipe: Recipe): RunModel[] {
   const names = fineTuningRunsOf(recipe);
   if (recipe.baselines.includes("sft-merge")) names.push("sft-merge");
-  return names.map((name) => ({ name, role: "baseline", folder: join("baselines", name) }));
+  const template = templateOf(recipe, recipe.pivot);
+  return names.map((name) => ({ name, role: "baseline", folder: join("baselines", name), template }));
 }
 
 /** `sft`, and for `sft-merge` as many runs as there are targets: `sft-2`, `sft-3`, each with another shuffle. */

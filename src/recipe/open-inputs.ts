@@ -13,6 +13,7 @@ import { openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
+import { templateOf } from "./layout.ts";
 import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
 import { pathText } from "./problems.ts";
 import type { Recipe, RecipeModel } from "./recipe.ts";
@@ -86,10 +87,11 @@ export async function openInputs(
 
 async function open(
   recipe: Recipe,
-  { name, model: folder }: RecipeModel,
+  reference: RecipeModel,
   isPivot: boolean,
   sample: readonly Conversation[],
 ): Promise<OpenedModel> {
+  const { name, model: folder } = reference;
   const model = await openModel(folder);
   const weights = await openWeights(folder);
   checkWeights(model, weights.tensors);
@@ -97,6 +99,7 @@ async function open(
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
   const tokeniser = await openConversationTokeniser(folder, {
     maxLength,
+    settings: templateOf(recipe, usesPivotTemplate ? recipe.pivot : reference),
     ...(usesPivotTemplate ? { templateFolder: recipe.pivot.model } : {}),
   });
   try {

@@ -86,15 +86,17 @@ function placeOrder(place: string): number {
 }
 
 function writeOut(file: RecipeFile): Recipe {
+  const variables = file.data.template_variables;
   const merges = Array.isArray(file.merge) ? file.merge : [file.merge];
   const recommended = recommendedTransfer(file.align.vocabulary);
   const list = (paths: string | string[]): readonly string[] => (Array.isArray(paths) ? paths : [paths]);
   return {
-    pivot: namedModel(file.pivot),
-    sources: file.sources.map(namedModel),
+    pivot: namedModel(file.pivot, variables),
+    sources: file.sources.map((source) => namedModel(source, variables)),
     data: {
       path: list(file.data.path),
       max_length: file.data.max_length,
+      date: file.data.date,
       held_out: file.data.held_out,
       held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
     },
@@ -116,9 +118,14 @@ function writeOut(file: RecipeFile): Recipe {
   };
 }
 
-function namedModel(reference: ModelReference): RecipeModel {
-  if (typeof reference === "string") return { name: basename(reference), model: reference };
-  return { name: reference.name ?? basename(reference.model), model: reference.model };
+function namedModel(reference: ModelReference, variables: RecipeModel["template_variables"]): RecipeModel {
+  const given = typeof reference === "string" ? { model: reference } : reference;
+  return {
+    name: given.name ?? basename(given.model),
+    model: given.model,
+    template_name: given.template_name ?? null,
+    template_variables: { ...variables, ...given.template_variables },
+  };
 }
 
 function writeOutMerge(merge: MergeFile, index: number): RecipeMerge {

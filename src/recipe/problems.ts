@@ -48,7 +48,12 @@ function describeIssue(issue: Issue, prefix: KeyPath, schema: z.ZodType): Recipe
       return [{ path, message: `expected ${bound(issue.origin, issue.minimum, issue.inclusive, "least")}, ${found}` }];
     case "too_big":
       return [{ path, message: `expected ${bound(issue.origin, issue.maximum, issue.inclusive, "most")}, ${found}` }];
+    case "invalid_key":
+      return issue.issues
+        .flatMap((inner) => describeIssue(inner, path, schema))
+        .map((problem) => ({ ...problem, key: true }));
     case "invalid_format":
+    case "custom":
       return [{ path, message: `expected ${issue.message}, ${found}` }];
     case "invalid_value": {
       const names = issue.values.map(String);
@@ -119,6 +124,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   boolean: "true or false",
   array: "a list",
   object: "a mapping of keys",
+  record: "a mapping of names",
 };
 
 function bound(origin: string, limit: number | bigint, inclusive: boolean | undefined, word: "least" | "most"): string {

@@ -7,6 +7,10 @@ export interface RecipeModel {
   readonly name: string;
   /** Model folder: as written after `parseRecipe`, absolute after `loadRecipe`. */
   readonly model: string;
+  /** Which of its chat templates is used; null: the default one. */
+  readonly template_name: string | null;
+  /** Values for the template's variables, those for all models among them. */
+  readonly template_variables: Readonly<Record<string, unknown>>;
 }
 
 export interface RecipeMerge {
@@ -28,6 +32,7 @@ export interface Recipe {
   readonly data: {
     readonly path: readonly string[];
     readonly max_length: number;
+    readonly date: string;
     readonly held_out: number;
     readonly held_out_path: readonly string[] | null;
   };

@@ -5,6 +5,7 @@
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
 import { z } from "zod";
+import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
   DIVISION_NAMES,
@@ -28,11 +29,30 @@ const modelName = () =>
     )
     .max(100);
 
+const templateVariables = () =>
+  z.record(
+    z
+      .string()
+      .regex(VARIABLE_NAME, "the name of a template variable: letters, digits and underscores")
+      .refine((name) => !GIVEN_VARIABLES.includes(name), "a name that the program does not give to templates itself"),
+    z.unknown(),
+  );
+
 const modelReference = z.strictObject({
   model: z.string().min(1).describe("Hugging Face model folder. (path; required)"),
   name: modelName()
     .optional()
     .describe("What the model is called in folders, tables and the report. (text; default the folder's own name)"),
+  template_name: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Which of the model's named chat templates is used. (name; default `default`)"),
+  template_variables: templateVariables()
+    .optional()
+    .describe(
+      "Values for variables of this model's chat template, over those of `data.template_variables`. (mapping; default none)",
+    ),
   engine: z
     .union([
       z.enum(["onnx"]),
@@ -54,6 +74,18 @@ const data = z
     max_length: count(8)
       .default(2048)
       .describe("A conversation keeps the whole pairs of turns that fit this length. (tokens; default 2048)"),
+    date: z
+      .string()
+      .refine(isDay, "a day as YYYY-MM-DD")
+      .default(DEFAULT_DATE)
+      .describe(
+        `The day that chat templates take for today, whenever the run is made. (YYYY-MM-DD; default ${DEFAULT_DATE})`,
+      ),
+    template_variables: templateVariables()
+      .prefault({})
+      .describe(
+        "Values for variables of all models' chat templates, such as `enable_thinking: false`. (mapping; default none)",
+      ),
     held_out: share()
       .lt(1)
       .default(0.02)
@@ -245,7 +277,15 @@ const schema = z
   })
   .describe("A recipe of fusechat: which models are fused, on which conversations, and how.");
 
-export type ModelReference = string | { model: string; name?: string | undefined; engine?: unknown };
+export type ModelReference =
+  | string
+  | {
+      model: string;
+      name?: string | undefined;
+      template_name?: string | undefined;
+      template_variables?: Record<string, unknown> | undefined;
+      engine?: unknown;
+    };
 export type Dtype = "float32" | "float16" | "bfloat16";
 
 export interface MergeFile {
@@ -265,6 +305,8 @@ export interface RecipeFile {
   data: {
     path: string | string[];
     max_length: number;
+    date: string;
+    template_variables: Record<string, unknown>;
     held_out: number;
     held_out_path?: string | string[] | undefined;
   };

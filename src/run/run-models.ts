@@ -1,18 +1,25 @@
 /** The models of a run directory, from the plan that it was begun with: there all paths are absolute. */
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
+import { DEFAULT_DATE } from "../data/template-settings.ts";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { modelsOf, RUN_FILES, type RunModel } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
-const model = z.object({ name: z.string().min(1), model: z.string().min(1) });
+const model = z.object({
+  name: z.string().min(1),
+  model: z.string().min(1),
+  template_name: z.string().nullable().default(null),
+  template_variables: z.record(z.string(), z.unknown()).default({}),
+});
 
 /** Of the recipe what names models and their folders. */
 const planDocument = z.object({
   recipe: z.object({
     pivot: model,
     sources: z.array(model),
+    data: z.object({ date: z.string().default(DEFAULT_DATE) }),
     merge: z.array(z.object({ name: z.string() })),
     baselines: z.array(z.string()),
   }),

@@ -11,7 +11,7 @@ import { mergeModels } from "../merge/merge.ts";
 import { openModel } from "../models/index.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
 import { assumedThroughput } from "../recipe/estimates.ts";
-import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel } from "../recipe/layout.ts";
+import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel, templateOf } from "../recipe/layout.ts";
 import { mergeConfigOf } from "../recipe/merge-config.ts";
 import { longestOf, openInputs } from "../recipe/open-inputs.ts";
 import { derivePlan } from "../recipe/plan.ts";
@@ -85,6 +85,7 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
       topK,
       maxLength: await maxLengthOf(recipe, model.model),
       template,
+      templateSettings: templateOf(recipe, template === "pivot" ? recipe.pivot : model),
       ...(template === "pivot" ? { templateFolder: recipe.pivot.model } : {}),
     },
     await stageContext(run),

@@ -69,7 +69,7 @@ export function unitsOf(recipe: Recipe): Unit[] {
     });
   }
   for (const source of recipe.sources) {
-    const target = targetOf(source);
+    const target = targetOf(recipe, source);
     units.push({
       id: `fuse/${source.name}`,
       work: { kind: "fuse", source, target },
@@ -98,9 +98,9 @@ function baselineTrainingUnits(recipe: Recipe, pivotShards: string): Unit[] {
 }
 
 function mergeUnits(recipe: Recipe): Unit[] {
-  const targets = recipe.sources.map(targetOf);
+  const targets = recipe.sources.map((source) => targetOf(recipe, source));
   const units = recipe.merge.map((merge, index): Unit => {
-    const merged = mergedModelOf(merge, index);
+    const merged = mergedModelOf(recipe, merge, index);
     const after = recipe.sources.map(({ name }) => `fuse/${name}`);
     return {
       id: `merge/${merged.name}`,

@@ -8,10 +8,11 @@ import type { AlignedShard } from "#src/align/shard.js";
 import { readAlignedShard } from "#src/align/shard-file.js";
 import { readVocabulary, type Vocabulary } from "#src/align/vocabulary.js";
 import { shardName } from "#src/distributions/folder.js";
-import type { DistributionsShard } from "#src/distributions/shard.js";
+import type { DistributionsMetadata, DistributionsShard } from "#src/distributions/shard.js";
 import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
 import { type ReporterEvent, silent } from "#src/reporter.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
+import { cutShard } from "../distributions/shard-fixture.ts";
 
 const golden = resolve(import.meta.dirname, "../golden");
 const models = join(golden, "models");
@@ -51,26 +52,6 @@ function align(out: string, changes: Partial<AlignOptions> = {}): Promise<Alignm
 const aligned = (out: string, index = 0): Promise<AlignedShard> =>
   readAlignedShard(join(root, out, shardName(index)), 479);
 
-/** Conversations `from .. to-1` of a shard. */
-function cut(shard: DistributionsShard, from: number, to: number): DistributionsShard {
-  const [first, last] = [shard.rowStart[from]!, shard.rowStart[to]!];
-  const { topK } = shard.metadata;
-  return {
-    metadata: shard.metadata,
-    conversation: shard.conversation.slice(from, to),
-    bytes: shard.bytes.slice(from, to),
-    rowStart: shard.rowStart.slice(from, to + 1).map((row) => row - first),
-    turn: shard.turn.slice(first, last),
-    byteStart: shard.byteStart.slice(first, last),
-    byteEnd: shard.byteEnd.slice(first, last),
-    lead: shard.lead.slice(first, last),
-    token: shard.token.slice(first, last),
-    labelLogp: shard.labelLogp.slice(first, last),
-    topId: shard.topId.slice(first * topK, last * topK),
-    topLogp: shard.topLogp.slice(first * topK, last * topK),
-  };
-}
-
 /**
  * Three tokens a row that are the preferred ones of their bytes: special tokens and doubles have another place. The
  * order of a shard is judged before rounding, that of an alignment by the stored values: equal ones go by their ids.
@@ -95,8 +76,13 @@ function selfMapped(shard: DistributionsShard, vocabulary: Vocabulary): Distribu
 describe("an alignment", () => {
   test("does not depend on how either side is cut into shards", async () => {
     await align("whole", { vocabulary: "split", width: 20 });
-    const pivot = await folderOf("pivot-cut", cut(mistral, 0, 1), cut(mistral, 1, 5), cut(mistral, 5, 8));
-    const source = await folderOf("source-cut", cut(qwen2, 0, 3), cut(qwen2, 3, 3), cut(qwen2, 3, 8));
+    const pivot = await folderOf(
+      "pivot-cut",
+      cutShard(mistral, 0, 1),
+      cutShard(mistral, 1, 5),
+      cutShard(mistral, 5, 8),
+    );
+    const source = await folderOf("source-cut", cutShard(qwen2, 0, 3), cutShard(qwen2, 3, 3), cutShard(qwen2, 3, 8));
     await align("cut", { pivot, source, vocabulary: "split", width: 20 });
     const whole = await aligned("whole");
     const parts = await Promise.all([0, 1, 2].map((index) => aligned("cut", index)));
@@ -118,12 +104,12 @@ describe("an alignment", () => {
   test("has the same bytes for every number of threads", async () => {
     const pivot = await folderOf(
       "pivot-threads",
-      cut(mistral, 0, 1),
-      cut(mistral, 1, 4),
-      cut(mistral, 4, 5),
-      cut(mistral, 5, 8),
+      cutShard(mistral, 0, 1),
+      cutShard(mistral, 1, 4),
+      cutShard(mistral, 4, 5),
+      cutShard(mistral, 5, 8),
     );
-    const source = await folderOf("source-threads", cut(qwen2, 0, 3), cut(qwen2, 3, 8));
+    const source = await folderOf("source-threads", cutShard(qwen2, 0, 3), cutShard(qwen2, 3, 8));
     for (const threads of [1, 2, 3]) await align(`threads-${threads}`, { pivot, source, vocabulary: "split", threads });
     const names = (await readdir(join(root, "threads-1"))).sort();
     expect(names).toHaveLength(6);
@@ -136,7 +122,7 @@ describe("an alignment", () => {
   });
 
   test("leaves conversations that the source refused without a source", async () => {
-    const source = await folderOf("refused", cut(qwen2, 0, 4), cut(qwen2, 6, 8));
+    const source = await folderOf("refused", cutShard(qwen2, 0, 4), cutShard(qwen2, 6, 8));
     const summary = await align("without", { source });
     expect(summary).toMatchObject({ conversations: 8, shared_conversations: 6 });
     const shard = await aligned("without");
@@ -254,6 +240,75 @@ describe("an alignment", () => {
   });
 });
 
+describe("where something is left out of a response, rows are shared", () => {
+  let whole: AlignedShard;
+  let sharedRows: number;
+  beforeAll(async () => {
+    sharedRows = (await align("left-out-of-none")).shared_rows;
+    whole = await aligned("left-out-of-none");
+  });
+
+  /** The shard with entries of what is left out: from a row of a conversation on, a hash. */
+  const without = (shard: DistributionsShard, entries: readonly (readonly [number, number, bigint])[]) => ({
+    ...shard,
+    leftOutRow: Int32Array.from(entries, ([n, row]) => shard.rowStart[n]! + row),
+    leftOut: BigInt64Array.from(entries, ([, , hash]) => hash),
+  });
+
+  /** The rows of the pivot, by conversation, that are no longer shared; all others are as before. */
+  async function unshared(name: string, pivot: DistributionsShard, source: DistributionsShard) {
+    const summary = await align(name, {
+      pivot: await folderOf(`${name}-pivot`, pivot),
+      source: await folderOf(`${name}-source`, source),
+    });
+    const { sourceRow, rowStart } = await aligned(name);
+    const found: [number, number][] = [];
+    for (let n = 0; n < 8; n++) {
+      for (let row = rowStart[n]!; row < rowStart[n + 1]!; row++) {
+        if (sourceRow[row] === whole.sourceRow[row]) continue;
+        expect(sourceRow[row]).toBe(-1);
+        found.push([n, row - rowStart[n]!]);
+      }
+    }
+    expect(summary.shared_rows).toBe(sharedRows - found.length);
+    return found;
+  }
+
+  /** Shared rows `from .. to-1` of a conversation of the pivot. */
+  const shared = (n: number, from: number, to: number): [number, number][] =>
+    Array.from({ length: to - from }, (_, row): [number, number] => [n, from + row]).filter(
+      ([, row]) => whole.sourceRow[whole.rowStart[n]! + row] !== -1,
+    );
+
+  test("by both where both have left out the same", async () => {
+    expect(await unshared("same", without(mistral, [[1, 0, 7n]]), without(qwen2, [[1, 0, 7n]]))).toEqual([]);
+  });
+
+  test("by neither where one has, from that row on to the end of the turn", async () => {
+    const rows = shared(1, 5, 42);
+    expect(rows).toHaveLength(35);
+    expect(await unshared("pivot-only", without(mistral, [[1, 5, 7n]]), qwen2)).toEqual(rows);
+    // Conversation 4 is answered in turns 2, 4 and 6; the first has 14 rows of the pivot's.
+    expect(await unshared("source-only", mistral, without(qwen2, [[4, 0, 7n]]))).toEqual(shared(4, 0, 14));
+  });
+
+  test("by neither where they have left out different things, up to where that ends", async () => {
+    const pivot = without(mistral, [
+      [1, 0, 7n],
+      [1, 20, 0n],
+      [3, 0, 9n],
+    ]);
+    const source = without(qwen2, [
+      [1, 0, 8n],
+      [1, 20, 0n],
+      [3, 0, 9n],
+    ]);
+    // Row 20 of the pivot is the source's row 20.
+    expect(whole.sourceRow[whole.rowStart[1]! + 20]).toBe(20);
+    expect(await unshared("different", pivot, source)).toEqual(shared(1, 0, 20));
+  });
+});
+
 describe("shards that do not belong together are refused:", () => {
   const refused = async (name: string, change: (shard: DistributionsShard) => void): Promise<unknown> => {
     const shard = structuredClone(qwen2);
@@ -263,27 +318,45 @@ describe("shards that do not belong together are refused:", () => {
     expect(await readdir(root)).not.toContain(`${name}-out`);
     return error instanceof Error ? error.message.replace(source, "SOURCE") : error;
   };
-  const PREFIX = "SOURCE/shard-00000.safetensors: conversation";
-  const SUFFIX = "for the pivot; the two folders were made from different data";
-
-  test("a response of another length", async () => {
-    const message = await refused("length", ({ byteStart, byteEnd }) => {
-      byteStart[2] = 4;
-      byteEnd[2] = 4;
-    });
-    expect(message).toBe(`${PREFIX} 0: turn 1 has bytes 4, and 3 ${SUFFIX}`);
+  test("another conversation of the same number, though its rows are alike", async () => {
+    const message = await refused("hash", ({ conversationSha256 }) => conversationSha256.fill(0xab, 32, 64));
+    const own = Buffer.from(mistral.conversationSha256).toString("hex", 32, 38);
+    expect(message).toBe(
+      "SOURCE/shard-00000.safetensors: conversation 1 is abababababab…, " +
+        `and ${own}… for the pivot; the two folders were made from different data`,
+    );
   });
 
-  test("another divisor of a conversation that both have whole", async () => {
-    const message = await refused("bytes", ({ bytes }) => {
-      bytes[3] = 97;
-    });
-    expect(message).toBe(`${PREFIX} 3: its responses have bytes 97, and 96 ${SUFFIX}`);
+  test("an end of turn that is not the last row of its turn", async () => {
+    const message = await refused("end", ({ endOfTurn }) => endOfTurn.fill(1, 0, 1));
+    expect(message).toBe(
+      'SOURCE/shard-00000.safetensors: tensor "end_of_turn": expected the last rows of turns, with empty spans, found row 1',
+    );
   });
 
-  test("answers in other turns", async () => {
-    const message = await refused("turns", ({ turn }) => turn.fill(2, 0, 3));
-    expect(message).toBe(`${PREFIX} 0: answers come in turns like 2, and 1 ${SUFFIX}`);
+  const PIVOT = join(golden, "pipeline/distributions/mistral");
+  const withMetadata = (shard: DistributionsShard, changes: Partial<DistributionsMetadata>): void =>
+    void Object.assign(shard, { metadata: { ...shard.metadata, ...changes } });
+
+  test("prompts of another day", async () => {
+    const message = await refused("date", (shard) => withMetadata(shard, { date: "2025-02-01" }));
+    expect(message).toBe(
+      `SOURCE: was collected with the date 2025-02-01, and ${PIVOT} with 2025-01-01; collect one of them again`,
+    );
+  });
+
+  test("a pivot's template that is not this pivot's, while a source's own may be any", async () => {
+    const message = await refused("template", (shard) => withMetadata(shard, { template: "pivot" }));
+    expect(message).toBe(
+      "SOURCE: was collected in a pivot's chat template (1b30302891ed) that is not the one of " +
+        `${PIVOT} (901b10d47195); collect it again`,
+    );
+    const { templateSha256 } = mistral.metadata;
+    const source = await folderOf("pivots-template", {
+      ...qwen2,
+      metadata: { ...qwen2.metadata, template: "pivot", templateSha256 },
+    });
+    expect((await align("pivots-template-out", { source })).shared_rows).toBe(345);
   });
 
   test("other conversations altogether", async () => {
@@ -319,14 +392,17 @@ describe("shards that do not belong together are refused:", () => {
     );
   });
 
-  test("another version, and a shard cut short", async () => {
+  test("an older version, and a shard cut short", async () => {
     const source = await folderOf("version", qwen2);
     const path = join(source, shardName(0));
     const bytes = await readFile(path);
-    const at = bytes.indexOf("fusechat-distributions-1") + "fusechat-distributions-".length;
-    bytes[at] = "2".charCodeAt(0);
+    const at = bytes.indexOf("fusechat-distributions-2") + "fusechat-distributions-".length;
+    bytes[at] = "1".charCodeAt(0);
     await writeFile(path, bytes);
-    await expect(align("version-out", { source })).rejects.toThrow('found "fusechat-distributions-2"');
+    await expect(align("version-out", { source })).rejects.toThrow(
+      `${path}: expected a shard of format "fusechat-distributions-2", found "fusechat-distributions-1"; ` +
+        "it was written by another version of fusechat, make it again with this one",
+    );
     await writeFile(path, bytes.subarray(0, bytes.length - 100));
     await expect(align("version-out", { source })).rejects.toMatchObject({ exitCode: 2 });
   });

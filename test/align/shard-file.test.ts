@@ -109,7 +109,7 @@ describe("an aligned shard", () => {
   test("is not mistaken for a shard of distributions", async () => {
     const path = join(golden, "distributions/qwen2/shard-00000.safetensors");
     await expect(readAlignedShard(path)).rejects.toThrow(
-      `${path}: expected a shard of format "fusechat-aligned-1", found "fusechat-distributions-1"`,
+      `${path}: expected a shard of format "fusechat-aligned-1", found "fusechat-distributions-2"`,
     );
   });
 });

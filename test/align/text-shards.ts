@@ -4,6 +4,7 @@ import type { DistributionsShard } from "#src/distributions/shard.js";
 import { writeDistributionsShard } from "#src/distributions/shard-file.js";
 import { numberToHalf } from "#src/formats/float.js";
 import type { Tokenizer } from "#src/tokenizer/tokenizer.js";
+import { nothingLeftOut, shardMetadata, textHashes } from "../distributions/shard-fixture.ts";
 
 /** [tokens, topK] of one text: ids and log-probabilities, descending. */
 export type Distributions = (ids: Int32Array) => { id: ArrayLike<number>; logp: ArrayLike<number> };
@@ -25,16 +26,9 @@ export async function textShard(
   const rows = rowStart[texts.length]!;
   const ids = (length: number) => (settings.vocabulary > 65_536 ? new Uint32Array(length) : new Uint16Array(length));
   const shard: DistributionsShard = {
-    metadata: {
-      model: settings.model,
-      weightsSha256: "0",
-      tokenizerSha256: tokenizer.sha256,
-      template: "native",
-      topK: settings.topK,
-      vocabulary: settings.vocabulary,
-      maxLength: 1_000_000,
-    },
+    metadata: shardMetadata({ ...settings, tokenizerSha256: tokenizer.sha256, maxLength: 1_000_000 }),
     conversation: Int32Array.from(texts, (_, n) => n),
+    ...textHashes(texts),
     bytes: Int32Array.from(texts, (text) => Buffer.byteLength(text)),
     rowStart,
     turn: new Uint16Array(rows).fill(1),
@@ -45,6 +39,8 @@ export async function textShard(
     labelLogp: new Float32Array(rows).fill(-1),
     topId: ids(rows * settings.topK),
     topLogp: new Uint16Array(rows * settings.topK),
+    endOfTurn: new Int32Array(0),
+    ...nothingLeftOut(),
   };
   encodings.forEach((encoding, n) => {
     const at = rowStart[n]!;

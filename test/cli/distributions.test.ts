@@ -40,7 +40,21 @@ describe.each(["mistral", "qwen2"])("fusechat distributions with the golden %s",
     expect(jsonLines(run).at(-1)).toMatchObject({ type: "result", model: name, rows: expected.token.length });
 
     expect(shard.metadata).toEqual(expected.metadata);
-    for (const key of ["conversation", "bytes", "rowStart", "turn", "byteStart", "byteEnd", "lead", "token"] as const) {
+    for (const key of [
+      "conversation",
+      "conversationSha256",
+      "idsSha256",
+      "bytes",
+      "rowStart",
+      "turn",
+      "byteStart",
+      "byteEnd",
+      "lead",
+      "token",
+      "endOfTurn",
+      "leftOutRow",
+      "leftOut",
+    ] as const) {
       expect([key, shard[key]]).toEqual([key, expected[key]]);
     }
     for (let row = 0; row < expected.labelLogp.length; row++) {
@@ -81,6 +95,12 @@ describe("fusechat distributions", () => {
     const other = await fusechat(...command.slice(0, -1), "3");
     expect(other).toMatchObject({ code: 2, stdout: "" });
     expect(other.stderr).toContain('"top_k" is 2 there and 3 here');
+    const later = await fusechat(...command, "--date", "2025-02-01");
+    expect(later).toMatchObject({ code: 2, stdout: "" });
+    expect(later.stderr).toContain('"date" is "2025-01-01" there and "2025-02-01" here');
+    const variable = await fusechat(...command, "--template-variable", "enable_thinking=false");
+    expect(variable).toMatchObject({ code: 2, stdout: "" });
+    expect(variable.stderr).toContain('"template_variables" is "{}" there and ');
   });
 
   test("refuses what is missing or wrong with exit code 2, and writes nothing", async () => {

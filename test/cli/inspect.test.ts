@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import { inspectVerb } from "#src/cli/inspect.js";
 import { runCommandLine } from "#src/cli/program.js";
 import { writeSafetensors } from "#src/formats/safetensors.js";
+import { goldenRows } from "../data/golden-rows.ts";
+import { editedFolder } from "../tokenizer/edited-folder.ts";
 import { memoryStreams } from "./memory-streams.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../golden");
@@ -93,9 +95,7 @@ describe("inspect render", () => {
       ["rows-120", "120"],
     ] as const) {
       const { out } = await inspect("render", "--model", model(name), "--data", data, "--max-length", length, "--json");
-      expect(jsonLines(out)).toEqual(
-        jsonLines(await readFile(join(GOLDEN, "pipeline", folder, `${name}.jsonl`), "utf8")),
-      );
+      expect(jsonLines(out)).toEqual(await goldenRows(folder, name));
     }
   });
 
@@ -104,6 +104,52 @@ describe("inspect render", () => {
     expect(out).toContain("conversation 0 (8a746e55e830): 25 tokens, 3 rows, 4 bytes, 2 turns");
     expect(out).toContain("<start_of_turn>model\n‹Y›‹es›‹<end_of_turn>›\n");
     expect(out).toContain("conversation 4 (24276315e74d): refused: System role not supported");
+  });
+
+  test("takes the template's date and variables, and counts what it leaves out", async () => {
+    const template =
+      "{{ strftime_now('%Y-%m-%d') }} {{ level }}{% for m in messages %}<|im_start|>{{ m.role }}\n" +
+      "{{ m.content.split('</think>')[-1] }}<|im_end|>\n{% endfor %}" +
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    const folder = await editedFolder("qwen2", (_, config) => {
+      config.chat_template = template;
+    });
+    const turns = [
+      { role: "user", content: "q" },
+      { role: "assistant", content: "<think>\nsum\n</think>42" },
+    ];
+    const own = await fileWith("a.jsonl", JSON.stringify({ turns }));
+    const { out, error } = await inspect(
+      "render",
+      "--model",
+      folder,
+      "--data",
+      own,
+      "--date",
+      "2024-02-29",
+      ...["--template-variable", 'level={"a":1}', "--template-variable", "level=high"],
+    );
+    expect(error).toBe("");
+    expect(out).toContain("2 turns, 1 written in part\n2024-02-29 high<|im_start|>user\n");
+    const json = await inspect("render", "--model", folder, "--data", own, "--json");
+    expect(jsonLines(json.out)[0]).toMatchObject({
+      text: expect.stringContaining("2025-01-01 <|im_start|>"),
+      left_out_row: [0],
+      left_out: [expect.stringMatching(/^-?\d{10,}$/)],
+    });
+  });
+
+  test.each([
+    [["--date", "2025-02-30"], "Expected a day as YYYY-MM-DD"],
+    [["--template-variable", "level"], "Expected name=value"],
+    [["--template-variable", "messages=[]"], "messages is given by the program itself"],
+    [
+      ["--template-name", "tool_use"],
+      "expected a chat template named tool_use, found default; choose one by template_name",
+    ],
+  ])("refuses %j", async (arguments_, message) => {
+    const { error, exitCode } = await inspect("render", "--model", model("qwen2"), "--data", data, ...arguments_);
+    expect([exitCode, error]).toEqual([2, expect.stringContaining(message)]);
   });
 
   test("shows where a conversation is cut", async () => {
@@ -341,6 +387,18 @@ describe("inspect PATH", () => {
       rows: 367,
       shared_rows: 345,
       metadata: { pivot: "mistral", source: "qwen2", vocabulary: "exact" },
+    });
+  });
+
+  test("refuses a shard of an older version by the sentence of its reader", async () => {
+    const path = join(await temporary(), "shard-00000.safetensors");
+    await writeSafetensors(path, [], { format: "fusechat-distributions-1" });
+    expect(await inspect(path)).toEqual({
+      exitCode: 2,
+      out: "",
+      error:
+        `${path}: expected a shard of format "fusechat-distributions-2", found "fusechat-distributions-1"; ` +
+        "it was written by another version of fusechat, make it again with this one\n",
     });
   });
 

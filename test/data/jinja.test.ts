@@ -1,12 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { compileTemplate, stripPython, TemplateRefusal } from "#src/data/jinja.js";
 
 const SHARED = resolve(import.meta.dirname, "../../../shared");
 const hasShared = existsSync(join(SHARED, "data"));
 
-const render = (source: string, context: Record<string, unknown> = {}) => compileTemplate(source)(context);
+const render = (source: string, context: Record<string, unknown> = {}, date = "2025-01-01") =>
+  compileTemplate(source, date)(context);
 
 test.each([
   ["{{ '\\n  a \\n'.lstrip('\\n') }}|", "  a \n|"],
@@ -63,19 +64,12 @@ test("white space is Python's: U+0085 and U+001C are, U+FEFF is not", () => {
 });
 
 describe.runIf(hasShared)("published templates", () => {
-  beforeAll(() => {
-    vi.useFakeTimers({ now: new Date("2025-07-10T12:00:00Z"), toFake: ["Date"] });
-  });
-  afterAll(() => {
-    vi.useRealTimers();
-  });
-
   test("render as expected, all 53 of them", () => {
     const lines = readFileSync(join(SHARED, "data/chat_templates/hfjs_e2e.jsonl"), "utf8").trim().split("\n");
     expect(lines.length).toBe(53);
     for (const line of lines) {
       const { name, chat_template: source, context, expected } = JSON.parse(line);
-      expect([name, render(source, context)]).toEqual([name, expected]);
+      expect([name, render(source, context, "2025-07-10")]).toEqual([name, expected]);
     }
   });
 

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import type { Turn } from "#src/data/conversation.js";
 import { openRenderer, type TemplateLimits } from "#src/data/template.js";
 import type { ChatTemplate } from "#src/data/template-files.js";
+import { DEFAULT_TEMPLATE_SETTINGS } from "#src/data/template-settings.js";
 
 const TURNS: Turn[] = [{ role: "user", content: "Hi" }];
 
@@ -10,7 +11,11 @@ async function renderOnce(
   limits: Partial<TemplateLimits> = {},
   tokens: ChatTemplate["specialTokens"] = {},
 ) {
-  const renderer = openRenderer({ path: "some/template.jinja", source, specialTokens: tokens }, limits);
+  const renderer = openRenderer(
+    { path: "some/template.jinja", source, specialTokens: tokens },
+    DEFAULT_TEMPLATE_SETTINGS,
+    limits,
+  );
   try {
     return await renderer.render([{ turns: TURNS, generationPrompt: true }]);
   } finally {
@@ -22,6 +27,19 @@ test("a template gets messages, tools as none, the generation prompt and the tok
   const source =
     "{{ bos_token }}|{{ eos_token }}|{{ 'no' if tools is none }}|{{ 'no' if documents is none }}|{{ 'yes' if add_generation_prompt }}|{{ messages[0].role }}:{{ messages[0].content }}";
   expect(await renderOnce(source, {}, { bos_token: "<b>" })).toEqual([{ text: "<b>||no|no|yes|user:Hi" }]);
+});
+
+test("its today is the date of the settings, and variables have their values, but not those of the program", async () => {
+  const source =
+    "{{ strftime_now('%d %B %Y') }}|{{ thinking }}|{{ levels | join('+') }}|{{ missing is defined }}|{{ messages[0].content }}";
+  const renderer = openRenderer(
+    { path: "t", source, specialTokens: {} },
+    { date: "2024-02-29", variables: { thinking: false, levels: ["a", "b"], messages: "none" } },
+  );
+  expect(await renderer.render([{ turns: TURNS, generationPrompt: false }])).toEqual([
+    { text: "29 February 2024|false|a+b|false|Hi" },
+  ]);
+  await renderer.dispose();
 });
 
 test("many renderings keep their order", async () => {
@@ -55,7 +73,8 @@ test("a template that does not end is stopped at its deadline", async () => {
 test("a renderer works again after it stopped a template", async () => {
   const source =
     "{% if messages[0].content == 'slow' %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}fast";
-  const renderer = openRenderer({ path: "t", source, specialTokens: {} }, { deadlineMs: 300 });
+  const template = { path: "t", source, specialTokens: {} };
+  const renderer = openRenderer(template, DEFAULT_TEMPLATE_SETTINGS, { deadlineMs: 300 });
   const job = (content: string) => [{ turns: [{ role: "user", content }] as Turn[], generationPrompt: false }];
   await expect(renderer.render(job("slow"))).rejects.toThrow(/does not end/);
   expect(await renderer.render(job("other"))).toEqual([{ text: "fast" }]);

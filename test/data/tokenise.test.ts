@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Conversation, conversationId, type Role, type Turn } from "#src/data/conversation.js";
 import { readConversations } from "#src/data/read.js";
 import { openConversationTokeniser } from "#src/data/tokenise.js";
 import { editedFolder, GOLDEN_MODELS } from "../tokenizer/edited-folder.ts";
+import { GOLDEN_CONVERSATIONS, goldenRows, outerSpace } from "./golden-rows.ts";
 
-const PIPELINE = resolve(import.meta.dirname, "../golden/pipeline");
 const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
 
 function conversationOf(...contents: string[]): Conversation {
@@ -52,14 +51,12 @@ describe.each([
   ["rows-120", 120],
 ] as const)("golden %s", (folder, maxLength) => {
   test.each(MODELS)("of %s are equal", async (model) => {
-    const conversations = await readConversations(join(PIPELINE, "conversations.jsonl"));
+    const conversations = await readConversations(GOLDEN_CONVERSATIONS);
     const found = await tokeniseWith(join(GOLDEN_MODELS, model), conversations, { maxLength });
-    const lines = readFileSync(join(PIPELINE, folder, `${model}.jsonl`), "utf8")
-      .trim()
-      .split("\n");
     const plain = found.map((one) => {
       if ("refused" in one) return one;
       const { rows, ids, turns, text, conversation, id, bytes } = one;
+      expect([one.unclosed, one.shortened]).toEqual([0, 0]);
       return {
         conversation,
         id,
@@ -72,10 +69,18 @@ describe.each([
         byte_end: [...rows.byteEnd],
         lead: [...rows.lead],
         bytes,
+        end_of_turn: [...rows.endOfTurn],
+        left_out_row: [...rows.leftOutRow],
+        left_out: [...rows.leftOut],
       };
     });
-    expect(plain).toEqual(lines.map((line) => JSON.parse(line)));
+    expect(plain).toEqual(await goldenRows(folder, model));
   });
+});
+
+test("of the golden conversations one has white space that templates trim", async () => {
+  const conversations = await readConversations(GOLDEN_CONVERSATIONS);
+  expect(conversations.map(outerSpace)).toEqual([0, 0, 0, 0, 0, 7, 0, 0]);
 });
 
 describe("where a content stands in the text", () => {
@@ -100,10 +105,28 @@ describe("where a content stands in the text", () => {
       [start + 1, start + 2],
       [content.length, content.length],
     ]);
+    expect(early.bytes).toBe(3 + 2);
+    // The template has left the reasoning out before the first row of turn 1; turn 3 is whole.
+    expect(Array.from(early.rows.leftOutRow)).toEqual([0]);
+    expect(early.rows.leftOut[0]).not.toBe(0n);
+    expect(early.shortened).toBe(1);
+    expect(Array.from(early.rows.endOfTurn)).toEqual([2, early.tuples.length - 1]);
     // The last turn keeps it, so the whole content is the response.
     const last = await rowsWith(folder, conversationOf("q", content));
     expect(last.tuples[0]?.slice(2, 4)).toEqual([0, 1]);
     expect(last.bytes).toBe(content.length + 1);
+    expect([last.shortened, last.rows.leftOut.length]).toEqual([0, 0]);
+  });
+
+  test("of two responses with different reasoning left out has different hashes, with the same equal ones", async () => {
+    const folder = join(GOLDEN_MODELS, "qwen3");
+    const hashOf = async (reasoning: string, answer: string) => {
+      const content = `<think>\n${reasoning}\n</think>\n\n${answer}`;
+      return (await rowsWith(folder, conversationOf("q", content, "r", "s"))).rows.leftOut[0];
+    };
+    const hash = await hashOf("sum", "42");
+    expect(await hashOf("sum", "43")).toBe(hash);
+    expect(await hashOf("sun", "42")).not.toBe(hash);
   });
 
   test("is the trimmed content where the template trims, though its own space looks like the content's", async () => {
@@ -134,24 +157,39 @@ describe("where a content stands in the text", () => {
     );
     const [found] = await tokeniseWith(folder, [conversationOf("q", "abc")]);
     expect(found).toMatchObject({
-      refused: `${join(folder, "tokenizer_config.json")}: the rendering does not have the content of turn 1`,
+      refused: `${join(folder, "tokenizer_config.json")}: the rendering does not have the content of turn 1, or not for certain`,
     });
   });
 
-  test("is found by search where a content has the marker's own characters", async () => {
+  test("is found where a content has characters for private use, as marks are", async () => {
     const content = " \uE0000\uE001 x";
     const { tuples, bytes } = await rowsWith(join(GOLDEN_MODELS, "llama3"), conversationOf("q", content));
     expect(tuples[0]?.[2]).toBe(1);
-    expect(bytes).toBe(Buffer.byteLength(content) + 1);
+    expect(tuples.at(-1)?.slice(2)).toEqual([10, 10, 0]);
+    expect(bytes).toBe(Buffer.byteLength(content.trim()) + 1);
+  });
+
+  test("is the place after the prompt where a content leaves no character for marks, or is refused", async () => {
+    const all = String.fromCharCode(...Array.from({ length: 6400 }, (_, index) => 0xe000 + index));
+    const { bytes, tuples } = await rowsWith(join(GOLDEN_MODELS, "qwen2"), conversationOf("q", ` ${all}`), 100_000);
+    expect(bytes).toBe(1 + 3 * 6400 + 1);
+    expect([tuples[0]?.[2], tuples.at(-1)?.[2]]).toEqual([0, 1 + 3 * 6400]);
+    // This template trims, so that the content does not stand whole after the prompt.
+    const [found] = await tokeniseWith(join(GOLDEN_MODELS, "llama3"), [conversationOf("q", ` ${all}`)]);
+    expect(found).toMatchObject({ refused: expect.stringMatching(/content of turn 1, or not for certain$/) });
   });
 
   test("counts original bytes from the content's own beginning, trimmed or not", async () => {
     const conversation = conversationOf("q", "\n\n the end ");
-    for (const model of ["gemma2", "qwen2"]) {
+    // What the template trims is no part of the divisor.
+    for (const [model, divisor] of [
+      ["gemma2", "the end".length + 1],
+      ["qwen2", 12],
+    ] as const) {
       const { tuples, bytes } = await rowsWith(join(GOLDEN_MODELS, model), conversation);
       expect(tuples.some(([, , , end]) => end === 10)).toBe(true);
       expect(tuples.at(-1)?.slice(2)).toEqual([11, 11, 0]);
-      expect(bytes).toBe(12);
+      expect(bytes).toBe(divisor);
     }
   });
 });
@@ -168,7 +206,8 @@ describe("rows", () => {
       "qwen2",
       "{% for m in messages %}{% if m.role == 'user' %}<|im_start|>Q {{ m.content }} A {% else %}{{ m.content }}{% endif %}{% endfor %}",
     );
-    const { tuples, bytes } = await rowsWith(folder, conversationOf("q", "ab", "r", "cd"));
+    const { tuples, bytes, rows, unclosed } = await rowsWith(folder, conversationOf("q", "ab", "r", "cd"));
+    expect([rows.endOfTurn.length, unclosed]).toEqual([1, 1]);
     // The first response ends at the next <|im_start|>; the second has nothing after it.
     expect(
       tuples
@@ -260,7 +299,7 @@ describe("the kept turns", () => {
 
   test("are none without an assistant turn", async () => {
     const [found] = await tokeniseWith(join(GOLDEN_MODELS, "qwen2"), [conversationOf("q")]);
-    expect(found).toMatchObject({ conversation: 0, refused: "it has no assistant turn" });
+    expect(found).toMatchObject({ conversation: 0, refused: "it has no assistant turn to train on" });
   });
 });
 
@@ -273,6 +312,7 @@ test("another model's template can be used with the own tokenizer", async () => 
   expect(found.text).toBe("<s>GPT4 Correct User: q<|end_of_turn|>GPT4 Correct Assistant: a<|end_of_turn|>");
   // The pivot's end of turn is no special token here, so the response has no end-of-turn row.
   expect(found.bytes).toBe(1);
+  expect([found.rows.endOfTurn.length, found.unclosed]).toEqual([0, 1]);
 });
 
 test("a prompt is the rendering with the generation prompt, and a refused one is an error", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -81,6 +82,99 @@ describe("collecting distributions", () => {
     const manifest = JSON.parse(await readFile(join(root, "plain/manifest.json"), "utf8"));
     expect(manifest).toMatchObject({ rows: 367, conversations: 8, settings: { top_k: 3, vocabulary: 479 } });
     expect(manifest.nats_per_byte).toBe(summary.nats_per_byte);
+  });
+
+  test("ties every conversation to what was said, and to the ids that were read", async () => {
+    const shard = await readDistributionsShard(join(root, "plain/shard-00001.safetensors"));
+    const rendered = (await readFile(join(golden, "pipeline/rows/mistral.jsonl"), "utf8"))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { id: string; ids: number[] })
+      .slice(3, 6);
+    const hex = (bytes: Uint8Array, place: number) =>
+      Buffer.from(bytes.subarray(32 * place, 32 * (place + 1))).toString("hex");
+    for (const [place, { id, ids }] of rendered.entries()) {
+      expect(hex(shard.conversationSha256, place)).toBe(id);
+      const words = Buffer.alloc(4 * ids.length);
+      for (const [index, value] of ids.entries()) words.writeInt32LE(value, 4 * index);
+      expect(hex(shard.idsSha256, place)).toBe(createHash("sha256").update(words).digest("hex"));
+    }
+    // One answer, three, and one: every one is ended.
+    expect(Array.from(shard.endOfTurn, (row) => shard.turn[row])).toEqual([1, 2, 4, 6, 1]);
+    expect(new Set(Array.from(shard.endOfTurn, (row) => shard.token[row]))).toEqual(new Set([477]));
+    expect([shard.leftOutRow.length, shard.leftOut.length]).toEqual([0, 0]);
+  });
+
+  test("tells rows of every shard by their places in it, also what is left out", async () => {
+    const turns = (thought: string) => [
+      { role: "user" as const, content: "q" },
+      { role: "assistant" as const, content: `<think>\n${thought}\n</think>\n\n42` },
+      { role: "user" as const, content: "r" },
+      { role: "assistant" as const, content: "s" },
+    ];
+    const talks = ["sum", "sum", "sun", "sum"].map((thought): Conversation => {
+      return { id: conversationId(turns(thought)), turns: turns(thought) };
+    });
+    const changes = { model: join(golden, "models/qwen3"), conversations: talks, shardConversations: 3 };
+    const summary = await collectDistributions(options("left-out", changes), {
+      engine: fakeEngine(418),
+      reporter: silent,
+    });
+    expect(summary).toMatchObject({ left_out_in: 4, without_end_of_turn: 0 });
+    const first = await readDistributionsShard(join(root, "left-out/shard-00000.safetensors"));
+    const second = await readDistributionsShard(join(root, "left-out/shard-00001.safetensors"));
+    expect(Array.from(first.leftOutRow)).toEqual(Array.from(first.rowStart.subarray(0, 3)));
+    expect(first.leftOut[1]).toBe(first.leftOut[0]);
+    expect(first.leftOut[2]).not.toBe(first.leftOut[0]);
+    expect(first.endOfTurn).toHaveLength(6);
+    expect(Array.from(first.endOfTurn, (row) => first.byteStart[row] === first.byteEnd[row])).not.toContain(false);
+    expect([second.leftOutRow[0], second.leftOut[0]]).toEqual([0, first.leftOut[0]]);
+    // The same conversation and the same ids have the same hashes, whatever their shard.
+    expect(first.idsSha256.slice(0, 32)).toEqual(second.idsSha256.slice(0, 32));
+    expect(first.conversationSha256.slice(0, 32)).toEqual(second.conversationSha256.slice(0, 32));
+    // Another thought is another conversation, but this template reads the same of both.
+    expect(first.idsSha256.slice(64, 96)).toEqual(second.idsSha256.slice(0, 32));
+    expect(first.conversationSha256.slice(64, 96)).not.toEqual(second.conversationSha256.slice(0, 32));
+  });
+
+  test("counts answers that nothing ends, and warns of them", async () => {
+    const events: ReporterEvent[] = [];
+    const summary = await collectDistributions(
+      options("unended", {
+        model: join(golden, "models/qwen2"),
+        template: "pivot",
+        templateFolder: join(golden, "models/mistral"),
+      }),
+      { engine: fakeEngine(418), reporter: { report: (event) => events.push(event) } },
+    );
+    // The pivot's end of turn is no token here: eight conversations of ten answers.
+    expect(summary).toMatchObject({ without_end_of_turn: 10, left_out_in: 0 });
+    expect(events.flatMap((event) => (event.type === "warning" ? [event.message] : []))).toEqual([
+      "the template closes 10 answers with no token of its own: they have no end-of-turn row, and nothing teaches a model to end there",
+    ]);
+  });
+
+  test("stores date, variables and name of the template, and hashes of what it is", async () => {
+    const settings = { date: "2024-02-29", variables: { b: 1, a: [true] } };
+    await collectDistributions(options("settings", { templateSettings: settings }), {
+      engine: fakeEngine(VOCABULARY),
+      reporter: silent,
+    });
+    const { metadata } = await readDistributionsShard(join(root, "settings/shard-00000.safetensors"));
+    const config = JSON.parse(await readFile(join(golden, "models/mistral/tokenizer_config.json"), "utf8"));
+    expect(metadata).toMatchObject({
+      date: "2024-02-29",
+      templateVariables: '{"a":[true],"b":1}',
+      templateName: "default",
+      templateSha256: createHash("sha256").update(config.chat_template).digest("hex"),
+      specialTokensSha256: createHash("sha256")
+        .update('{"bos_token":"<s>","eos_token":"<|end_of_turn|>","unk_token":"<unk>"}')
+        .digest("hex"),
+    });
+    expect(JSON.parse(await readFile(join(root, "settings/settings.json"), "utf8"))).toMatchObject({
+      date: "2024-02-29",
+      template_variables: '{"a":[true],"b":1}',
+    });
   });
 
   test("stores what the engine says, rounding above zero taken back", async () => {
@@ -201,6 +295,15 @@ describe("a collection that cannot be made is refused:", () => {
       `${folder}: belongs to other settings: "top_k" is 3 there and 4 here; give another folder or remove this one`,
     );
     await expect(run({ maxLength: 100 }, "owned")).rejects.toThrow('"max_length" is 2048 there and 100 here');
+    const settings = (date: string, variables: Record<string, unknown> = {}) => ({
+      templateSettings: { date, variables },
+    });
+    await expect(run(settings("2025-02-01"), "owned")).rejects.toThrow(
+      `${folder}: belongs to other settings: "date" is "2025-01-01" there and "2025-02-01" here; give another folder or remove this one`,
+    );
+    await expect(run(settings("2025-01-01", { thinking: false }), "owned")).rejects.toThrow(
+      '"template_variables" is "{}" there and "{\\"thinking\\":false}" here',
+    );
     const turns = [...conversations[0]!.turns];
     turns[1] = { role: "assistant", content: "No" };
     const changed = [{ id: conversationId(turns), turns }, ...conversations.slice(1)];
@@ -229,6 +332,20 @@ describe("a collection that cannot be made is refused:", () => {
   test("numbers that make no sense, and a pivot's template that nobody named", async () => {
     await expect(run({ topK: 0 })).rejects.toThrow("expected top_k to be a whole number of at least 1, found 0");
     await expect(run({ template: "pivot" })).rejects.toThrow("no folder that holds it was given");
+  });
+
+  test("a shard in the folder that was made with other special tokens, or on another day", async () => {
+    await run({}, "foreign");
+    const path = join(root, "foreign/shard-00001.safetensors");
+    const shard = await readDistributionsShard(path);
+    const write = (changes: object) =>
+      writeDistributionsShard(path, { ...shard, metadata: { ...shard.metadata, ...changes } });
+    await write({ date: "2025-02-01" });
+    await expect(run({}, "foreign")).rejects.toThrow(
+      `${path}: its date is "2025-02-01", expected "2025-01-01"; remove it`,
+    );
+    await write({ specialTokensSha256: "0" });
+    await expect(run({}, "foreign")).rejects.toThrow(`${path}: its specialTokensSha256 is "0", expected "`);
   });
 
   test("a shard in the folder that belongs to other conversations", async () => {

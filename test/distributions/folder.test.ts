@@ -6,7 +6,7 @@ import { checkSettings, listShards, shardName, writeSettings } from "#src/distri
 import { readDistributions } from "#src/distributions/read-folder.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { writeDistributionsShard } from "#src/distributions/shard-file.js";
-import { smallShard } from "./shard-fixture.ts";
+import { shardMetadata, smallShard } from "./shard-fixture.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -80,9 +80,22 @@ describe("reading the shards of a folder", () => {
     expect(await collect("two", [smallShard(), second])).toEqual([0, 3, 4, 9]);
   });
 
-  test("refuses shards of different models and conversations that come again", async () => {
+  test("refuses shards of different models or prompts, and conversations that come again", async () => {
     const other = { ...smallShard(), metadata: { ...smallShard().metadata, model: "other" } };
     await expect(collect("models", [smallShard(), other])).rejects.toThrow('its model is "other", that of');
+    for (const [key, value] of [
+      ["date", "2025-02-01"],
+      ["templateSha256", "f"],
+      ["specialTokensSha256", "f"],
+      ["templateName", "tool_use"],
+      ["templateVariables", '{"level":1}'],
+    ] as const) {
+      const changed = { ...smallShard(), metadata: shardMetadata({ [key]: value }) };
+      const found = collect(key, [smallShard(), { ...changed, conversation: Int32Array.of(4, 9) }]);
+      await expect(found).rejects.toThrow(
+        `${join(root, key, shardName(1))}: its ${key} is "${value}", that of ${join(root, key, shardName(0))} is "${shardMetadata()[key]}"`,
+      );
+    }
     await expect(
       collect("again", [smallShard(), { ...smallShard(), conversation: Int32Array.of(3, 4) }]),
     ).rejects.toThrow("begins with conversation 3, the shard before ends with 3");

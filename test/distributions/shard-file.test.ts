@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { readDistributionsShard, tokenIds, writeDistributionsShard } from "#src/distributions/shard-file.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
-import { halves, smallShard } from "./shard-fixture.ts";
+import { cutShard, halves, smallShard } from "./shard-fixture.ts";
 
 const golden = resolve(import.meta.dirname, "../golden/pipeline/distributions");
 let folder: string;
@@ -20,20 +20,7 @@ describe("a shard of distributions", () => {
     await writeDistributionsShard(path, smallShard());
     expect(await readDistributionsShard(path)).toEqual(smallShard());
 
-    const empty: DistributionsShard = {
-      ...smallShard(),
-      conversation: new Int32Array(0),
-      bytes: new Int32Array(0),
-      rowStart: new Float64Array(1),
-      turn: new Uint16Array(0),
-      byteStart: new Int32Array(0),
-      byteEnd: new Int32Array(0),
-      lead: new Uint8Array(0),
-      token: new Uint16Array(0),
-      labelLogp: new Float32Array(0),
-      topId: new Uint16Array(0),
-      topLogp: new Uint16Array(0),
-    };
+    const empty = cutShard(smallShard(), 1, 1);
     await writeDistributionsShard(path, empty);
     expect(await readDistributionsShard(path)).toEqual(empty);
   });
@@ -51,6 +38,8 @@ describe("a shard of distributions", () => {
     const columns = Object.fromEntries([...tensors].map(([name, { dtype, shape }]) => [name, `${dtype} [${shape}]`]));
     expect(columns).toEqual({
       conversation: "I32 [2]",
+      conversation_sha256: "U8 [2,32]",
+      ids_sha256: "U8 [2,32]",
       bytes: "I32 [2]",
       row_start: "I64 [3]",
       turn: "U16 [5]",
@@ -61,13 +50,22 @@ describe("a shard of distributions", () => {
       label_logp: "F32 [5]",
       top_id: "U16 [5,2]",
       top_logp: "F16 [5,2]",
+      end_of_turn: "I32 [2]",
+      left_out_row: "I32 [2]",
+      left_out: "I64 [2]",
     });
+    expect(tensors.get("left_out")!.data).toEqual(BigInt64Array.of(-9223372036854775808n, 7n));
     expect(metadata).toEqual({
-      format: "fusechat-distributions-1",
+      format: "fusechat-distributions-2",
       model: "small",
       weights_sha256: "a".repeat(64),
       tokenizer_sha256: "b".repeat(64),
       template: "native",
+      template_sha256: "d".repeat(64),
+      special_tokens_sha256: "e".repeat(64),
+      template_name: "default",
+      template_variables: "{}",
+      date: "2025-01-01",
       top_k: "2",
       vocabulary: "6",
       max_length: "64",
@@ -94,6 +92,7 @@ describe("a shard of distributions", () => {
     expect(shard.metadata).toMatchObject({ model: "gemma2", topK: 10, vocabulary: 496, maxLength: 2048 });
     expect(Array.from(shard.conversation)).toEqual([0, 1, 2, 3, 5, 6, 7]);
     expect(shard.rowStart.at(-1)).toBe(310);
+    expect([shard.endOfTurn.length, shard.leftOut.length]).toEqual([7, 0]);
   });
 });
 
@@ -184,6 +183,41 @@ describe("a broken shard is refused by file and tensor:", () => {
       { topLogp: halves([-2, -1, -1, -2, -0.25, -3, 0, -9, -1, -1]) },
       '"top_logp": expected descending values, row 0 has -1 after -2',
     ],
+    [
+      "ends of turns that descend",
+      { endOfTurn: Int32Array.of(4, 1) },
+      '"end_of_turn": expected ascending rows below 5, found 1 after 4',
+    ],
+    [
+      "an end of turn that is no row",
+      { endOfTurn: Int32Array.of(1, 5) },
+      '"end_of_turn": expected ascending rows below 5, found 5 after 1',
+    ],
+    [
+      "an end of turn before its turn's last row",
+      { byteEnd: Int32Array.of(3, 3, 1, 0, 2), endOfTurn: Int32Array.of(1, 3) },
+      '"end_of_turn": expected the last rows of turns, with empty spans, found row 3',
+    ],
+    [
+      "an end of turn that has bytes of its own",
+      { endOfTurn: Int32Array.of(1, 2, 4) },
+      '"end_of_turn": expected the last rows of turns, with empty spans, found row 2',
+    ],
+    [
+      "something left out before a row that is none",
+      { leftOutRow: Int32Array.of(2, 5) },
+      '"left_out_row": expected ascending rows below 5, found 5 after 2',
+    ],
+    [
+      "something left out before one row twice",
+      { leftOutRow: Int32Array.of(2, 2) },
+      '"left_out_row": expected ascending rows below 5, found 2 after 2',
+    ],
+    [
+      "something left out before a negative row",
+      { leftOutRow: Int32Array.of(-1, 2) },
+      '"left_out_row": expected ascending rows below 5, found -1 after -1',
+    ],
   ];
   test.each(broken)("%s", async (name, change, message) => {
     const path = join(folder, `${name}.safetensors`);
@@ -226,6 +260,19 @@ describe("a broken shard is refused by file and tensor:", () => {
       { dtype: "I32", shape: [2, 1], data: new Int32Array(2) },
       'tensor "conversation": expected shape [any], found [2, 1]',
     ],
+    ["no hashes of conversations", "conversation_sha256", undefined, 'tensor "conversation_sha256": is missing'],
+    [
+      "hashes of ids cut short",
+      "ids_sha256",
+      { dtype: "U8", shape: [2, 31], data: new Uint8Array(62) },
+      'tensor "ids_sha256": expected shape [2, 32], found [2, 31]',
+    ],
+    [
+      "fewer hashes of what is left out than rows that they hold from",
+      "left_out",
+      { dtype: "I64", shape: [1], data: BigInt64Array.of(7n) },
+      'tensor "left_out": expected shape [2], found [1]',
+    ],
   ];
   test.each(reshaped)("%s", async (name, tensorName, tensor, message) => {
     const path = join(folder, `${name}.safetensors`);
@@ -240,13 +287,30 @@ describe("a broken shard is refused by file and tensor:", () => {
 
   const labelled: [string, string, string | undefined, string][] = [
     [
-      "another version",
+      "an older version",
       "format",
-      "fusechat-distributions-2",
-      'expected a shard of format "fusechat-distributions-1", found "fusechat-distributions-2"',
+      "fusechat-distributions-1",
+      'expected a shard of format "fusechat-distributions-2", found "fusechat-distributions-1"; ' +
+        "it was written by another version of fusechat, make it again with this one",
     ],
-    ["no format at all", "format", undefined, 'expected a shard of format "fusechat-distributions-1", found none'],
+    ["no format at all", "format", undefined, 'expected a shard of format "fusechat-distributions-2", found none'],
     ["no model", "model", undefined, 'the metadata has no "model"'],
+    ...["template_sha256", "special_tokens_sha256", "template_name", "template_variables", "date"].map(
+      (key): [string, string, undefined, string] => [`no ${key}`, key, undefined, `the metadata has no "${key}"`],
+    ),
+    ["a date that is no day", "date", "2024-02-31", 'expected the date as YYYY-MM-DD, found "2024-02-31"'],
+    ...["{nonsense", "3", "null", "[1]"].map((text): [string, string, string, string] => [
+      `template variables that are ${text}`,
+      "template_variables",
+      text,
+      `expected a JSON mapping as metadata "template_variables", found ${JSON.stringify(text)}`,
+    ]),
+    [
+      "a template variable that the program gives",
+      "template_variables",
+      '{"messages":[]}',
+      "the template variable messages is given by the program itself",
+    ],
     [
       "an unknown template",
       "template",

@@ -6,6 +6,7 @@ import type { AlignedShard } from "#src/align/shard.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { numberToHalf } from "#src/formats/float.js";
 import type { PairConversation } from "#src/fuse/pair.js";
+import { nothingLeftOut, shardMetadata, textHashes } from "../distributions/shard-fixture.ts";
 
 export const VOCABULARY = 8;
 export const HAS_TOKEN: Uint8Array = Uint8Array.of(1, 1, 1, 1, 1, 1, 0, 0);
@@ -20,16 +21,9 @@ export const SOURCE_LOGP = [-0.9, -2.5, -0.25];
 
 export function pivotShard(): DistributionsShard {
   return {
-    metadata: {
-      model: "pivot",
-      weightsSha256: "a".repeat(64),
-      tokenizerSha256: "b".repeat(64),
-      template: "native",
-      topK: 2,
-      vocabulary: VOCABULARY,
-      maxLength: 64,
-    },
+    metadata: shardMetadata({ model: "pivot", vocabulary: VOCABULARY }),
     conversation: Int32Array.of(0),
+    ...textHashes(["abcd"]),
     bytes: Int32Array.of(5),
     rowStart: Float64Array.of(0, 4),
     turn: Uint16Array.of(1, 1, 1, 1),
@@ -40,6 +34,8 @@ export function pivotShard(): DistributionsShard {
     labelLogp: Float32Array.from(PIVOT_LOGP),
     topId: Uint16Array.of(1, 2, 2, 7, 7, 6, 5, 0),
     topLogp: halves([0.5, 0.25, 0.5, 0.25, 0.5, 0.25, 0.5, 0.125]),
+    endOfTurn: Int32Array.of(3),
+    ...nothingLeftOut(),
   };
 }
 
@@ -48,6 +44,7 @@ export function sourceShard(): DistributionsShard {
   return {
     metadata: { ...pivotShard().metadata, model: "source", weightsSha256: "c".repeat(64) },
     conversation: Int32Array.of(0),
+    ...textHashes(["abcd"]),
     bytes: Int32Array.of(5),
     rowStart: Float64Array.of(0, 3),
     turn: Uint16Array.of(1, 1, 1),
@@ -58,6 +55,8 @@ export function sourceShard(): DistributionsShard {
     labelLogp: Float32Array.from(SOURCE_LOGP),
     topId: Uint16Array.of(1, 2, 1, 2, 5, 0),
     topLogp: halves([0.5, 0.25, 0.5, 0.25, 0.5, 0.25]),
+    endOfTurn: Int32Array.of(2),
+    ...nothingLeftOut(),
   };
 }
 
@@ -80,8 +79,8 @@ export function alignedShard(sourceNats = 3.65): AlignedShard {
 export function pairConversation(aligned: AlignedShard | null = alignedShard()): PairConversation {
   return {
     conversation: 0,
-    pivot: { shard: pivotShard(), first: 0, rows: 4 },
+    pivot: { shard: pivotShard(), place: 0, first: 0, rows: 4 },
     aligned: aligned === null ? null : { shard: aligned, place: 0 },
-    source: { shard: sourceShard(), first: 0, rows: 3 },
+    source: { shard: sourceShard(), place: 0, first: 0, rows: 3 },
   };
 }

@@ -1,12 +1,20 @@
 /** Input of the fuse stage that does not belong together: refused by name before a single step, nothing left behind. */
+import { createHash } from "node:crypto";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
 import { conversationId } from "#src/data/conversation.js";
 import { readConversations } from "#src/data/read.js";
+import type { TemplateSettings } from "#src/data/template-settings.js";
+import { collectDistributions } from "#src/distributions/collect.js";
+import type { DistributionsShard } from "#src/distributions/shard.js";
 import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
 import type { FuseOptions } from "#src/fuse/options.js";
+import { silent } from "#src/reporter.js";
+import { loadTokenizer } from "#src/tokenizer/load.js";
+import { fakeEngine as fakeReader } from "../distributions/fake-engine.ts";
+import { cutShard } from "../distributions/shard-fixture.ts";
 import { fakeEngine } from "./fake-engine.ts";
 
 import { aligned, conversations, exists, folder, fuse, golden, model, options, pivot, source } from "./golden-stage.ts";
@@ -56,6 +64,93 @@ describe("input that does not belong together", () => {
     const other = await copy(model, "other-tokenizer");
     await writeFile(join(other, "tokenizer.json"), `${await readFile(join(model, "tokenizer.json"), "utf8")}\n`);
     await refused({ model: other }, /was collected with another tokenizer \(tokenizer\.json \w{12}\) than that of/);
+  });
+
+  describe("shards of other prompts:", () => {
+    /** The pivot's shards, changed. */
+    const changed = async (name: string, change: (shard: DistributionsShard) => void) => {
+      const shard = await readDistributionsShard(join(pivot, "shard-00000.safetensors"));
+      change(shard);
+      await writeDistributionsShard(join(folder, name, "shard-00000.safetensors"), shard);
+      return { pivot: join(folder, name) };
+    };
+    /** The pivot's model with another configuration of its tokenizer. */
+    const configured = async (name: string, change: (config: Record<string, unknown>) => void): Promise<string> => {
+      const other = await copy(model, name);
+      const path = join(other, "tokenizer_config.json");
+      const config = JSON.parse(await readFile(path, "utf8"));
+      change(config);
+      await writeFile(path, JSON.stringify(config));
+      return other;
+    };
+
+    test("another chat template", async () => {
+      const other = await configured("other-template", (config) => {
+        config.chat_template = `${config.chat_template} `;
+      });
+      await refused(
+        { model: other },
+        new RegExp(
+          `^${pivot}: was collected with another chat template \\(901b10d47195\\) than ${other} has now ` +
+            "\\(\\w{12}\\); collect the distributions again$",
+        ),
+      );
+    });
+
+    test("other special tokens", async () => {
+      const other = await configured("other-special-tokens", (config) => {
+        config.pad_token = "<unk>";
+      });
+      await refused(
+        { model: other },
+        /mistral: was collected with other special tokens \(ce261bd988ae\) than .* has now \(\w{12}\); collect/,
+      );
+    });
+
+    test("another conversation whose answers have the same rows", async () => {
+      const other = await changed("other-conversation", ({ conversationSha256 }) => conversationSha256.fill(7, 64, 96));
+      await refused(
+        other,
+        `${other.pivot}: conversation 2 is another one in the shards; the shards come from another data set, ` +
+          `or from another tokenizer or template than that of ${model}`,
+      );
+    });
+
+    test("another prompt before the same rows", async () => {
+      const other = await changed("other-prompt", ({ idsSha256 }) => idsSha256.fill(7, 96, 97));
+      await refused(
+        other,
+        `${other.pivot}: conversation 3 was read after another prompt than the one rendered now; the shards come from`,
+      );
+    });
+
+    test("a date that is no day", async () => {
+      const other = await changed("other-date", (shard) =>
+        Object.assign(shard, { metadata: { ...shard.metadata, date: "yesterday" } }),
+      );
+      await refused(other, 'shard-00000.safetensors: expected the date as YYYY-MM-DD, found "yesterday"');
+    });
+
+    test("but the date and the variables are those of the shards", async () => {
+      const dated = await configured("dated", (config) => {
+        config.chat_template = `{{ strftime_now('%d %m %Y') }}{{ level }}${config.chat_template}`;
+      });
+      const collect = (name: string, templateSettings: TemplateSettings) =>
+        collectDistributions(
+          {
+            ...{ model: dated, conversations, out: join(folder, name), topK: 2, maxLength: 512, template: "native" },
+            templateSettings,
+          },
+          { engine: fakeReader(479), reporter: silent },
+        );
+      await collect("dated-shards", { date: "2024-02-29", variables: { level: "low" } });
+      const { aligned: _, ...plain } = options("dated-out", { model: dated, pivot: join(folder, "dated-shards") });
+      const engine = fakeEngine();
+      await fuse({ ...plain, epochs: 1 }, engine);
+      const { sequences } = engine.steps[0]!;
+      const tokenizer = await loadTokenizer(dated);
+      expect(tokenizer.decode(sequences[0]!.ids)).toContain("29 02 2024low");
+    });
   });
 
   test("another data set", async () => {
@@ -125,11 +220,17 @@ describe("input that does not belong together", () => {
 
   test("conversations that are all cut before their first response", async () => {
     const shard = await readDistributionsShard(join(pivot, "shard-00000.safetensors"));
-    const none = { ...shard, metadata: { ...shard.metadata, maxLength: 4 }, rowStart: new Float64Array(9) };
-    const { turn, byteStart, byteEnd, lead, token, labelLogp, topId, topLogp } = shard;
-    const columns = { turn, byteStart, byteEnd, lead, token, labelLogp, topId, topLogp };
-    for (const [name, column] of Object.entries(columns)) Object.assign(none, { [name]: column.slice(0, 0) });
-    none.bytes.fill(0);
+    const { conversation, conversationSha256 } = shard;
+    const lines = (await readFile(join(golden, "pipeline/rows/mistral.jsonl"), "utf8")).trim().split("\n");
+    const cut = lines.map((line) => Int32Array.from(JSON.parse(line).ids.slice(0, 4)));
+    const idsSha256 = Uint8Array.from(cut.flatMap((ids) => [...createHash("sha256").update(ids).digest()]));
+    const none = {
+      ...cutShard(shard, 0, 0),
+      metadata: { ...shard.metadata, maxLength: 4 },
+      ...{ conversation, conversationSha256, idsSha256 },
+      bytes: new Int32Array(8),
+      rowStart: new Float64Array(9),
+    };
     await writeDistributionsShard(join(folder, "no-rows/shard-00000.safetensors"), none);
     const { aligned: _, ...plain } = options("bad-no-rows", { pivot: join(folder, "no-rows") });
     await expect(fuse(plain)).rejects.toThrow(

@@ -18,8 +18,8 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 test("paths are looked up beside the recipe, and become absolute", async () => {
   const file = await writeRecipe(folder, "pivot: pivot\nsources: [./source/]\ndata: { path: data.jsonl }\n");
   const { recipe, where } = await loadRecipe(file);
-  expect(recipe.pivot).toEqual({ name: "pivot", model: join(folder, "pivot") });
-  expect(recipe.sources).toEqual([{ name: "source", model: join(folder, "source") }]);
+  expect(recipe.pivot).toMatchObject({ name: "pivot", model: join(folder, "pivot") });
+  expect(recipe.sources).toMatchObject([{ name: "source", model: join(folder, "source") }]);
   expect(recipe.data.path).toEqual([join(folder, "data.jsonl")]);
   expect(where(["data", "path"])).toBe(`${file}:3:15 data.path`);
 });

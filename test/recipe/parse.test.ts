@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { modelsOf } from "#src/recipe/layout.js";
 import { BENCHMARK_NAMES } from "#src/recipe/names.js";
 import { attemptRecipe, parseRecipe, recipeDifference } from "#src/recipe/parse.js";
 import { RECIPE_TEMPLATE } from "#src/recipe/template.js";
@@ -13,9 +14,9 @@ function problems(text: string): readonly string[] {
 describe("defaults", () => {
   test("three keys suffice; the rest are the papers' settings", () => {
     expect(parseRecipe(SHORTEST, "recipe.yaml").recipe).toEqual({
-      pivot: { name: "a", model: "models/a" },
-      sources: [{ name: "b", model: "models/b" }],
-      data: { path: ["c.jsonl"], max_length: 2048, held_out: 0.02, held_out_path: null },
+      pivot: { name: "a", model: "models/a", template_name: null, template_variables: {} },
+      sources: [{ name: "b", model: "models/b", template_name: null, template_variables: {} }],
+      data: { path: ["c.jsonl"], max_length: 2048, date: "2025-01-01", held_out: 0.02, held_out_path: null },
       distributions: { top_k: 10, template: "native" },
       align: {
         sequence: "bytes",
@@ -75,7 +76,7 @@ describe("defaults", () => {
     expect({ ...recipe, pivot: 0, sources: 0, data: 0 }).toEqual({ ...defaults, pivot: 0, sources: 0, data: 0 });
     expect(pivot.name).toBe("openchat_3.5");
     expect(sources.map(({ name }) => name)).toEqual(["Starling-LM-7B-alpha", "qwen"]);
-    expect(data).toEqual({ path: ["conversations.jsonl"], max_length: 2048, held_out: 0.02, held_out_path: null });
+    expect(data).toEqual({ ...defaults.data, path: ["conversations.jsonl"] });
     expect(RECIPE_TEMPLATE).toMatch(/^# yaml-language-server: \$schema=\S+schema\/recipe\.json\n/);
   });
 
@@ -92,6 +93,60 @@ describe("defaults", () => {
       ["sce-mergekit", "mergekit"],
       ["average", null],
     ]);
+  });
+});
+
+describe("what prompts are rendered with", () => {
+  test("is the recipe's date, and variables of all models with a model's own over them", () => {
+    const { recipe } = parseRecipe(
+      `pivot: { model: models/a, template_name: tool_use, template_variables: { levels: [1, 2] } }
+sources: [models/b, { model: models/c, template_variables: { enable_thinking: true } }]
+data: { path: c.jsonl, date: 2024-02-29, template_variables: { enable_thinking: false } }
+`,
+      "recipe.yaml",
+    );
+    expect(recipe.data.date).toBe("2024-02-29");
+    expect(recipe.pivot).toMatchObject({
+      template_name: "tool_use",
+      template_variables: { enable_thinking: false, levels: [1, 2] },
+    });
+    expect(recipe.sources.map(({ template_variables: variables }) => variables)).toEqual([
+      { enable_thinking: false },
+      { enable_thinking: true },
+    ]);
+    expect(modelsOf(recipe).map(({ name, template }) => [name, template.date, template.name])).toEqual([
+      ["a", "2024-02-29", "tool_use"],
+      ["b", "2024-02-29", undefined],
+      ["c", "2024-02-29", undefined],
+      ["target-b", "2024-02-29", "tool_use"],
+      ["target-c", "2024-02-29", "tool_use"],
+      ["fused", "2024-02-29", "tool_use"],
+    ]);
+  });
+
+  test.each([
+    ["date: 2025-02-30", '3:30 data.date: expected a day as YYYY-MM-DD, found "2025-02-30"'],
+    ["date: 1 January", '3:30 data.date: expected a day as YYYY-MM-DD, found "1 January"'],
+    [
+      "template_variables: { messages: [] }",
+      '3:46 data.template_variables.messages: expected a name that the program does not give to templates itself, found "messages"',
+    ],
+    [
+      "template_variables: { 2x: 1 }",
+      '3:46 data.template_variables.2x: expected the name of a template variable: letters, digits and underscores, found "2x"',
+    ],
+    ["template_variables: [x]", "3:44 data.template_variables: expected a mapping of names, found a list of 1"],
+  ])("is refused where it is written as %s", (text, message) => {
+    const found = problems(`pivot: models/a\nsources: [models/b]\ndata: { path: c.jsonl, ${text} }\n`);
+    expect(found).toEqual([`recipe.yaml:${message}`]);
+  });
+
+  test("may be called like a property of all objects, and is then no more than a name", () => {
+    const { recipe } = parseRecipe(
+      "pivot: models/a\nsources: [models/b]\ndata: { path: c.jsonl, template_variables: { constructor: 1 } }\n",
+      "recipe.yaml",
+    );
+    expect(Object.entries(recipe.pivot.template_variables)).toEqual([["constructor", 1]]);
   });
 });
 

@@ -11,7 +11,7 @@ import { CONVERSATIONS, GOLDEN, HELD_OUT, MISTRAL, QWEN2, temporaryFolder, write
 
 const RECIPE = `pivot: ${MISTRAL}
 sources: [${QWEN2}]
-data: { path: ${CONVERSATIONS}, held_out_path: ${HELD_OUT} }
+data: { path: ${CONVERSATIONS}, held_out_path: ${HELD_OUT}, date: 2024-02-29, template_variables: { level: 1 } }
 align: { vocabulary: exact, width: 10 }
 fuse: { lr: 1.0e-3, epochs: 6, batch: 8, warmup_ratio: 0.1, shuffle: false }
 merge: { method: linear }
@@ -68,6 +68,13 @@ test("held-out nats per byte of pivot, source and target, within 1e-4", async ()
   ] as const) {
     const found = models.find((model: { name: string }) => model.name === name).metrics.nats_per_byte.value;
     expect(Math.abs(found - expected[golden].nats_per_byte), name).toBeLessThan(1e-4);
+  }
+});
+
+test("the recipe's date and variables reach the prompts of every teacher, and no figure of these templates", async () => {
+  for (const name of ["mistral", "qwen2"]) {
+    const settings = await json(join(out, "distributions", name, "settings.json"));
+    expect(settings).toMatchObject({ date: "2024-02-29", template_variables: '{"level":1}', template_name: "default" });
   }
 });
 

@@ -1,14 +1,16 @@
 import { expect, test } from "vitest";
+import { DEFAULT_TEMPLATE_SETTINGS } from "#src/data/template-settings.js";
 import { heldOut, heldOutResult } from "#src/evaluate/benchmarks/held-out.js";
 import type { RunModel } from "#src/recipe/layout.js";
 import { compareModels } from "#src/recipe/results.js";
 import { resultTable } from "#src/run/result-table.js";
 
+const template = DEFAULT_TEMPLATE_SETTINGS;
 const MODELS: readonly RunModel[] = [
-  { name: "small", role: "pivot", folder: "/small" },
-  { name: "large", role: "source", folder: "/large" },
-  { name: "target-large", role: "target", folder: "targets/large", source: "large" },
-  { name: "fused", role: "fused", folder: "fused" },
+  { name: "small", role: "pivot", folder: "/small", template },
+  { name: "large", role: "source", folder: "/large", template },
+  { name: "target-large", role: "target", folder: "targets/large", template, source: "large" },
+  { name: "fused", role: "fused", folder: "fused", template },
 ];
 
 /** Forty conversations of ten bytes; `nats` of each, by model. */

@@ -128,6 +128,12 @@ describe("what is refused", () => {
       exitCode: 2,
       message: `${out}: this directory holds a run of another recipe: fuse.epochs is 3 there and 4 in ${loaded.file}; use another --out, or --force to start anew`,
     });
+    const dated = RECIPE.replace("held_out: 0.3", "held_out: 0.3, date: 2025-02-01");
+    loaded = await loadRecipe(await writeRecipe(folder, dated));
+    await expect(run(fakes())).rejects.toThrow('data.date is "2025-01-01" there and "2025-02-01" in');
+    const variables = RECIPE.replace("held_out: 0.3", "held_out: 0.3, template_variables: { level: 1 }");
+    loaded = await loadRecipe(await writeRecipe(folder, variables));
+    await expect(run(fakes())).rejects.toThrow("pivot.template_variables.level is nothing there and 1 in");
   });
 
   test("--force starts anew", async () => {

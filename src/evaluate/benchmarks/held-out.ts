@@ -7,6 +7,7 @@
 import { basename, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../../data/conversation.ts";
 import { readConversations } from "../../data/read.ts";
+import type { TemplateSettings } from "../../data/template-settings.ts";
 import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
@@ -26,6 +27,8 @@ export interface HeldOutOptions {
   readonly conversations: readonly Conversation[];
   /** Tokens a conversation is cut to. */
   readonly maxLength: number;
+  /** What the conversations are rendered with; default the fixed date and no variables. */
+  readonly template?: TemplateSettings;
   /** How the result calls the model; its folder's name where not given. */
   readonly name?: string;
 }
@@ -49,8 +52,9 @@ export const heldOut: Benchmark<HeldOutResult> = {
       throw inputError("held-out", "reads probabilities, so it needs a model folder; an endpoint gives answers only");
     }
     const conversations = await conversationsOf(settings);
-    const { folder: model, name } = subject;
-    return evaluateHeldOut({ model, name, conversations, maxLength: Number(settings.max_length) }, context);
+    const { folder: model, name, template } = subject;
+    const options = { model, name, conversations, maxLength: Number(settings.max_length) };
+    return evaluateHeldOut({ ...options, ...(template !== undefined && { template }) }, context);
   },
   compare: compareHeldOut,
   describe: describeHeldOut,
@@ -73,7 +77,10 @@ export async function evaluateHeldOut(options: HeldOutOptions, context: StageCon
   const total = options.conversations.length;
   const model = await context.engine.open(folder);
   try {
-    const tokeniser = await openConversationTokeniser(folder, { maxLength: options.maxLength });
+    const tokeniser = await openConversationTokeniser(folder, {
+      maxLength: options.maxLength,
+      ...(options.template !== undefined && { settings: options.template }),
+    });
     try {
       context.reporter.report({ type: "start", stage, total, unit: "conversations" });
       const read: HeldOutConversation[] = [];

@@ -31,13 +31,16 @@ export interface FolderSubject extends Subject {
 }
 
 export async function openFolder(
-  { name, folder }: Extract<SubjectReference, { kind: "folder" }>,
+  { name, folder, template }: Extract<SubjectReference, { kind: "folder" }>,
   context: StageContext,
 ): Promise<FolderSubject> {
   const { maxPositions } = (await openModel(folder)).config;
   const longest = maxPositions ?? 2 ** 31 - 1;
-  const identity = await folderIdentity(folder);
-  const tokeniser = await openConversationTokeniser(folder, { maxLength: longest });
+  const tokeniser = await openConversationTokeniser(folder, {
+    maxLength: longest,
+    ...(template !== undefined && { settings: template }),
+  });
+  const identity = await folderIdentity(folder, tokeniser.identity);
   let model: EngineModel | undefined;
   const opened = async (): Promise<EngineModel> => {
     model ??= await context.engine.open(folder);

@@ -4,10 +4,17 @@
  * needs a folder.
  */
 import type { Turn } from "../../data/conversation.ts";
+import type { TemplateSettings } from "../../data/template-settings.ts";
 import type { EndpointOptions } from "../../engine/endpoint/endpoint.ts";
 
 export type SubjectReference =
-  | { readonly kind: "folder"; readonly name: string; readonly folder: string }
+  | {
+      readonly kind: "folder";
+      readonly name: string;
+      readonly folder: string;
+      /** What its prompts are rendered with; default the fixed date and no variables. */
+      readonly template?: TemplateSettings;
+    }
   | { readonly kind: "endpoint"; readonly name: string; readonly endpoint: EndpointOptions }
   | {
       readonly kind: "ensemble";
