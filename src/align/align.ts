@@ -258,10 +258,17 @@ function checkSamePrompting(options: AlignOptions, pivot: DistributionsMetadata,
       `was collected with the date ${source.date}, and ${options.pivot} with ${pivot.date}; collect one of them again`,
     );
   }
-  if (source.template === "pivot" && source.templateSha256 !== pivot.templateSha256) {
+  if (source.template !== "pivot") return;
+  const parts = {
+    templateSha256: "chat template",
+    specialTokensSha256: "special tokens",
+    templateVariables: "template variables",
+  } as const;
+  for (const key of ["templateSha256", "specialTokensSha256", "templateVariables"] as const) {
+    if (source[key] === pivot[key]) continue;
     throw inputError(
       options.source,
-      `was collected in a pivot's chat template (${source.templateSha256.slice(0, 12)}) that is not the one of ${options.pivot} (${pivot.templateSha256.slice(0, 12)}); collect it again`,
+      `was collected with another pivot's ${parts[key]} (${source[key].slice(0, 12)}) than that of ${options.pivot} (${pivot[key].slice(0, 12)}); collect it again`,
     );
   }
 }

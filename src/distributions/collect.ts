@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../data/conversation.ts";
-import type { TemplateSettings } from "../data/template-settings.ts";
+import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
 import type { EngineModel } from "../engine/engine.ts";
@@ -143,8 +143,10 @@ function checkOptions({
   maxLength,
   template,
   templateFolder,
+  templateSettings,
   shardConversations,
 }: CollectOptions): void {
+  if (templateSettings !== undefined) checkTemplateSettings(templateSettings, "distributions");
   const atLeastOne = { top_k: topK, max_length: maxLength, shard_conversations: shardConversations ?? 1 };
   for (const [name, value] of Object.entries(atLeastOne)) {
     if (!Number.isSafeInteger(value) || value < 1) {

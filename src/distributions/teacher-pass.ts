@@ -109,6 +109,7 @@ function takeOver(shard: DistributionsShard, begun: DistributionsShard): number 
   const same =
     count <= shard.conversation.length &&
     begun.conversation.every((index, n) => index === shard.conversation[n]) &&
+    begun.idsSha256.every((byte, at) => byte === shard.idsSha256[at]) &&
     begun.rowStart.every((start, n) => start === shard.rowStart[n]);
   if (!same) return 0;
   shard.labelLogp.set(begun.labelLogp);
