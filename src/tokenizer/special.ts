@@ -4,7 +4,7 @@ import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
-import { hasTokenizer, readTokenizerSource } from "./tokenizer-source.ts";
+import { hasTokenizer, readTokenizerSource, type TokenizerSource } from "./tokenizer-source.ts";
 
 export interface SpecialTokens {
   readonly bos: number | null;
@@ -26,10 +26,18 @@ export async function readSpecialTokens(folder: string): Promise<SpecialTokens> 
   const names = await readNamedTokens(folder);
   const generation = await readOptional(join(folder, "generation_config.json"), generationFile);
   const config = await readOptional(join(folder, "config.json"), generationFile);
-  const bosToken = await idOf(folder, names.roles.get("bos_token"), names);
-  const eosToken = await idOf(folder, names.roles.get("eos_token"), names);
-  const bos = [...bosToken, ...list(generation?.bos_token_id), ...list(config?.bos_token_id)];
-  const eos = [...eosToken, ...list(generation?.eos_token_id), ...list(config?.eos_token_id)];
+  const isNamed = names.roles.has("bos_token") || names.roles.has("eos_token");
+  const source = isNamed && (await hasTokenizer(folder)) ? await readTokenizerSource(folder) : null;
+  const bos = [
+    ...idsOf(names.roles.get("bos_token"), names, source),
+    ...list(generation?.bos_token_id),
+    ...list(config?.bos_token_id),
+  ];
+  const eos = [
+    ...idsOf(names.roles.get("eos_token"), names, source),
+    ...list(generation?.eos_token_id),
+    ...list(config?.eos_token_id),
+  ];
   return { bos: bos[0] ?? null, eos: eos[0] ?? null, stopIds: [...new Set(eos)] };
 }
 
@@ -50,18 +58,25 @@ function list(value: z.infer<typeof ids>): readonly number[] {
   return value === null || value === undefined ? [] : Array.isArray(value) ? value : [value];
 }
 
-async function idOf(folder: string, content: string | undefined, { decoder, legacy }: NamedTokens): Promise<number[]> {
+/** What the tokenizer itself has counts before what the configuration says of it, as in transformers. */
+function idsOf(
+  content: string | undefined,
+  { decoder, legacy }: NamedTokens,
+  source: TokenizerSource | null,
+): number[] {
   if (content === undefined) return [];
-  const listed = [...(decoder ?? []), ...legacy].find((entry) => entry.content === content);
-  if (listed !== undefined) return [listed.id];
-  if (!(await hasTokenizer(folder))) return [];
-  const { file, path } = await readTokenizerSource(folder);
+  const own = source === null ? undefined : idIn(source, content);
+  const id = own ?? [...(decoder ?? []), ...legacy].find((entry) => entry.content === content)?.id;
+  return id === undefined ? [] : [id];
+}
+
+function idIn({ file, path }: TokenizerSource, content: string): number | undefined {
   const parsed = tokenizerFile.safeParse(file);
   if (!parsed.success) throw inputError(path, "not a tokenizer: expected added_tokens and model");
   const added = parsed.data.added_tokens?.find((entry) => entry.content === content);
-  if (added !== undefined) return [added.id];
+  if (added !== undefined) return added.id;
   const vocab = parsed.data.model?.vocab;
-  if (typeof vocab !== "object" || vocab === null || !Object.hasOwn(vocab, content)) return [];
+  if (typeof vocab !== "object" || vocab === null || !Object.hasOwn(vocab, content)) return undefined;
   const id: unknown = (vocab as Record<string, unknown>)[content];
-  return typeof id === "number" ? [id] : [];
+  return typeof id === "number" ? id : undefined;
 }

@@ -37,6 +37,14 @@ test("a token's id is looked up in tokenizer.json where the config does not list
   expect(await readSpecialTokens(folder)).toEqual({ bos: 4, eos: 5, stopIds: [5] });
 });
 
+test("the id of the tokenizer counts before another that the configuration has for the token", async () => {
+  const folder = await folderWith({
+    "tokenizer_config.json": { eos_token: "<b>", added_tokens_decoder: { 40: { content: "<b>" } } },
+    "tokenizer.json": { added_tokens: [{ id: 4, content: "<b>" }], model: { type: "BPE", vocab: {} } },
+  });
+  expect((await readSpecialTokens(folder)).eos).toBe(4);
+});
+
 test("an empty folder has none, and a wrong field is named", async () => {
   expect(await readSpecialTokens(await folderWith({}))).toEqual({ bos: null, eos: null, stopIds: [] });
   const folder = await folderWith({ "config.json": { eos_token_id: "two" } });
