@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { renameForGood } from "../formats/folders.ts";
 import { lockFolderToCome } from "../formats/lock.ts";
+import { silent } from "../reporter.ts";
 import { computedOtherwise } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
 import { checkSpace } from "./disk-space.ts";
@@ -33,8 +34,8 @@ import {
 export interface MergeOptions {
   /** The model folder to make. */
   readonly out: string;
-  /** Relative model paths are looked up here first, then from the current folder. */
-  readonly baseFolder: string;
+  /** Relative model paths are looked up here first, then from the current folder, where they are looked up by default. */
+  readonly baseFolder?: string;
   /** Repeats known defects of mergekit. */
   readonly likeMergekit?: boolean;
   /** Takes entries that are NaN or infinite from the base, or as the mean of the other models, instead of refusing them. */
@@ -64,11 +65,12 @@ const STAGE = "merge";
 export async function mergeModels(
   config: MergeConfig,
   options: MergeOptions,
-  context: ExecuteContext,
+  { reporter = silent, signal }: Partial<ExecuteContext> = {},
 ): Promise<MergeSummary> {
-  const { out, baseFolder, likeMergekit = false } = options;
+  const { out, baseFolder = ".", likeMergekit = false } = options;
+  const context: ExecuteContext = { reporter, ...(signal === undefined ? {} : { signal }) };
   const plan = await planMerge(config, baseFolder, likeMergekit);
-  for (const message of plan.warnings) context.reporter.report({ type: "warning", stage: STAGE, message });
+  for (const message of plan.warnings) reporter.report({ type: "warning", stage: STAGE, message });
   let finished: FinishedMerge | null;
   let kept = 0;
   const lock = await lockFolderToCome(out);

@@ -37,7 +37,7 @@ export async function readMergeConfig(path: string, options: ReadOptions = {}): 
 }
 
 /** Checks a configuration that did not come from a file; `where` stands for it in messages. */
-export function checkMergeConfig(value: unknown, where: string, options: ReadOptions = {}): MergeConfig {
+export function checkMergeConfig(value: unknown, where = "merge config", options: ReadOptions = {}): MergeConfig {
   return check(value, () => where, options);
 }
 

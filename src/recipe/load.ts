@@ -9,7 +9,7 @@ import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { exists, readText } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { DATA } from "./evaluation.ts";
-import { attemptRecipe, type ParsedRecipe } from "./parse.ts";
+import { attemptRecipe, type ParsedRecipe, type RecipeAttempt } from "./parse.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface LoadedRecipe extends ParsedRecipe {
@@ -22,12 +22,29 @@ export interface LoadedRecipe extends ParsedRecipe {
 /** Reads `file`; the models and data of the recipe it returns are absolute paths that exist. */
 export async function loadRecipe(file: string): Promise<LoadedRecipe> {
   const text = await readText(file);
-  const attempt = attemptRecipe(text, file);
+  return findReferences(text, file, attemptRecipe(text, file), dirname(resolve(file)));
+}
+
+/**
+ * The same of a recipe that is no file: `value` is what its YAML would say. Relative paths are looked up in the current
+ * folder, and `where` stands for the file in messages.
+ */
+export async function checkRecipe(value: unknown, where = "recipe"): Promise<LoadedRecipe> {
+  const text = `${JSON.stringify(value ?? null, null, 2)}\n`;
+  return findReferences(text, where, attemptRecipe(text, where, false), resolve());
+}
+
+async function findReferences(
+  text: string,
+  file: string,
+  attempt: RecipeAttempt,
+  folder: string,
+): Promise<LoadedRecipe> {
   const references = referencesOf(attempt.raw);
   const found = new Map<string, string>();
   const problems = [...attempt.problems];
   for (const { path, value, kind } of references) {
-    const place = await findPath(value, dirname(resolve(file)));
+    const place = await findPath(value, folder);
     const problem = await PROBLEMS[kind](value, place);
     if (problem !== null) problems.push(`${attempt.where(path)}: ${problem}`);
     if (place.found !== null) found.set(value, place.found);

@@ -36,11 +36,12 @@ export interface RecipeAttempt {
   where(path: KeyPath, key?: boolean): string;
 }
 
-export function attemptRecipe(text: string, file: string): RecipeAttempt {
+/** Without `lines` the text is not the user's, and messages name keys alone. */
+export function attemptRecipe(text: string, file: string, lines = true): RecipeAttempt {
   const document = parseYaml(text);
   const where = (given: KeyPath, key = false): string => {
     const path = placeOfEntry(given, document.value);
-    const place = `${file}:${document.place(path, key ? "key" : "value")}`;
+    const place = lines ? `${file}:${document.place(path, key ? "key" : "value")}` : file;
     return path.length === 0 ? place : `${place} ${pathText(path)}`;
   };
   const failed = (problems: readonly string[]): RecipeAttempt => ({

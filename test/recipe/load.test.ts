@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { loadRecipe } from "#src/recipe/load.js";
+import { checkRecipe, loadRecipe } from "#src/recipe/load.js";
 import { temporaryFolder, writeRecipe } from "../run/fixtures.ts";
 
 let folder: string;
@@ -27,6 +27,35 @@ test("paths are looked up beside the recipe, and become absolute", async () => {
 test("then from the current folder", async () => {
   const file = await writeRecipe(folder, "pivot: pivot\nsources: [source]\ndata: { path: package.json }\n");
   expect((await loadRecipe(file)).recipe.data.path).toEqual([join(process.cwd(), "package.json")]);
+});
+
+describe("a recipe that is an object", () => {
+  const given = () => ({
+    pivot: join(folder, "pivot"),
+    sources: [{ model: join(folder, "source"), name: "other" }],
+    data: { path: join(folder, "data.jsonl") },
+  });
+
+  test("is checked as one in a file is, and keeps a text that says the same", async () => {
+    const { recipe, text } = await checkRecipe(given());
+    expect(recipe.sources).toEqual([{ name: "other", model: join(folder, "source") }]);
+    expect((await loadRecipe(await writeRecipe(folder, text))).recipe).toEqual(recipe);
+  });
+
+  test("is refused by its keys alone, all mistakes at once", async () => {
+    const wrong = { ...given(), pivot: join(folder, "nowhere"), sedd: 1, evaluate: [{ benchmark: "held_out" }] };
+    await expect(checkRecipe(wrong, "my recipe")).rejects.toMatchObject({
+      exitCode: 2,
+      message: [
+        'my recipe sedd: unknown key; did you mean "seed"?',
+        'my recipe evaluate[0].benchmark: expected one of held-out, alpaca-eval, mt-bench, exact-match, found "held_out"; did you mean "held-out"?',
+        `my recipe pivot: expected a model folder, found nothing at ${join(folder, "nowhere")}`,
+      ].join("\n"),
+    });
+    await expect(checkRecipe(undefined)).rejects.toThrow(
+      "recipe: expected a recipe with pivot, sources and data, found nothing",
+    );
+  });
 });
 
 describe("mistakes", () => {
