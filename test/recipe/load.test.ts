@@ -38,7 +38,7 @@ describe("a recipe that is an object", () => {
 
   test("is checked as one in a file is, and keeps a text that says the same", async () => {
     const { recipe, text } = await checkRecipe(given());
-    expect(recipe.sources).toEqual([{ name: "other", model: join(folder, "source") }]);
+    expect(recipe.sources).toMatchObject([{ name: "other", model: join(folder, "source") }]);
     expect((await loadRecipe(await writeRecipe(folder, text))).recipe).toEqual(recipe);
   });
 
