@@ -7,7 +7,7 @@ import { DTYPE_BYTES, type TensorEntry } from "../formats/safetensors.ts";
 import { checkStack } from "./check-stack.ts";
 import type { MergeConfig } from "./config.ts";
 import { configDifferences } from "./config-differences.ts";
-import { mergeDtypeOf, promote } from "./dtypes.ts";
+import { promote } from "./dtypes.ts";
 import { layerSettingWarnings } from "./files/layer-settings.ts";
 import type { MergeInput } from "./inputs/input.ts";
 import { openInputs } from "./inputs/open.ts";
@@ -16,7 +16,7 @@ import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
 import { resolveOptions } from "./options.ts";
 import { remarks, settingWarnings } from "./plan-warnings.ts";
-import type { StoredTensor } from "./stored-tensor.ts";
+import { asRead, type StoredTensor, storedTensor } from "./stored-tensor.ts";
 import { elements, inputsOf, outputDtype, outputEntries, outputShape, type TensorPlan } from "./tensor-plan.ts";
 import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocabulary.ts";
 import { matchShapes, type PaddingRule, paddingRule } from "./vocabulary/padding.ts";
@@ -54,12 +54,15 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
   const donor = config.base_model === undefined ? all[0]! : inputs.get(config.base_model)!;
   const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, baseFolder));
   const ordered = [donor, ...all.filter((input) => input !== donor)];
-  const uncompared = vocabulary === undefined && !likeMergekit ? await checkSameVocabulary(ordered) : [];
+  const uncompared =
+    vocabulary === undefined && !likeMergekit
+      ? await checkSameVocabulary(ordered.map(({ name, tokenizerFolder }) => ({ name, folder: tokenizerFolder })))
+      : [];
 
   const { tensors: layout, layers, head } = layOut(config, method, inputs, donor, likeMergekit);
   if (layout.length === 0) throw inputError(donor.folder, "expected weights to merge, found no tensors");
   // What mergekit does without a tokenizer setting is to refuse.
-  const rule = config.base_model !== undefined && !likeMergekit ? paddingRule(donor.folder) : undefined;
+  const rule = config.base_model !== undefined && !likeMergekit ? paddingRule(donor.tokenizerFolder) : undefined;
   const tensors: TensorPlan[] = [];
   for (const tensor of layout) tensors.push(await planTensor(tensor, { config, method, donor, rule, vocabulary }));
   if (layers !== undefined) checkStack(tensors, donor);
@@ -102,7 +105,7 @@ async function planTensor(
   const whole = all.map((source) => tensorOf(source, all));
   const working = config.dtype ?? promote(whole.map(({ mergeDtype }) => mergeDtype));
   const hasTokenRows = all.some(({ input, name: theirs }) => input.anatomy.vocabulary.has(theirs));
-  const aligned = vocabulary && hasTokenRows ? alignRows(whole, vocabulary, name) : whole;
+  const aligned = (vocabulary && hasTokenRows ? alignRows(whole, vocabulary, name) : whole).map(asRead);
   const keeper = all.findIndex(({ input }) => input === donor);
   const { stored, padding } = await matchShapes(name, aligned, keeper < 0 ? undefined : rule, keeper, hasTokenRows);
   const named = models.map(({ input, scopes }) => ({ name: input.name, scopes }));
@@ -160,11 +163,9 @@ function tensorOf({ input, name }: TensorSource, sources: readonly TensorSource[
     const more = missing > 1 ? `, nor ${missing - 1} more tensors of it` : "";
     throw inputError(input.folder, `expected the tensor ${JSON.stringify(name)} of ${owner.name}, found none${more}`);
   }
-  const mergeDtype = mergeDtypeOf(info.dtype);
-  if (mergeDtype === undefined) {
-    throw inputError(`${info.file}: ${JSON.stringify(name)}`, `expected floating-point weights, found ${info.dtype}`);
-  }
-  return { ...info, input: input.name, mergeDtype };
+  const stored = storedTensor(info, input.name);
+  if (stored !== undefined) return stored;
+  throw inputError(`${info.file}: ${JSON.stringify(name)}`, `expected floating-point weights, found ${info.dtype}`);
 }
 
 function sum(values: readonly number[]): number {

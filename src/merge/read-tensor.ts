@@ -13,6 +13,7 @@ import { DTYPE_BYTES, type TensorInfo } from "../formats/safetensors.ts";
 import type { BlockMemory } from "./block-memory.ts";
 import { CHUNK_ENTRIES, type Chunk } from "./chunk.ts";
 import { type MergeDtype, promote, rounder, type StoredArray, storedView, widener } from "./dtypes.ts";
+import { createEntryReader } from "./read-entries.ts";
 import { repairChunk } from "./repair.ts";
 import type { StoredTensor } from "./stored-tensor.ts";
 import type { TensorPlan } from "./tensor-plan.ts";
@@ -99,19 +100,26 @@ export function createTensorReader(
   );
   const repaired = stored.map(() => 0);
   let counted = 0;
-  const rows = createRowReader(files.read);
+  const entriesOf = createEntryReader(files.read);
+  const rows = createRowReader(entriesOf);
+  const fill = (
+    info: StoredTensor,
+    j: number,
+    start: number,
+    bytes: Uint8Array,
+    values: StoredArray,
+  ): Promise<void> => {
+    if (info.rows !== undefined) return rows.read(info.rows, start, values as Float64Array);
+    if (info.adapted === undefined) return files.read(info, start * widths[j]!, bytes);
+    const skipped = (info.firstRow ?? 0) * (info.shape[1] ?? 1);
+    return entriesOf(info.adapted, skipped + start, values as Float64Array);
+  };
 
   const load = async (start: number): Promise<Block> => {
     const entries = Math.min(blockEntries, tensor.size - start);
     const bytes = widths.map((width, j) => memory.bytes(`block ${j}`, width * entries));
     const arrays = stored.map(({ mergeDtype }, j) => storedView(mergeDtype, bytes[j]!, entries));
-    await Promise.all(
-      stored.map((info, j) =>
-        info.rows === undefined
-          ? files.read(info, start * widths[j]!, bytes[j]!)
-          : rows.read(info.rows, start, arrays[j] as Float64Array),
-      ),
-    );
+    await Promise.all(stored.map((info, j) => fill(info, j, start, bytes[j]!, arrays[j]!)));
     return { start, entries, arrays };
   };
   const visitBlock = ({ start, entries, arrays }: Block, visit: (chunk: Chunk) => void): void => {

@@ -101,7 +101,11 @@ function withPublicNames(value: unknown): unknown {
 }
 
 function publicName(model: string): string {
-  return isAbsolute(model) ? basename(model) : model;
+  // Both folders of base+adapter; a plus within one name stays where it was.
+  return model
+    .split("+")
+    .map((part) => (isAbsolute(part) ? basename(part) : part))
+    .join("+");
 }
 
 export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: readonly TensorReport[]): MergeRecord {

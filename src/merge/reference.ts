@@ -92,6 +92,16 @@ Models are folders with safetensors files, of any architecture: tensors are know
 mixture-of-experts, vision-language and encoder models merge as any other. A relative path is looked up beside the
 configuration, then from the current folder.
 
+A model may be \`base+adapter\`, the folders of a model and of a LoRA adapter in peft's form, or an adapter's folder alone
+where its \`base_model_name_or_path\` is a folder here (of the Hub's names the last part, beside the adapter). Each tensor
+is \`W + scale B A\`, computed in double precision as it is read and rounded with the result; nothing is written in
+between. The two matrices are held while their tensor is merged, and multiplied again at every reading of a method that
+reads its tensors several times. rsLoRA, DoRA, \`rank_pattern\`, \`alpha_pattern\` with names, \`modules_to_save\`, biases,
+embeddings and layers stored the other way round are what peft makes of them; other adapters, and LoRA that starts by
+changing its base, are refused by name. Where head and embedding are tied, each is changed by its own matrices alone, as
+in the adapter's own forward pass: the result then has a head of its own. An adapter that replaces the embedding brings
+its tokenizer.
+
 What is no weight is not merged: causal masks, rotary tables and other tensors that follow from the config are left out,
 whole numbers (a routing table) are taken from the model whose config is taken. A model that was saved without the
 prefix of its class (\`layers.0\` for \`model.layers.0\`) has the names of the one whose config is taken. Quantised
@@ -184,4 +194,4 @@ Held against version 0.1.5. Where a result differs, \`--like mergekit\` gives me
 
 const LIKE_MERGEKIT = `
 A file that names no \`variant\` of \`sce\` gets mergekit's algorithm; its threshold comes with \`--like mergekit\` or with
-\`variant: mergekit\`. \`lora\` adapters, \`modules\` and \`residual_weight\` are not supported.`.split("\n");
+\`variant: mergekit\`. \`modules\` and \`residual_weight\` are not supported.`.split("\n");

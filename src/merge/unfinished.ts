@@ -92,8 +92,8 @@ export async function hashPlan(
   { likeMergekit, repair }: Pick<TensorSetup, "likeMergekit" | "repair">,
   shards: readonly OutputShard[],
 ): Promise<string> {
-  const folders = new Set([...models, ...(base === undefined ? [] : [base]), donor].map(({ folder }) => folder));
-  if (vocabulary !== undefined) folders.add(vocabulary.folder);
+  const folders = new Set([...models, ...(base === undefined ? [] : [base]), donor].flatMap((input) => input.folders));
+  if (vocabulary !== undefined) folders.add(vocabulary.folder).add(vocabulary.modelFolder);
   const files: unknown[] = [];
   for (const folder of folders) {
     for (const name of (await readdir(folder)).sort()) {

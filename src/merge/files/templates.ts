@@ -23,7 +23,7 @@ export async function writeTemplates(
   { config, models, base, donor, vocabulary }: MergePlan,
   folder: string,
 ): Promise<void> {
-  const own = vocabulary?.folder ?? donor.folder;
+  const own = vocabulary?.folder ?? donor.tokenizerFolder;
   const templates = await chosenTemplates(config.chat_template, own, [
     ...models,
     ...(base === undefined ? [] : [base]),
@@ -42,13 +42,13 @@ export async function writeTemplates(
 async function chosenTemplates(
   setting: string | undefined,
   own: string,
-  inputs: readonly { readonly folder: string }[],
+  inputs: readonly { readonly tokenizerFolder: string }[],
 ): Promise<Templates> {
   if (setting === undefined) return readTemplates(own);
   if (setting !== "auto") {
     return new Map([[DEFAULT_TEMPLATE, { path: own, source: CHAT_TEMPLATES[setting] ?? setting }]]);
   }
-  return (await mostFrequent(inputs.map(({ folder }) => folder))) ?? (await readTemplates(own));
+  return (await mostFrequent(inputs.map(({ tokenizerFolder }) => tokenizerFolder))) ?? (await readTemplates(own));
 }
 
 /** Models are counted by their default templates. */

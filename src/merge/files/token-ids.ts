@@ -30,8 +30,8 @@ type Translate = (id: number) => number | null;
 /** `donor` is the folder that the configs came from. */
 export async function writeTokenIds(vocabulary: OutputVocabulary, donor: string, folder: string): Promise<void> {
   const [config, generation, tokenizer] = await Promise.all([
-    readDocument(join(vocabulary.folder, CONFIG)),
-    readDocument(join(vocabulary.folder, GENERATION_CONFIG)),
+    readDocument(join(vocabulary.modelFolder, CONFIG)),
+    readDocument(join(vocabulary.modelFolder, GENERATION_CONFIG)),
     readDocument(join(vocabulary.folder, TOKENIZER_CONFIG)),
   ]);
   const translate = await translation(vocabulary, donor);

@@ -10,20 +10,25 @@ import type { OutputVocabulary } from "../vocabulary/output-vocabulary.ts";
 import { editDocument, withoutKey } from "./edit-document.ts";
 import { writeTokenIds } from "./token-ids.ts";
 
+/** The tokenizer of one folder in the place of another's, without some of its files. */
+export async function replaceTokenizer(from: string, to: string, without: readonly string[] = []): Promise<void> {
+  for (const name of await tokenizerFiles(to)) await rm(join(to, name));
+  for (const name of await tokenizerFiles(from)) {
+    if (without.includes(name)) continue;
+    await mkdir(dirname(join(to, name)), { recursive: true });
+    await copyFileAtomic(join(from, name), join(to, name));
+  }
+  if (without.length === 0) await writeDerivedTokenizer(from, to);
+}
+
 /** `donor` is the folder that the other files came from. */
 export async function writeTokenizer(vocabulary: OutputVocabulary, donor: string, folder: string): Promise<void> {
   const { file, changes } = vocabulary;
   const { end, added, ordinary } = changes;
   const changed = added.length + ordinary.length > 0 || [...file.vocabulary.values()].some((id) => id >= end);
-  for (const name of await tokenizerFiles(folder)) await rm(join(folder, name));
-  for (const name of await tokenizerFiles(vocabulary.folder)) {
-    // The other lists of tokens are left out where tokens were added or taken out.
-    if (changed && TOKEN_LISTS.includes(name)) continue;
-    await mkdir(dirname(join(folder, name)), { recursive: true });
-    await copyFileAtomic(join(vocabulary.folder, name), join(folder, name));
-  }
-  if (!changed) await writeDerivedTokenizer(vocabulary.folder, folder);
-  else {
+  // The other lists of tokens are left out where tokens were added or taken out.
+  await replaceTokenizer(vocabulary.folder, folder, changed ? TOKEN_LISTS : []);
+  if (changed) {
     await writeJsonDocument(join(folder, "tokenizer.json"), withTokens(file.document, changes));
     await editDocument(join(folder, TOKENIZER_CONFIG), (config) => {
       const old = config.get("added_tokens_decoder");
@@ -33,5 +38,5 @@ export async function writeTokenizer(vocabulary: OutputVocabulary, donor: string
       return new Map(config).set("added_tokens_decoder", new Map([...kept, ...more]));
     });
   }
-  if (vocabulary.folder !== donor) await writeTokenIds(vocabulary, donor, folder);
+  if (vocabulary.modelFolder !== donor) await writeTokenIds(vocabulary, donor, folder);
 }

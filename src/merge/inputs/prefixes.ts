@@ -3,7 +3,7 @@
  * `model.layers.0.…`, and libraries load either: a model all of whose tensors another one has under one more prefix, or
  * one less, speaks of the same tensors.
  */
-import type { TensorInfo } from "../../formats/safetensors.ts";
+import type { InputTensor } from "../adapters/adapted.ts";
 import { anatomyOf } from "./anatomy.ts";
 import type { MergeInput } from "./input.ts";
 
@@ -22,7 +22,7 @@ export function withNamesOf(reference: MergeInput, input: MergeInput): MergeInpu
       if (name === input.anatomy.head) return name;
       return adding ? prefix + name : name.slice(prefix.length);
     };
-    const tensors = new Map([...input.tensors].map(([name, info]): [string, TensorInfo] => [rename(name), info]));
+    const tensors = new Map([...input.tensors].map(([name, info]): [string, InputTensor] => [rename(name), info]));
     const verb = adding ? "without" : "with";
     const message = `${input.name}: its tensors are those of ${reference.name} ${verb} the prefix ${JSON.stringify(prefix)}`;
     return {

@@ -1,12 +1,13 @@
 /** Whether two tensors are one, stored twice: compared piece by piece, up to the first difference. */
-import type { TensorInfo } from "../../formats/safetensors.ts";
 import { withTensorFile } from "../../formats/safetensors.ts";
+import type { InputTensor } from "../adapters/adapted.ts";
 
 /** The first piece tells in nearly all cases. */
 const FIRST_BYTES = 1 << 12;
 const PIECE_BYTES = 1 << 22;
 
-export async function haveSameBytes(a: TensorInfo, b: TensorInfo): Promise<boolean> {
+export async function haveSameBytes(a: InputTensor, b: InputTensor): Promise<boolean> {
+  if (a.update !== b.update) return false;
   if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
   let same = true;
   await withTensorFile(a, (readA) =>

@@ -5,8 +5,8 @@
 import { inputError } from "../../errors.ts";
 import { type JsonObject, jsonNumber } from "../../formats/json-document.ts";
 import type { MergeConfig, TokenizerSetting } from "../config.ts";
+import { findModel } from "../inputs/find-model.ts";
 import type { MergeInput } from "../inputs/input.ts";
-import { findFolder } from "../inputs/open.ts";
 import { mergesOf, type OrdinaryToken, type Pair, scoresOf, spellAlike, type TokenChanges } from "./change-tokens.ts";
 import {
   type AddedToken,
@@ -29,6 +29,8 @@ export interface OutputVocabulary {
   readonly base: string | undefined;
   /** Whose tokenizer files the output's are made of, and what is changed in them. */
   readonly folder: string;
+  /** Whose configs name its special tokens by id. */
+  readonly modelFolder: string;
   readonly file: TokenizerFile;
   readonly changes: TokenChanges;
   readonly warnings: readonly string[];
@@ -42,14 +44,15 @@ export async function openVocabulary(
   baseFolder: string,
 ): Promise<OutputVocabulary> {
   const files = new Map<string, TokenizerFile>();
-  for (const [name, { folder }] of inputs) files.set(name, await readTokenizerOf(folder));
+  for (const [name, input] of inputs) files.set(name, await readTokenizerOf(input.tokenizerFolder));
   const { source, tokens: settings = {}, pad_to_multiple_of: multiple = 1 } = setting;
   if (source === "base" && base === undefined) {
     throw inputError("tokenizer", "the source base needs base_model, found none");
   }
   const isWord = source === "base" || source === "union";
   const own = isWord ? donor : inputs.get(source);
-  const folder = own?.folder ?? (await findFolder(source, baseFolder));
+  const foreign = own === undefined ? (await findModel(source, baseFolder)).folder : undefined;
+  const folder = own?.tokenizerFolder ?? foreign!;
   const file = own === undefined ? await readTokenizerOf(folder) : files.get(own.name)!;
   // A token without a row in its own model is none, unless others may have one.
   const end = source === "union" || own === undefined ? Number.POSITIVE_INFINITY : rowsOf(own);
@@ -103,6 +106,7 @@ export async function openVocabulary(
     inputs: new Map([...files].map(([name, { vocabulary }]) => [name, vocabulary])),
     base,
     folder,
+    modelFolder: own?.folder ?? foreign!,
     file,
     changes: { end, added, ordinary, merges },
     warnings,

@@ -2,34 +2,16 @@
  * Reading of tensors that were brought to another vocabulary: consecutive rows of the file in one go, filled rows one
  * by one. Nothing of a tensor's size is held.
  */
-import { DTYPE_BYTES, type TensorInfo } from "../../formats/safetensors.ts";
-import { storedView, widener } from "../dtypes.ts";
-import type { RowFill, RowMap, StoredRow, StoredTensor } from "../stored-tensor.ts";
-
-/** Reads bytes of a tensor from `start` on. */
-export type ReadBytes = (info: TensorInfo, start: number, bytes: Uint8Array) => Promise<void>;
-
-/** Entries read at a time. */
-const PIECE_ENTRIES = 1 << 18;
+import type { ReadEntries } from "../read-entries.ts";
+import type { RowFill, RowMap, StoredRow } from "../stored-tensor.ts";
 
 export interface RowReader {
   /** Fills `values` with the entries of the aligned tensor from `start` on. */
   read(rows: RowMap, start: number, values: Float64Array): Promise<void>;
 }
 
-export function createRowReader(readBytes: ReadBytes): RowReader {
+export function createRowReader(readEntries: ReadEntries): RowReader {
   const means = new Map<RowMap, Promise<Float64Array>>();
-
-  const readEntries = async (tensor: StoredTensor, first: number, values: Float64Array): Promise<void> => {
-    const width = DTYPE_BYTES[tensor.dtype];
-    const widen = widener(tensor.mergeDtype, undefined);
-    for (let done = 0; done < values.length; done += PIECE_ENTRIES) {
-      const count = Math.min(PIECE_ENTRIES, values.length - done);
-      const bytes = new Uint8Array(count * width);
-      await readBytes(tensor, (first + done) * width, bytes);
-      widen(storedView(tensor.mergeDtype, bytes, count), 0, count, values.subarray(done));
-    }
-  };
 
   /** The mean of the rows that are tokens of the output. */
   const meanRow = async ({ stored, own, fills }: RowMap, entries: number): Promise<Float64Array> => {
