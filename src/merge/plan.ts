@@ -2,8 +2,11 @@
  * What a merge will do, tensor by tensor, known from headers alone. Whatever cannot work is refused here, by tensor
  * name, before anything is written: missing tensors, shapes that differ, integers, other tokenizers, absent options.
  */
+import { join } from "node:path";
 import { inputError } from "../errors.ts";
+import { exists } from "../formats/files.ts";
 import { DTYPE_BYTES, type TensorEntry } from "../formats/safetensors.ts";
+import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { checkStack } from "./check-stack.ts";
 import type { MergeConfig } from "./config.ts";
 import { configDifferences } from "./config-differences.ts";
@@ -22,6 +25,7 @@ import { type OutputVocabulary, openVocabulary } from "./vocabulary/output-vocab
 import { matchShapes, type PaddingRule, paddingRule } from "./vocabulary/padding.ts";
 import { checkSameVocabulary } from "./vocabulary/same-vocabulary.ts";
 import { alignRows } from "./vocabulary/token-rows.ts";
+import { readTokenizerOf } from "./vocabulary/tokenizer-file.ts";
 
 export interface MergePlan {
   readonly method: MergeMethod;
@@ -53,6 +57,9 @@ export async function planMerge(config: MergeConfig, baseFolder: string, likeMer
   const all = [...inputs.values()];
   const donor = config.base_model === undefined ? all[0]! : inputs.get(config.base_model)!;
   const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, baseFolder));
+  // What a tokenizer.model implies is written beside it: whether it can be read is asked before anything is.
+  const isDerived = !(await exists(join(donor.tokenizerFolder, "tokenizer.json")));
+  if (isDerived && (await hasTokenizer(donor.tokenizerFolder))) await readTokenizerOf(donor.tokenizerFolder);
   const ordered = [donor, ...all.filter((input) => input !== donor)];
   const uncompared =
     vocabulary === undefined && !likeMergekit
