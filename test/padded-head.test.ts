@@ -20,11 +20,12 @@ import { readJson, writeJson } from "#src/formats/files.js";
 import { halfToNumber } from "#src/formats/float.js";
 import { fusionFunction } from "#src/fuse/functions/index.js";
 import { LEVELS, TAILS, UNSHARED } from "#src/fuse/options.js";
-import { type Pair, readPair } from "#src/fuse/pair.js";
-import { type Rendering, renderPair } from "#src/fuse/rendering.js";
+import type { Pair, PairConversation } from "#src/fuse/pair.js";
+import { openRendering } from "#src/fuse/rendering.js";
 import { buildTargets, targetWidth } from "#src/fuse/targets.js";
 import { openModel } from "#src/models/index.js";
 import { memoryStreams } from "./cli/memory-streams.ts";
+import { readPair } from "./fuse/whole-pair.ts";
 import { HEAD_ROWS, loudPadding, TOKENS, withRows } from "./padded-models.ts";
 
 const VERBS = await loadVerbs();
@@ -84,7 +85,7 @@ interface Entry {
 }
 
 /** The places of one row that hold mass. */
-function entries({ topId, topLogp }: DistributionsShard | AlignedShard, row: number, width: number): Entry[] {
+function entries({ topId, topLogp }: Pick<AlignedShard, "topId" | "topLogp">, row: number, width: number): Entry[] {
   return Array.from({ length: width }, (_, k) => {
     const bits = topLogp[row * width + k]!;
     return { id: topId[row * width + k]!, bits, mass: Math.exp(halfToNumber(bits)) };
@@ -162,15 +163,17 @@ test("between models of one tokenizer an exact alignment drops padding and speci
 });
 
 describe("targets of a padded pivot", () => {
-  let pair: Pair;
-  let rendering: Rendering;
+  let pair: Pair & { readonly conversations: readonly PairConversation[] };
+  let tokens: Uint8Array;
   beforeAll(async () => {
     await align("loud", "mistral", "split");
     const conversations = await readConversations(DATA);
     const options = { model: loud, conversations, pivot: at("distributions/loud") };
     const aligned = at("aligned/loud-mistral-split");
     pair = await readPair({ ...options, aligned, source: at("distributions/mistral"), level: "row" });
-    rendering = await renderPair(options, pair);
+    const rendering = await openRendering(options, pair);
+    tokens = rendering.hasToken;
+    await rendering.dispose();
   });
 
   const combinations = LEVELS.flatMap((level) =>
@@ -179,7 +182,6 @@ describe("targets of a padded pivot", () => {
   test.each(combinations)("have tokens only: $level, $unshared, $tail", ({ level, unshared, tail }) => {
     const function_ = fusionFunction("min-ce");
     const width = targetWidth(pair, function_);
-    const { hasToken: tokens } = rendering;
     let pivotRows = 0;
     for (const conversation of pair.conversations) {
       const rules = { function: function_, level, unshared, tail, hasToken: tokens, width };

@@ -12,18 +12,32 @@ import {
   metadataText,
   nonNegative,
   readShardColumns,
+  readShardMetadata,
   rowStartColumn,
   tensorPlace,
 } from "../distributions/shard-columns.ts";
 import { inputError } from "../errors.ts";
-import { type Tensor, writeSafetensors } from "../formats/safetensors.ts";
+import {
+  type RowReader,
+  readSafetensorsHeader,
+  type Tensor,
+  type TensorMemory,
+  writeSafetensors,
+} from "../formats/safetensors.ts";
 import type { AlignedMetadata, AlignedShard } from "./shard.ts";
 
 const FORMAT = "fusechat-aligned-1";
 
-/** Reads and checks a shard; ids must lie below `vocabulary`, the width of the pivot's head, where it is given. */
-export async function readAlignedShard(path: string, vocabulary: number = LARGEST_VOCABULARY): Promise<AlignedShard> {
-  const columns = await readShardColumns(path, FORMAT);
+/**
+ * Reads and checks a shard, to `memory` if any; ids must lie below `vocabulary`, the width of the pivot's head, where it
+ * is given.
+ */
+export async function readAlignedShard(
+  path: string,
+  vocabulary: number = LARGEST_VOCABULARY,
+  memory?: TensorMemory,
+): Promise<AlignedShard> {
+  const columns = await readShardColumns(path, FORMAT, memory);
   const conversation = conversationColumn(columns);
   const conversations = conversation.length;
   const rows = extentOf(columns, "source_row", 0);
@@ -54,6 +68,29 @@ export async function readAlignedShard(path: string, vocabulary: number = LARGES
   checkSourceRows(path, shard, width);
   checkTop(path, shard.topId, shard.topLogp, width, vocabulary);
   return shard;
+}
+
+/** What a shard says of itself, without its rows: the source's name, and W, 0 where it has no rows. */
+export async function readAlignedExtent(path: string): Promise<{ readonly source: string; readonly width: number }> {
+  const source = metadataText(await readShardMetadata(path, FORMAT), "source");
+  const { tensors } = await readSafetensorsHeader(path);
+  const [rows = 0, width = 0] = tensors.get("top_id")?.shape ?? [];
+  return { source, width: rows === 0 ? 0 : width };
+}
+
+/** The columns of rows. */
+export type AlignedRowColumns = Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">;
+
+/** Some rows of a shard that has been read whole, and so checked, before. */
+export async function readAlignedRows(
+  rowsOf: RowReader,
+  path: string,
+  first: number,
+  rows: number,
+): Promise<AlignedRowColumns> {
+  const columns = await rowsOf(path, ["source_row", "top_id", "top_logp"], first, rows);
+  const [sourceRow, topId, topLogp] = columns as [Int32Array, Uint16Array | Uint32Array, Uint16Array];
+  return { sourceRow, topId, topLogp };
 }
 
 /** Writes a shard atomically; the same shard gives the same bytes. */

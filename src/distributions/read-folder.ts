@@ -1,5 +1,6 @@
 /** The shards of a folder one after the other, checked against each other: one model, one vocabulary, one order. */
 import { inputError } from "../errors.ts";
+import type { TensorMemory } from "../formats/safetensors.ts";
 import { listShards } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { readDistributionsShard } from "./shard-file.ts";
@@ -9,12 +10,15 @@ export interface ShardOfFolder {
   readonly shard: DistributionsShard;
 }
 
-/** Reads the shards in order, one in memory at a time. */
-export async function* readDistributions(folder: string): AsyncGenerator<ShardOfFolder, void, void> {
+/** Reads the shards in order, one in memory at a time; to the same `memory`, if any, so that each overwrites the last. */
+export async function* readDistributions(
+  folder: string,
+  memory?: TensorMemory,
+): AsyncGenerator<ShardOfFolder, void, void> {
   let first: { readonly path: string; readonly metadata: DistributionsMetadata } | undefined;
   let last = -1;
   for (const path of await listShards(folder)) {
-    const shard = await readDistributionsShard(path);
+    const shard = await readDistributionsShard(path, memory);
     const { conversation, metadata } = shard;
     first ??= { path, metadata };
     for (const key of Object.keys(metadata) as (keyof DistributionsMetadata)[]) {

@@ -10,6 +10,7 @@ import {
   type Dtype,
   MAX_HEADER_BYTES,
   readSafetensorsHeader,
+  type SafetensorsHeader,
   type TensorInfo,
 } from "./safetensors-header.ts";
 
@@ -56,6 +57,42 @@ export async function withTensorFile(
   work: (read: (bytes: Uint8Array, begin: number) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   await withFile(info.file, (handle) => work((bytes, begin) => readTensorAt(handle, info, bytes, begin)));
+}
+
+/** Rows `first .. first+count-1` of tensors of one file, in the order of their names. */
+export type RowReader = (
+  path: string,
+  names: readonly string[],
+  first: number,
+  count: number,
+) => Promise<readonly TensorData[]>;
+
+/** Reads rows here and there; the header of a file is read once. */
+export function createRowReader(): RowReader {
+  const headers = new Map<string, Promise<SafetensorsHeader>>();
+  return async (path, names, first, count) => {
+    const header = headers.get(path) ?? readSafetensorsHeader(path);
+    headers.set(path, header);
+    const { tensors } = await header;
+    const data: TensorData[] = [];
+    await withFile(path, async (handle) => {
+      for (const name of names) {
+        const info = tensors.get(name);
+        const rows = info?.shape[0];
+        if (info === undefined || rows === undefined || first + count > rows) {
+          throw inputError(
+            `${path}: tensor "${name}"`,
+            `expected rows up to ${first + count}, found ${rows ?? "none"}`,
+          );
+        }
+        const width = info.shape.slice(1).reduce((product, extent) => product * extent, DTYPE_BYTES[info.dtype]);
+        const bytes = new Uint8Array(count * width);
+        await readTensorAt(handle, info, bytes, first * width);
+        data.push(asArray(info.dtype, bytes));
+      }
+    });
+    return data;
+  };
 }
 
 async function withFile(path: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {

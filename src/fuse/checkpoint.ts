@@ -51,12 +51,16 @@ export async function examineFolder(out: string, asked: TargetRecord): Promise<F
   return { finished: null, begun: null, step: 0 };
 }
 
-/** Marks the folder as an unfinished target, and removes what a killed process left half-written in it. */
-export async function beginTarget(out: string, record: TargetRecord, step: number): Promise<void> {
-  const folder = join(out, CHECKPOINT_FOLDER);
-  if (step === 0) await writeJson(join(folder, RECORD_FILE), record);
+/** Removes what a killed process left half-written of the target, whose last checkpoint is that of `step`. */
+export async function removeLeftovers(out: string, step: number): Promise<void> {
   await removeMatching(out, (name) => isTemporary(name));
-  await removeMatching(folder, (name) => isTemporary(name) || (isState(name) && name !== stateFile(step)));
+  const isOld = (name: string): boolean => isTemporary(name) || (isState(name) && name !== stateFile(step));
+  await removeMatching(join(out, CHECKPOINT_FOLDER), isOld);
+}
+
+/** Marks the folder as an unfinished target. */
+export async function beginTarget(out: string, record: TargetRecord): Promise<void> {
+  await writeJson(join(out, CHECKPOINT_FOLDER, RECORD_FILE), record);
 }
 
 export async function saveCheckpoint(out: string, trainer: Trainer, step: number): Promise<void> {

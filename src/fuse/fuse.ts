@@ -12,15 +12,16 @@ import { inputError, throwIfInterrupted } from "../errors.ts";
 import { lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { computedOtherwise, otherProgram } from "../version.ts";
-import { abandonTarget, beginTarget, examineFolder, removeCheckpoints } from "./checkpoint.ts";
+import { abandonTarget, beginTarget, examineFolder, removeCheckpoints, removeLeftovers } from "./checkpoint.ts";
 import { fusionFunction } from "./functions/index.ts";
+import { type Lessons, openLessons } from "./lessons.ts";
 import { checkOptions, type FuseOptions } from "./options.ts";
-import { type Pair, readPair } from "./pair.ts";
-import { describeTarget } from "./record.ts";
-import { renderPair } from "./rendering.ts";
+import { openPair, type Pair } from "./pair.ts";
+import { describeTarget, type TargetRecord } from "./record.ts";
+import { openRendering, type Rendering } from "./rendering.ts";
 import { totalSteps } from "./schedule.ts";
 import { type Coverage, checkTargetWeights, completeTarget, type TargetFigures } from "./target-folder.ts";
-import { buildTargets, type TargetRules, targetWidth } from "./targets.ts";
+import { type TargetRules, targetWidth } from "./targets.ts";
 import { train } from "./training.ts";
 
 export interface FuseSummary {
@@ -41,7 +42,7 @@ export interface FuseSummary {
 
 export async function fuseTarget(options: FuseOptions, context: StageContext): Promise<FuseSummary> {
   checkOptions(options);
-  const pair = await readPair(options);
+  const pair = await openPair(options);
   await checkModel(options, pair);
   const lock = await lockFolder(options.out);
   try {
@@ -67,16 +68,39 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
     return summary(options, pair, finished.figures as TargetFigures, { skipped: true, resumedFrom: 0 });
   }
 
-  const rendering = await renderPair(options, pair);
-  const rules: TargetRules = {
-    function: fusionFunction(options.function),
-    level: options.level,
-    tail: options.tail,
-    unshared: options.unshared,
-    hasToken: rendering.hasToken,
-    width: targetWidth(pair, fusionFunction(options.function)),
-  };
-  const coverage = countCoverage(pair, rules);
+  await removeLeftovers(options.out, step);
+  const rendering = await openRendering(options, pair);
+  let lessons: Lessons;
+  try {
+    const total = options.conversations.length;
+    context.reporter.report({ type: "start", stage: `${stage} data`, total, unit: "conversations" });
+    const place = { folder: options.out, stage: `${stage} data`, total };
+    lessons = await openLessons(pair, rendering, rulesOf(options, pair, rendering), place, context);
+  } finally {
+    await rendering.dispose();
+  }
+  try {
+    return await trainTarget(options, pair, { stage, record, lessons, step }, context);
+  } finally {
+    await lessons.dispose();
+  }
+}
+
+interface Begun {
+  readonly stage: string;
+  readonly record: TargetRecord;
+  readonly lessons: Lessons;
+  /** Steps that are done. */
+  readonly step: number;
+}
+
+async function trainTarget(
+  options: FuseOptions,
+  pair: Pair,
+  { stage, record, lessons, step }: Begun,
+  context: StageContext,
+): Promise<FuseSummary> {
+  const { coverage } = lessons;
   if (coverage.rows === 0) {
     throw inputError(
       options.pivot,
@@ -92,22 +116,16 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
   }
   throwIfInterrupted(context.signal, stage);
 
-  const total = totalSteps(pair.conversations.length, options.batch, options.epochs);
+  const total = totalSteps(coverage.conversations, options.batch, options.epochs);
   context.reporter.report({ type: "start", stage, total, unit: "steps" });
-  await beginTarget(options.out, record, step);
-  const plan = {
-    stage,
-    options,
-    conversations: rendering.conversations,
-    rules,
-    lambda: pair.sourceName === null ? 1 : options.lambda,
-    total,
-    done: step,
-  };
-  const lines = await train(plan, context).catch(async (error: unknown) => {
-    await abandonTarget(options.out);
-    throw error;
-  });
+  if (step === 0) await beginTarget(options.out, record);
+  const lambda = pair.sourceName === null ? 1 : options.lambda;
+  const lines = await train({ stage, options, lessons, lambda, total, done: step }, context).catch(
+    async (error: unknown) => {
+      await abandonTarget(options.out);
+      throw error;
+    },
+  );
   const figures: TargetFigures = { steps: total, coverage, first: lines[0]!, last: lines.at(-1)! };
   await completeTarget(options.model, options.out, record, figures);
   await removeCheckpoints(options.out);
@@ -121,6 +139,12 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
   return done;
 }
 
+function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): TargetRules {
+  const { level, tail, unshared } = options;
+  const function_ = fusionFunction(options.function);
+  return { function: function_, level, tail, unshared, hasToken, width: targetWidth(pair, function_) };
+}
+
 /** Targets must start from the very model whose distributions they keep. */
 async function checkModel(options: FuseOptions, pair: Pair): Promise<void> {
   const found = await (await openWeights(options.model)).sha256();
@@ -130,27 +154,6 @@ async function checkModel(options: FuseOptions, pair: Pair): Promise<void> {
     options.pivot,
     `holds distributions of ${pair.metadata.model} (weights ${expected.slice(0, 12)}…), but ${options.model} has weights ${found.slice(0, 12)}…; collect the distributions of this model first`,
   );
-}
-
-function countCoverage(pair: Pair, rules: TargetRules): Coverage {
-  let rows = 0;
-  let sourceConversations = 0;
-  let sourceRows = 0;
-  let unsharedRows = 0;
-  for (const conversation of pair.conversations) {
-    const targets = buildTargets(conversation, rules);
-    rows += conversation.pivot.rows;
-    sourceRows += targets.sourceRows;
-    unsharedRows += targets.unsharedRows;
-    if (targets.sourceRows + targets.unsharedRows > 0) sourceConversations++;
-  }
-  return {
-    conversations: pair.conversations.length,
-    rows,
-    source_conversations: sourceConversations,
-    source_rows: sourceRows,
-    unshared_rows: unsharedRows,
-  };
 }
 
 function summary(

@@ -1,20 +1,29 @@
 /**
  * The distributions a target is trained on: the pivot's shards and, where there is a source, the aligned shards beside
- * them (same conversations, same rows) and the source's own. Everything is checked against everything else here, once,
- * so that what follows can index without asking.
+ * them (same conversations, same rows) and the source's own. They are too many for memory, so they are gone through
+ * once, shard by shard, and everything is checked against everything else on the way; after that a conversation is read
+ * again whenever its batch comes, without asking. Memory is that of one shard of each.
  */
 import type { AlignedShard } from "../align/shard.ts";
-import { readAlignedShard } from "../align/shard-file.ts";
+import { type AlignedRowColumns, readAlignedExtent, readAlignedRows, readAlignedShard } from "../align/shard-file.ts";
+import { createShardMemory } from "../align/units/shard-memory.ts";
 import { listShards } from "../distributions/folder.ts";
 import { readDistributions } from "../distributions/read-folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "../distributions/shard.ts";
+import {
+  type DistributionsRowColumns,
+  readDistributionsMetadata,
+  readDistributionsRows,
+} from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
+import { createRowReader } from "../formats/safetensors.ts";
 import type { FuseOptions } from "./options.ts";
+import { checkAligned, checkSource } from "./pair-checks.ts";
 
-/** One conversation's rows in one distributions shard. */
-export interface ShardRows {
-  readonly shard: DistributionsShard;
+/** One conversation's rows in a distributions shard, or in an excerpt of one. */
+export interface ShardRows<Columns extends DistributionsRowColumns = DistributionsRowColumns> {
+  readonly shard: Columns;
   /** Place of the conversation in the shard. */
   readonly place: number;
   /** First row within the shard. */
@@ -22,25 +31,28 @@ export interface ShardRows {
   readonly rows: number;
 }
 
-export interface AlignedRows {
-  readonly shard: AlignedShard;
-  /** Place of the conversation in the shard; its rows are the pivot's. */
-  readonly place: number;
-}
+/** What an aligned shard, or an excerpt of one, says of conversations and rows. */
+export type AlignedColumns = AlignedRowColumns &
+  Pick<AlignedShard, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes">;
 
 export interface PairConversation {
   /** Index in the prepared data. */
   readonly conversation: number;
   readonly pivot: ShardRows;
-  /** Null without a source. */
-  readonly aligned: AlignedRows | null;
+  /** Null without a source. The rows are the pivot's. */
+  readonly aligned: { readonly shard: AlignedColumns; readonly place: number } | null;
   /** The source's own rows: null where they were not given, or where the source's template refuses the conversation. */
   readonly source: ShardRows | null;
 }
 
+/** A conversation in the shards that were read whole. */
+export interface WholeConversation extends PairConversation {
+  readonly pivot: ShardRows<DistributionsShard>;
+  readonly aligned: { readonly shard: AlignedShard; readonly place: number } | null;
+  readonly source: ShardRows<DistributionsShard> | null;
+}
+
 export interface Pair {
-  /** In the order of the pivot's shards. */
-  readonly conversations: readonly PairConversation[];
   /** Of the pivot's shards, all alike. */
   readonly metadata: DistributionsMetadata;
   /** Name of the source, or null for plain fine-tuning. */
@@ -51,149 +63,167 @@ export interface Pair {
   readonly alignedWidth: number;
   /** SHA-256 over each folder's shards, by input name: only what the training reads. */
   readonly hashes: Readonly<Record<string, string>>;
+  /** The conversations of every pivot shard, checked. What it gives out is valid until the next shard is asked for. */
+  shards(): AsyncGenerator<readonly WholeConversation[], void, void>;
+  /** The conversation at a place in the order of the shards, once they have been gone through. */
+  read(place: number): Promise<PairConversation>;
 }
 
-/**
- * Reads all shards of a fusion; memory is theirs (at most 64 bytes a row each, by the budget of the format). The
- * source's own are read at `level: row` only, the one rule that looks at them.
- */
-export async function readPair(options: Pick<FuseOptions, "pivot" | "aligned" | "source" | "level">): Promise<Pair> {
-  const { shards: pivot, sha256 } = await readShards(options.pivot);
-  const metadata = pivot[0]!.metadata;
-  const hashes: Record<string, string> = { pivot_shards: sha256 };
+/** Where a conversation is found again. */
+interface Found {
+  readonly conversation: number;
+  readonly pivot: Excerpt;
+  /** Its figures in the aligned shard. */
+  readonly aligned: Pick<AlignedColumns, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes"> | null;
+  readonly source: Excerpt | null;
+}
 
-  let aligned: AlignedShard[] | null = null;
-  let source: ReadonlyMap<number, ShardRows> | null = null;
-  if (options.aligned !== undefined) {
-    const paths = await listShards(options.aligned);
-    if (paths.length !== pivot.length) {
-      throw inputError(
-        options.aligned,
-        `expected ${pivot.length} aligned shards, as many as the pivot has in ${options.pivot}, found ${paths.length}; align again`,
-      );
-    }
-    aligned = [];
-    for (const [index, path] of paths.entries()) {
-      const shard = await readAlignedShard(path, metadata.vocabulary);
-      checkAligned(path, shard, pivot[index]!);
-      aligned.push(shard);
-    }
-    hashes.aligned_shards = await sha256OfFiles(paths);
-    if (options.level === "row" && options.source !== undefined) {
-      const read = await readShards(options.source);
-      source = byConversation(options.source, read.shards);
-      hashes.source_shards = read.sha256;
-    }
-  }
+interface Excerpt {
+  /** Number of the shard in its folder. */
+  readonly shard: number;
+  readonly first: number;
+  readonly rows: number;
+}
 
-  const conversations: PairConversation[] = [];
-  for (const [index, shard] of pivot.entries()) {
-    for (let place = 0; place < shard.conversation.length; place++) {
-      conversations.push({
-        conversation: shard.conversation[place]!,
-        pivot: shardRows(shard, place),
-        aligned: aligned === null ? null : { shard: aligned[index]!, place },
-        source: source?.get(shard.conversation[place]!) ?? null,
-      });
-    }
-  }
-  if (source !== null) for (const pair of conversations) checkSource(options.source!, pair);
+/** Opens all that a fusion reads; the source's own shards at `level: row` only, the one rule that looks at them. */
+export async function openPair(options: Pick<FuseOptions, "pivot" | "aligned" | "source" | "level">): Promise<Pair> {
+  const pivotPaths = await listShards(options.pivot);
+  const metadata = await readDistributionsMetadata(pivotPaths[0]!);
+  const hashes: Record<string, string> = { pivot_shards: await sha256OfFiles(pivotPaths) };
+  const alignedPaths = options.aligned === undefined ? null : await listAligned(options.aligned, options.pivot);
+  const extents = [];
+  for (const path of alignedPaths ?? []) extents.push(await readAlignedExtent(path));
+  const sourceFolder = options.level === "row" && alignedPaths !== null ? options.source : undefined;
+  const sourcePaths = sourceFolder === undefined ? [] : await listShards(sourceFolder);
+  if (alignedPaths !== null) hashes.aligned_shards = await sha256OfFiles(alignedPaths);
+  if (sourceFolder !== undefined) hashes.source_shards = await sha256OfFiles(sourcePaths);
+
+  const found: Found[] = [];
+  const rowsOf = createRowReader();
   return {
-    conversations,
     metadata,
-    sourceName: aligned === null ? null : aligned[0]!.metadata.source,
+    sourceName: extents[0]?.source ?? null,
     pivotWidth: metadata.topK,
-    alignedWidth: aligned === null ? 0 : Math.max(...aligned.map((shard) => alignedWidth(shard))),
+    alignedWidth: Math.max(0, ...extents.map(({ width }) => width)),
     hashes,
+    shards: async function* () {
+      found.length = 0;
+      const memory = { pivot: createShardMemory(), aligned: createShardMemory() };
+      const sources = sourceFolder === undefined ? null : createSourceWalk(sourceFolder);
+      let number = 0;
+      for await (const { shard } of readDistributions(options.pivot, memory.pivot)) {
+        const path = alignedPaths?.[number];
+        const aligned = path === undefined ? null : await readAlignedShard(path, metadata.vocabulary, memory.aligned);
+        if (aligned !== null) checkAligned(path!, aligned, shard);
+        const conversations: WholeConversation[] = [];
+        for (let place = 0; place < shard.conversation.length; place++) {
+          const conversation = shard.conversation[place]!;
+          const source = (await sources?.find(conversation)) ?? null;
+          const whole: WholeConversation = {
+            conversation,
+            pivot: shardRows(shard, place),
+            aligned: aligned === null ? null : { shard: aligned, place },
+            source: source === null ? null : source.rows,
+          };
+          if (sourceFolder !== undefined) checkSource(sourceFolder, whole);
+          conversations.push(whole);
+          found.push({
+            conversation,
+            pivot: excerpt(number, whole.pivot),
+            aligned: aligned === null ? null : figuresOf(aligned, place),
+            source: source === null ? null : excerpt(source.shard, source.rows),
+          });
+        }
+        yield conversations;
+        number++;
+      }
+      await sources?.finish();
+    },
+    read: async (place) => {
+      const { conversation, pivot, aligned, source } = found[place]!;
+      const own = async (path: string, { first, rows }: Excerpt): Promise<ShardRows> => {
+        const shard = await readDistributionsRows(rowsOf, path, metadata, first, rows);
+        return { shard, place: 0, first: 0, rows };
+      };
+      return {
+        conversation,
+        pivot: await own(pivotPaths[pivot.shard]!, pivot),
+        aligned:
+          aligned === null
+            ? null
+            : {
+                shard: {
+                  ...aligned,
+                  ...(await readAlignedRows(rowsOf, alignedPaths![pivot.shard]!, pivot.first, pivot.rows)),
+                },
+                place: 0,
+              },
+        source: source === null ? null : await own(sourcePaths[source.shard]!, source),
+      };
+    },
   };
 }
 
 /** W of an aligned shard; 0 where it has no rows. */
-export function alignedWidth(shard: AlignedShard): number {
-  return shard.sourceRow.length === 0 ? 0 : shard.topId.length / shard.sourceRow.length;
+export function alignedWidth({ sourceRow, topId }: Pick<AlignedColumns, "sourceRow" | "topId">): number {
+  return sourceRow.length === 0 ? 0 : topId.length / sourceRow.length;
 }
 
-function shardRows(shard: DistributionsShard, place: number): ShardRows {
+async function listAligned(folder: string, pivot: string): Promise<string[]> {
+  const paths = await listShards(folder);
+  const expected = (await listShards(pivot)).length;
+  if (paths.length === expected) return paths;
+  throw inputError(
+    folder,
+    `expected ${expected} aligned shards, as many as the pivot has in ${pivot}, found ${paths.length}; align again`,
+  );
+}
+
+interface SourceWalk {
+  /** The rows of a conversation, whose number is above that of the one before; null where the source has none. */
+  find(conversation: number): Promise<{ readonly shard: number; readonly rows: ShardRows<DistributionsShard> } | null>;
+  /** Reads what is left, so that all shards are checked. */
+  finish(): Promise<void>;
+}
+
+/** The source's shards beside the pivot's: conversations ascend in both, but the files need not be cut alike. */
+function createSourceWalk(folder: string): SourceWalk {
+  const shards = readDistributions(folder);
+  let current: DistributionsShard | undefined;
+  let number = -1;
+  const next = async (): Promise<void> => {
+    const step = await shards.next();
+    current = step.done === true ? undefined : step.value.shard;
+    number++;
+  };
+  return {
+    find: async (conversation) => {
+      if (number < 0) await next();
+      while (current !== undefined && (current.conversation.at(-1) ?? -1) < conversation) await next();
+      const place = current?.conversation.indexOf(conversation) ?? -1;
+      return place < 0 ? null : { shard: number, rows: shardRows(current!, place) };
+    },
+    finish: async () => {
+      while (number < 0 || current !== undefined) await next();
+    },
+  };
+}
+
+function shardRows(shard: DistributionsShard, place: number): ShardRows<DistributionsShard> {
   const first = shard.rowStart[place]!;
   return { shard, place, first, rows: shard.rowStart[place + 1]! - first };
 }
 
-/** All shards of a folder, which has at least one; the reader sees to it that they are of one collection. */
-async function readShards(folder: string): Promise<{ shards: DistributionsShard[]; sha256: string }> {
-  const shards: DistributionsShard[] = [];
-  const paths: string[] = [];
-  for await (const { path, shard } of readDistributions(folder)) {
-    shards.push(shard);
-    paths.push(path);
-  }
-  return { shards, sha256: await sha256OfFiles(paths) };
+function excerpt(shard: number, { first, rows }: ShardRows): Excerpt {
+  return { shard, first, rows };
 }
 
-function byConversation(folder: string, shards: readonly DistributionsShard[]): Map<number, ShardRows> {
-  const found = new Map<number, ShardRows>();
-  for (const shard of shards) {
-    for (let place = 0; place < shard.conversation.length; place++) {
-      const conversation = shard.conversation[place]!;
-      if (found.has(conversation)) throw inputError(folder, `holds conversation ${conversation} twice`);
-      found.set(conversation, shardRows(shard, place));
-    }
-  }
-  return found;
-}
-
-/** Aligned to this very pivot: same conversations, same rows, same bytes, and the same nats to within rounding. */
-function checkAligned(path: string, aligned: AlignedShard, pivot: DistributionsShard): void {
-  const problem = alignedProblem(aligned, pivot);
-  if (problem !== undefined) {
-    throw inputError(path, `${problem}; it was aligned to another pivot or another collection, align again`);
-  }
-}
-
-function alignedProblem(aligned: AlignedShard, pivot: DistributionsShard): string | undefined {
-  const count = pivot.conversation.length;
-  if (aligned.conversation.length !== count) {
-    return `expected ${count} conversations as in the pivot's shard, found ${aligned.conversation.length}`;
-  }
-  for (let place = 0; place < count; place++) {
-    const name = `conversation ${pivot.conversation[place]}`;
-    if (aligned.conversation[place] !== pivot.conversation[place]) {
-      return `expected ${name} at place ${place}, found conversation ${aligned.conversation[place]}`;
-    }
-    const { first, rows } = shardRows(pivot, place);
-    const found = aligned.rowStart[place + 1]! - aligned.rowStart[place]!;
-    if (aligned.rowStart[place] !== first || found !== rows) return `${name}: expected ${rows} rows, found ${found}`;
-    let nats = 0;
-    for (let row = first; row < first + rows; row++) nats -= pivot.labelLogp[row]!;
-    if (aligned.pivotBytes[place] !== pivot.bytes[place]) {
-      return `${name}: expected ${pivot.bytes[place]} bytes, found ${aligned.pivotBytes[place]}`;
-    }
-    // Sums of at most a few thousand float32 values differ by some 1e-6 with their order; another model's by whole nats.
-    if (!(Math.abs(aligned.pivotNats[place]! - nats) <= 1e-3 * Math.max(1, nats))) {
-      return `${name}: expected ${nats.toFixed(4)} pivot nats, found ${aligned.pivotNats[place]!.toFixed(4)}`;
-    }
-  }
-  return undefined;
-}
-
-/** A row that the alignment shares must start at the same byte of the same turn in the source's own shard. */
-function checkSource(folder: string, pair: PairConversation): void {
-  const { pivot, aligned, source } = pair;
-  if (aligned === null) return;
-  for (let r = 0; r < pivot.rows; r++) {
-    const row = pivot.first + r;
-    const sourceRow: number = aligned.shard.sourceRow[row]!;
-    if (sourceRow < 0) continue;
-    const at: number = source === null || sourceRow >= source.rows ? -1 : source.first + sourceRow;
-    if (
-      at < 0 ||
-      source!.shard.turn[at] !== pivot.shard.turn[row] ||
-      source!.shard.byteStart[at] !== pivot.shard.byteStart[row]
-    ) {
-      throw inputError(
-        folder,
-        `conversation ${pair.conversation} has no row ${sourceRow} that starts where row ${r} of the pivot starts; ` +
-          "these are not the source shards that were aligned",
-      );
-    }
-  }
+/** Of one conversation, copied: the shard's memory is used again. */
+function figuresOf(shard: AlignedShard, place: number): NonNullable<Found["aligned"]> {
+  return {
+    pivotNats: shard.pivotNats.slice(place, place + 1),
+    sourceNats: shard.sourceNats.slice(place, place + 1),
+    pivotBytes: shard.pivotBytes.slice(place, place + 1),
+    sourceBytes: shard.sourceBytes.slice(place, place + 1),
+  };
 }

@@ -7,35 +7,36 @@ import { settingsOf, type TemplateIdentity } from "../data/template-settings.ts"
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import { SHA256_BYTES } from "../distributions/shard-file.ts";
 import { idsSha256 } from "../distributions/teacher-pass.ts";
-import { inputError } from "../errors.ts";
+import { inputError, internalError } from "../errors.ts";
 import type { FuseOptions } from "./options.ts";
-import type { Pair, PairConversation } from "./pair.ts";
+import type { Pair, WholeConversation } from "./pair.ts";
 
 /** Conversations rendered at a time: enough to keep the tokenizer's threads busy, little enough for memory. */
 const CHUNK = 256;
 
-/** A conversation of the pair with its tokens. */
-export interface Rendered {
-  readonly pair: PairConversation;
+/** The tokens of a conversation. */
+export interface ConversationTokens {
   readonly ids: Int32Array;
+  /** Of the labels in `ids`, in the order of the rows. */
   readonly positions: Int32Array;
 }
 
 export interface Rendering {
-  /** In the order of the pair. */
-  readonly conversations: readonly Rendered[];
   /** [vocabulary] 1 where the id has a token. */
   readonly hasToken: Uint8Array;
   readonly tokenizerSha256: string;
+  /** The tokens of these conversations, which come after those that were rendered before, one by one and checked. */
+  render(conversations: readonly WholeConversation[]): AsyncGenerator<ConversationTokens, void, void>;
+  /** Throws where the data goes on with conversations that the shards should have. */
+  finish(): Promise<void>;
+  dispose(): Promise<void>;
 }
 
-/** Renders the whole data set with the pivot's model folder. Throws where data, model and shards do not belong together. */
-export async function renderPair(
+/** Renders with the pivot's model folder. Throws where data, model and shards do not belong together. */
+export async function openRendering(
   options: Pick<FuseOptions, "model" | "pivot" | "conversations">,
-  pair: Pair,
+  { metadata }: Pick<Pair, "metadata">,
 ): Promise<Rendering> {
-  const { metadata } = pair;
-  const wanted = new Map(pair.conversations.map((found) => [found.conversation, found]));
   const tokeniser = await openConversationTokeniser(options.model, {
     maxLength: metadata.maxLength,
     settings: settingsOf(metadata),
@@ -49,40 +50,61 @@ export async function renderPair(
       );
     }
     checkIdentity(options, metadata, identity);
-    const rendered = new Map<number, Rendered>();
-    for (let first = 0; first < options.conversations.length; first += CHUNK) {
-      const chunk = options.conversations.slice(first, first + CHUNK);
-      for (const found of await tokeniser.tokenise(chunk, first)) {
-        const expected = wanted.get(found.conversation);
-        if ("refused" in found) {
-          if (expected !== undefined) throw mismatch(options, found.conversation, `is refused now: ${found.refused}`);
-          continue;
-        }
-        if (expected === undefined) {
-          if (found.rows.position.length === 0) continue;
-          throw mismatch(options, found.conversation, "is missing from the shards");
-        }
-        checkRows(options, expected, found);
-        rendered.set(found.conversation, { pair: expected, ids: found.ids, positions: found.rows.position });
-      }
-    }
     const hasToken = new Uint8Array(metadata.vocabulary);
     for (let id = 0; id < hasToken.length; id++) hasToken[id] = tokenizer.tokenText(id) === null ? 0 : 1;
-    const conversations = pair.conversations.map((found) => {
-      const here = rendered.get(found.conversation);
-      if (here !== undefined) return here;
-      throw mismatch(options, found.conversation, `is not in the data, which has ${options.conversations.length}`);
-    });
-    return { conversations, hasToken, tokenizerSha256: tokenizer.sha256 };
-  } finally {
+    const total = options.conversations.length;
+    let next = 0;
+    /** Of the data up to `end`; what the shards lack must have no rows. */
+    const upTo = async function* (
+      end: number,
+      wanted: ReadonlyMap<number, WholeConversation>,
+    ): AsyncGenerator<ConversationTokens, void, void> {
+      while (next < end) {
+        const first = next;
+        const chunk = options.conversations.slice(first, Math.min(end, first + CHUNK));
+        next += chunk.length;
+        for (const found of await tokeniser.tokenise(chunk, first)) {
+          const expected = wanted.get(found.conversation);
+          if ("refused" in found) {
+            if (expected !== undefined) throw mismatch(options, found.conversation, `is refused now: ${found.refused}`);
+            continue;
+          }
+          if (expected === undefined) {
+            if (found.rows.position.length === 0) continue;
+            throw mismatch(options, found.conversation, "is missing from the shards");
+          }
+          checkRows(options, expected, found);
+          yield { ids: found.ids, positions: found.rows.position };
+        }
+      }
+    };
+    return {
+      hasToken,
+      tokenizerSha256: tokenizer.sha256,
+      render: async function* (conversations) {
+        const wanted = new Map(conversations.map((whole) => [whole.conversation, whole]));
+        const end = (conversations.at(-1)?.conversation ?? -1) + 1;
+        yield* upTo(Math.min(end, total), wanted);
+        const beyond = conversations.find(({ conversation }) => conversation >= total);
+        if (beyond !== undefined) {
+          throw mismatch(options, beyond.conversation, `is not in the data, which has ${total}`);
+        }
+      },
+      finish: async () => {
+        for await (const { ids } of upTo(total, new Map())) throw internalError(`${ids.length} tokens too many`);
+      },
+      dispose: () => tokeniser.dispose(),
+    };
+  } catch (error) {
     await tokeniser.dispose();
+    throw error;
   }
 }
 
 /** All of a conversation's rows must be those of the shard: count, labels and spans. */
 function checkRows(
   options: Pick<FuseOptions, "model" | "pivot">,
-  expected: PairConversation,
+  expected: WholeConversation,
   found: TokenisedConversation,
 ): void {
   const { shard, first, rows } = expected.pivot;

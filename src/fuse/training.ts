@@ -8,17 +8,15 @@ import { ADAMW, type StepResult, type Trainer, type TrainSequence, type TrainSte
 import { FusechatError, failure, internalError, throwIfInterrupted } from "../errors.ts";
 import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { type LogLine, openJournal } from "./journal.ts";
+import type { Lessons } from "./lessons.ts";
 import type { FuseOptions } from "./options.ts";
-import type { Rendered } from "./rendering.ts";
 import { checkpointInterval, learningRate } from "./schedule.ts";
 import { batches } from "./shuffle.ts";
-import { buildTargets, type TargetRules } from "./targets.ts";
 
 export interface TrainingPlan {
   readonly stage: string;
   readonly options: FuseOptions;
-  readonly conversations: readonly Rendered[];
-  readonly rules: TargetRules;
+  readonly lessons: Lessons;
   /** 1 without a source. */
   readonly lambda: number;
   /** T, all optimiser steps. */
@@ -50,10 +48,10 @@ async function runSteps(plan: TrainingPlan, trainer: Trainer, context: StageCont
   const lines = [...kept];
   try {
     const interval = options.checkpointSteps ?? checkpointInterval(total);
-    const batchOf = batches(plan.conversations.length, options.batch, options.seed, options.shuffle);
+    const sequencesOf = readAhead(plan, total);
     for (let step = plan.done; step < total; step++) {
       const started = performance.now();
-      const line = await trainStep(plan, trainer, step, batchOf(step));
+      const line = await trainStep(plan, trainer, step, await sequencesOf(step));
       await journal.append(line, (performance.now() - started) / 1000);
       lines.push(line);
       const done = step + 1;
@@ -72,23 +70,39 @@ async function runSteps(plan: TrainingPlan, trainer: Trainer, context: StageCont
   }
 }
 
+/** The sequences of a step's batch. Those of the next one are read while the engine is busy with the step. */
+function readAhead(
+  { lessons, options }: TrainingPlan,
+  total: number,
+): (step: number) => Promise<readonly TrainSequence[]> {
+  const { batch, seed, shuffle } = options;
+  const batchOf = batches(lessons.coverage.conversations, batch, seed, shuffle);
+  const read = async (step: number): Promise<readonly TrainSequence[]> => {
+    const found = await Promise.all(batchOf(step).map((place) => lessons.read(place)));
+    // A conversation cut before its first response has nothing to learn from.
+    return found.filter((sequence) => sequence !== null);
+  };
+  let ahead: { readonly step: number; readonly sequences: Promise<readonly TrainSequence[]> } | undefined;
+  return async (step) => {
+    const sequences = await (ahead?.step === step ? ahead.sequences : read(step));
+    if (step + 1 < total) {
+      ahead = { step: step + 1, sequences: read(step + 1) };
+      // Told when its step comes, if it comes.
+      ahead.sequences.catch(() => {});
+    }
+    return sequences;
+  };
+}
+
 async function trainStep(
   plan: TrainingPlan,
   trainer: Trainer,
   step: number,
-  batch: readonly number[],
+  sequences: readonly TrainSequence[],
 ): Promise<LogLine> {
   const { options, lambda } = plan;
   const rate = learningRate(options.lr, step, plan.total, options.warmupRatio);
-  const sequences: TrainSequence[] = [];
-  let rows = 0;
-  for (const index of batch) {
-    const conversation = plan.conversations[index]!;
-    // A conversation cut before its first response has nothing to learn from.
-    if (conversation.positions.length === 0) continue;
-    rows += conversation.positions.length;
-    sequences.push(trainSequence(conversation, plan.rules));
-  }
+  const rows = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
   const result = await runStep(plan, trainer, step, { sequences, lambda, learningRate: rate });
   if (result.rows !== rows) throw internalError(`the engine trained on ${result.rows} rows where ${rows} were given`);
   const loss = lambda * result.labelLoss + (1 - lambda) * result.fusionLoss;
@@ -119,15 +133,4 @@ async function runStep(plan: TrainingPlan, trainer: Trainer, step: number, batch
     if (!(error instanceof FusechatError) || error.code !== "failed") throw error;
     throw failure(plan.options.out, `step ${step} of ${plan.total} failed: ${error.message}`, error);
   }
-}
-
-function trainSequence({ pair, ids, positions }: Rendered, rules: TargetRules): TrainSequence {
-  const targets = buildTargets(pair, rules);
-  return {
-    ids,
-    positions,
-    targetId: targets.id,
-    targetProbability: targets.probability,
-    tailProbability: targets.tail,
-  };
 }

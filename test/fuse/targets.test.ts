@@ -4,9 +4,10 @@ import { halfToNumber, numberToHalf } from "#src/formats/float.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import type { FusionFunction } from "#src/fuse/functions/function.js";
 import { minCe } from "#src/fuse/functions/min-ce.js";
-import { type PairConversation, readPair } from "#src/fuse/pair.js";
+import type { PairConversation } from "#src/fuse/pair.js";
 import { buildTargets, conversationShare, rowShare, type TargetRules, type Targets } from "#src/fuse/targets.js";
 import { alignedShard, HAS_TOKEN, pairConversation } from "./pair-fixture.ts";
+import { readPair } from "./whole-pair.ts";
 
 const RULES: TargetRules = {
   function: minCe,

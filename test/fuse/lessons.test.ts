@@ -1,0 +1,103 @@
+/** What a training reads does not depend on how its shards are cut, and is gone when it ends. */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AlignedShard } from "#src/align/shard.js";
+import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
+import { shardName } from "#src/distributions/folder.js";
+import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
+import type { TrainStep } from "#src/engine/engine.js";
+import { LEVELS } from "#src/fuse/options.js";
+import { openTokenFile } from "#src/fuse/token-file.js";
+import { cutShard } from "../distributions/shard-fixture.ts";
+import { fakeEngine } from "./fake-engine.ts";
+import { aligned, folder, fuse, options, pivot, source } from "./golden-stage.ts";
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function cutAligned(shard: AlignedShard, from: number, to: number): AlignedShard {
+  const [first, last] = [shard.rowStart[from]!, shard.rowStart[to]!];
+  const width = shard.topId.length / shard.sourceRow.length;
+  return {
+    metadata: shard.metadata,
+    conversation: shard.conversation.slice(from, to),
+    rowStart: shard.rowStart.slice(from, to + 1).map((row) => row - first),
+    sourceRow: shard.sourceRow.slice(first, last),
+    topId: shard.topId.slice(width * first, width * last),
+    topLogp: shard.topLogp.slice(width * first, width * last),
+    pivotNats: shard.pivotNats.slice(from, to),
+    sourceNats: shard.sourceNats.slice(from, to),
+    pivotBytes: shard.pivotBytes.slice(from, to),
+    sourceBytes: shard.sourceBytes.slice(from, to),
+  };
+}
+
+/** Writes the parts of a folder's only shard between the cuts, as shards of another folder. */
+async function cutFolder<Shard>(
+  from: string,
+  name: string,
+  cuts: readonly number[],
+  format: {
+    read: (path: string) => Promise<Shard>;
+    cut: (shard: Shard, from: number, to: number) => Shard;
+    write: (path: string, shard: Shard) => Promise<void>;
+  },
+): Promise<string> {
+  const shard = await format.read(join(from, shardName(0)));
+  for (let part = 0; part + 1 < cuts.length; part++) {
+    await format.write(join(folder, name, shardName(part)), format.cut(shard, cuts[part]!, cuts[part + 1]!));
+  }
+  return join(folder, name);
+}
+
+const distributions = { read: readDistributionsShard, cut: cutShard, write: writeDistributionsShard };
+
+describe.each(LEVELS)("at level %s", (level) => {
+  let whole: readonly TrainStep[];
+  const stepsOf = async (out: string, changes: Parameters<typeof options>[1]): Promise<readonly TrainStep[]> => {
+    const engine = fakeEngine();
+    await fuse(options(out, { level, ...changes }), engine);
+    return engine.steps;
+  };
+  const own = level === "row" ? { source } : {};
+  beforeAll(async () => {
+    whole = await stepsOf(`whole-${level}`, own);
+  });
+
+  test("many shards teach what one does, the source's cut elsewhere", async () => {
+    const cuts = [0, 1, 3, 3, 8];
+    const pivots = await cutFolder(pivot, `pivots-${level}`, cuts, distributions);
+    const aligneds = await cutFolder(aligned, `aligneds-${level}`, cuts, {
+      read: readAlignedShard,
+      cut: cutAligned,
+      write: writeAlignedShard,
+    });
+    const sources = await cutFolder(source, `sources-${level}`, [0, 2, 5, 6, 8], distributions);
+    const steps = await stepsOf(`many-${level}`, {
+      pivot: pivots,
+      aligned: aligneds,
+      ...(level === "row" ? { source: sources } : {}),
+    });
+    expect(steps.length).toBe(12);
+    expect(steps).toEqual(whole);
+  });
+
+  test("nothing but the target is left of it", async () => {
+    expect((await readdir(join(folder, `whole-${level}`))).filter((name) => /tmp|lock|^\./.test(name))).toEqual([]);
+  });
+});
+
+test("tokens are read back as they were written, conversations without any among them", async () => {
+  const file = await openTokenFile(folder);
+  const tokens = (ids: number[], positions: number[]) => ({
+    ids: Int32Array.from(ids),
+    positions: Int32Array.from(positions),
+  });
+  const one = [tokens([1, 2, 3], [2]), tokens([], []), tokens([7], [])];
+  const two = [tokens([9, 8], [1])];
+  await file.append(one);
+  await file.append(two);
+  for (const [place, expected] of [...one, ...two].entries()) expect(await file.read(place)).toEqual(expected);
+  await file.dispose();
+  expect((await readdir(folder)).filter((name) => name.startsWith("tokens"))).toEqual([]);
+});
