@@ -15,7 +15,6 @@ const manifest = JSON.parse(text("package.json"));
 
 test("the runtime dependencies are these, pinned to one version each", () => {
   expect(Object.keys(manifest.dependencies)).toEqual([
-    "@huggingface/jinja",
     "commander",
     "hyparquet",
     "hyparquet-compressors",

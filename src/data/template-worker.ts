@@ -1,5 +1,5 @@
 /**
- * The worker thread in which a foreign template runs: the library renders synchronously and without limits, so a
+ * The worker thread in which a foreign template runs: rendering is synchronous and a template may loop for long, so a
  * template that never ends can only be stopped from outside, by ending its thread.
  */
 import { parentPort, workerData } from "node:worker_threads";

@@ -37,7 +37,7 @@ test("its today is the date of the settings, and variables have their values, bu
     { date: "2024-02-29", variables: { thinking: false, levels: ["a", "b"], messages: "none" } },
   );
   expect(await renderer.render([{ turns: TURNS, generationPrompt: false }])).toEqual([
-    { text: "29 February 2024|false|a+b|false|Hi" },
+    { text: "29 February 2024|False|a+b|False|Hi" },
   ]);
   await renderer.dispose();
 });
@@ -74,7 +74,7 @@ test("a renderer works again after it stopped a template", async () => {
   const source =
     "{% if messages[0].content == 'slow' %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}fast";
   const template = { path: "t", source, specialTokens: {} };
-  const renderer = openRenderer(template, DEFAULT_TEMPLATE_SETTINGS, { deadlineMs: 300 });
+  const renderer = openRenderer(template, DEFAULT_TEMPLATE_SETTINGS, { deadlineMs: 2000 });
   const job = (content: string) => [{ turns: [{ role: "user", content }] as Turn[], generationPrompt: false }];
   await expect(renderer.render(job("slow"))).rejects.toThrow(/does not end/);
   expect(await renderer.render(job("other"))).toEqual([{ text: "fast" }]);
