@@ -3,7 +3,19 @@
  * Configurations are small and written by hand, so what only attacks and accidents need is refused: megabytes, aliases
  * that multiply, several documents in one file.
  */
-import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  type DocumentOptions,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type ParseOptions,
+  parseAllDocuments,
+  parseDocument,
+} from "yaml";
 
 /** Keys and list indices from the root to a value. */
 export type KeyPath = readonly (string | number)[];
@@ -34,24 +46,50 @@ const DEEPEST = 100;
 /** Characters before a line's text: indentation, and the dashes of lists within lists. */
 const LONGEST_INDENT = 200;
 
-/** Reads one document. Version 1.1 is what Python's YAML speaks: there `yes` and `off` are booleans. */
-export function parseYaml(text: string, version: "1.1" | "1.2" = "1.2"): YamlDocument {
+/** Version 1.1 is what Python's YAML speaks: there `yes` and `off` are booleans. */
+type Version = "1.1" | "1.2";
+
+/** Reads one document. */
+export function parseYaml(text: string, version: Version = "1.2"): YamlDocument {
+  return parseGuarded(text, (options) => [parseDocument(text, { ...options, version })])[0]!;
+}
+
+/** Reads one document or several, which `---` separates; empty ones are left out unless all are. */
+export function parseYamlDocuments(text: string, version: Version = "1.2"): readonly YamlDocument[] {
+  const documents = parseGuarded(
+    text,
+    (options) => [...parseAllDocuments(text, { ...options, version })] as Document[],
+  );
+  const full = documents.filter(
+    ({ value, problems }) => problems.length > 0 || (value !== null && value !== undefined),
+  );
+  return full.length > 0 ? full : documents.slice(0, 1);
+}
+
+type Options = Pick<ParseOptions & DocumentOptions, "lineCounter" | "prettyErrors" | "stringKeys">;
+
+function parseGuarded(text: string, parse: (options: Options) => readonly Document[]): readonly YamlDocument[] {
   if (text.length > MOST_CHARACTERS) {
-    return refused(`expected at most ${MOST_CHARACTERS} characters, found ${text.length}`);
+    return [refused(`expected at most ${MOST_CHARACTERS} characters, found ${text.length}`)];
   }
-  if (isTooDeep(text)) return refused(`expected at most ${DEEPEST} lists and mappings within each other, found more`);
+  if (isTooDeep(text)) return [refused(`expected at most ${DEEPEST} lists and mappings within each other, found more`)];
   const lines = new LineCounter();
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${Math.max(1, line)}:${Math.max(1, col)}`;
   };
+  const documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const empty: YamlDocument = { value: null, problems: [], place: () => "1:1" };
+  return documents.length === 0 ? [empty] : documents.map((document) => readDocument(document, at));
+}
+
+function readDocument(document: Document, at: (offset: number) => string): YamlDocument {
+  const problems = [...document.errors, ...document.warnings].map((error) => ({
+    place: at(error.pos[0]),
+    message: sentence(error.code, error.message),
+  }));
+  if (problems.length > 0) return { value: undefined, problems, place: () => "1:1" };
   try {
-    const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, version });
-    const problems = [...document.errors, ...document.warnings].map((error) => ({
-      place: at(error.pos[0]),
-      message: sentence(error.code, error.message),
-    }));
-    if (problems.length > 0) return { value: undefined, problems, place: () => "1:1" };
     const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
     return { value, problems, place: (path, part = "value") => at(offsetOf(document.contents, path, part)) };
   } catch (error) {

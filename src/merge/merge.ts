@@ -18,7 +18,7 @@ import { type FinishedMerge, findFinished } from "./finished.ts";
 import { modelCard } from "./model-card.ts";
 import { type OutputShard, planShards, SHARD_BYTES, writeShardIndex } from "./output-shards.ts";
 import { type MergePlan, outputTensors, planMerge } from "./plan.ts";
-import { identify, RECORD_FILE, recordOf, repairsOf } from "./record.ts";
+import { identify, RECORD_FILE, recordOf, repairsOf, tensorRemarks } from "./record.ts";
 import { outputEntries } from "./tensor-plan.ts";
 import {
   countTensors,
@@ -123,7 +123,8 @@ async function build(
     const work = { folder, shards, finished, hash, likeMergekit, repair };
     const settings = threads === undefined ? work : { ...work, threads };
     const { reports, sha256 } = await executePlan(plan, settings, context);
-    for (const message of repairsOf(plan, reports)) context.reporter.report({ type: "warning", stage: STAGE, message });
+    for (const message of [...repairsOf(plan, reports), ...tensorRemarks(plan, reports)])
+      context.reporter.report({ type: "warning", stage: STAGE, message });
     await writeShardIndex(folder, entries, shards);
     await writeModelFiles(plan, folder, plan.config.out_dtype ?? plan.config.dtype ?? widest(plan));
     const record = recordOf(await identify(plan, likeMergekit, sha256), plan, reports);

@@ -50,6 +50,8 @@ export interface MergedTensor {
   write(chunk: Chunk, merged: Float64Array): void;
   /** The weight each model got in this tensor, where the method computes one; for the model card and the report. */
   readonly coefficients?: readonly number[];
+  /** What the user should hear of this tensor; the same words for all tensors that share a reason. */
+  readonly remark?: string;
 }
 
 /**

@@ -156,6 +156,21 @@ export function repairsOf({ tensors }: MergePlan, reports: readonly TensorReport
   });
 }
 
+/** What the method said of tensors: every remark once, with the first tensor and how many more there are. */
+export function tensorRemarks({ tensors }: MergePlan, reports: readonly TensorReport[]): string[] {
+  const found = new Map<string, { readonly first: string; count: number }>();
+  for (const [index, { remark }] of reports.entries()) {
+    if (remark === undefined) continue;
+    const seen = found.get(remark) ?? { first: tensors[index]!.name, count: 0 };
+    seen.count += 1;
+    found.set(remark, seen);
+  }
+  return [...found].map(([remark, { first, count }]) => {
+    const more = count === 1 ? "" : ` and ${count - 1} more tensors`;
+    return `${JSON.stringify(first)}${more}: ${remark}`;
+  });
+}
+
 /** Key order does not matter in a configuration, so neither does it here. */
 export function sameIdentity(a: MergeIdentity, b: unknown): boolean {
   return digest(a) === digest(b);

@@ -43,6 +43,8 @@ export interface TensorReport {
   readonly coefficients?: readonly number[] | undefined;
   /** Entries of each model, and behind them of a base, that were no numbers; undefined where all were. */
   readonly repaired?: readonly number[] | undefined;
+  /** What the method has to say about it. */
+  readonly remark?: string | undefined;
   /** Of its bytes in the output. */
   readonly sha256: string;
 }
@@ -112,7 +114,7 @@ export function createTensorWork(setup: TensorSetup, advance: (bytes: number) =>
       });
       await writePadding(tensor, setup, files, memory, write);
       const repaired = reader.repaired.some((count) => count > 0) ? reader.repaired : undefined;
-      return { coefficients: merged.coefficients, repaired, sha256: sha256.digest("hex") };
+      return { coefficients: merged.coefficients, repaired, remark: merged.remark, sha256: sha256.digest("hex") };
     },
     hash: sha256OfFiles,
     close: async () => {

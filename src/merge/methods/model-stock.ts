@@ -1,12 +1,14 @@
 /**
  * Model Stock (Jang et al. 2024): the mean of N fine-tuned models, drawn back to the base they came from by how little
- * their updates agree. With the mean cosine c of all pairs of updates, `base + t (mean - base)`, t = N c / (1 + (N-1) c).
+ * their updates agree. Where they are opposed, c below 0, it lies beyond the base. With the mean cosine c of all pairs of updates, `base + t (mean - base)`, t = N c / (1 + (N-1) c).
  */
 import { z } from "zod";
 import { defineMethod, type MergeMethod } from "../method.ts";
 import { combination, type Gram, normsOf, solveGroups } from "../steps/gram.ts";
 import { rowsOf, WHOLE } from "../steps/groups.ts";
 
+const OPPOSED =
+  "the updates are opposed on average (their mean cosine is below 0), which makes the factor negative: the result lies beyond base_model, away from the models";
 /** Denominators of t that count as zero: t is 0 then. */
 const SMALLEST_DENOMINATOR = 1e-6;
 /** mergekit: the smallest product of two norms. */
@@ -36,7 +38,8 @@ export const modelStock: MergeMethod = defineMethod({
       },
       memory,
     );
-    return combination(models, groups, coefficients, memory);
+    const merged = combination(models, groups, coefficients, memory);
+    return coefficients.some((share) => share < 0) ? { ...merged, remark: OPPOSED } : merged;
   },
 });
 

@@ -29,10 +29,14 @@ export interface Sparsifier {
   readonly options: z.ZodRawShape;
   readonly modelOptions: z.ZodRawShape;
   readonly problem?: (model: Readonly<Record<string, number>>) => string | undefined;
+  /** What the user should hear of a model's options where what is left is lengthened. */
+  readonly rescaleRemark?: (model: Readonly<Record<string, number>>) => string | undefined;
   keep(task: SparsifierTask): Kept[] | Generator<Pass, Kept[], void>;
 }
 
 const density = z.number().default(1).describe("share of the update's entries that stay; 1 and more keeps all");
+/** Densities up to which lengthening what is left tenfold and more is worth a word. */
+const SPARSE = 0.1;
 /** An entry is drawn where 32 random bits, as an integer, are below its probability times this. */
 const WORDS = 2 ** 32;
 
@@ -107,6 +111,10 @@ function* cutMagnitudes(
 /** Every entry by chance, with the probability `density` (DARE). Drawn chunk by chunk from the tensor's name. */
 export const byChance: Sparsifier = {
   rescales: true,
+  rescaleRemark: ({ density: share }) =>
+    share! > 0 && share! <= SPARSE
+      ? `density ${share} leaves so little that rescale makes it ${(1 / share!).toFixed(0)} times as large, and the update ${Math.sqrt(1 / share!).toFixed(1)} times as long; only small updates bear that, or set rescale: false`
+      : undefined,
   options: { seed },
   modelOptions: { density },
   keep({ name, size, options, modelOptions }) {
@@ -140,6 +148,10 @@ function bitsBelow(draws: Uint32Array, from: number, end: number, threshold: num
  */
 export const byRank: Sparsifier = {
   rescales: true,
+  rescaleRemark: ({ density: share, epsilon: spread }) =>
+    share! > 0 && share! < 1 && spread! > 0
+      ? "larger entries are likelier to stay, and rescale restores the sum of magnitudes: updates come out 1% to 13% larger on average than they were; rescale: false, or a lower lambda, makes up for it"
+      : undefined,
   options: { seed },
   modelOptions: {
     density,

@@ -70,7 +70,11 @@ export function updateMethod({ sparsifier, votes, normalizes, ...description }: 
       }
       return undefined;
     },
-    remark: (_, models) => {
+    remark: ({ rescale }, models) => {
+      for (const model of rescale === true ? models : []) {
+        const remark = sparsifier?.rescaleRemark?.(model as Record<string, number>);
+        if (remark !== undefined) return remark;
+      }
       for (const { density } of models as readonly { density?: number }[]) {
         if (density !== undefined && density > 1) return `density ${density} keeps all entries, as 1 does`;
         if (density !== undefined && density <= 0) return `density ${density} keeps nothing of a model`;
