@@ -1,8 +1,11 @@
 /** What a merge would do, as a table: `fusechat merge --plan`, and `fusechat plan` of a merge configuration. */
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
+import { exists } from "../formats/files.ts";
+import type { MergeConfig } from "../merge/config.ts";
 import type { MergeOptions } from "../merge/merge.ts";
-import { previewMerge } from "../merge/preview.ts";
-import { readMergeConfig } from "../merge/read-config.ts";
+import { type MergePreview, previewMerge } from "../merge/preview.ts";
+import { readMergeConfigs } from "../merge/read-config.ts";
+import { resolveSequence } from "../merge/sequence.ts";
 import { formatTable } from "./table.ts";
 import type { Invocation } from "./verb.ts";
 
@@ -13,9 +16,30 @@ export async function showMergePlan(
   options: Partial<Omit<MergeOptions, "baseFolder">> = {},
 ): Promise<void> {
   const { likeMergekit = false } = options;
-  const config = await readMergeConfig(file, { likeMergekit });
-  const { warnings, ...preview } = await previewMerge(config, { ...options, baseFolder: dirname(resolve(file)) });
-  for (const message of warnings) reporter.report({ type: "warning", stage: "merge", message });
-  print(formatTable(preview));
-  document({ ...preview, warnings });
+  const merges = await readMergeConfigs(file, { likeMergekit });
+  const baseFolder = dirname(resolve(file));
+  const show = async (config: MergeConfig, out: string | undefined): Promise<MergePreview> => {
+    const { warnings, ...preview } = await previewMerge(config, {
+      ...options,
+      ...(out !== undefined && { out }),
+      baseFolder,
+    });
+    for (const message of warnings) reporter.report({ type: "warning", stage: "merge", message });
+    print(formatTable(preview));
+    return { ...preview, warnings };
+  };
+  if (merges.length === 1) {
+    document(await show(merges[0]!.config, options.out));
+    return;
+  }
+  const previews: unknown[] = [];
+  for (const { config, out, needs } of await resolveSequence(merges, options.out ?? ".", baseFolder)) {
+    const missing: string[] = [];
+    for (const folder of needs) if (!(await exists(folder))) missing.push(basename(folder));
+    print(
+      `${basename(out)}${missing.length === 0 ? "" : `: of ${missing.join(", ")}, which is merged before and not there yet`}`,
+    );
+    previews.push(missing.length === 0 ? await show(config, options.out && out) : { out, needs: missing });
+  }
+  document({ merges: previews });
 }

@@ -5,8 +5,9 @@
 import { dirname, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { inputError } from "../errors.ts";
-import { mergeModels } from "../merge/merge.ts";
-import { readMergeConfig } from "../merge/read-config.ts";
+import { type MergeSummary, mergeModels } from "../merge/merge.ts";
+import { readMergeConfigs } from "../merge/read-config.ts";
+import { mergeSequence } from "../merge/sequence.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import { showMergePlan } from "./merge-plan.ts";
 import type { Verb } from "./verb.ts";
@@ -18,7 +19,7 @@ export const mergeVerb: Verb = {
   declare: (command) => {
     command
       .argument("<config>", "mergekit YAML; model paths are looked up beside it, then from the current folder")
-      .option("--out <folder>", "the model folder to make")
+      .option("--out <folder>", "the model folder to make; of several merges in one file, the folder of their folders")
       .option("--plan", "only say what would be read, written and needed")
       .option(
         "--repair",
@@ -41,23 +42,33 @@ export const mergeVerb: Verb = {
     }
     if (out === undefined) throw inputError("fusechat merge", "required option '--out <folder>' not specified");
     const startedAt = performance.now();
-    const config = await readMergeConfig(file, { likeMergekit });
+    const merges = await readMergeConfigs(file, { likeMergekit });
     const options = { ...settings, out: String(out), baseFolder: dirname(resolve(file)) };
-    const summary = await mergeModels(config, options, { reporter, signal });
-    const seconds = (performance.now() - startedAt) / 1000;
-    const bytes = summary.bytes_read + summary.bytes_written;
-    document({ ...summary, seconds });
-    if (summary.already_done) print(`${summary.out} already holds this merge; nothing was done`);
-    else {
-      const kept = summary.tensors_kept === 0 ? "" : `; ${summary.tensors_kept} finished before were kept`;
-      print(
-        `${summary.out}: ${summary.method}, ${formatCount(summary.parameters)} parameters in ${summary.tensors} tensors, ` +
-          `${formatBytes(bytes)} in ${formatSeconds(seconds)} (${(bytes / seconds / 1e9).toFixed(2)} GB/s)${kept}`,
-      );
+    const context = { reporter, signal };
+    if (merges.length === 1) {
+      const summary = await mergeModels(merges[0]!.config, options, context);
+      const seconds = (performance.now() - startedAt) / 1000;
+      document({ ...summary, seconds });
+      print(sentence(summary, seconds));
+      return undefined;
     }
+    const summaries = await mergeSequence(merges, options, context);
+    document({ merges: summaries, seconds: (performance.now() - startedAt) / 1000 });
+    for (const summary of summaries) print(sentence(summary));
     return undefined;
   },
 };
+
+/** `seconds` where they are this merge's alone. */
+function sentence(summary: MergeSummary, seconds?: number): string {
+  const { out, method, parameters, tensors, tensors_kept: kept } = summary;
+  if (summary.already_done) return `${out} already holds this merge; nothing was done`;
+  const bytes = summary.bytes_read + summary.bytes_written;
+  const speed =
+    seconds === undefined ? "" : ` in ${formatSeconds(seconds)} (${(bytes / seconds / 1e9).toFixed(2)} GB/s)`;
+  const before = kept === 0 ? "" : `; ${kept} finished before were kept`;
+  return `${out}: ${method}, ${formatCount(parameters)} parameters in ${tensors} tensors, ${formatBytes(bytes)}${speed}${before}`;
+}
 
 const BYTES: Readonly<Record<string, number>> = { "": 1, KB: 1e3, MB: 1e6, GB: 1e9 };
 

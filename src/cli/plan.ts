@@ -1,6 +1,6 @@
 /** `fusechat plan`: what a recipe or a merge would do, and what it would cost. Nothing is written. */
 import { readText } from "../formats/files.ts";
-import { parseYaml } from "../formats/yaml.ts";
+import { parseYamlDocuments } from "../formats/yaml.ts";
 import type { Throughput } from "../recipe/estimates.ts";
 import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
 import { plannedJudge } from "../recipe/judge.ts";
@@ -41,7 +41,8 @@ export const planVerb: Verb = {
 
 /** mergekit's files name their method where recipes have a section. */
 async function isMergeFile(file: string): Promise<boolean> {
-  const { value } = parseYaml(await readText(file), "1.1");
+  const [first] = parseYamlDocuments(await readText(file), "1.1");
+  const value = first?.value;
   return typeof value === "object" && value !== null && "merge_method" in value;
 }
 

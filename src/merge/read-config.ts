@@ -4,9 +4,9 @@
  * it does not know, so that a misspelt `select_top_k` quietly merges something else; here they are errors, and with
  * `--like mergekit` warnings.
  */
-import { inputErrors, suggestion } from "../errors.ts";
+import { FusechatError, inputError, inputErrors, suggestion } from "../errors.ts";
 import { readText } from "../formats/files.ts";
-import { type KeyPath, parseYaml } from "../formats/yaml.ts";
+import { type KeyPath, parseYamlDocuments } from "../formats/yaml.ts";
 import { checkInputs } from "./check-inputs.ts";
 import { type Complaints, createComplaints, isRecord, isUnset, type PathPart, show } from "./complaints.ts";
 import type { MergeConfig } from "./config.ts";
@@ -23,17 +23,72 @@ export interface ReadOptions {
 }
 
 const KEYS =
-  "models slices merge_method base_model parameters dtype out_dtype tokenizer tokenizer_source chat_template".split(
+  "name models slices merge_method base_model parameters dtype out_dtype tokenizer tokenizer_source chat_template".split(
     " ",
   );
 
-/** Reads and checks a file; throws one input error with a line for every problem in it. */
+/** A merge of a file, which may hold several. */
+export interface NamedMerge {
+  /** For later merges of the file; only the last may have none. */
+  readonly name: string | undefined;
+  /** Its place in the file. */
+  readonly where: string;
+  readonly config: MergeConfig;
+}
+
+/** Reads and checks a file with one merge; throws one input error with a line for every problem in it. */
 export async function readMergeConfig(path: string, options: ReadOptions = {}): Promise<MergeConfig> {
-  const document = parseYaml(await readText(path), "1.1");
-  if (document.problems.length > 0) {
-    throw inputErrors(document.problems.map(({ place, message }) => `${path}:${place}: ${message}`));
+  const [first, second] = await readMergeConfigs(path, options);
+  if (second === undefined) return first!.config;
+  throw inputError(second.where, "expected one merge, found several; fusechat merge makes them one after the other");
+}
+
+/** Reads and checks a file whose documents (`---` between them) are a merge each. */
+export async function readMergeConfigs(path: string, options: ReadOptions = {}): Promise<readonly NamedMerge[]> {
+  const documents = parseYamlDocuments(await readText(path), "1.1");
+  const problems = documents.flatMap((document) => document.problems);
+  if (problems.length > 0) throw inputErrors(problems.map(({ place, message }) => `${path}:${place}: ${message}`));
+  const merges: NamedMerge[] = [];
+  const errors: string[] = [];
+  const names = new Set<string>();
+  for (const [index, document] of documents.entries()) {
+    const place = (at: KeyPath, part: PathPart): string => `${path}:${document.place(at, part)}`;
+    try {
+      const config = check(document.value, place, options);
+      const name = nameOf(document.value, index === documents.length - 1, names);
+      if ("problem" in name) errors.push(`${place(["name"], "value")}: ${name.problem}`);
+      else merges.push({ name: name.name, where: place([], "value"), config });
+    } catch (error) {
+      if (!(error instanceof FusechatError)) throw error;
+      errors.push(error.message);
+    }
   }
-  return check(document.value, (at, part) => `${path}:${document.place(at, part)}`, options);
+  if (errors.length > 0) throw inputErrors(errors);
+  return merges;
+}
+
+/** What may be a folder's name and is no word with another meaning. */
+const NAME = /^(?!(union|base|result)$)[A-Za-z0-9][\w.-]*$/;
+
+function nameOf(
+  document: unknown,
+  isLast: boolean,
+  names: Set<string>,
+): { readonly name: string | undefined } | { readonly problem: string } {
+  const name = isRecord(document) ? document.name : undefined;
+  if (isUnset(name)) {
+    return isLast
+      ? { name: undefined }
+      : { problem: "expected a name of this merge, for those that follow it; found none" };
+  }
+  if (typeof name !== "string" || !NAME.test(name)) {
+    return {
+      problem: `name: expected letters, digits, ".", "_" and "-", and neither union, base nor result; found ${show(name)}`,
+    };
+  }
+  if (names.has(name)) return { problem: `name: expected each name once, found ${JSON.stringify(name)} twice` };
+  names.add(name);
+  return { name };
 }
 
 /** Checks a configuration that did not come from a file; `where` stands for it in messages. */

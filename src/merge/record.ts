@@ -10,6 +10,7 @@ import { type Program, programOf } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
 import type { MergeInput } from "./inputs/input.ts";
 import { layerOf } from "./layers.ts";
+import { withModelNames } from "./model-names.ts";
 import type { MergePlan } from "./plan.ts";
 import { outputShape } from "./tensor-plan.ts";
 import type { TensorReport } from "./tensor-work.ts";
@@ -78,26 +79,10 @@ export async function identify(
     format: "fusechat-merge-1",
     method: plan.method.name,
     like: likeMergekit ? "mergekit" : null,
-    config: withPublicNames(config) as MergeIdentity["config"],
+    config: withModelNames(config, publicName) as MergeIdentity["config"],
     models: records,
     base_model: plan.base === undefined ? null : await hashed(plan.base),
   };
-}
-
-/** Keys under which a configuration names models. */
-const MODEL_KEYS = ["model", "base_model", "source"];
-
-/** The configuration with public names, wherever it names a model. */
-function withPublicNames(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withPublicNames);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(
-    entries.map(([key, member]) => [
-      key,
-      MODEL_KEYS.includes(key) && typeof member === "string" ? publicName(member) : withPublicNames(member),
-    ]),
-  );
 }
 
 function publicName(model: string): string {

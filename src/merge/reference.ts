@@ -127,6 +127,7 @@ in the model card. \`fusechat report DIR\` draws the coefficients of \`sce\` and
 
 | key | meaning |
 |---|---|
+| \`name\` | what later merges of the same file call the result |
 | \`merge_method\` | one of the methods below |
 | \`models\` | a list of \`{ model, parameters }\`: whole models, merged tensor by tensor of equal names |
 | \`slices\` | instead of \`models\`: a list of \`{ sources: [{ model, layer_range: [first, end], parameters }], base_model, parameters }\`. The slices' layers are stacked and numbered anew; what comes before the layers follows the first slice, final norm and head the last. An empty range, \`[0, 0]\` as the first slice or any as the last, gives these alone |
@@ -137,6 +138,11 @@ in the model card. \`fusechat report DIR\` draws the coefficients of \`sce\` and
 | \`tokenizer\` | the vocabulary that all models are brought to: \`{ source: union, base or a model, tokens: { TOKEN: { source, force } }, pad_to_multiple_of }\` |
 | \`tokenizer_source\` | the same as \`tokenizer: { source }\` |
 | \`chat_template\` | ${["auto", ...Object.keys(CHAT_TEMPLATES)].map((name) => `\`${name}\``).join(", ")}, or a Jinja template; \`auto\` is what most of the models have |
+
+Several merges may stand in one file, as YAML documents with \`---\` between them. Each has a \`name\`, under which those that
+follow it take its result as a model; only the last may do without, and is then called \`result\`. They are made in their
+order into folders of \`--out\` that bear their names. All are checked before the first begins, and the same command goes on
+where it was stopped: what is done is recognised, what was interrupted continues from its finished tensors.
 
 A parameter is a value, a gradient (a list of values at evenly spaced depths of its slice, or of the model's stack of
 layers: numbers are interpolated, all else takes the value below), or a list of \`{ filter, value }\`, of which the first

@@ -90,7 +90,7 @@ function index(map: Readonly<Record<string, string>>): string {
 const REFUSALS: Readonly<Record<string, string>> = {
   nan: `nan/model.safetensors: "${MATRIX}": expected finite weights, found NaN or infinity at [2, 1]; look for another copy of the model, or merge with --repair`,
   infinite: `infinite/model.safetensors: "${MATRIX}": expected finite weights, found NaN or infinity at [0, 2]; look for another copy of the model, or merge with --repair`,
-  integers: `integers/model.safetensors: "${MATRIX}": expected floating-point weights, found I32`,
+  integers: `integers: its weights are quantised ("${MATRIX}" is I32); merge the floating-point model that it was made from, or a dequantised copy`,
   empty: `"${MATRIX}": expected one shape, found [4, 3] in good and [0, 3] in empty`,
   cut: `cut/model.safetensors: "${NORM}": ends at byte 220 but the file has 215; the download is incomplete`,
   twice: `twice/model.safetensors: header at byte 8: the name "${NORM}" comes a second time, at byte 79`,
