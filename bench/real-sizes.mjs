@@ -99,7 +99,7 @@ async function writeRandomTexts(path, tokens) {
 async function lengths(model, data) {
   const tokeniser = await openConversationTokeniser(model, { maxLength: 2048 });
   try {
-    const found = await tokeniser.tokenise(await readConversations(data), 0);
+    const found = await tokeniser.tokenise((await readConversations(data)).conversations, 0);
     return found.flatMap((one) =>
       "refused" in one ? [] : [{ length: one.ids.length, rows: one.rows.position.length }],
     );

@@ -167,7 +167,7 @@ describe("targets of a padded pivot", () => {
   let tokens: Uint8Array;
   beforeAll(async () => {
     await align("loud", "mistral", "split");
-    const conversations = await readConversations(DATA);
+    const conversations = (await readConversations(DATA)).conversations;
     const options = { model: loud, conversations, pivot: at("distributions/loud") };
     const aligned = at("aligned/loud-mistral-split");
     pair = await readPair({ ...options, aligned, source: at("distributions/mistral"), level: "row" });

@@ -1,8 +1,9 @@
 /** `fusechat distributions`: a model reads conversations, and its top-K of every response row goes to shards. */
 import { type Command, Option } from "commander";
-import { readConversations } from "../data/read.ts";
+import type { IrregularRule } from "../data/irregular.ts";
 import { collectDistributions } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
+import { conversationsOf, declareIrregular } from "./conversations-option.ts";
 import { formatCount } from "./figures.ts";
 import { integer } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
@@ -11,6 +12,7 @@ import type { Verb } from "./verb.ts";
 interface Options extends TemplateFlags {
   readonly model: string;
   readonly data: string;
+  readonly irregular: IrregularRule;
   readonly out: string;
   readonly topK: number;
   readonly maxLength: number;
@@ -27,7 +29,7 @@ export const distributionsVerb: Verb = {
   declare: (command: Command) => {
     command
       .requiredOption("--model <folder>", "the model's folder")
-      .requiredOption("--data <file>", "conversations")
+      .requiredOption("--data <path>", "conversations: a file, a folder or a pattern of files")
       .requiredOption("--out <folder>", "where the shards go; a finished shard is not computed again")
       .option("--top-k <n>", "most probable tokens stored a row", integer({ min: 1 }), 10)
       .option("--max-length <n>", "tokens a conversation is cut to", integer({ min: 1 }), 2048)
@@ -40,13 +42,15 @@ export const distributionsVerb: Verb = {
       .option("--name <name>", "the model's name in the shards (default: the folder's)")
       .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
     declareTemplate(command);
+    declareIrregular(command);
   },
   run: async (invocation, _positional, options) => {
-    const { data, templateModel, ...rest } = options as unknown as Options;
+    const { data, irregular, templateModel, ...rest } = options as unknown as Options;
     if ((rest.template === "pivot") !== (templateModel !== undefined)) {
       throw inputError("--template-model", "is needed with --template pivot, and with nothing else");
     }
-    const conversations = await readConversations(data);
+    const { reporter } = invocation;
+    const conversations = await conversationsOf(data, irregular, { reporter, stage: "distributions" });
     const context = { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal };
     const begun = performance.now();
     const summary = await collectDistributions(

@@ -1,6 +1,6 @@
 /** `fusechat fuse`: trains one target on a pivot and one aligned source, or fine-tunes plainly without a source. */
 import { type Command, Option } from "commander";
-import { readConversations } from "../data/read.ts";
+import type { IrregularRule } from "../data/irregular.ts";
 import type { WeightDtype } from "../engine/engine.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
@@ -15,6 +15,7 @@ import {
   type Unshared,
   WEIGHT_DTYPES,
 } from "../fuse/options.ts";
+import { conversationsOf, declareIrregular } from "./conversations-option.ts";
 import { integer, number } from "./option-values.ts";
 import type { Verb } from "./verb.ts";
 
@@ -22,6 +23,7 @@ import type { Verb } from "./verb.ts";
 interface Options {
   model: string;
   data: string;
+  irregular: IrregularRule;
   pivot: string;
   aligned?: string;
   source?: string;
@@ -50,7 +52,7 @@ export const fuseVerb: Verb = {
     const names = FUSION_FUNCTIONS.map((candidate) => candidate.name);
     command
       .requiredOption("--model <folder>", "the pivot's model folder")
-      .requiredOption("--data <file>", "the conversations that the shards speak of")
+      .requiredOption("--data <path>", "the conversations that the shards speak of")
       .requiredOption("--pivot <folder>", "the pivot's distributions")
       .option("--aligned <folder>", "the source's distributions, aligned to the pivot; without them: plain fine-tuning")
       .option("--source <folder>", "the source's own distributions, for --level row")
@@ -88,12 +90,15 @@ export const fuseVerb: Verb = {
         "steps between checkpoints (default: a tenth, at least 10)",
         integer({ min: 1 }),
       );
+    declareIrregular(command);
   },
   run: async (invocation, _positional, options) => {
-    const { data, ...settings } = options as unknown as Options;
+    const { data, irregular, ...settings } = options as unknown as Options;
+    const { reporter, signal } = invocation;
+    const conversations = await conversationsOf(data, irregular, { reporter, stage: "fuse" });
     const summary = await fuseTarget(
-      { ...settings, conversations: await readConversations(data) },
-      { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal },
+      { ...settings, conversations },
+      { engine: await invocation.engine(), reporter, signal },
     );
     const { coverage } = summary;
     invocation.print(

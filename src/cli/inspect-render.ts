@@ -1,9 +1,10 @@
 /** `fusechat inspect render`: conversations as a model reads them, and the rows that are predicted in them. */
 import type { RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
-import { readConversations } from "../data/read.ts";
+import type { IrregularRule } from "../data/irregular.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { conversationsOf } from "./conversations-option.ts";
 import { visibleBytes } from "./inspect-tokens.ts";
 import { type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Invocation } from "./verb.ts";
@@ -11,6 +12,7 @@ import type { Invocation } from "./verb.ts";
 export interface RenderOptions extends TemplateFlags {
   readonly model?: string;
   readonly data?: string;
+  readonly irregular?: IrregularRule;
   readonly maxLength?: number;
   readonly template: "native" | "pivot";
   /** The folder whose template `pivot` means. */
@@ -31,7 +33,11 @@ export async function inspectRender(invocation: Invocation, options: RenderOptio
   if ((options.template === "pivot") !== (templateModel !== undefined)) {
     throw inputError("--template-model", "is needed with --template pivot, and with nothing else");
   }
-  const conversations = await readConversations(data);
+  const { reporter } = invocation;
+  const conversations = await conversationsOf(data, options.irregular ?? "refuse", {
+    reporter,
+    stage: "inspect render",
+  });
   const tokeniser = await openConversationTokeniser(model, {
     maxLength: options.maxLength ?? DEFAULT_MAX_LENGTH,
     settings: templateSettings(options),

@@ -1,6 +1,7 @@
 /** `fusechat inspect`: what is in a file or folder, and how a model's tokenizer and template see texts and conversations. */
 import { Option } from "commander";
 import { inputError } from "../errors.ts";
+import { irregularOption } from "./conversations-option.ts";
 import { type AlignedSummary, formatAligned } from "./inspect-aligned.ts";
 import { summarise } from "./inspect-path.ts";
 import { inspectRender, type RenderOptions } from "./inspect-render.ts";
@@ -15,7 +16,7 @@ type InspectOptions = TokensOptions & RenderOptions;
 /** Which options belong to which form of the verb; the others would be ignored without a word. */
 const OPTIONS_OF = {
   tokens: ["model", "textFile", "texts"],
-  render: ["model", "data", "maxLength", "template", "templateModel", "date", "templateVariable", "templateName"],
+  render: ["model", "data", "irregular", "maxLength", "template", "templateModel", "date", "templateVariable", "templateName"],
   path: [],
 } as const;
 
@@ -28,7 +29,8 @@ export const inspectVerb: Verb = {
       .option("--model <folder>", "tokens, render: the model; for tokens a tokenizer folder suffices")
       .option("--text-file <file>", "tokens: one text, the whole file")
       .option("--texts <file>", "tokens: one JSON string a line")
-      .option("--data <file>", "render: conversations")
+      .option("--data <path>", "render: conversations: a file, a folder or a pattern of files")
+      .addOption(irregularOption("render: "))
       .option("--max-length <n>", "render: tokens a conversation is cut to (default: 2048)", integer({ min: 1 }))
       .addOption(
         new Option("--template <which>", "render: the model's own template or the pivot's (default: native)").choices([

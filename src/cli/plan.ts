@@ -1,4 +1,5 @@
 /** `fusechat plan`: what a recipe or a merge would do, and what it would cost. Nothing is written. */
+import { leftOutSentence } from "../data/irregular.ts";
 import { readText } from "../formats/files.ts";
 import { parseYamlDocuments } from "../formats/yaml.ts";
 import type { Throughput } from "../recipe/estimates.ts";
@@ -80,6 +81,7 @@ export function planTable(plan: Plan): string {
   const about = plan.tokens_counted ? "" : "about ";
   const lines = [
     `${formatCount(conversations.train)} conversations to train on, ${formatCount(conversations.held_out)} held out`,
+    ...(conversations.left_out.length > 0 ? [leftOutSentence(conversations.left_out)] : []),
     "",
     ...columns([
       ["model", "role", "architecture", "parameters", `tokens${about === "" ? "" : " (about)"}`, "rows", "refused"],

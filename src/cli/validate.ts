@@ -1,4 +1,5 @@
 /** `fusechat validate`: every mistake in a recipe and in what it names, at once. */
+import { leftOutSentence, withoutFolders } from "../data/irregular.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { openInputs } from "../recipe/open-inputs.ts";
 import { formatCount } from "./figures.ts";
@@ -13,12 +14,13 @@ export const validateVerb: Verb = {
   run: async ({ print, document }, [file = ""]) => {
     const { recipe, where } = await loadRecipe(file);
     const { models, conversations, evaluations } = await openInputs(recipe, where);
-    const { train, heldOut } = conversations;
+    const { train, heldOut, leftOut } = conversations;
     print(`${file}: valid`);
     for (const { name, role, model } of models) {
       print(`  ${role} ${name}: ${model.architecture.name}, ${formatCount(model.parameters)} parameters`);
     }
     print(`  data: ${formatCount(train.length)} conversations to train on, ${formatCount(heldOut.length)} held out`);
+    if (leftOut.length > 0) print(`  ${leftOutSentence(leftOut)}`);
     for (const { name, models: evaluated, prompts } of evaluations) {
       print(`  evaluate ${name}: ${formatCount(evaluated)} models, ${formatCount(prompts)} prompts each`);
     }
@@ -33,7 +35,7 @@ export const validateVerb: Verb = {
         architecture: model.architecture.name,
         parameters: model.parameters,
       })),
-      conversations: { train: train.length, held_out: heldOut.length },
+      conversations: { train: train.length, held_out: heldOut.length, left_out: withoutFolders(leftOut) },
       evaluations,
       gates,
     });

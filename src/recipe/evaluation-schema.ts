@@ -63,6 +63,7 @@ function entrySchema({ name, summary, options }: Benchmark): z.ZodObject {
 const RUN_DEFAULTS: Readonly<Record<string, string>> = {
   data: "the run's held-out conversations",
   max_length: "data.max_length",
+  irregular: "data.irregular",
 };
 
 function settingSchema(option: BenchmarkOption, benchmark: string): z.ZodType {

@@ -2,6 +2,7 @@
 import type { Benchmark } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import type { BenchmarkEntryFile, BenchmarksFile, EvaluationFile, JudgeFile, Setting } from "./evaluation-schema.ts";
+import type { Recipe } from "./recipe.ts";
 
 export interface RecipeBenchmark {
   /** Names files, tables and gates; unique in the recipe. */
@@ -35,11 +36,11 @@ export interface RecipeEvaluation {
 const DEFAULT_JUDGE: JudgeFile = { concurrency: 8, timeout: 120, retries: 5 };
 
 /** `maxLength`: what `max_length` is where an entry does not say it, tokens. */
-export function writeOutEvaluation(file: EvaluationFile, maxLength: number): RecipeEvaluation {
+export function writeOutEvaluation(file: EvaluationFile, data: DataDefaults): RecipeEvaluation {
   const { benchmarks, judge, gates } = isList(file) ? { benchmarks: file, judge: DEFAULT_JUDGE, gates: [] } : file;
   return {
     benchmarks: benchmarks.map((entry) =>
-      writeOutBenchmark(typeof entry === "string" ? { benchmark: entry } : entry, maxLength),
+      writeOutBenchmark(typeof entry === "string" ? { benchmark: entry } : entry, data),
     ),
     judge: {
       model: judge.model ?? null,
@@ -54,19 +55,27 @@ export function writeOutEvaluation(file: EvaluationFile, maxLength: number): Rec
   };
 }
 
-function writeOutBenchmark(entry: BenchmarkEntryFile, maxLength: number): RecipeBenchmark {
+function writeOutBenchmark(entry: BenchmarkEntryFile, data: DataDefaults): RecipeBenchmark {
   const { benchmark, as: name, models, ...given } = entry;
   const settings: Record<string, Setting> = {};
   for (const option of benchmarkOf(benchmark).options) {
-    const otherwise = option.name === MAX_LENGTH ? maxLength : option.default;
+    const otherwise = isDataDefault(option.name) ? data[option.name] : option.default;
     const value = (given[option.name] as Setting | undefined) ?? otherwise;
     if (value !== undefined) settings[option.name] = value;
   }
   return { name: name ?? benchmark, benchmark, settings, models: models ?? null };
 }
 
-/** Options that a run knows a better default of than the benchmark. */
+/** Options whose default a run takes from its own data. */
 export const MAX_LENGTH = "max_length";
+const IRREGULAR = "irregular";
+type DataDefaults = Pick<Recipe["data"], typeof MAX_LENGTH | typeof IRREGULAR>;
+
+function isDataDefault(name: string): name is keyof DataDefaults {
+  return name === MAX_LENGTH || name === IRREGULAR;
+}
+
+/** The option that a run's held-out conversations stand for. */
 export const DATA = "data";
 
 /** The benchmark of an entry; the schema has checked its name. */

@@ -13,6 +13,7 @@ export const RUN_FILES = {
   timing: "timing.jsonl",
   train: "data/train.jsonl",
   heldOut: "data/held-out.jsonl",
+  leftOut: "data/left-out.json",
   gates: "evaluate/gates.json",
   report: "report.html",
   units: ".units",

@@ -4,7 +4,9 @@
  */
 import { stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { inputErrors } from "../errors.ts";
+import { filesOfData } from "../data/containers/index.ts";
+import { isPattern, matchingPaths } from "../data/containers/pattern.ts";
+import { FusechatError, inputErrors } from "../errors.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { exists, readText } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
@@ -44,7 +46,7 @@ async function findReferences(
   const found = new Map<string, string>();
   const problems = [...attempt.problems];
   for (const { path, value, kind } of references) {
-    const place = await findPath(value, folder);
+    const place = await (kind === "data" ? findData : findPath)(value, folder);
     const problem = await PROBLEMS[kind](value, place);
     if (problem !== null) problems.push(`${attempt.where(path)}: ${problem}`);
     if (place.found !== null) found.set(value, place.found);
@@ -142,6 +144,14 @@ async function findPath(value: string, folder: string): Promise<Place> {
   return { found: null, tried };
 }
 
+/** Like `findPath`; a pattern is found where a file fits it. */
+async function findData(value: string, folder: string): Promise<Place> {
+  const place = await findPath(value, folder);
+  if (place.found !== null || !isPattern(value)) return place;
+  for (const path of place.tried) if ((await matchingPaths(path)).length > 0) return { ...place, found: resolve(path) };
+  return place;
+}
+
 /** `organisation/model`, as models are called on the Hugging Face Hub. */
 const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
 
@@ -165,11 +175,14 @@ const PROBLEMS: Readonly<Record<Reference["kind"], (value: string, place: Place)
     found === null ? `expected a file, found nothing at ${tried.join(" or ")}` : null,
 };
 
-async function dataProblem(value: string, { found, tried }: Place): Promise<string | null> {
-  if (found === null) return `expected a file of conversations, found nothing at ${tried.join(" or ")}`;
-  if ((await stat(found)).isDirectory()) return `expected a file of conversations, found a folder: ${found}`;
-  if (!/\.(jsonl|ndjson|json|parquet)$/i.test(value)) {
-    return `expected a .jsonl, .json or .parquet file, found ${JSON.stringify(basename(value))}`;
+async function dataProblem(_: string, { found, tried }: Place): Promise<string | null> {
+  if (found === null)
+    return `expected conversations (a file, a folder or a pattern), found nothing at ${tried.join(" or ")}`;
+  try {
+    await filesOfData(found);
+    return null;
+  } catch (error) {
+    if (error instanceof FusechatError && error.code === "input") return error.message;
+    throw error;
   }
-  return null;
 }

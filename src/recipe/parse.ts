@@ -98,6 +98,7 @@ function writeOut(file: RecipeFile): Recipe {
       path: list(file.data.path),
       max_length: file.data.max_length,
       date: file.data.date,
+      irregular: file.data.irregular,
       held_out: file.data.held_out,
       held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
     },
@@ -113,7 +114,7 @@ function writeOut(file: RecipeFile): Recipe {
     fuse: file.fuse,
     merge: merges.map((merge, index) => writeOutMerge(merge, index)),
     baselines: file.baselines,
-    evaluate: writeOutEvaluation(file.evaluate, file.data.max_length),
+    evaluate: writeOutEvaluation(file.evaluate, file.data),
     seed: file.seed,
     engine: { kind: file.engine.kind, threads: file.engine.threads ?? null },
   };

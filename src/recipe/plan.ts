@@ -3,6 +3,8 @@
  * conversations and steps are exact, tokens and rows come from the real tokenisation (of a sample, where there are
  * many conversations), the rest are estimates by the formulas of `estimates.ts`. Nothing is written.
  */
+
+import { type LeftOut, withoutFolders } from "../data/irregular.ts";
 import { type Extent, planBatches } from "../engine/onnx/batches.ts";
 import { type BatchShape, fullBatch, positionBudget, type TrainingExtent } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
@@ -46,7 +48,13 @@ export interface PlannedStage {
 
 export interface Plan {
   readonly recipe: Recipe;
-  readonly conversations: { readonly train: number; readonly held_out: number; readonly overlapping: number };
+  readonly conversations: {
+    readonly train: number;
+    readonly held_out: number;
+    readonly overlapping: number;
+    /** Records that cannot be used, by reason. */
+    readonly left_out: readonly LeftOut[];
+  };
   /** True where tokens and rows were counted over all conversations, false where a sample was extrapolated. */
   readonly tokens_counted: boolean;
   readonly models: readonly PlannedModel[];
@@ -80,7 +88,7 @@ export function derivePlan(
   throughput: Throughput,
   availableMemoryBytes: number = availableMemory(),
 ): Plan {
-  const { train, heldOut, overlapping } = inputs.conversations;
+  const { train, heldOut, overlapping, leftOut } = inputs.conversations;
   const models = inputs.models.map((opened) => planModel(opened, train.length));
   const pivot = inputs.models[0]!;
   const pivotPlan = models[0]!;
@@ -102,7 +110,7 @@ export function derivePlan(
   const stages = planStages(recipe, inputs, { models, training, pivot, throughput, availableMemoryBytes });
   return {
     recipe,
-    conversations: { train: train.length, held_out: heldOut.length, overlapping },
+    conversations: { train: train.length, held_out: heldOut.length, overlapping, left_out: withoutFolders(leftOut) },
     tokens_counted: pivot.sample.conversations === train.length,
     models,
     training,

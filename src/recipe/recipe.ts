@@ -1,4 +1,5 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
+import type { IrregularRule } from "../data/irregular.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { Dtype, RecipeFile } from "./schema.ts";
 
@@ -33,6 +34,7 @@ export interface Recipe {
     readonly path: readonly string[];
     readonly max_length: number;
     readonly date: string;
+    readonly irregular: IrregularRule;
     readonly held_out: number;
     readonly held_out_path: readonly string[] | null;
   };

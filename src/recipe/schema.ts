@@ -5,6 +5,7 @@
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
 import { z } from "zod";
+import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
@@ -70,7 +71,9 @@ const data = z
   .strictObject({
     path: z
       .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
-      .describe("Conversations: one file or several, `.jsonl`, `.json` or `.parquet`. (path; required)"),
+      .describe(
+        "Conversations: files, folders, or patterns such as `data/*.jsonl`; docs/data.md lists what is read. (path; required)",
+      ),
     max_length: count(8)
       .default(2048)
       .describe("A conversation keeps the whole pairs of turns that fit this length. (tokens; default 2048)"),
@@ -85,6 +88,12 @@ const data = z
       .prefault({})
       .describe(
         "Values for variables of all models' chat templates, such as `enable_thinking: false`. (mapping; default none)",
+      ),
+    irregular: z
+      .enum(IRREGULAR_RULES)
+      .default("refuse")
+      .describe(
+        "Records that cannot be used: `refuse` the data, or `leave-out` such records and count them by reason. (name; default refuse)",
       ),
     held_out: share()
       .lt(1)
@@ -307,6 +316,7 @@ export interface RecipeFile {
     max_length: number;
     date: string;
     template_variables: Record<string, unknown>;
+    irregular: IrregularRule;
     held_out: number;
     held_out_path?: string | string[] | undefined;
   };

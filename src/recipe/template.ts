@@ -16,7 +16,7 @@ sources:
   - { model: models/Qwen1.5-7B-Chat, name: qwen }
 
 data:
-  path: conversations.jsonl     # .jsonl, .json or .parquet; {"turns": [...]}, messages, ShareGPT or Alpaca
+  path: conversations.jsonl     # a file, folder or pattern; docs/data.md lists what is read
   max_length: 2048              # tokens
   held_out: 0.02                # share of the conversations kept out of training, by the hash of their ids
 

@@ -55,6 +55,7 @@ const EMPTY: RunData = {
   alignments: [],
   merges: [],
   data: [],
+  leftOut: [],
   timing: [],
 };
 

@@ -6,6 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
 import type { Conversation } from "../data/conversation.ts";
+import type { LeftOut } from "../data/irregular.ts";
 import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, readText } from "../formats/files.ts";
@@ -19,6 +20,7 @@ import {
   type Gates,
   gatesDocument,
   type LogLine,
+  leftOutDocument,
   logLine,
   type Merge,
   mergeDocument,
@@ -48,6 +50,8 @@ export interface RunData {
   readonly merges: readonly Named<Merge>[];
   /** Conversations by the part of the data they belong to. */
   readonly data: readonly Named<readonly Conversation[]>[];
+  /** Records of the data that cannot be used, by reason. */
+  readonly leftOut: readonly LeftOut[];
   readonly timing: readonly UnitTime[];
 }
 
@@ -70,6 +74,7 @@ export async function readRunData(folder: string): Promise<RunData> {
       ...(await named("training", conversationsOf(at(RUN_FILES.train)))),
       ...(await named("held out", conversationsOf(at(RUN_FILES.heldOut)))),
     ],
+    leftOut: (await jsonOf(at(RUN_FILES.leftOut), leftOutDocument))?.left_out ?? [],
     timing: (await linesOf(at(RUN_FILES.timing), unitTime)) ?? [],
   };
 }
@@ -142,7 +147,7 @@ async function linesOf<T extends z.ZodType>(path: string, schema: T): Promise<z.
 }
 
 async function conversationsOf(path: string): Promise<readonly Conversation[] | undefined> {
-  return (await exists(path)) ? readConversations(path) : undefined;
+  return (await exists(path)) ? (await readConversations(path)).conversations : undefined;
 }
 
 function parse<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { AlignmentSummary } from "../align/report.ts";
+import type { LeftOut } from "../data/irregular.ts";
 import type { LogLine as FullLogLine } from "../fuse/journal.ts";
 import type { MergeRecord } from "../merge/record.ts";
 import type { BenchmarkComparison as FullComparison, ComparedModel as FullModel } from "../recipe/results.ts";
@@ -75,6 +76,11 @@ export interface Gates {
 
 export const gatesDocument: z.ZodType<Gates> = z.object({
   gates: z.array(z.object({ gate: z.string(), met: z.boolean(), figures: z.string() })),
+});
+
+/** Records that the run has left out of its data. */
+export const leftOutDocument: z.ZodType<{ readonly left_out: readonly LeftOut[] }> = z.object({
+  left_out: z.array(z.object({ reason: z.string(), count: z.number(), file: z.string(), place: z.string() })),
 });
 
 export interface Plan {

@@ -4,13 +4,14 @@
  */
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { filesOfData } from "../data/containers/index.ts";
 import { readSettings } from "../distributions/folder.ts";
 import { inputError } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
-import { benchmarkOf } from "../recipe/evaluation.ts";
+import { benchmarkOf, DATA } from "../recipe/evaluation.ts";
 import { distributionsFolder, RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -29,11 +30,13 @@ export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null)
     const held = index - recipe.data.path.length;
     return held < 0 ? `data.path[${index}]` : `data.held_out_path[${held}]`;
   });
-  for (const [index, file] of files.entries()) identity[keys[index]!] = await sha256OfFile(file);
+  for (const [index, file] of files.entries()) identity[keys[index]!] = await dataFingerprint(file);
   for (const { name, benchmark, settings } of recipe.evaluate.benchmarks) {
     for (const option of benchmarkOf(benchmark).options) {
       const path = option.kind === "path" ? settings[option.name] : undefined;
-      if (typeof path === "string") identity[`evaluate ${name}: ${option.name}`] = await pathFingerprint(path);
+      if (typeof path !== "string") continue;
+      const fingerprint = option.name === DATA ? dataFingerprint : pathFingerprint;
+      identity[`evaluate ${name}: ${option.name}`] = await fingerprint(path);
     }
   }
   // The address of a judge may change; another judge would judge otherwise.
@@ -72,6 +75,15 @@ export async function checkWeights(run: string, { pivot, sources }: Recipe): Pro
       `its weights are no longer those that ${run} began with; restore them, or use another --out`,
     );
   }
+}
+
+/** Of a file its hash; of a folder or a pattern the hash over the names and hashes of the files it stands for. */
+async function dataFingerprint(path: string): Promise<string> {
+  const files = await filesOfData(path);
+  if (files.length === 1 && files[0] === path) return sha256OfFile(path);
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(`${basename(file)}\0${await sha256OfFile(file)}\0`);
+  return hash.digest("hex");
 }
 
 async function pathFingerprint(path: string): Promise<string> {

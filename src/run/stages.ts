@@ -2,8 +2,10 @@
 import { join } from "node:path";
 import { alignDistributions } from "../align/align.ts";
 import type { Conversation } from "../data/conversation.ts";
+import { countOf, leftOutSentence, withoutFolders } from "../data/irregular.ts";
 import { readConversations, writeConversations } from "../data/read.ts";
 import { collectDistributions } from "../distributions/collect.ts";
+import { writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
@@ -56,10 +58,12 @@ async function perform({ work }: Unit, run: PerformContext): Promise<void> {
 
 async function prepareData({ recipe, out, reporter }: PerformContext): Promise<void> {
   reporter.report({ type: "start", stage: "data" });
-  const { train: training, heldOut, overlapping } = await prepareConversations(recipe);
+  const { train: training, heldOut, overlapping, leftOut } = await prepareConversations(recipe);
   await makeFolderOf(join(out, RUN_FILES.train));
   await writeConversations(join(out, RUN_FILES.train), training);
   await writeConversations(join(out, RUN_FILES.heldOut), heldOut);
+  await writeJson(join(out, RUN_FILES.leftOut), { left_out: withoutFolders(leftOut) });
+  if (leftOut.length > 0) reporter.report({ type: "warning", stage: "data", message: leftOutSentence(leftOut) });
   if (overlapping > 0) {
     const message = `${overlapping} conversations stand in held_out_path too and are left out of training`;
     reporter.report({ type: "warning", stage: "data", message });
@@ -69,7 +73,7 @@ async function prepareData({ recipe, out, reporter }: PerformContext): Promise<v
     type: "end",
     stage: "data",
     summary,
-    figures: { train: training.length, held_out: heldOut.length },
+    figures: { train: training.length, held_out: heldOut.length, left_out: countOf(leftOut) },
   });
 }
 
@@ -154,7 +158,7 @@ async function mergedDtype({ dtype }: RecipeMerge, { pivot }: Recipe): Promise<M
 }
 
 async function conversationsOf({ out }: PerformContext, file: string): Promise<Conversation[]> {
-  return readConversations(join(out, file));
+  return (await readConversations(join(out, file))).conversations;
 }
 
 async function maxLengthOf(recipe: Recipe, folder: string): Promise<number> {

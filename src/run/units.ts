@@ -49,7 +49,7 @@ export interface Unit {
 
 export function unitsOf(recipe: Recipe): Unit[] {
   const units: Unit[] = [
-    { id: "data", work: { kind: "data" }, after: [], outputs: [RUN_FILES.train, RUN_FILES.heldOut] },
+    { id: "data", work: { kind: "data" }, after: [], outputs: [RUN_FILES.train, RUN_FILES.heldOut, RUN_FILES.leftOut] },
   ];
   for (const [index, model] of [recipe.pivot, ...recipe.sources].entries()) {
     units.push({

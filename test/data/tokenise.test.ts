@@ -51,7 +51,7 @@ describe.each([
   ["rows-120", 120],
 ] as const)("golden %s", (folder, maxLength) => {
   test.each(MODELS)("of %s are equal", async (model) => {
-    const conversations = await readConversations(GOLDEN_CONVERSATIONS);
+    const { conversations } = await readConversations(GOLDEN_CONVERSATIONS);
     const found = await tokeniseWith(join(GOLDEN_MODELS, model), conversations, { maxLength });
     const plain = found.map((one) => {
       if ("refused" in one) return one;

@@ -18,7 +18,7 @@ let root: string;
 let conversations: Conversation[];
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "fusechat-collect-"));
-  conversations = await readConversations(join(golden, "pipeline/conversations.jsonl"));
+  conversations = (await readConversations(join(golden, "pipeline/conversations.jsonl"))).conversations;
 });
 afterAll(() => rm(root, { recursive: true }));
 

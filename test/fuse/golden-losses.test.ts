@@ -30,7 +30,7 @@ let conversations: Conversation[];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fusechat-losses-"));
   engine = await createOnnxEngine();
-  conversations = await readConversations(join(pipeline, "conversations.jsonl"));
+  conversations = (await readConversations(join(pipeline, "conversations.jsonl"))).conversations;
 });
 
 afterAll(async () => {

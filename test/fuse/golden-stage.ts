@@ -16,7 +16,7 @@ export const source: string = join(golden, "pipeline/distributions/qwen2");
 
 /** Whoever imports this removes it when done. */
 export const folder: string = await mkdtemp(join(tmpdir(), "fusechat-fuse-"));
-export const conversations = await readConversations(join(golden, "pipeline/conversations.jsonl"));
+export const conversations = (await readConversations(join(golden, "pipeline/conversations.jsonl"))).conversations;
 
 /** Eight conversations, batches of three, four epochs: twelve steps. */
 export function options(out: string, changes: Partial<FuseOptions> = {}): FuseOptions {

@@ -154,7 +154,7 @@ describe("input that does not belong together", () => {
   });
 
   test("another data set", async () => {
-    const others = await readConversations(join(golden, "pipeline/held_out.jsonl"));
+    const others = (await readConversations(join(golden, "pipeline/held_out.jsonl"))).conversations;
     await refused({ conversations: others }, /conversation 0 .*; the shards come from another data set/);
   });
 

@@ -4,13 +4,15 @@
  * word problems", 2021). Share of right answers, over all prompts and per skill.
  */
 import { join } from "node:path";
+import type { LeftOut } from "../../data/irregular.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { inputError } from "../../errors.ts";
 import { choiceEstimate } from "../subjects/choice-estimate.ts";
 import { openSubject } from "../subjects/open.ts";
 import type { Answer } from "../subjects/subject.ts";
 import type { Benchmark, BenchmarkRequest, BenchmarkSettings } from "./benchmark.ts";
-import { type Question, readQuestions } from "./exact-match/questions.ts";
+import { conversationOptions, conversationsOf, warnOfLeftOut } from "./conversations.ts";
+import { type Question, questionsOf } from "./exact-match/questions.ts";
 import {
   compareExactMatch,
   type ExactMatchPrompt,
@@ -30,7 +32,7 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
   metrics: ["accuracy"],
   better: "more",
   options: [
-    { name: "data", kind: "path", summary: "conversations, whose last answers are the references" },
+    ...conversationOptions("conversations, whose last answers are the references"),
     { name: "rule", kind: "text", summary: "what of an answer counts", default: "number", choices: RULE_NAMES },
     { name: "pattern", kind: "text", summary: "the rule regex: its first group, or its match, is the answer" },
     { name: "max_tokens", kind: "integer", summary: "tokens an answer is cut at", default: 512, min: 1 },
@@ -52,21 +54,26 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
   describe,
 };
 
-async function asked(settings: BenchmarkSettings): Promise<{ rule: Rule; questions: Question[] }> {
+interface Asked {
+  readonly rule: Rule;
+  readonly questions: readonly Question[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+async function asked(settings: BenchmarkSettings): Promise<Asked> {
   const { data, rule: name, pattern } = settings;
   const rule = ruleOf(String(name), pattern === undefined ? undefined : String(pattern));
-  if (data === undefined) {
-    throw inputError("fusechat evaluate exact-match", "needs conversations whose answers are known; add --data FILE");
-  }
-  return { rule, questions: await readQuestions(String(data), rule) };
+  const read = await conversationsOf("exact-match", settings, "conversations whose answers are known");
+  return { rule, questions: questionsOf(read, String(data), rule), leftOut: read.leftOut };
 }
 
 async function evaluate(request: BenchmarkRequest, context: StageContext): Promise<ExactMatchResult> {
   const { subject: reference, settings, judge, out, seed } = request;
-  const { rule, questions } = await asked(settings);
+  const { rule, questions, leftOut } = await asked(settings);
   if (reference === null) throw inputError("exact-match", "needs a model that answers; add --model");
   const stage = `exact-match ${reference.name}`;
   const total = questions.length;
+  warnOfLeftOut(leftOut, context.reporter, stage);
   const subject = await openSubject(reference, context, judge, out === null ? null : join(out, "answers.jsonl"));
   try {
     const answers = await subject.answer(
@@ -86,6 +93,7 @@ async function evaluate(request: BenchmarkRequest, context: StageContext): Promi
       },
       given,
       total - given.length,
+      leftOut,
     );
     if (result.prompts === 0) {
       const problem = `its template refuses each of the ${total} prompts, or its context is too short for them`;

@@ -1,4 +1,5 @@
 /** The result document of the held-out benchmark: figures, and what they are sums of, conversation by conversation. */
+import type { LeftOut } from "../../data/irregular.ts";
 import type { BenchmarkResult } from "./benchmark.ts";
 
 export interface HeldOutConversation {
@@ -18,5 +19,7 @@ export interface HeldOutResult extends BenchmarkResult {
   readonly conversations: number;
   /** Conversations that the model's template refuses; they count nowhere. */
   readonly refused: number;
+  /** Records of the data that cannot be used, by reason; absent where there are none. */
+  readonly left_out?: readonly LeftOut[];
   readonly per_conversation: readonly HeldOutConversation[];
 }

@@ -6,7 +6,7 @@
  */
 import { basename, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../../data/conversation.ts";
-import { readConversations } from "../../data/read.ts";
+import type { LeftOut } from "../../data/irregular.ts";
 import type { TemplateSettings } from "../../data/template-settings.ts";
 import { openConversationTokeniser } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
@@ -14,7 +14,8 @@ import type { EngineModel } from "../../engine/engine.ts";
 import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { bootstrapRatio } from "../../statistics/bootstrap.ts";
-import type { Benchmark, BenchmarkSettings, Metric } from "./benchmark.ts";
+import type { Benchmark, Metric } from "./benchmark.ts";
+import { conversationOptions, conversationsOf, leftOutOf, warnOfLeftOut } from "./conversations.ts";
 import { compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
@@ -25,6 +26,8 @@ export interface HeldOutOptions {
   /** Model folder. */
   readonly model: string;
   readonly conversations: readonly Conversation[];
+  /** Records of the data that cannot be used. */
+  readonly leftOut?: readonly LeftOut[];
   /** Tokens a conversation is cut to. */
   readonly maxLength: number;
   /** What the conversations are rendered with; default the fixed date and no variables. */
@@ -43,29 +46,27 @@ export const heldOut: Benchmark<HeldOutResult> = {
   metrics: ["nats_per_byte", "above_floor"],
   better: "less",
   options: [
-    { name: "data", kind: "path", summary: "conversations that no training has seen" },
+    ...conversationOptions("conversations that no training has seen"),
     { name: "max_length", kind: "integer", summary: "tokens a conversation is cut to", default: 2048, min: 1 },
   ],
-  estimate: async ({ settings }) => ({ prompts: (await conversationsOf(settings)).length, judge: null }),
+  estimate: async ({ settings }) => ({
+    prompts: (await conversationsOf("held-out", settings, NEEDS)).conversations.length,
+    judge: null,
+  }),
   evaluate: async ({ subject, settings }, context) => {
     if (subject?.kind !== "folder") {
       throw inputError("held-out", "reads probabilities, so it needs a model folder; an endpoint gives answers only");
     }
-    const conversations = await conversationsOf(settings);
+    const { conversations, leftOut } = await conversationsOf("held-out", settings, NEEDS);
     const { folder: model, name, template } = subject;
-    const options = { model, name, conversations, maxLength: Number(settings.max_length) };
+    const options = { model, name, conversations, leftOut, maxLength: Number(settings.max_length) };
     return evaluateHeldOut({ ...options, ...(template !== undefined && { template }) }, context);
   },
   compare: compareHeldOut,
   describe: describeHeldOut,
 };
 
-async function conversationsOf({ data }: BenchmarkSettings): Promise<Conversation[]> {
-  if (data === undefined) {
-    throw inputError("fusechat evaluate held-out", "needs conversations to measure on; add --data FILE");
-  }
-  return readConversations(String(data));
-}
+const NEEDS = "conversations to measure on";
 
 export async function evaluateHeldOut(options: HeldOutOptions, context: StageContext): Promise<HeldOutResult> {
   if (options.conversations.length === 0) {
@@ -83,6 +84,7 @@ export async function evaluateHeldOut(options: HeldOutOptions, context: StageCon
     });
     try {
       context.reporter.report({ type: "start", stage, total, unit: "conversations" });
+      warnOfLeftOut(options.leftOut ?? [], context.reporter, stage);
       const read: HeldOutConversation[] = [];
       const refusals: string[] = [];
       for (let first = 0; first < total; first += CHUNK) {
@@ -100,7 +102,7 @@ export async function evaluateHeldOut(options: HeldOutOptions, context: StageCon
         const done = Math.min(first + CHUNK, total);
         context.reporter.report({ type: "progress", stage, done, total, unit: "conversations" });
       }
-      const result = heldOutResult(name, read, refusals.length);
+      const result = heldOutResult(name, read, refusals.length, options.leftOut);
       if (result.bytes === 0) throw nothingRead(folder, options.maxLength, refusals);
       if (refusals.length > 0) {
         const message = `the template refuses ${refusals.length} of ${total} conversations (${refusals[0]}); they are left out`;
@@ -158,7 +160,12 @@ function isCut(found: TokenisedConversation, conversation: Conversation): boolea
 }
 
 /** The result document of these conversations. */
-export function heldOutResult(name: string, read: readonly HeldOutConversation[], refused: number): HeldOutResult {
+export function heldOutResult(
+  name: string,
+  read: readonly HeldOutConversation[],
+  refused: number,
+  leftOut: readonly LeftOut[] = [],
+): HeldOutResult {
   const metrics: Record<string, Metric> = {};
   for (const measure of heldOutMeasures(read)) {
     const terms = read.map(measure.term).filter((term) => term !== null);
@@ -174,6 +181,7 @@ export function heldOutResult(name: string, read: readonly HeldOutConversation[]
     bytes: sum(read, "bytes"),
     conversations: read.length,
     refused,
+    ...leftOutOf(leftOut),
     per_conversation: read,
   };
 }

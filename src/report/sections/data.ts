@@ -1,4 +1,5 @@
 /** What the run was trained and judged on. */
+import { leftOutSentence } from "../../data/irregular.ts";
 import { count } from "../figures.ts";
 import { html } from "../html.ts";
 import type { Section } from "./section.ts";
@@ -6,7 +7,7 @@ import type { Section } from "./section.ts";
 export const data: Section = {
   id: "data",
   title: "Data",
-  render: ({ data: parts }) => {
+  render: ({ data: parts, leftOut }) => {
     if (parts.length === 0) return undefined;
     const skills = [...new Set(parts.flatMap(({ value }) => value.map(({ skill }) => skill ?? "")))].sort();
     const labelled = skills.some((skill) => skill !== "");
@@ -16,6 +17,7 @@ ${parts.map(({ name, value }) => {
   const bytes = responses.reduce((total, { content }) => total + Buffer.byteLength(content, "utf8"), 0);
   return html`<tr><td>${name}</td><td class="number">${count(value.length)}</td><td class="number">${count(responses.length)}</td><td class="number">${count(bytes)}</td></tr>`;
 })}</tbody></table></div>
+${leftOut.length > 0 && html`<p>${leftOutSentence(leftOut)}.</p>`}
 ${
   labelled &&
   html`<details><summary>conversations by skill</summary><table><thead><tr><th>skill</th>${parts.map(({ name }) => html`<th class="number">${name}</th>`)}</tr></thead><tbody>

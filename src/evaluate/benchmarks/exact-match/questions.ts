@@ -1,5 +1,5 @@
 /** Conversations as questions: the last answer is the reference, what comes before it is asked. */
-import { readConversations } from "../../../data/read.ts";
+import type { ReadConversations } from "../../../data/read.ts";
 import { inputError } from "../../../errors.ts";
 import type { Dialogue } from "../../subjects/subject.ts";
 import type { Rule } from "./rule.ts";
@@ -11,10 +11,9 @@ export interface Question {
   readonly expected: string;
 }
 
-/** All questions of a file, in order. A reference in which the rule finds nothing is an error of the data. */
-export async function readQuestions(path: string, rule: Rule): Promise<Question[]> {
+/** All questions of the conversations of `path`, in order. A reference in which the rule finds nothing is an error of the data. */
+export function questionsOf({ conversations }: ReadConversations, path: string, rule: Rule): Question[] {
   const seen = new Map<string, number>();
-  const conversations = await readConversations(path);
   return conversations.map(({ id, turns, skill }, index) => {
     const where = `${path}: conversation ${index + 1}`;
     const reference = turns.at(-1)!;

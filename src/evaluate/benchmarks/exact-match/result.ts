@@ -1,10 +1,12 @@
 /** The result document of exact-match, and two of them compared prompt by prompt. */
+import type { LeftOut } from "../../../data/irregular.ts";
 import { inputError } from "../../../errors.ts";
 import { signTest } from "../../../statistics/exact.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
 import { proportionInterval } from "../../../statistics/proportion.ts";
 import { verdict } from "../../../statistics/verdict.ts";
 import type { BenchmarkResult, Comparison, Difference, Metric } from "../benchmark.ts";
+import { leftOutOf } from "../conversations.ts";
 
 const UNIT = "%";
 const METRIC = "accuracy";
@@ -36,6 +38,8 @@ export interface ExactMatchResult extends BenchmarkResult {
   readonly cut: number;
   /** Prompts that the model's template refuses or its context is too short for; they count nowhere. */
   readonly refused: number;
+  /** Records of the data that cannot be used, by reason; absent where there are none. */
+  readonly left_out?: readonly LeftOut[];
   readonly per_prompt: readonly ExactMatchPrompt[];
 }
 
@@ -47,6 +51,7 @@ export function exactMatchResult(
   settings: ExactMatchSettings,
   prompts: readonly ExactMatchPrompt[],
   refused: number,
+  leftOut: readonly LeftOut[] = [],
 ): ExactMatchResult {
   const metrics: Record<string, Metric> = {};
   for (const [name, chosen] of measures(prompts)) {
@@ -63,6 +68,7 @@ export function exactMatchResult(
     empty: prompts.filter(({ answer }) => answer.trim() === "").length,
     cut: prompts.filter(({ finish }) => finish === "length").length,
     refused,
+    ...leftOutOf(leftOut),
     per_prompt: prompts,
   };
 }

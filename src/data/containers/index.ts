@@ -1,0 +1,56 @@
+/**
+ * The containers of records, and the one place where a foreign file is opened: whoever wants foreign parsers elsewhere,
+ * in a process with limits of its own, has this function to change. A new container is one file and one line here.
+ */
+import { basename } from "node:path";
+import { inputError } from "../../errors.ts";
+import { arrow } from "./arrow.ts";
+import { COMPRESSIONS } from "./compressions/index.ts";
+import type { Container, Found } from "./container.ts";
+import { csv } from "./csv.ts";
+import { dataFiles } from "./data-files.ts";
+import { json } from "./json.ts";
+import { jsonLines } from "./json-lines.ts";
+import { parquet } from "./parquet.ts";
+import { sourceOf, uncompressedName } from "./source.ts";
+
+export const CONTAINERS: readonly Container[] = [jsonLines, json, parquet, csv, arrow];
+
+/** A record, the file that it stands in, and its place there. */
+export interface FoundIn extends Found {
+  readonly file: string;
+}
+
+/** The records of a file, of the files of a folder, or of those that a pattern names, in order. */
+export async function* openRecords(path: string): AsyncGenerator<FoundIn> {
+  for (const file of await filesOfData(path)) {
+    for await (const found of containerOf(file).records(sourceOf(file))) yield { ...found, file };
+  }
+}
+
+/** The files that a path of data stands for: itself, those of a folder, or those of a pattern; in order of their names. */
+export async function filesOfData(path: string): Promise<readonly string[]> {
+  const files = await dataFiles(path, (name) => containerNamed(name) !== undefined);
+  for (const file of files) containerOf(file);
+  return files;
+}
+
+function containerOf(file: string): Container {
+  const container = containerNamed(file);
+  if (container !== undefined) return container;
+  throw inputError(
+    file,
+    `expected a file of conversations (${suffixWords()}), found ${JSON.stringify(basename(file))}`,
+  );
+}
+
+function containerNamed(file: string): Container | undefined {
+  const name = uncompressedName(file).toLowerCase();
+  return CONTAINERS.find(({ suffixes }) => suffixes.some((suffix) => name.endsWith(suffix)));
+}
+
+/** `.jsonl, .json, …, each also with .gz or .zst`. */
+export function suffixWords(): string {
+  const compressed = COMPRESSIONS.map(({ suffixes }) => suffixes[0]).join(" or ");
+  return `${CONTAINERS.flatMap(({ suffixes }) => suffixes).join(", ")}, each also with ${compressed}`;
+}

@@ -1,0 +1,24 @@
+/** JSON Lines: one record a line. Empty lines are none. */
+import type { Container, Found } from "./container.ts";
+import { foundJson } from "./json-value.ts";
+import { linesOf } from "./lines.ts";
+import type { Source } from "./source.ts";
+
+export const jsonLines: Container = {
+  name: "JSON Lines",
+  summary: "one JSON object a line",
+  suffixes: [".jsonl", ".ndjson"],
+  records: jsonLineRecords,
+};
+
+export async function* jsonLineRecords(source: Source): AsyncGenerator<Found> {
+  let number = 0;
+  for await (const line of linesOf(source)) {
+    number += 1;
+    if (line === null || !line.every(isWhite)) yield foundJson(`:${number}`, line);
+  }
+}
+
+function isWhite(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0d || byte === 0x0a;
+}

@@ -1,0 +1,37 @@
+/** One JSON value from its bytes, or what is wrong with it. */
+import { jsonErrorPosition } from "../../formats/json-text.ts";
+import type { Found } from "./container.ts";
+import { TOO_LONG } from "./lines.ts";
+
+const FOUND_LENGTH = 40;
+
+/** A record from the bytes at `place`; null bytes stand for more than may be held. */
+export function foundJson(place: string, bytes: Uint8Array | null): Found {
+  if (bytes === null) return { place, problem: TOO_LONG };
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    const sentence = "expected UTF-8 text, found other bytes";
+    return { place, problem: { reason: "that are not UTF-8 text", sentence } };
+  }
+  try {
+    return { place, record: JSON.parse(text) };
+  } catch {
+    return { place, problem: { reason: "that are not JSON", sentence: notJson(text) } };
+  }
+}
+
+/** Where a text stops being JSON. */
+function notJson(text: string): string {
+  const position = jsonErrorPosition(text);
+  if (position >= text.length) {
+    return `expected a JSON object, found ${JSON.stringify(shortened(text))}, which ends too early`;
+  }
+  const found = JSON.stringify(shortened(text.slice(position)));
+  return `expected a JSON object, found ${found} at character ${position + 1}, which is not JSON`;
+}
+
+function shortened(text: string): string {
+  return text.length > FOUND_LENGTH ? `${text.slice(0, FOUND_LENGTH)}…` : text;
+}

@@ -1,0 +1,96 @@
+/** A file's bytes, decompressed where its name says so, chunk by chunk; and as text, where its first bytes are text. */
+import { createReadStream } from "node:fs";
+import { inputError } from "../../errors.ts";
+import { fileError } from "../../formats/files.ts";
+import { COMPRESSIONS, type Compression } from "./compressions/index.ts";
+
+export interface Source {
+  readonly path: string;
+  readonly compression: Compression | null;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+const CHUNK_BYTES = 1 << 16;
+
+export function sourceOf(path: string): Source {
+  const compression = compressionOf(path);
+  return {
+    path,
+    compression,
+    chunks: () => (compression === null ? bytesOf(path) : decompressed(path, compression)),
+  };
+}
+
+export function compressionOf(path: string): Compression | null {
+  const lower = path.toLowerCase();
+  return COMPRESSIONS.find(({ suffixes }) => suffixes.some((suffix) => lower.endsWith(suffix))) ?? null;
+}
+
+/** The path without the suffix of its compression. */
+export function uncompressedName(path: string): string {
+  const suffix = compressionOf(path)?.suffixes.find((one) => path.toLowerCase().endsWith(one));
+  return suffix === undefined ? path : path.slice(0, -suffix.length);
+}
+
+async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+async function* decompressed(path: string, compression: Compression): AsyncGenerator<Uint8Array> {
+  const chunks = bytesOf(path);
+  try {
+    yield* compression.decompress(chunks);
+  } catch (error) {
+    if (error instanceof Error && error.name === "FusechatError") throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw inputError(path, `expected ${compression.name}, but it cannot be decompressed: ${reason}`, error);
+  }
+}
+
+/** What the first bytes of other kinds of files are. */
+const KINDS: readonly { readonly bytes: readonly number[]; readonly sentence: string }[] = [
+  { bytes: [0xff, 0xfe], sentence: "expected UTF-8 text, found UTF-16; convert it: iconv -f UTF-16 -t UTF-8" },
+  { bytes: [0xfe, 0xff], sentence: "expected UTF-8 text, found UTF-16; convert it: iconv -f UTF-16 -t UTF-8" },
+  { bytes: [0x1f, 0x8b], sentence: "expected text, found gzip; end its name with .gz" },
+  { bytes: [0x28, 0xb5, 0x2f, 0xfd], sentence: "expected text, found zstd; end its name with .zst" },
+  { bytes: [0x50, 0x41, 0x52, 0x31], sentence: "expected text, found Parquet; end its name with .parquet" },
+  { bytes: [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31], sentence: "expected text, found Arrow; end its name with .arrow" },
+  { bytes: [0x50, 0x4b, 0x03, 0x04], sentence: "expected text, found a ZIP archive; unpack it first" },
+];
+
+const BYTE_ORDER_MARK = Uint8Array.of(0xef, 0xbb, 0xbf);
+
+/** The bytes of a text file, without a byte order mark. What is no UTF-8 text by its first bytes is refused. */
+export async function* textChunks({ path, chunks }: Source): AsyncGenerator<Uint8Array> {
+  let head: Uint8Array | null = new Uint8Array();
+  for await (const chunk of chunks()) {
+    if (head === null) {
+      yield chunk;
+      continue;
+    }
+    head = Buffer.concat([head, chunk]);
+    if (head.length < 8) continue;
+    yield textStart(path, head);
+    head = null;
+  }
+  if (head !== null && head.length > 0) yield textStart(path, head);
+}
+
+function textStart(path: string, head: Uint8Array): Uint8Array {
+  const kind = KINDS.find(({ bytes }) => bytes.every((byte, index) => head[index] === byte));
+  if (kind !== undefined) throw inputError(path, kind.sentence);
+  // Without a byte order mark, ASCII in UTF-16 has a zero in every pair.
+  if (
+    head.length >= 4 &&
+    (head[0] === 0) !== (head[1] === 0) &&
+    (head[0] === 0) === (head[2] === 0) &&
+    (head[1] === 0) === (head[3] === 0)
+  ) {
+    throw inputError(path, KINDS[0]!.sentence);
+  }
+  return BYTE_ORDER_MARK.every((byte, index) => head[index] === byte) ? head.subarray(3) : head;
+}

@@ -1,0 +1,114 @@
+/**
+ * One record of a data file as a conversation. What a record says beside its turns and changes what a model is shown or
+ * trained on is used, or the record is refused with its reason; ids, sources and scores change nothing and are left.
+ */
+import { type Conversation, conversationId, type Turn } from "../conversation.ts";
+import { Irregular, type Problem } from "../irregular.ts";
+import { SHAPES } from "./index.ts";
+import { checkVerdicts } from "./masks.ts";
+import { lost, reasoningOf, refuseUnreadable } from "./message-list.ts";
+import { checkOrder, checkTrained } from "./order.ts";
+import { ANSWER_KEYS, withReasoning } from "./question-answer.ts";
+import { speakerNamed } from "./roles.ts";
+import { toolsOf } from "./tool-calls.ts";
+import { describe, type Foreign, isFilled, isGiven, isObject, textOf } from "./values.ts";
+
+export type Parsed = { readonly conversation: Conversation } | { readonly problem: Problem };
+
+const SYSTEM_KEYS = ["system", "system_prompt", "system_message"] as const;
+
+/** Reads one record of any of the shapes. */
+export function parseRecord(record: unknown): Parsed {
+  try {
+    if (!isObject(record)) {
+      throw new Irregular("that are no objects", `expected a JSON object, found ${describe(record)}`);
+    }
+    return { conversation: conversationOf(record) };
+  } catch (error) {
+    if (error instanceof Irregular) return { problem: { reason: error.reason, sentence: error.message } };
+    throw error;
+  }
+}
+
+/** Whether a value is a record of any shape, readable or not. */
+export function looksLikeRecord(value: unknown): boolean {
+  return isObject(value) && SHAPES.some((shape) => shape.recognises(value));
+}
+
+function conversationOf(record: Foreign): Conversation {
+  const shape = SHAPES.find(({ recognises }) => recognises(record));
+  if (shape === undefined) {
+    const keys = Object.keys(record);
+    const found = keys.length === 0 ? "none" : describe(keys.join(", "));
+    throw new Irregular(
+      "of a shape that is not known",
+      `expected one of ${SHAPES.map(({ name }) => name).join(", ")}, found the keys ${found}`,
+    );
+  }
+  checkVerdicts(record);
+  checkNamedMask(record);
+  refuseUnreadable(record, "");
+  const read = shape.turns(record);
+  if (shape.isList) refuseBesideList(record, read);
+  const reasoning = shape.isList ? reasoningOf(record, "the record") : undefined;
+  const turns = withSystem(record, isFilled(reasoning) ? withReasoning(read, reasoning!) : read);
+  checkOrder(turns);
+  checkTrained(turns);
+  const tools = toolsOf(isObject(record.input) ? record.input : record);
+  return {
+    id: conversationId(turns, tools),
+    turns,
+    ...(tools === undefined ? {} : { tools }),
+    ...labels(record),
+  };
+}
+
+/** The system text may stand beside the turns. */
+function withSystem(record: Foreign, turns: Turn[]): Turn[] {
+  const own = turns[0]?.role === "system" ? turns[0].content : undefined;
+  const beside = SYSTEM_KEYS.filter((key) => isFilled(record[key])).map((key) => textOf(record[key], key));
+  const [text] = beside;
+  if (text === undefined) return turns;
+  if (beside.some((other) => other !== text) || (own !== undefined && own !== text)) {
+    throw new Irregular("with two system texts that differ", "the record has two system texts that differ; keep one");
+  }
+  return own === undefined ? [{ role: "system", content: text }, ...turns] : turns;
+}
+
+/** What a list of turns leaves out must not stand beside it as a text. */
+function refuseBesideList(record: Foreign, turns: readonly Turn[]): void {
+  if (isFilled(record.history)) throw lost("history", "it stands beside a list of turns; put it into the list");
+  const { instruction } = record;
+  const isKnown = typeof instruction !== "string" || turns.some(({ content }) => content.includes(instruction.trim()));
+  if (!isKnown) throw lost("instruction", "it stands beside a list of turns and is in none of them; put it into one");
+  const answer = ANSWER_KEYS.find((key) => isFilled(record[key]));
+  if (answer !== undefined && turns.at(-1)?.role !== "assistant") {
+    throw lost(answer, "the turns beside it end with a question; put the answer into the list");
+  }
+}
+
+/** NeMo names the speaker whose turns are masked. */
+function checkNamedMask(record: Foreign): void {
+  if (!isFilled(record.mask) || speakerNamed(record.mask) === "user") return;
+  throw new Irregular(
+    "with a mask that can mean both",
+    `expected mask to name the user, whose turns are always context, found ${describe(record.mask)}`,
+  );
+}
+
+function labels(record: Foreign): { skill?: string; floorNats?: number } {
+  const { skill, floor_nats: floorNats } = record;
+  if (isGiven(skill) && typeof skill !== "string") {
+    throw new Irregular("with a skill that is no text", `expected skill to be a text, found ${describe(skill)}`);
+  }
+  if (isGiven(floorNats) && (typeof floorNats !== "number" || !Number.isFinite(floorNats) || floorNats < 0)) {
+    throw new Irregular(
+      "with a floor that is no number",
+      `expected floor_nats to be a number of at least 0, found ${describe(floorNats)}`,
+    );
+  }
+  return {
+    ...(typeof skill === "string" ? { skill } : {}),
+    ...(typeof floorNats === "number" ? { floorNats } : {}),
+  };
+}
