@@ -15,7 +15,10 @@ const manifest = JSON.parse(text("package.json"));
 
 test("the runtime dependencies are these, pinned to one version each", () => {
   expect(Object.keys(manifest.dependencies)).toEqual([
+    "apache-arrow",
     "commander",
+    "csv-parse",
+    "fzstd",
     "hyparquet",
     "hyparquet-compressors",
     "onnxruntime-node",

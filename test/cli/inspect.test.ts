@@ -99,6 +99,21 @@ describe("inspect render", () => {
     }
   });
 
+  test("leaves out irregular records where it is told to, and counts them once", async () => {
+    const turns = (answer: string) => [
+      { role: "user", content: "Is water wet?" },
+      { role: "assistant", content: answer },
+    ];
+    const records = [{ turns: turns("Yes") }, { turns: turns("Yes").reverse() }, { turns: turns("No") }];
+    const path = await fileWith("a.jsonl", records.map((record) => JSON.stringify(record)).join("\n"));
+    const given = ["render", "--model", model("qwen2"), "--data", path];
+    expect((await inspect(...given)).exitCode).toBe(2);
+    const { exitCode, out, error } = await inspect(...given, "--irregular", "leave-out", "--json");
+    expect([exitCode, jsonLines(out).length]).toEqual([0, 2]);
+    const sentence = `1 record is left out: 1 with a turn of the assistant at the start (first: ${path}:2)`;
+    expect(error.split(sentence).length).toBe(2);
+  });
+
   test("shows people the text with its rows in brackets, and refusals with their reason", async () => {
     const { out } = await inspect("render", "--model", model("gemma2"), "--data", data);
     expect(out).toContain("conversation 0 (8a746e55e830): 25 tokens, 3 rows, 4 bytes, 2 turns");

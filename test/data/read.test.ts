@@ -46,12 +46,12 @@ test("everything that a turn can say is written and read back equal", async () =
 
 test("all bad records are told at once, with file and line", async () => {
   const good = JSON.stringify({ turns: [QUESTION, ANSWER] });
-  const path = await fileWith("bad.jsonl", `${good}\n{"turns": [\n${good}\n"text"\n{"turns": []}\n{"a": NaN}\n`);
+  const path = await fileWith("bad.jsonl", `${good}\n{"turns": [\n${good}\n"text"\n{"turns": []}\n{"a": nan}\n`);
   expect((await refusal(path)).split("\n")).toEqual([
     `${path}:2: expected a JSON object, found "{\\"turns\\": [", which ends too early`,
     `${path}:4: expected a JSON object, found "text"`,
     `${path}:5: expected a user turn, found no turns`,
-    `${path}:6: expected a JSON object, found "NaN}" at character 7, which is not JSON; ${HINT}`,
+    `${path}:6: expected a JSON object, found "nan}" at character 7, which is not JSON; ${HINT}`,
   ]);
 });
 

@@ -23,13 +23,13 @@ describe("what it may say", () => {
     expect(evaluation("[]").benchmarks).toEqual([]);
   });
 
-  test("an entry has its benchmark's settings, defaults written out; max_length is the recipe's", () => {
+  test("an entry has its benchmark's settings, defaults written out; max_length and irregular are the data's", () => {
     const { benchmarks } = evaluation(
       "[held-out, { benchmark: exact-match, as: sums, rule: choice, models: [pivot, fused] }]",
     );
     expect(benchmarks[0]).toEqual({
       ...{ name: "held-out", benchmark: "held-out", models: null },
-      settings: { max_length: 300 },
+      settings: { max_length: 300, irregular: "refuse" },
     });
     expect(benchmarks[1]).toMatchObject({
       ...{ name: "sums", benchmark: "exact-match", models: ["pivot", "fused"] },
@@ -71,7 +71,7 @@ describe("mistakes", () => {
     ],
     [
       "[{ benchmark: held-out, rule: number }]",
-      "recipe.yaml:4:35 evaluate[0].rule: unknown key; expected one of benchmark, as, models, data, max_length",
+      "recipe.yaml:4:35 evaluate[0].rule: unknown key; expected one of benchmark, as, models, data, irregular, max_length",
     ],
     [
       "[{ benchmark: exact-match, rule: numbr }]",
@@ -152,7 +152,7 @@ describe("files that it names", () => {
     const file = await writeRecipe(folder, text);
     const error = await loadRecipe(file).catch((thrown: Error) => thrown);
     expect((error as Error).message.split("\n")).toEqual([
-      `${file}:4:44 evaluate[0].data: expected a file of conversations, found nothing at ${folder}/no.jsonl or ${process.cwd()}/no.jsonl`,
+      `${file}:4:44 evaluate[0].data: expected conversations (a file, a folder or a pattern), found nothing at ${folder}/no.jsonl or ${process.cwd()}/no.jsonl`,
       `${file}:4:90 evaluate[1].questions: expected a file, found nothing at ${folder}/no or ${process.cwd()}/no`,
     ]);
   });

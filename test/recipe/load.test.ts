@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { suffixWords } from "#src/data/containers/index.js";
 import { checkRecipe, loadRecipe } from "#src/recipe/load.js";
 import { temporaryFolder, writeRecipe } from "../run/fixtures.ts";
 
@@ -22,6 +23,12 @@ test("paths are looked up beside the recipe, and become absolute", async () => {
   expect(recipe.sources).toMatchObject([{ name: "source", model: join(folder, "source") }]);
   expect(recipe.data.path).toEqual([join(folder, "data.jsonl")]);
   expect(where(["data", "path"])).toBe(`${file}:3:15 data.path`);
+});
+
+test("data may be a folder, or a pattern that a file fits", async () => {
+  const text = "pivot: pivot\nsources: [source]\ndata: { path: [., '*.jsonl'] }\n";
+  const { recipe } = await loadRecipe(await writeRecipe(folder, text));
+  expect(recipe.data.path).toEqual([folder, join(folder, "*.jsonl")]);
 });
 
 test("then from the current folder", async () => {
@@ -71,16 +78,17 @@ describe("mistakes", () => {
 
   test("missing files are told together with the recipe's own mistakes", async () => {
     const text =
-      "pivot: nowhere\nsources: [source, data.jsonl]\ndata: { path: [no.jsonl, pivot, source/config.toml] }\nsedd: 1\n";
+      "pivot: nowhere\nsources: [source, data.jsonl]\ndata: { path: [no.jsonl, empty, source/config.toml] }\nsedd: 1\n";
     await writeFile(join(folder, "source/config.toml"), "");
+    await mkdir(join(folder, "empty"));
     const here = process.cwd();
     expect(await mistakes(text)).toEqual([
       'DIR/recipe.yaml:4:1 sedd: unknown key; did you mean "seed"?',
       `DIR/recipe.yaml:1:8 pivot: expected a model folder, found nothing at DIR/nowhere or ${here}/nowhere`,
       "DIR/recipe.yaml:2:19 sources[1]: expected a model folder, found a file: DIR/data.jsonl",
-      `DIR/recipe.yaml:3:16 data.path[0]: expected a file of conversations, found nothing at DIR/no.jsonl or ${here}/no.jsonl`,
-      "DIR/recipe.yaml:3:26 data.path[1]: expected a file of conversations, found a folder: DIR/pivot",
-      'DIR/recipe.yaml:3:33 data.path[2]: expected a .jsonl, .json or .parquet file, found "config.toml"',
+      `DIR/recipe.yaml:3:16 data.path[0]: expected conversations (a file, a folder or a pattern), found nothing at DIR/no.jsonl or ${here}/no.jsonl`,
+      "DIR/recipe.yaml:3:26 data.path[1]: DIR/empty: expected files of conversations in this folder, found none",
+      `DIR/recipe.yaml:3:33 data.path[2]: DIR/source/config.toml: expected a file of conversations (${suffixWords()}), found "config.toml"`,
     ]);
   });
 

@@ -142,6 +142,7 @@ function files(): Record<string, unknown> {
       ],
       skill: EVIL,
     })}\n`,
+    "data/left-out.json": { left_out: [{ reason: "without turns", count: 2, file: EVIL, place: ":3" }] },
     "timing.jsonl": `{"unit":"data","seconds":0.5}\n{"unit":"fuse/a","seconds":75}\n`,
   };
 }
@@ -164,6 +165,11 @@ describe("of a whole run", () => {
       "fused (52.00) is better than pivot (40.00): +12.00 %, interval +9.00 to +15.00, p = 0.004, 0.012 by Holm.",
     );
     expect(text).toContain("Lambda was chosen on the validation draw.");
+  });
+
+  test("records left out of the data are counted by reason", () => {
+    const text = page.replace(/<[^>]*>/g, "").replace(/\s+/g, " ");
+    expect(text).toContain(`2 records are left out: 2 without turns (first: ${SAFE}:3).`);
   });
 
   test("what the recipe demands comes first, met or not", () => {

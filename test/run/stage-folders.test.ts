@@ -30,7 +30,7 @@ const STAGES: Record<string, (out: string, reporter?: Reporter) => Promise<unkno
     collectDistributions(
       {
         model: MISTRAL,
-        conversations: await readConversations(CONVERSATIONS),
+        conversations: (await readConversations(CONVERSATIONS)).conversations,
         out,
         topK: 3,
         maxLength: 512,

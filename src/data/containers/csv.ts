@@ -7,7 +7,8 @@ import { type Source, textChunks } from "./source.ts";
 
 export const csv: Container = {
   name: "CSV",
-  summary: "cells between commas, quoted where needed, the names of the columns in the first line",
+  summary:
+    "cells between commas, quoted where needed, the names of the columns in the first line; an empty cell says nothing",
   suffixes: [".csv"],
   records: csvRecords,
 };

@@ -12,7 +12,7 @@ import { dataFiles } from "./data-files.ts";
 import { json } from "./json.ts";
 import { jsonLines } from "./json-lines.ts";
 import { parquet } from "./parquet.ts";
-import { sourceOf, uncompressedName } from "./source.ts";
+import { refusePointer, sourceOf, uncompressedName } from "./source.ts";
 
 export const CONTAINERS: readonly Container[] = [jsonLines, json, parquet, csv, arrow];
 
@@ -24,6 +24,7 @@ export interface FoundIn extends Found {
 /** The records of a file, of the files of a folder, or of those that a pattern names, in order. */
 export async function* openRecords(path: string): AsyncGenerator<FoundIn> {
   for (const file of await filesOfData(path)) {
+    await refusePointer(file);
     for await (const found of containerOf(file).records(sourceOf(file))) yield { ...found, file };
   }
 }

@@ -6,7 +6,7 @@ import type { Source } from "./source.ts";
 
 export const jsonLines: Container = {
   name: "JSON Lines",
-  summary: "one JSON object a line",
+  summary: "one JSON object a line; empty lines are none",
   suffixes: [".jsonl", ".ndjson"],
   records: jsonLineRecords,
 };

@@ -1,5 +1,5 @@
 /** One JSON value from its bytes, or what is wrong with it. */
-import { jsonErrorPosition } from "../../formats/json-text.ts";
+import { parseJsonDocument, plainJson } from "../../formats/json-document.ts";
 import type { Found } from "./container.ts";
 import { TOO_LONG } from "./lines.ts";
 
@@ -18,13 +18,14 @@ export function foundJson(place: string, bytes: Uint8Array | null): Found {
   try {
     return { place, record: JSON.parse(text) };
   } catch {
-    return { place, problem: { reason: "that are not JSON", sentence: notJson(text) } };
+    // Python writes NaN and Infinity, which are no JSON, into scores.
+    const parsed = parseJsonDocument(text);
+    if ("value" in parsed) return { place, record: plainJson(parsed.value) };
+    return { place, problem: { reason: "that are not JSON", sentence: notJson(text, parsed.errorAt) } };
   }
 }
 
-/** Where a text stops being JSON. */
-function notJson(text: string): string {
-  const position = jsonErrorPosition(text);
+function notJson(text: string, position: number): string {
   if (position >= text.length) {
     return `expected a JSON object, found ${JSON.stringify(shortened(text))}, which ends too early`;
   }

@@ -14,7 +14,8 @@ import { type Source, textChunks } from "./source.ts";
 
 export const json: Container = {
   name: "JSON",
-  summary: "an array of objects, an object that holds one list of records, or one object a line",
+  summary:
+    "an array of objects of any size, an object that holds one list of records, one record, or one object a line",
   suffixes: [".json"],
   records: jsonRecords,
 };

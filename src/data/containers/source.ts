@@ -1,7 +1,9 @@
 /** A file's bytes, decompressed where its name says so, chunk by chunk; and as text, where its first bytes are text. */
 import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { inputError } from "../../errors.ts";
-import { fileError } from "../../formats/files.ts";
+import { fileError, readFully } from "../../formats/files.ts";
+import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "../../formats/git-lfs.ts";
 import { COMPRESSIONS, type Compression } from "./compressions/index.ts";
 
 export interface Source {
@@ -30,6 +32,22 @@ export function compressionOf(path: string): Compression | null {
 export function uncompressedName(path: string): string {
   const suffix = compressionOf(path)?.suffixes.find((one) => path.toLowerCase().endsWith(one));
   return suffix === undefined ? path : path.slice(0, -suffix.length);
+}
+
+/** Whatever a file is called, where a repository was cloned without its large files another lies in its place. */
+export async function refusePointer(path: string): Promise<void> {
+  const head = Buffer.alloc(LFS_PREFIX_BYTES);
+  try {
+    const file = await open(path);
+    try {
+      await readFully(file, head, 0);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw fileError(path, error);
+  }
+  if (isLfsPointer(head.toString("latin1"))) throw inputError(path, LFS_PROBLEM);
 }
 
 async function* bytesOf(path: string): AsyncGenerator<Uint8Array> {

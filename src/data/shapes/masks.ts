@@ -49,6 +49,12 @@ const WISHES: readonly { readonly key: string; readonly harmless: boolean }[] = 
   { key: "train_on_responses_only", harmless: true },
 ];
 
+/** Every field that says whether something is trained. */
+export const FLAG_KEYS: readonly string[] = [
+  ...[...TRAINED_KEYS, ...MASKED_KEYS, ...GOOD_KEYS, ...BAD_KEYS, ...LIST_KEYS],
+  ...WISHES.map(({ key }) => key),
+];
+
 const NEITHER = "with a mask that is neither 0 nor 1";
 
 /** What a turn's own fields say: trained, masked, or nothing. */

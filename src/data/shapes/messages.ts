@@ -6,7 +6,7 @@ import { isGiven, parsedJson } from "./values.ts";
 
 function messageShape(key: string, summary: string): Shape {
   return {
-    name: key,
+    keys: [key],
     summary,
     isList: true,
     recognises: (record) => isGiven(record[key]),
@@ -14,7 +14,7 @@ function messageShape(key: string, summary: string): Shape {
   };
 }
 
-const WORDS = "objects with `role` and `content`, or `from` and `value`";
+const WORDS = "turns: objects with `role` and `content`, or `from` and `value`";
 
 export const turns: Shape = messageShape("turns", `${WORDS}; what every stage writes`);
 export const messages: Shape = messageShape("messages", `${WORDS} (OpenAI)`);

@@ -14,9 +14,9 @@ const CHOSEN_KEYS = ["chosen", "chosen_response", "preferred_output"] as const;
 const LIST_KEYS = ["turns", "messages", "conversations"] as const;
 
 export const preference: Shape = {
-  name: "chosen",
+  keys: CHOSEN_KEYS,
   summary:
-    "(or `chosen_response`, `preferred_output`) after `prompt`, `question`, `instruction` or a list of messages, or a whole conversation; `rejected` is never trained",
+    "the chosen half of a preference pair: the answer to a prompt, question, instruction or list of messages, or a whole conversation; the rejected half is never trained",
   isList: false,
   recognises: (record) => chosenKey(record) !== undefined,
   turns: (record) => {

@@ -15,9 +15,9 @@ const QUESTION_KEYS = ["prompt", "question", "query"] as const;
 
 /** Alpaca: the input, where there is one, follows the instruction after an empty line. Dolly calls it context. */
 export const alpaca: Shape = {
-  name: "instruction",
+  keys: ["instruction"],
   summary:
-    "with `input` (or `context`), `output` (or `response`, `completion`, `answer`), `history`, `system` (Alpaca, Dolly)",
+    "with `input` or `context`, which follows after an empty line; `output`, `response`, `completion` or `answer`; `history` (Alpaca, Dolly)",
   isList: false,
   recognises: (record) => isGiven(record.instruction),
   turns: (record) => [
@@ -28,15 +28,15 @@ export const alpaca: Shape = {
 };
 
 export const questionAnswer: Shape = {
-  name: "prompt, question, query",
-  summary: "with `completion`, `response`, `answer` or `output`; texts or lists of messages; `history`, `system`",
+  keys: QUESTION_KEYS,
+  summary: "with `completion`, `response`, `answer` or `output`; texts or lists of messages; `history`",
   isList: false,
   recognises: (record) => QUESTION_KEYS.some((key) => isGiven(record[key])),
   turns: (record) => [...historyOf(record.history), ...asContext(questionOf(record)), ...answerOf(record, ANSWER_KEYS)],
 };
 
 export const inputOutput: Shape = {
-  name: "input",
+  keys: ["input"],
   summary: "with `output` (NeMo)",
   isList: false,
   recognises: (record) => typeof record.input === "string" && isGiven(record.output),

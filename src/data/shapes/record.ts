@@ -42,7 +42,7 @@ function conversationOf(record: Foreign): Conversation {
     const found = keys.length === 0 ? "none" : describe(keys.join(", "));
     throw new Irregular(
       "of a shape that is not known",
-      `expected one of ${SHAPES.map(({ name }) => name).join(", ")}, found the keys ${found}`,
+      `expected one of ${[...new Set(SHAPES.flatMap((shape) => shape.keys))].join(", ")}, found the keys ${found}`,
     );
   }
   checkVerdicts(record);

@@ -28,8 +28,9 @@ const QUESTION_KEYS = ["input", "human", "user"] as const;
 const ANSWER_KEYS = ["output", "assistant", "gpt"] as const;
 
 export const rounds: Shape = {
-  name: "conversation of rounds",
-  summary: "`conversation`: objects with `input` and `output`, or `human` and `assistant`; the first may have `system`",
+  keys: ["conversation"],
+  summary:
+    "rounds: objects with `input` and `output`, or `human` and `assistant`; the first may have `system` (XTuner)",
   isList: true,
   recognises: ({ conversation }) =>
     Array.isArray(conversation) &&

@@ -3,7 +3,8 @@ import type { Turn } from "../conversation.ts";
 import type { Foreign } from "./values.ts";
 
 export interface Shape {
-  readonly name: string;
+  /** The keys by which people know it. */
+  readonly keys: readonly string[];
   /** One line for the table in `docs/data.md`. */
   readonly summary: string;
   /** True where the turns are a list: what stands beside it is then no question and no answer. */

@@ -5,7 +5,7 @@ import type { Shape } from "./shape.ts";
 import { isGiven, textOf } from "./values.ts";
 
 export const ultrachat: Shape = {
-  name: "data",
+  keys: ["data"],
   summary: "a list of texts, question and answer by turns (UltraChat)",
   isList: true,
   recognises: ({ data }) => Array.isArray(data) && data.some((text) => isGiven(text) && typeof text === "string"),

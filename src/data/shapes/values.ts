@@ -72,6 +72,12 @@ export function checkJson(value: unknown, where: string): void {
   const open: { readonly value: unknown; readonly depth: number }[] = [{ value, depth: 0 }];
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     if (typeof next.value === "string") textOf(next.value, where);
+    if (typeof next.value === "number" && !Number.isFinite(next.value)) {
+      throw new Irregular(
+        "with a number that JSON cannot hold",
+        `${where} has the number ${next.value}, which JSON cannot hold`,
+      );
+    }
     if (typeof next.value !== "object" || next.value === null) continue;
     if (next.depth === DEEPEST) {
       throw new Irregular("nested too deep", `${where} is nested deeper than ${DEEPEST} levels`);

@@ -5,7 +5,7 @@
  * on average: 0 is a perfect model, whatever the skill's own entropy.
  */
 import { basename, resolve } from "node:path";
-import type { Conversation, TokenisedConversation } from "../../data/conversation.ts";
+import { type Conversation, isTrained, type TokenisedConversation } from "../../data/conversation.ts";
 import type { LeftOut } from "../../data/irregular.ts";
 import type { TemplateSettings } from "../../data/template-settings.ts";
 import { openConversationTokeniser } from "../../data/tokenise.ts";
@@ -153,8 +153,8 @@ function entry(found: TokenisedConversation, conversation: Conversation, nats: n
 /** True where `max_length` has taken answers away: their nats are then missing, but not from the floor. */
 function isCut(found: TokenisedConversation, conversation: Conversation): boolean {
   let bytes = 0;
-  for (const { role, content } of conversation.turns) {
-    if (role === "assistant") bytes += Buffer.byteLength(content, "utf8");
+  for (const turn of conversation.turns) {
+    if (isTrained(turn)) bytes += Buffer.byteLength(turn.content, "utf8");
   }
   return found.bytes < bytes;
 }

@@ -1,4 +1,5 @@
 /** What the run was trained and judged on. */
+import { isTrained } from "../../data/conversation.ts";
 import { leftOutSentence } from "../../data/irregular.ts";
 import { count } from "../figures.ts";
 import { html } from "../html.ts";
@@ -13,7 +14,7 @@ export const data: Section = {
     const labelled = skills.some((skill) => skill !== "");
     return html`<div class="scroll"><table><thead><tr><th>part</th><th class="number">conversations</th><th class="number">responses</th><th class="number">bytes of responses</th></tr></thead><tbody>
 ${parts.map(({ name, value }) => {
-  const responses = value.flatMap(({ turns }) => turns.filter(({ role }) => role === "assistant"));
+  const responses = value.flatMap(({ turns }) => turns.filter(isTrained));
   const bytes = responses.reduce((total, { content }) => total + Buffer.byteLength(content, "utf8"), 0);
   return html`<tr><td>${name}</td><td class="number">${count(value.length)}</td><td class="number">${count(responses.length)}</td><td class="number">${count(bytes)}</td></tr>`;
 })}</tbody></table></div>

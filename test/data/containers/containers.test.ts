@@ -103,8 +103,8 @@ test("what is wrong with a .json file is told with its place", async () => {
   expect(await refusal(await fileWith("a.json", JSON.stringify([RECORD, 5])))).toMatch(
     /a\.json: item 2: expected a JSON object, found 5;/,
   );
-  expect(await refusal(await fileWith("a.json", `[${JSON.stringify(RECORD)},{"a":NaN}]`))).toMatch(
-    /a\.json: item 2: expected a JSON object, found "NaN\}" at character 6/,
+  expect(await refusal(await fileWith("a.json", `[${JSON.stringify(RECORD)},{"a":nan}]`))).toMatch(
+    /a\.json: item 2: expected a JSON object, found "nan\}" at character 6/,
   );
   const lists = JSON.stringify({ train: [RECORD], test: [RECORD] });
   expect(await refusal(await fileWith("a.json", lists))).toMatch(

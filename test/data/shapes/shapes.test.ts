@@ -48,9 +48,9 @@ test.each<[string, unknown]>([
 });
 
 test("every shape is among those that are read here", () => {
-  expect(SHAPES.map(({ name }) => name)).toEqual([
-    ...["chosen", "turns", "messages", "conversations", "conversation", "conversation of rounds", "items"],
-    ...["instruction", "data", "prompt, question, query", "input"],
+  expect(SHAPES.map(({ keys }) => keys.join(", "))).toEqual([
+    ...["chosen, chosen_response, preferred_output", "turns", "messages", "conversations", "conversation"],
+    ...["conversation", "items", "instruction", "data", "prompt, question, query", "input"],
   ]);
 });
 
@@ -152,7 +152,7 @@ test.each<[unknown, RegExp]>([
   [{ turns: [{ role: "user", from: "gpt", content: "a" }] }, /turns\[0\]: role and from differ/],
   [{ turns: "text" }, /^expected turns to be a list, found "text"$/],
   [{ turns: [1] }, /^expected turns\[0\] to be an object, found 1$/],
-  [{ text: "x" }, /^expected one of chosen, turns, messages, .*, found the keys "text"$/],
+  [{ text: "x" }, /^expected one of chosen, .*, turns, messages, .*, found the keys "text"$/],
   [{ instruction: "x" }, /^expected output to be a text, found nothing$/],
   [{ instruction: "x", output: "y", history: [["a"]] }, /^expected history\[0\] to be a question and its answer/],
   [{ messages: [QUESTION, ANSWER], history: [["a", "b"]] }, /^history: it stands beside a list of turns/],

@@ -1,5 +1,5 @@
 /** Whole evaluations: a server on the loopback interface that answers as a test says, and golden models. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -88,6 +88,21 @@ describe("a model behind an endpoint", () => {
       "  accuracy/large  100.0 [20.7, 100.0] %",
       "  not parsed      33.3 % (1 of 3, 0 of them empty)",
     ]);
+  });
+
+  test("leaves out records that cannot be used where it is told to, and says so", async () => {
+    const data = await dataOf(SUMS);
+    await appendFile(data, '{"turns": []}\n{"turns": []}\n');
+    const subject = await served(() => ({ text: "#### 5" }));
+    await expect(exactMatch.estimate(request(subject, { data }))).rejects.toThrow(
+      /data\.jsonl:4: expected a user turn/,
+    );
+    const events: ReporterEvent[] = [];
+    const context = { ...noEngine, reporter: { report: (event: ReporterEvent) => void events.push(event) } };
+    const result = await exactMatch.evaluate(request(subject, { data, irregular: "leave-out" }), context);
+    const counted = { reason: "without turns", count: 2, file: "data.jsonl", place: ":4" };
+    expect(result).toMatchObject({ prompts: 3, left_out: [counted] });
+    expect(events).toContainEqual(expect.objectContaining({ type: "warning", stage: "exact-match served" }));
   });
 
   test("sees the turns before the last answer, with the temperature and length that were set", async () => {
@@ -193,7 +208,7 @@ describe("what cannot be asked", () => {
 
   test("a conversation that ends with a question", async () => {
     const file = join(folder, "open.jsonl");
-    await writeFile(file, JSON.stringify({ turns: [{ role: "user", content: "Well?" }] }));
+    await writeFile(file, JSON.stringify({ data: ["Well?", "Yes.", "Well?"] }));
     await expect(exactMatch.estimate(request(null, { data: file }))).rejects.toThrow(
       `${file}: conversation 1: expected an answer as its last turn, to compare with, found a question`,
     );
