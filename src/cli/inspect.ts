@@ -16,7 +16,17 @@ type InspectOptions = TokensOptions & RenderOptions;
 /** Which options belong to which form of the verb; the others would be ignored without a word. */
 const OPTIONS_OF = {
   tokens: ["model", "textFile", "texts"],
-  render: ["model", "data", "irregular", "maxLength", "template", "templateModel", "date", "templateVariable", "templateName"],
+  render: [
+    "model",
+    "data",
+    "irregular",
+    "maxLength",
+    "template",
+    "templateModel",
+    "date",
+    "templateVariable",
+    "templateName",
+  ],
   path: [],
 } as const;
 

@@ -34,7 +34,7 @@ export const outerSpace = ({ turns }: Conversation): number =>
  * also the white space that a template trims. Nothing predicts that, so the right divisor is less by it.
  */
 export async function goldenRows(folder: "rows" | "rows-120", model: string): Promise<unknown[]> {
-  const conversations = await readConversations(GOLDEN_CONVERSATIONS);
+  const { conversations } = await readConversations(GOLDEN_CONVERSATIONS);
   const lines = (await readFile(join(PIPELINE, folder, `${model}.jsonl`), "utf8")).trim().split("\n");
   return lines.map((text) => {
     const line: GoldenLine = JSON.parse(text);

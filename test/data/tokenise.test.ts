@@ -79,7 +79,7 @@ describe.each([
 });
 
 test("of the golden conversations one has white space that templates trim", async () => {
-  const conversations = await readConversations(GOLDEN_CONVERSATIONS);
+  const { conversations } = await readConversations(GOLDEN_CONVERSATIONS);
   expect(conversations.map(outerSpace)).toEqual([0, 0, 0, 0, 0, 7, 0, 0]);
 });
 

@@ -16,7 +16,14 @@ describe("defaults", () => {
     expect(parseRecipe(SHORTEST, "recipe.yaml").recipe).toEqual({
       pivot: { name: "a", model: "models/a", template_name: null, template_variables: {} },
       sources: [{ name: "b", model: "models/b", template_name: null, template_variables: {} }],
-      data: { path: ["c.jsonl"], max_length: 2048, date: "2025-01-01", irregular: "refuse", held_out: 0.02, held_out_path: null },
+      data: {
+        path: ["c.jsonl"],
+        max_length: 2048,
+        date: "2025-01-01",
+        irregular: "refuse",
+        held_out: 0.02,
+        held_out_path: null,
+      },
       distributions: { top_k: 10, template: "native" },
       align: {
         sequence: "bytes",

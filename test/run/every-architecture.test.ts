@@ -59,7 +59,7 @@ afterAll(async () => {
 async function lessonsOf(source: string): Promise<TrainSequence[]> {
   const pivot = join(out, "distributions/mistral");
   const pair = await openPair({ pivot, aligned: join(out, "aligned", source), level: "conversation" });
-  const conversations = await readConversations(join(out, "data/train.jsonl"));
+  const { conversations } = await readConversations(join(out, "data/train.jsonl"));
   const rendering = await openRendering({ model: MISTRAL, pivot, conversations }, pair);
   const { hasToken } = rendering;
   const width = targetWidth(pair, minCe);
