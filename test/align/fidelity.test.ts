@@ -29,6 +29,7 @@ import { quantile } from "#src/statistics/interval.js";
 import { resampledSums } from "#src/statistics/resamples.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import type { Encoding } from "#src/tokenizer/tokenizer.js";
+import { tellMissing } from "../shared.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
 
 const flat = (size: number): Float64Array => new Float64Array(size).fill(1 / size);
@@ -120,7 +121,7 @@ const shared = resolve(import.meta.dirname, "../../../shared");
 const golden = join(shared, "golden/align");
 const present = existsSync(join(golden, "fidelity.json"));
 
-test.runIf(!present)("skipped: ../shared is not there, so the golden fidelity was not compared", () => {});
+tellMissing(present, "the golden fidelity was not compared");
 
 const END_OF_TURN = new Map([
   ["gemma-it", "<end_of_turn>"],

@@ -25,13 +25,14 @@ import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import type { Tokenizer } from "#src/tokenizer/tokenizer.js";
+import { tellMissing } from "../shared.ts";
 import { certain, textShard, writeTextShard } from "./text-shards.ts";
 
 const shared = resolve(import.meta.dirname, "../../../shared");
 const golden = join(shared, "golden/align");
 const present = existsSync(join(golden, "maps.safetensors"));
 
-test.runIf(!present)("skipped: ../shared is not there, so the golden maps were not compared", () => {});
+tellMissing(present, "the golden maps were not compared");
 
 const lines = (path: string): Record<string, unknown>[] =>
   readFileSync(path, "utf8")

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { evaluateVerb } from "#src/cli/evaluate.js";
 import { runCommandLine } from "#src/cli/program.js";
 import { publishedQuestions } from "#src/evaluate/benchmarks/mt-bench/questions.js";
+import { tellMissing } from "../shared.ts";
 import { memoryStreams } from "./memory-streams.ts";
 
 const shared = resolve(import.meta.dirname, "../../../shared/data");
@@ -27,7 +28,7 @@ async function evaluate(...arguments_: string[]) {
   return { exitCode, stdout: streams.stdout.text, stderr: streams.stderr.text };
 }
 
-test.runIf(!isThere)("skipped: ../shared is not there", () => {});
+tellMissing(isThere, "published files were not read");
 
 describe.runIf(isThere)("alpaca-eval", () => {
   const files = [

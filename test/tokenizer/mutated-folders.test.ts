@@ -12,6 +12,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import type { Tokenizer } from "#src/tokenizer/tokenizer.js";
+import { tellMissing } from "../shared.ts";
 import { GOLDEN_MODELS } from "./edited-folder.ts";
 import { hardText } from "./hard-text.ts";
 
@@ -164,4 +165,4 @@ test.runIf(existsSync(PUBLISHED)).each(["internlm2-chat", "mistral-7b-v0.1"])(
   },
 );
 
-test.runIf(!existsSync(PUBLISHED))("skipped: ../shared is not there, so published folders are not edited", () => {});
+tellMissing(existsSync(PUBLISHED), "published folders are not edited");

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { Tokenizer as Library } from "tokenizers";
 import { describe, expect, test } from "vitest";
 import { createTokenTable, readTokenTableParts } from "#src/tokenizer/token-table.js";
+import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS, type TokenizerFile } from "./edited-folder.ts";
 
 const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
@@ -11,7 +12,7 @@ const folders = [GOLDEN_MODELS, PUBLISHED]
   .filter((root) => existsSync(root))
   .flatMap((root) => readdirSync(root).map((name) => join(root, name)));
 
-test.runIf(!existsSync(PUBLISHED))("skipped: ../shared is not there, so published tokens are not compared", () => {});
+tellMissing(existsSync(PUBLISHED), "published tokens are not compared");
 
 test.each(folders)("the tokens of %s are spelt as the library spells them", async (folder) => {
   const table = createTokenTable(await readTokenTableParts(folder));

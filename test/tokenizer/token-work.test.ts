@@ -5,12 +5,13 @@ import { expect, test } from "vitest";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import { createTokenTable } from "#src/tokenizer/token-table.js";
 import { openTokenWorker } from "#src/tokenizer/token-work.js";
+import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS } from "./edited-folder.ts";
 
 const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers/qwen1.5");
 const TEXTS = [" Hello world", "é", "", " 201"].map((text) => Buffer.from(text)).concat(Buffer.of(0xc3));
 
-test.runIf(!existsSync(PUBLISHED))("skipped: ../shared is not there, so no large tokenizer was read", () => {});
+tellMissing(existsSync(PUBLISHED), "no large tokenizer was read");
 
 const folders = [join(GOLDEN_MODELS, "qwen2"), join(GOLDEN_MODELS, "mistral"), PUBLISHED];
 test.each(folders.filter((folder) => existsSync(folder)))("%s is read as the tokenizer reads it", async (folder) => {

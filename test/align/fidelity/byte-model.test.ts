@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createByteModel, END_OF_TEXT, joinTexts } from "#src/align/fidelity/byte-model.js";
 import { readModelTexts, readSampledFile } from "#src/align/fidelity/sampled-file.js";
 import { createRandom } from "#src/random.js";
+import { tellMissing } from "../../shared.ts";
 
 const utf8 = new TextEncoder();
 const [a, b, c] = [97, 98, 99];
@@ -72,7 +73,7 @@ describe("the byte model", () => {
 const shared = resolve(import.meta.dirname, "../../../../shared");
 const golden = join(shared, "golden/align/fidelity.safetensors");
 
-test.runIf(!existsSync(golden))("skipped: ../shared is not there, so the golden byte model was not compared", () => {});
+tellMissing(existsSync(golden), "the golden byte model was not compared");
 
 describe.runIf(existsSync(golden))("against the golden places", () => {
   test("the text is the same, and every next byte is as probable", async () => {

@@ -14,6 +14,7 @@ import { readModelTexts, readSampledFile } from "#src/align/fidelity/sampled-fil
 import { mostFrequent, rowFidelity } from "#src/align/fidelity.js";
 import { createRandom } from "#src/random.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
+import { tellMissing } from "../../shared.ts";
 import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -93,10 +94,7 @@ test("the same text some bytes later", () => {
 const shared = resolve(import.meta.dirname, "../../../../shared");
 const golden = join(shared, "golden/align/fidelity.safetensors");
 
-test.runIf(!existsSync(golden))(
-  "skipped: ../shared is not there, so no rows of real tokenizers were sampled",
-  () => {},
-);
+tellMissing(existsSync(golden), "no rows of real tokenizers were sampled");
 
 describe.runIf(existsSync(golden))("rows of real tokenizers", () => {
   test.each([

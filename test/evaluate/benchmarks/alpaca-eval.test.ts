@@ -9,6 +9,7 @@ import { scoreAlpacaEval } from "#src/evaluate/benchmarks/alpaca-eval/score.js";
 import { alpacaEval } from "#src/evaluate/benchmarks/alpaca-eval.js";
 import type { BenchmarkRequest, BenchmarkSettings } from "#src/evaluate/benchmarks/benchmark.js";
 import { type Behaviour, type ServedRequest, startServer, type TestServer } from "../../engine/endpoint/server.ts";
+import { tellMissing } from "../../shared.ts";
 import {
   annotations,
   BASELINE,
@@ -420,7 +421,7 @@ describe("outputs and a judge", () => {
 const data = resolve(import.meta.dirname, "../../../../shared/data/alpaca_eval_2");
 const present = existsSync(data);
 
-test.runIf(!present)("skipped: ../shared is not there, so the leaderboard's figures were not compared", () => {});
+tellMissing(present, "the leaderboard's figures were not compared");
 
 interface LeaderboardModel {
   readonly model: string;

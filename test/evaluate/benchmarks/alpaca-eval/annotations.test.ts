@@ -7,6 +7,7 @@ import { readAnnotations } from "#src/evaluate/benchmarks/alpaca-eval/annotation
 import { inOrder } from "#src/evaluate/benchmarks/alpaca-eval/instruction-order.js";
 import { codePoints } from "#src/evaluate/benchmarks/alpaca-eval/json-records.js";
 import type { Judgments } from "#src/evaluate/benchmarks/alpaca-eval/judged-pair.js";
+import { tellMissing } from "../../../shared.ts";
 import { type Annotation, annotations, BASELINE_NAME, filesIn, INSTRUCTIONS } from "./files.ts";
 
 const folders: string[] = [];
@@ -142,7 +143,7 @@ test("instructions of one's own keep their order where no list is given", () => 
 const baseline = resolve(import.meta.dirname, "../../../../../shared/data/alpaca_eval_2/gpt4_1106_preview.json");
 const present = existsSync(baseline);
 
-test.runIf(!present)("skipped: ../shared is not there, so the benchmark's own order was not checked", () => {});
+tellMissing(present, "the benchmark's own order was not checked");
 
 describe.runIf(present)("AlpacaEval 2.0's own instructions, known by their fingerprints", () => {
   const records: { instruction: string }[] = present ? JSON.parse(readFileSync(baseline, "utf8")) : [];
