@@ -53,7 +53,7 @@ test("an interrupted answer ends the command with 130", async () => {
 test("a folder without a tokenizer and a wrong option are refused", async () => {
   expect(await chat("/nowhere", "--prompt", "x")).toMatchObject({
     exitCode: 2,
-    error: "/nowhere/tokenizer.json: no such file or folder\n",
+    error: "/nowhere: no such file or folder\n",
   });
   expect((await chat(join(MODELS, "mistral"), "--top-p", "2")).error).toMatch(/--top-p.*at most 1/);
   expect((await chat(join(MODELS, "mistral"), "--top-k", "-1")).error).toMatch(/--top-k.*at least 0/);

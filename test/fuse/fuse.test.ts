@@ -4,7 +4,7 @@
  */
 import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
 import { fileError } from "#src/formats/files.js";
 import { type FuseSummary, fuseTarget } from "#src/fuse/fuse.js";
@@ -12,9 +12,9 @@ import type { FuseOptions } from "#src/fuse/options.js";
 import type { ReporterEvent } from "#src/reporter.js";
 import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
 
-import { aligned, exists, folder, fuse, golden, options, source } from "./golden-stage.ts";
+import { aligned, exists, folder, fuse, golden, options, source, useFolder } from "./golden-stage.ts";
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+useFolder();
 
 /** Every file of a folder but the wall times. */
 async function contents(out: string): Promise<Record<string, string>> {

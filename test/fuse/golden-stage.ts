@@ -1,7 +1,8 @@
 /** The fuse stage on the golden pivot and its shards, in a temporary folder of the importing test file. */
-import { mkdtemp, readdir } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import { readConversations } from "#src/data/read.js";
 import { type FuseSummary, fuseTarget } from "#src/fuse/fuse.js";
 import { FUSION_DEFAULTS, type FuseOptions, TRAINING_DEFAULTS } from "#src/fuse/options.js";
@@ -14,8 +15,16 @@ export const pivot: string = join(golden, "pipeline/distributions/mistral");
 export const aligned: string = join(golden, "pipeline/aligned/qwen2");
 export const source: string = join(golden, "pipeline/distributions/qwen2");
 
-/** Whoever imports this removes it when done. */
-export const folder: string = await mkdtemp(join(tmpdir(), "fusechat-fuse-"));
+/** A folder of the test file that calls `useFolder`. */
+export let folder: string;
+
+export function useFolder(): void {
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fusechat-fuse-"));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+}
+
 export const conversations = (await readConversations(join(golden, "pipeline/conversations.jsonl"))).conversations;
 
 /** Eight conversations, batches of three, four epochs: twelve steps. */

@@ -1,7 +1,7 @@
 /** What a training reads does not depend on how its shards are cut, and is gone when it ends. */
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { AlignedShard } from "#src/align/shard.js";
 import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
 import { shardName } from "#src/distributions/folder.js";
@@ -11,9 +11,9 @@ import { LEVELS } from "#src/fuse/options.js";
 import { openTokenFile } from "#src/fuse/token-file.js";
 import { cutShard } from "../distributions/shard-fixture.ts";
 import { fakeEngine } from "./fake-engine.ts";
-import { aligned, folder, fuse, options, pivot, source } from "./golden-stage.ts";
+import { aligned, folder, fuse, options, pivot, source, useFolder } from "./golden-stage.ts";
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+useFolder();
 
 function cutAligned(shard: AlignedShard, from: number, to: number): AlignedShard {
   const [first, last] = [shard.rowStart[from]!, shard.rowStart[to]!];

@@ -1,8 +1,8 @@
 /** Input of the fuse stage that does not belong together: refused by name before a single step, nothing left behind. */
 import { createHash } from "node:crypto";
-import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
 import { conversationId } from "#src/data/conversation.js";
 import { readConversations } from "#src/data/read.js";
@@ -17,9 +17,21 @@ import { fakeEngine as fakeReader } from "../distributions/fake-engine.ts";
 import { cutShard } from "../distributions/shard-fixture.ts";
 import { fakeEngine } from "./fake-engine.ts";
 
-import { aligned, conversations, exists, folder, fuse, golden, model, options, pivot, source } from "./golden-stage.ts";
+import {
+  aligned,
+  conversations,
+  exists,
+  folder,
+  fuse,
+  golden,
+  model,
+  options,
+  pivot,
+  source,
+  useFolder,
+} from "./golden-stage.ts";
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+useFolder();
 
 describe("input that does not belong together", () => {
   let bad = 0;

@@ -11,18 +11,19 @@ import { type Reporter, type ReporterEvent, silent } from "#src/reporter.js";
 import { VERSION } from "#src/version.js";
 import { fakeEngine as fakeReader } from "../distributions/fake-engine.ts";
 import { fakeEngine } from "../fuse/fake-engine.ts";
-import { fuse, folder as fuseFolder, options as fuseOptions } from "../fuse/golden-stage.ts";
+import { fuse, options as fuseOptions, useFolder } from "../fuse/golden-stage.ts";
 import { CONVERSATIONS, GOLDEN, MISTRAL, QWEN2, temporaryFolder } from "./fixtures.ts";
 
 /** No process here has this number, and on that host nobody knows. */
 const ELSEWHERE = JSON.stringify({ pid: 999_999_999, started: "then", host: "elsewhere", space: "" });
 
+useFolder();
 let folder: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
 });
 afterAll(async () => {
-  for (const made of [folder, fuseFolder]) await rm(made, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
 });
 
 const STAGES: Record<string, (out: string, reporter?: Reporter) => Promise<unknown>> = {

@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Turn } from "#src/data/conversation.js";
 import type { SubjectReference } from "#src/evaluate/subjects/subject.js";
-import { answersOf, dialogue, folder, GREEDY, remote, serve, WARM } from "./fixtures.ts";
+import { answersOf, dialogue, folder, GREEDY, remote, serve, useSubjects, WARM } from "./fixtures.ts";
+
+useSubjects();
 
 describe("an endpoint", () => {
   test("is asked dialogues as they are, and answers in their order", async () => {

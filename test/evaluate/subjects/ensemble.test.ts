@@ -14,9 +14,12 @@ import {
   local,
   remote,
   serve,
+  useSubjects,
   WARM,
   warnings,
 } from "./fixtures.ts";
+
+useSubjects();
 
 describe("an ensemble", () => {
   const members = [local("mistral"), local("qwen2"), local("llama")];

@@ -1,6 +1,6 @@
 /**
  * Models under test for the tests of this folder: golden ones, loopback servers, and a folder of their own each time.
- * Importing this file sets them up and puts them away around the tests of the importing file.
+ * A test file that uses them calls `useSubjects`, which sets them up and puts them away around its tests.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,19 +24,22 @@ export let events: ReporterEvent[];
 export let context: StageContext;
 export let folder: string;
 export const servers: TestServer[] = [];
-beforeAll(async () => {
-  engine = await createOnnxEngine();
-});
-afterAll(() => engine.dispose());
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fusechat-subjects-"));
-  events = [];
-  context = { engine, reporter: { report: (event) => events.push(event) } };
-});
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-  await rm(folder, { recursive: true, force: true });
-});
+
+export function useSubjects(): void {
+  beforeAll(async () => {
+    engine = await createOnnxEngine();
+  });
+  afterAll(() => engine.dispose());
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "fusechat-subjects-"));
+    events = [];
+    context = { engine, reporter: { report: (event) => events.push(event) } };
+  });
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+    await rm(folder, { recursive: true, force: true });
+  });
+}
 
 export const local = (name: string): SubjectReference => ({ kind: "folder", name, folder: join(MODELS, name) });
 

@@ -16,9 +16,12 @@ import {
   GREEDY,
   local,
   MODELS,
+  useSubjects,
   WARM,
   warnings,
 } from "./fixtures.ts";
+
+useSubjects();
 
 describe("a folder", () => {
   test("gives one answer a dialogue in their order, each the same as when it is asked alone", async () => {

@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { choiceRequest, readChoice } from "#src/evaluate/subjects/judge-choice.js";
 import type { Answer } from "#src/evaluate/subjects/subject.js";
-import { dialogue } from "./fixtures.ts";
+import { dialogue, useSubjects } from "./fixtures.ts";
+
+useSubjects();
 
 test("a choice is one number in range, in any words, else null", () => {
   expect(readChoice("2", 3)).toBe(2);

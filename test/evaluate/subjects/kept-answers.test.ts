@@ -1,7 +1,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { answersOf, dialogue, folder, GREEDY, local, remote, serve } from "./fixtures.ts";
+import { answersOf, dialogue, folder, GREEDY, local, remote, serve, useSubjects } from "./fixtures.ts";
+
+useSubjects();
 
 describe("kept answers", () => {
   test("are not asked for again, and depend on model, dialogue and settings", async () => {
