@@ -9,6 +9,7 @@ import { type MergeSummary, mergeModels } from "../merge/merge.ts";
 import { readMergeConfigs } from "../merge/read-config.ts";
 import { mergeSequence } from "../merge/sequence.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
+import { EXTRACT, runExtract } from "./merge-extract.ts";
 import { showMergePlan } from "./merge-plan.ts";
 import type { Verb } from "./verb.ts";
 
@@ -18,7 +19,10 @@ export const mergeVerb: Verb = {
   long: true,
   declare: (command) => {
     command
-      .argument("<config>", "mergekit YAML; model paths are looked up beside it, then from the current folder")
+      .argument(
+        "<config>",
+        "mergekit YAML; model paths are looked up beside it, then from the current folder; or extract-lora, for an adapter",
+      )
       .option("--out <folder>", "the model folder to make; of several merges in one file, the folder of their folders")
       .option("--plan", "only say what would be read, written and needed")
       .option(
@@ -26,9 +30,20 @@ export const mergeVerb: Verb = {
         "replace NaN and infinite entries by the base's, without one by the mean of the other models'",
       )
       .option("--shard-size <size>", "largest file of weights, such as 500MB (default: 5GB)", byteSize)
+      .option("--base <folder>", "extract-lora: the model that the adapter is for")
+      .option("--model <folder>", "extract-lora: the fine-tuned model")
+      .option("--rank <number>", "extract-lora: rank of the products (default: 16)")
       .addOption(new Option("--like <program>", "repeat its known defects").choices(["mergekit"]));
   },
-  run: async (invocation, [file = ""], { out, like, shardSize, plan, repair }) => {
+  run: async (invocation, [file = ""], given) => {
+    const { out, like, shardSize, plan, repair } = given;
+    if (file === EXTRACT) {
+      await runExtract(invocation, given);
+      return undefined;
+    }
+    for (const name of ["base", "model", "rank"]) {
+      if (given[name] !== undefined) throw inputError("fusechat merge", `--${name} is an option of extract-lora`);
+    }
     const { reporter, signal, print, document } = invocation;
     const likeMergekit = like === "mergekit";
     const settings = {

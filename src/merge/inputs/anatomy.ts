@@ -23,6 +23,11 @@ export interface Anatomy {
   isAfterLayers(name: string): boolean;
 }
 
+/** True of tables that are looked up row by row: of tokens, positions, kinds of text. */
+export function isLookedUp(name: string): boolean {
+  return layerPlace(name) === undefined && (EMBEDS.test(name) || KNOWN_EMBEDDING.test(name));
+}
+
 type Shaped = Pick<TensorInfo, "shape" | "byteLength">;
 
 /** Words of embeddings: what has a row for every token and none of these words is a head. */
