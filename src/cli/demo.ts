@@ -7,7 +7,6 @@ import { annotateReport } from "../lab/demo-notes.ts";
 import { askModel, demoQuestion } from "../lab/demo-question.ts";
 import { LAB_THREADS } from "../lab/models.ts";
 import { skillTable } from "../lab/skill-table.ts";
-import { SKILLS } from "../lab/skills/index.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { runRecipe } from "../run/run-recipe.ts";
 import { formatSeconds } from "./figures.ts";
@@ -64,13 +63,16 @@ export const demoVerb: Verb = {
     invocation.print("");
     invocation.print("The fused model minus the others, nats per byte of held-out responses, paired:");
     for (const comparison of results.comparisons) invocation.print(`  ${sentence(comparison)}`);
-    invocation.print("By skill:");
-    for (const comparison of results.comparisons.filter(({ against }) => CONTROLS.includes(against))) {
-      invocation.print(`  against ${comparison.against}: ${skillSentence(comparison)}`);
-    }
     invocation.print(
-      "Intervals and p (Holm's, over all comparisons) cover the held-out conversations, not training seeds.",
+      "Intervals and p (Holm's, over this figure of all pairs) cover the held-out conversations, not training seeds.",
     );
+    invocation.print("");
+    invocation.print(
+      "The same by skill, in the tables' unit; single skills are outside the correction and have no verdict:",
+    );
+    const controls = results.comparisons.filter(({ against }) => CONTROLS.includes(against));
+    const differences = controls.map(({ against, metrics }) => ({ name: `minus ${against}`, metrics }));
+    invocation.print(skillTable(differences).join("\n"));
     invocation.print("");
 
     const asked = await askModel(engine, join(input.run, "fused"), demoQuestion());
@@ -92,15 +94,6 @@ function sentence({ against, metrics }: Comparison): string {
   const { value, low, high, p: unadjusted, p_adjusted: p = unadjusted, verdict } = metrics.nats_per_byte!;
   const relation = verdict === "within noise" ? "within noise of" : `${verdict} than`;
   return `${relation} ${against}: ${signed(value)} [${signed(low)}, ${signed(high)}], p ${p.toFixed(4)}`;
-}
-
-/** "better at food, walk; worse at add; within noise at price". */
-function skillSentence({ metrics }: Comparison): string {
-  const parts = (["better", "worse", "within noise"] as const).flatMap((verdict) => {
-    const skills = SKILLS.filter(({ name }) => metrics[`above_floor/${name}`]?.verdict === verdict);
-    return skills.length === 0 ? [] : [`${verdict} at ${skills.map(({ name }) => name).join(", ")}`];
-  });
-  return parts.join("; ");
 }
 
 function signed(value: number): string {

@@ -9,7 +9,7 @@ import type {
 } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { compareModels, type EvaluatedModel } from "../recipe/results.ts";
+import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
@@ -185,9 +185,10 @@ async function evaluateOne(evaluation: Evaluation, entries: readonly Entry[], in
     return;
   }
   const against = await evaluateEntry(evaluation, other, invocation);
-  const comparison = benchmark.compare(result, against);
-  for (const line of [...lines, ...comparisonLines(comparison)]) invocation.print(line);
-  const { prompts, metrics } = comparison;
+  const headlineMetric = headline(benchmark, [result, against]);
+  const [comparison] = withVerdicts([benchmark.compare(result, against)], headlineMetric, benchmark.better);
+  for (const line of [...lines, ...comparisonLines(comparison!)]) invocation.print(line);
+  const { prompts, metrics } = comparison!;
   // Of conversations the document has always spoken so.
   const counted = "conversations" in result ? { conversations: prompts } : { prompts };
   invocation.document({

@@ -3,8 +3,10 @@ import type { Metric } from "../evaluate/benchmarks/benchmark.ts";
 import type { MeasuredModel } from "./demo-checks.ts";
 import { SKILLS } from "./skills/index.ts";
 
+export type SkillRow = Pick<MeasuredModel, "name" | "metrics"> & Partial<MeasuredModel>;
+
 /** Lines of text. A cell is the distance and half the width of its 95 % interval. */
-export function skillTable(models: readonly MeasuredModel[]): string[] {
+export function skillTable(models: readonly SkillRow[]): string[] {
   const columns = ["all", ...SKILLS.map(({ name }) => name)];
   const rows = models.map(({ name, metrics }) => [
     name,

@@ -3,7 +3,7 @@
  * comparisons that a reader wants: each model against the pivot, and the fused model against every other model that
  * the run made.
  */
-import type { Benchmark, BenchmarkResult, Comparison, Difference, Metric } from "../evaluate/benchmarks/benchmark.ts";
+import type { Benchmark, BenchmarkResult, Comparison, Metric } from "../evaluate/benchmarks/benchmark.ts";
 import { verdicts } from "../statistics/verdict.ts";
 import type { RunModelRole } from "./layout.ts";
 
@@ -66,7 +66,10 @@ export function compareModels(
     if (best !== undefined && model !== first && model !== best)
       comparisons.push(benchmark.compare(best.result, model.result));
   }
-  const metric = headline(benchmark, models);
+  const metric = headline(
+    benchmark,
+    models.map(({ result }) => result),
+  );
   return {
     benchmark: benchmark.name,
     name,
@@ -74,29 +77,33 @@ export function compareModels(
     better: benchmark.better,
     reference: first?.name ?? null,
     models: models.map((model) => comparedModel(model, metric)),
-    comparisons: asTable(comparisons.map(withFigures), benchmark.better),
+    comparisons: withVerdicts(comparisons.map(withFigures), metric, benchmark.better),
   };
 }
 
 /** The benchmark's own, or the first where no model has that: not every file that it may need has to be given. */
-function headline({ metric }: Benchmark, models: readonly EvaluatedModel[]): string {
-  const names = models.flatMap(({ result }) => Object.keys(result.metrics));
+export function headline({ metric }: Benchmark, results: readonly BenchmarkResult[]): string {
+  const names = results.flatMap((result) => Object.keys(result.metrics));
   return names.includes(metric) ? metric : (names.find((name) => !name.includes("/")) ?? metric);
 }
 
-/** Of many pairs some differ by chance alone: every metric's p is corrected for all the pairs, and verdicts go by that. */
-function asTable(comparisons: readonly Comparison[], better: "less" | "more"): Comparison[] {
-  const names = [...new Set(comparisons.flatMap(({ metrics }) => Object.keys(metrics)))];
-  const corrected = comparisons.map(({ metrics }): Record<string, Difference> => ({ ...metrics }));
-  for (const name of names) {
-    const rows = corrected.filter((metrics) => metrics[name] !== undefined);
-    const table = verdicts(
-      rows.map((metrics) => metrics[name]!),
-      better,
-    );
-    for (const [index, metrics] of rows.entries()) metrics[name] = { ...metrics[name]!, ...table[index]! };
-  }
-  return comparisons.map((comparison, index) => ({ ...comparison, metrics: corrected[index]! }));
+/**
+ * Of many pairs some differ by chance alone: p of the metric is corrected for all the pairs, and verdicts go by that. No
+ * other difference has a verdict: with a handful of skills or categories each, some of them would be by chance too.
+ */
+export function withVerdicts(
+  comparisons: readonly Comparison[],
+  metric: string,
+  better: "less" | "more",
+): Comparison[] {
+  const pairs = comparisons.flatMap(({ metrics }) => metrics[metric] ?? []);
+  const corrected = verdicts(pairs, better);
+  return comparisons.map((comparison) => {
+    const difference = comparison.metrics[metric];
+    if (difference === undefined) return comparison;
+    const found = { ...difference, ...corrected[pairs.indexOf(difference)]! };
+    return { ...comparison, metrics: { ...comparison.metrics, [metric]: found } };
+  });
 }
 
 /** Without differences that are no numbers: JSON has none, and a table has nothing to say of them. */

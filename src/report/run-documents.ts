@@ -15,8 +15,9 @@ export type ComparedModel = Pick<FullModel, "name" | "role" | "prompts" | "refus
 };
 type FullDifference = FullComparison["comparisons"][number]["metrics"][string];
 export type Difference = Metric &
-  Pick<FullDifference, "p" | "verdict"> & {
-    /** By Holm over the table; absent where nothing was corrected. */
+  Pick<FullDifference, "p"> & {
+    /** Of the headline metric alone, over all pairs of the table; the correction is Holm's. */
+    readonly verdict?: FullDifference["verdict"] | undefined;
     readonly p_adjusted?: number | undefined;
     /** The smallest difference that so many prompts would have shown. */
     readonly detectable?: number | undefined;
@@ -62,7 +63,7 @@ export const comparisonDocument: z.ZodType<BenchmarkComparison> = z.object({
           p: z.number(),
           p_adjusted: z.number().optional(),
           detectable: z.number().optional(),
-          verdict: z.enum(["better", "worse", "within noise"]),
+          verdict: z.enum(["better", "worse", "within noise"]).optional(),
         }),
       ),
     }),

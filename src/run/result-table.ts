@@ -61,7 +61,7 @@ export function comparisonLines({ model, against, prompts, metrics }: Comparison
     `${model} minus ${against}, on the ${prompts} prompts of both:`,
     ...Object.entries(metrics).map(([name, { value, low, high, p, unit, verdict }]) => {
       const range = `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}]`;
-      return `  ${name.padEnd(width)}  ${range} p ${p.toFixed(4)}  ${verdict}`;
+      return `  ${name.padEnd(width)}  ${range} p ${p.toFixed(4)}${verdict === undefined ? "" : `  ${verdict}`}`;
     }),
   ];
 }
@@ -73,7 +73,7 @@ function statement({ model, against, metrics }: Comparison, metric: string, unit
   const { value, low, high, p, p_adjusted: adjusted, verdict } = found;
   const unitWords = unit === NATS ? "nats per byte" : unit;
   const test = `(p ${p.toFixed(4)}${adjusted === undefined ? "" : `, ${adjusted.toFixed(4)} over the table`})`;
-  if (verdict === "within noise") {
+  if (verdict === "within noise" || verdict === undefined) {
     const range = `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}]`;
     return `${model} against ${against}: within noise, ${range} ${unitWords} ${test}`;
   }
@@ -122,7 +122,7 @@ function interval(metric: Metric | undefined): string {
 function difference(found: Difference | undefined): string {
   if (found === undefined) return "";
   const { value, low, high, unit, verdict } = found;
-  return `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}] ${verdict}`;
+  return `${signed(value, unit)} [${signed(low, unit)}, ${signed(high, unit)}] ${verdict ?? ""}`.trimEnd();
 }
 
 /** Four places of nats, two of percentages and scores: what the intervals allow. */

@@ -55,6 +55,18 @@ test("every model is compared with the pivot, and the fused model with every oth
   expect(comparison.models[1]).toMatchObject({ prompts: 36, refused: 4 });
 });
 
+test("the headline of all pairs is one family of tests; other differences have no verdict", () => {
+  const held = comparison.comparisons.map(({ metrics }) => metrics.nats_per_byte!);
+  // Of five pairs, the one that is hardly different comes last.
+  expect(held.map(({ verdict }) => verdict)).toEqual(["better", "better", "better", "better", "within noise"]);
+  for (const { p, p_adjusted: adjusted } of held) expect(adjusted).toBeGreaterThanOrEqual(p);
+  for (const { metrics } of comparison.comparisons) {
+    expect(Object.keys(metrics)).toEqual(["nats_per_byte", "above_floor"]);
+    expect(metrics.above_floor).not.toHaveProperty("verdict");
+    expect(metrics.above_floor).not.toHaveProperty("p_adjusted");
+  }
+});
+
 test("the table has intervals, and says what is within noise", () => {
   const text = resultTable(comparison);
   const lines = text.split("\n");

@@ -5,6 +5,7 @@
  * scored, finished outputs judged, and ours taken back to its leaderboard.
  */
 import { inputError } from "../../errors.ts";
+import { REASONING_OPTION, reasoningOf } from "../reasoning.ts";
 import { BASELINE, readAnnotations } from "./alpaca-eval/annotations.ts";
 import { compareAlpacaEval } from "./alpaca-eval/comparison.ts";
 import { describeAlpacaEval } from "./alpaca-eval/description.ts";
@@ -42,6 +43,7 @@ export const alpacaEval: Benchmark<AlpacaEvalResult> = {
     { name: "incomplete", kind: "flag", summary: "score a file in which instructions are missing", default: false },
     { name: "temperature", kind: "number", summary: "of the model's answers", default: 0.7, min: 0 },
     { name: "max_tokens", kind: "integer", summary: "most new tokens an answer", default: 2048, min: 1 },
+    REASONING_OPTION,
   ],
   estimate: async (request) => {
     if (request.settings.annotations === undefined) return estimateJudging(optionsOf(request));
@@ -123,6 +125,7 @@ function optionsOf(request: BenchmarkRequest): JudgingOptions {
     incomplete: settings.incomplete === true,
     temperature: Number(settings.temperature),
     maxTokens: Number(settings.max_tokens),
+    reasoning: reasoningOf(settings),
     seed,
     out,
   };

@@ -19,9 +19,12 @@ export interface Metric extends Interval {
 export interface Difference extends PairedDifference {
   readonly unit: string;
   readonly prompts: number;
-  /** By `p_adjusted` where there is one. */
-  readonly verdict: Verdict;
-  /** Holm's, over the table of pairs that this one is shown in. */
+  /** By `p_adjusted`; see there. */
+  readonly verdict?: Verdict;
+  /**
+   * Holm's. There is one family of tests: the benchmark's headline metric, over all pairs of a table. Differences of
+   * other metrics, of skills and of categories are outside it and have neither of the two.
+   */
   readonly p_adjusted?: number;
 }
 

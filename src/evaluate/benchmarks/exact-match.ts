@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { LeftOut } from "../../data/irregular.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { inputError } from "../../errors.ts";
+import { REASONING_OPTION, type Reasoning, reasoningOf } from "../reasoning.ts";
 import { choiceEstimate } from "../subjects/choice-estimate.ts";
 import { openSubject } from "../subjects/open.ts";
 import type { Answer } from "../subjects/subject.ts";
@@ -43,6 +44,7 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
       default: 0,
       min: 0,
     },
+    REASONING_OPTION,
   ],
   estimate: async ({ subject, settings }) => {
     const dialogues = (await asked(settings)).questions.map(({ dialogue }) => dialogue);
@@ -64,7 +66,8 @@ async function asked(settings: BenchmarkSettings): Promise<Asked> {
   const { data, rule: name, pattern } = settings;
   const rule = ruleOf(String(name), pattern === undefined ? undefined : String(pattern));
   const read = await conversationsOf("exact-match", settings, "conversations whose answers are known");
-  return { rule, questions: questionsOf(read, String(data), rule), leftOut: read.leftOut };
+  const questions = questionsOf(read, String(data), rule, reasoningOf(settings));
+  return { rule, questions, leftOut: read.leftOut };
 }
 
 async function evaluate(request: BenchmarkRequest, context: StageContext): Promise<ExactMatchResult> {
@@ -81,7 +84,7 @@ async function evaluate(request: BenchmarkRequest, context: StageContext): Promi
       { temperature: Number(settings.temperature), maxTokens: Number(settings.max_tokens), seed },
       context.signal,
     );
-    const given = questions.flatMap((question, i) => marked(question, answers[i]!, rule));
+    const given = questions.flatMap((question, i) => marked(question, answers[i]!, rule, reasoningOf(settings)));
     const { pattern } = settings;
     const result = exactMatchResult(
       reference.name,
@@ -90,6 +93,7 @@ async function evaluate(request: BenchmarkRequest, context: StageContext): Promi
         ...(pattern === undefined ? {} : { pattern: String(pattern) }),
         max_tokens: Number(settings.max_tokens),
         temperature: Number(settings.temperature),
+        reasoning: reasoningOf(settings),
       },
       given,
       total - given.length,
@@ -115,10 +119,15 @@ async function evaluate(request: BenchmarkRequest, context: StageContext): Promi
 }
 
 /** What the rule makes of an answer; nothing of a prompt that was refused. */
-function marked({ dialogue, skill, expected }: Question, answer: Answer, rule: Rule): ExactMatchPrompt[] {
+function marked(
+  { dialogue, skill, expected }: Question,
+  answer: Answer,
+  rule: Rule,
+  reasoning: Reasoning,
+): ExactMatchPrompt[] {
   const { text, finish } = answer;
   if (finish === "refused") return [];
-  const extracted = rule.extract(text);
+  const extracted = rule.extract(text, reasoning);
   const correct = extracted === expected;
   return [
     { id: dialogue.id, ...(skill === undefined ? {} : { skill }), correct, extracted, expected, answer: text, finish },

@@ -5,7 +5,6 @@
 import { inputError } from "../../errors.ts";
 import type { Term } from "../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../statistics/paired.ts";
-import { verdict } from "../../statistics/verdict.ts";
 import type { Comparison, Difference } from "./benchmark.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
@@ -64,7 +63,7 @@ export function compareHeldOut(a: HeldOutResult, b: HeldOutResult): Comparison {
     }
     if (first.length === 0) continue;
     const difference = pairedRatioDifference(first, second, SEED);
-    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference, "less") };
+    metrics[name] = { ...difference, unit: UNIT, prompts: first.length };
   }
   return { model: a.model, against: b.model, prompts: common.length, metrics };
 }

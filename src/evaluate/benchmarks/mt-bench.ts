@@ -5,6 +5,7 @@
  * judged, and ours taken back to FastChat.
  */
 import type { StageContext } from "../../engine/context.ts";
+import { REASONING_OPTION, reasoningOf } from "../reasoning.ts";
 import type { Benchmark, BenchmarkRequest } from "./benchmark.ts";
 import { compareMtBench } from "./mt-bench/comparison.ts";
 import { describeMtBench } from "./mt-bench/description.ts";
@@ -41,6 +42,7 @@ export const mtBench: Benchmark<MtBenchResult> = {
     },
     { name: "name", kind: "text", summary: "the model, where judgments or answers are of several", finishedWork: true },
     { name: "max_tokens", kind: "integer", summary: "most new tokens an answer", default: 1024, min: 1 },
+    REASONING_OPTION,
   ],
   estimate: async (request) => {
     if (textOf(request, "judgments") !== undefined) {
@@ -51,16 +53,22 @@ export const mtBench: Benchmark<MtBenchResult> = {
   },
   evaluate: async (request, context) => {
     const judgments = textOf(request, "judgments");
-    const result = judgments === undefined ? await judge(request, context) : await score(request, judgments);
+    const result = judgments === undefined ? await judge(request, context) : await score(request, judgments, context);
     return { ...result, model: request.subject?.name ?? result.model };
   },
   compare: compareMtBench,
   describe: describeMtBench,
 };
 
-async function score(request: BenchmarkRequest, judgments: string): Promise<MtBenchResult> {
+async function score(request: BenchmarkRequest, path: string, { reporter }: StageContext): Promise<MtBenchResult> {
   const questions = await gradedQuestions(request);
-  return mtBenchResult(questions, await readJudgments(judgments, nameOf(request), questions), null);
+  const result = mtBenchResult(questions, await readJudgments(path, nameOf(request), questions), null);
+  const { repeated_judgments: repeated } = result;
+  if (repeated !== undefined) {
+    const message = `${repeated} of ${result.judgments} judgments are of turns that were judged before; all of them count in the means, as in FastChat`;
+    reporter.report({ type: "warning", stage: `mt-bench ${result.model}`, message });
+  }
+  return result;
 }
 
 /** Of finished judgments; without a file of questions they must be of the published ones. */
@@ -72,7 +80,8 @@ async function gradedQuestions(request: BenchmarkRequest): Promise<readonly Grad
 async function judge(request: BenchmarkRequest, context: StageContext): Promise<MtBenchResult> {
   const options = await optionsOf(request);
   const { judgments, answered } = await judgeAnswers(options, context);
-  return mtBenchResult(options.questions, judgments, answered);
+  const { reasoning } = options;
+  return { ...mtBenchResult(options.questions, judgments, answered), reasoning };
 }
 
 async function optionsOf(request: BenchmarkRequest): Promise<JudgedOptions> {
@@ -86,6 +95,7 @@ async function optionsOf(request: BenchmarkRequest): Promise<JudgedOptions> {
     subject,
     judge: options,
     maxTokens: Number(settings.max_tokens),
+    reasoning: reasoningOf(settings),
     seed,
     out,
   };

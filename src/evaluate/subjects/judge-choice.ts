@@ -9,6 +9,7 @@ import { failure } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
 import type { JudgeOptions, JudgeQuestion } from "../judges/judge.ts";
 import { openJudge } from "../judges/open.ts";
+import { answerIn } from "../reasoning.ts";
 import type { Candidates, Choice } from "./ensemble.ts";
 
 const MAX_TOKENS = 16;
@@ -64,11 +65,11 @@ export async function openJudgeChoice(
   };
 }
 
-/** The conversation and its answers, numbered from 1 in this order. */
+/** The conversation and its answers without their reasoning, numbered from 1 in this order. */
 export function choiceRequest({ dialogue, answers }: Candidates, order: readonly number[]): ChatRequest {
   const conversation = dialogue.turns.map(({ role, content }) => `<${role}>\n${content}\n</${role}>`).join("\n");
   const numbered = order
-    .map((answer, place) => `<answer ${place + 1}>\n${answers[answer]!.text}\n</answer ${place + 1}>`)
+    .map((answer, place) => `<answer ${place + 1}>\n${answerIn(answers[answer]!.text, "drop")}\n</answer ${place + 1}>`)
     .join("\n");
   const content =
     `Here is a conversation, and ${order.length} answers to its last message. Which answer serves the user best? ` +
@@ -80,7 +81,7 @@ export function choiceRequest({ dialogue, answers }: Candidates, order: readonly
 
 /** The one number that the reply names, or null: a reply that names none, or several, is not guessed at. */
 export function readChoice(reply: string, count: number): number | null {
-  const numbers = new Set((reply.match(/\d+/g) ?? []).map(Number));
+  const numbers = new Set((answerIn(reply, "drop").match(/\d+/g) ?? []).map(Number));
   const [number] = numbers;
   return numbers.size === 1 && number !== undefined && number >= 1 && number <= count ? number : null;
 }

@@ -1,5 +1,4 @@
 /** MT-Bench by category: a radar of the models that matter most, a table of all of them, and where fusing helped. */
-import { verdicts } from "../../statistics/verdict.ts";
 import { radar } from "../charts/radar.ts";
 import { figure, pValue, signedFigure } from "../figures.ts";
 import { html, type Markup } from "../html.ts";
@@ -79,7 +78,7 @@ function score({ metrics }: ComparedModel, key: string, models: readonly Compare
 
 /** How the fused model differs, category by category, from the one that all are compared with. */
 function differences(benchmark: BenchmarkComparison): Markup | undefined {
-  const { models, comparisons, reference, better } = benchmark;
+  const { models, comparisons, reference } = benchmark;
   const fused = models.find(({ role }) => role === "fused")?.name;
   const comparison = comparisons.find(({ model, against }) => model === fused && against === reference);
   if (comparison === undefined) return undefined;
@@ -88,16 +87,13 @@ function differences(benchmark: BenchmarkComparison): Markup | undefined {
     return difference === undefined ? [] : [{ ...difference, name: nameOf(key) }];
   });
   if (found.length === 0) return undefined;
-  const corrected = verdicts(
-    found.map(({ value, low, high, p }) => ({ value, low, high, p })),
-    better,
-  );
   return html`<h3>${comparison.model} minus ${comparison.against}</h3>
-<div class="scroll"><table><thead><tr><th>category</th><th class="number">difference</th><th></th><th class="number">p after Holm's correction</th></tr></thead><tbody>
-${found.map(({ name, value, low, high, unit }, index) => {
-  const { p_adjusted: p, verdict } = corrected[index]!;
-  return html`<tr><td class="name">${name}</td><td class="number">${signedFigure(value, unit)} <span class="range">[${signedFigure(low, unit)}, ${signedFigure(high, unit)}]</span></td><td><span class="badge ${verdict === "within noise" ? "noise" : verdict}">${verdict}</span></td><td class="number">${pValue(p)}</td></tr>`;
-})}</tbody></table></div>`;
+<div class="scroll"><table><thead><tr><th>category</th><th class="number">difference</th><th class="number">p</th></tr></thead><tbody>
+${found.map(
+  ({ name, value, low, high, unit, p }) =>
+    html`<tr><td class="name">${name}</td><td class="number">${signedFigure(value, unit)} <span class="range">[${signedFigure(low, unit)}, ${signedFigure(high, unit)}]</span></td><td class="number">${pValue(p)}</td></tr>`,
+)}</tbody></table></div>
+<p class="small">These p stand each for itself, so no category has a verdict: of eight, one is below 0.05 by chance in every third run.</p>`;
 }
 
 function nameOf(key: string): string {

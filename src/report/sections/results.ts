@@ -49,7 +49,7 @@ ${reference !== null && html`<th class="number">minus ${reference}</th><th></th>
 ${models.map((model) => {
   const difference = against(model)?.metrics[metric];
   return html`<tr><td class="name"><i class="dot ${model.role}"></i>${model.name}</td><td>${model.role}</td>${keys.map((key) => html`<td class="number">${interval(model.metrics[key])}</td>`)}
-${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).replace(/^p (= )?/, "")}</td>`}
+${reference !== null && html`<td class="number">${difference && differenceText(difference)}</td><td>${difference?.verdict && badge(difference.verdict)}</td><td class="number">${difference && pValue(difference.p_adjusted ?? difference.p).replace(/^p (= )?/, "")}</td>`}
 <td class="number">${count(model.prompts)}${notes(model)}</td></tr>`;
 })}</tbody></table></div>
 ${detectable(comparisons, metric)}`;
@@ -88,6 +88,6 @@ function differenceText({ value, low, high, unit }: Difference): Markup {
   return html`${signedFigure(value, unit)} <span class="range">[${signedFigure(low, unit)}, ${signedFigure(high, unit)}]</span>`;
 }
 
-function badge(verdict: Difference["verdict"]): Markup {
+function badge(verdict: NonNullable<Difference["verdict"]>): Markup {
   return html`<span class="badge ${verdict === "within noise" ? "noise" : verdict}">${verdict}</span>`;
 }

@@ -89,21 +89,21 @@ function differences(benchmark: BenchmarkComparison, names: readonly string[], q
   const rows = names.flatMap((name) => {
     const difference = comparison.metrics[`${quantity}/${name}`];
     if (difference === undefined) return [];
-    const { value, low, high, verdict, unit } = difference;
+    const { value, low, high, unit } = difference;
     const signed = (number: number): string => signedFigure(number, unit);
-    const kind = verdict === "within noise" ? "noise" : verdict;
     return [
       {
         label: name,
-        kind,
+        kind: "fused",
         value,
         low,
         high,
-        title: `${name}: ${signed(value)} [${signed(low)}, ${signed(high)}], ${verdict}`,
+        title: `${name}: ${signed(value)} [${signed(low)}, ${signed(high)}]`,
       },
     ];
   });
   if (rows.length === 0) return undefined;
   return html`<h3>${comparison.model} minus ${comparison.against}</h3>
-${intervalChart({ title: "Difference by skill", rows, unit: `${words(quantity)}; ${better === "less" ? "left" : "right"} of the line is better`, reference: 0 })}`;
+${intervalChart({ title: "Difference by skill", rows, unit: `${words(quantity)}; ${better === "less" ? "left" : "right"} of the line is better`, reference: 0 })}
+<p class="small">Intervals stand each for itself; no skill has a verdict, because with so many some differ by chance.</p>`;
 }

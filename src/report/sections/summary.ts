@@ -13,8 +13,8 @@ export const summary: Section = {
     if (compared.length === 0 && gates.length === 0) return undefined;
     return html`${gates.length > 0 && gateList(gates)}${compared.map((benchmark) => statements(benchmark, compared.length > 1))}
 <p class="small">Intervals are 95 %, by bootstrap over the prompts; they do not cover the draw of a training seed. A
-difference counts only where its interval and a permutation test of the same prompts, corrected by Holm's method for all
-pairs of a table, agree.</p>
+difference counts only where its interval and a permutation test of the same prompts, corrected by Holm's method for
+this figure of all pairs of a table, agree. Differences of other figures, skills and categories have no verdict.</p>
 ${notes.length > 0 && html`<ul class="small">${notes.map((note) => html`<li>${note}</li>`)}</ul>`}`;
   },
 };
@@ -41,7 +41,7 @@ function statement({ model, against, metrics }: Comparison, benchmark: Benchmark
   const { metric, models } = benchmark;
   const difference = metrics[metric];
   if (difference === undefined) return undefined;
-  const { value, low, high, p, p_adjusted: adjusted, verdict, unit } = difference;
+  const { value, low, high, p, p_adjusted: adjusted, verdict = "within noise", unit } = difference;
   const kind = verdict === "within noise" ? "noise" : verdict;
   const word = verdict === "within noise" ? "within noise of" : `${verdict} than`;
   const own = (name: string): string => {

@@ -165,7 +165,6 @@ describe("two models", () => {
       expect(p).toBeGreaterThan(0);
       expect(prompts).toBe(COUNT);
     }
-    expect(comparison.metrics.win_rate!.verdict).toBe("better");
   });
 
   test("of which one has no preference somewhere are compared on the others", async () => {
@@ -174,7 +173,7 @@ describe("two models", () => {
       (await score(annotations((i) => (i === 0 ? { preference: null } : {})))).result,
     ];
     const { metrics } = alpacaEval.compare(a, b);
-    expect(metrics.win_rate).toMatchObject({ value: 0, prompts: COUNT - 1, verdict: "within noise" });
+    expect(metrics.win_rate).toMatchObject({ value: 0, prompts: COUNT - 1 });
   });
 
   test("judged by different judges, or against different baselines, do not compare", async () => {

@@ -1,7 +1,6 @@
 /** Two AlpacaEval results, paired instruction by instruction. */
 import { inputError } from "../../../errors.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
-import { verdict } from "../../../statistics/verdict.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type AlpacaEvalPrompt, type AlpacaEvalResult, SEED, UNIT } from "./result.ts";
 
@@ -46,7 +45,7 @@ export function compareAlpacaEval(a: AlpacaEvalResult, b: AlpacaEvalResult): Com
     }
     if (first.length === 0) continue;
     const difference = pairedMeanDifference(first, second, SEED);
-    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference, "more") };
+    metrics[name] = { ...difference, unit: UNIT, prompts: first.length };
   }
   return { model: a.model, against: b.model, prompts: common.length, metrics };
 }

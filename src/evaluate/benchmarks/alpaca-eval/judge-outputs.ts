@@ -10,6 +10,7 @@ import { inputError } from "../../../errors.ts";
 import { writeJson } from "../../../formats/files.ts";
 import type { JudgeEstimate, JudgeOptions } from "../../judges/judge.ts";
 import { openJudge } from "../../judges/open.ts";
+import { answerIn, type Reasoning } from "../../reasoning.ts";
 import { choiceEstimate, together } from "../../subjects/choice-estimate.ts";
 import { openSubject } from "../../subjects/open.ts";
 import type { Dialogue, SubjectReference } from "../../subjects/subject.ts";
@@ -43,6 +44,8 @@ export interface JudgingOptions {
   /** New tokens an answer. */
   readonly maxTokens: number;
   readonly seed: string;
+  /** Whether the judge sees the model's reasoning. */
+  readonly reasoning: Reasoning;
   /** Folder for what is kept, or null. */
   readonly out: string | null;
 }
@@ -63,7 +66,7 @@ interface Answered extends ModelOutputs {
 export async function judgeOutputs(options: JudgingOptions, context: StageContext): Promise<Judgments> {
   const { out } = options;
   const { judge: judgeOptions, prompt, baseline, finished } = await prepare(options);
-  const answered: Answered = finished ?? (await ask(baseline, options, context));
+  const answered: Answered = finished ?? withoutReasoning(await ask(baseline, options, context), options.reasoning);
   const stage = `alpaca-eval ${answered.generator}`;
   tellEmpty(answered, options.maxTokens, stage, context);
   if (out !== null) await writeJson(join(out, "model_outputs.json"), modelOutputRecords(answered));
@@ -86,6 +89,7 @@ export async function judgeOutputs(options: JudgingOptions, context: StageContex
       pairs: pairs.map((pair, place) => judgedPair(pair, judged[place]!)),
       ...(cut !== undefined && { cut }),
       ...(refused !== undefined && { refused }),
+      reasoning: options.reasoning,
       ...tokensOf(judged),
     };
   } finally {
@@ -132,7 +136,8 @@ async function prepare(options: JudgingOptions): Promise<Prepared> {
   const order = { list: chosen.map(({ instruction }) => instruction), incomplete };
   if (outputs === undefined) return { judge, prompt, baseline: { ...whole, outputs: chosen }, finished: null };
   const found = await readModelOutputs(outputs, "finished outputs, a model_outputs.json");
-  const finished = { ...found, outputs: inOrder(outputs, found.outputs, order) };
+  const ordered = { ...found, outputs: inOrder(outputs, found.outputs, order) };
+  const finished = withoutReasoning(ordered, options.reasoning);
   const there = new Set(finished.outputs.map(({ instruction }) => instruction));
   const baseline = { ...whole, outputs: chosen.filter(({ instruction }) => there.has(instruction)) };
   return { judge, prompt, baseline, finished };
@@ -185,6 +190,12 @@ async function ask(
   } finally {
     await subject.dispose();
   }
+}
+
+/** As the judge sees them, and as they are kept in the benchmark's files. */
+function withoutReasoning<T extends ModelOutputs>(answered: T, reasoning: Reasoning): T {
+  const outputs = answered.outputs.map((record) => ({ ...record, output: answerIn(record.output, reasoning) }));
+  return { ...answered, outputs };
 }
 
 function tellEmpty(answered: Answered, maxTokens: number, stage: string, { reporter }: StageContext): void {

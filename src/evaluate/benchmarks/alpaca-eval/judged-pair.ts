@@ -1,4 +1,5 @@
 /** What scoring reads, wherever it comes from: a file of annotations, or a judge just asked. */
+import type { Reasoning } from "../../reasoning.ts";
 import type { Orders } from "./result.ts";
 
 export interface JudgedPair {
@@ -23,5 +24,7 @@ export interface Judgments {
   readonly pairs: readonly JudgedPair[];
   readonly cut?: number;
   readonly refused?: number;
+  /** Whether the judge was shown the model's reasoning; absent of finished annotations. */
+  readonly reasoning?: Reasoning;
   readonly tokens?: { readonly questions: number; readonly prompt: number; readonly answer: number };
 }

@@ -1,4 +1,5 @@
 /** The result document of AlpacaEval 2.0: figures, what they rest on, and every instruction's own row. */
+import type { Reasoning } from "../../reasoning.ts";
 import type { BenchmarkResult } from "../benchmark.ts";
 
 /** Seeds the resampling: two models' intervals are of the same draws. */
@@ -84,6 +85,8 @@ export interface AlpacaEvalResult extends BenchmarkResult {
   readonly refused?: number;
   /** As the server counted them, kept replies among them; absent where it does not count. */
   readonly judge_tokens?: { readonly questions: number; readonly prompt: number; readonly answer: number };
+  /** Whether the judge was shown the model's reasoning; absent of finished annotations. */
+  readonly reasoning?: Reasoning;
   readonly orders?: OrderFigures;
   readonly leaderboard: LeaderboardRow;
   readonly length_model?: LengthModelFigures;

@@ -34,7 +34,7 @@ import {
 
 /** `tables` null: no length-controlled win rate. */
 export function scoreAlpacaEval(judgments: Judgments, tables: LengthTables | null): AlpacaEvalResult {
-  const { model, baseline, judge, pairs, cut, refused, tokens } = judgments;
+  const { model, baseline, judge, pairs, cut, refused, reasoning, tokens } = judgments;
   const preferences = preferencesOf(judgments);
   const wins = preferences.map(winPercent);
   const discrete = preferences.map(discretePercent);
@@ -59,6 +59,7 @@ export function scoreAlpacaEval(judgments: Judgments, tables: LengthTables | nul
     empty_outputs: pairs.filter(({ isEmpty }) => isEmpty).length,
     ...(cut !== undefined && { cut_outputs: cut }),
     ...(refused !== undefined && { refused }),
+    ...(reasoning !== undefined && { reasoning }),
     ...(tokens && { judge_tokens: tokens }),
     ...(orders && { orders }),
     leaderboard: leaderboardRow(preferences, pairs, lengthModel),

@@ -2,16 +2,16 @@
  * JSON: the whole text, or what stands in its first code fence; equal as values, whatever the order of keys and the
  * spelling of numbers (1.0 is 1). JSON in the middle of prose is not looked for.
  */
-import type { Rule } from "./rule.ts";
+import { type Rule, ruleFor } from "./rule.ts";
 
 /** Nesting beyond which nothing is an answer any more, and a recursion no longer safe. */
 const DEEPEST = 200;
 const FENCE = "```";
 
-export const json: Rule = {
-  name: "json",
-  summary: "a JSON value, alone or in a code fence, equal whatever the order of its keys",
-  extract: (text) => {
+export const json: Rule = ruleFor(
+  "json",
+  "a JSON value, alone or in a code fence, equal whatever the order of its keys",
+  (text) => {
     for (const candidate of [text, fenced(text)]) {
       if (candidate === null) continue;
       try {
@@ -22,7 +22,7 @@ export const json: Rule = {
     }
     return null;
   },
-};
+);
 
 function fenced(text: string): string | null {
   const open = text.indexOf(FENCE);

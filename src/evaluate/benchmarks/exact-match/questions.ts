@@ -1,6 +1,7 @@
 /** Conversations as questions: the last answer is the reference, what comes before it is asked. */
 import type { ReadConversations } from "../../../data/read.ts";
 import { inputError } from "../../../errors.ts";
+import type { Reasoning } from "../../reasoning.ts";
 import type { Dialogue } from "../../subjects/subject.ts";
 import type { Rule } from "./rule.ts";
 
@@ -12,7 +13,12 @@ export interface Question {
 }
 
 /** All questions of the conversations of `path`, in order. A reference in which the rule finds nothing is an error of the data. */
-export function questionsOf({ conversations }: ReadConversations, path: string, rule: Rule): Question[] {
+export function questionsOf(
+  { conversations }: ReadConversations,
+  path: string,
+  rule: Rule,
+  reasoning: Reasoning,
+): Question[] {
   const seen = new Map<string, number>();
   return conversations.map(({ id, turns, skill }, index) => {
     const where = `${path}: conversation ${index + 1}`;
@@ -20,7 +26,7 @@ export function questionsOf({ conversations }: ReadConversations, path: string, 
     if (reference.role !== "assistant") {
       throw inputError(where, "expected an answer as its last turn, to compare with, found a question");
     }
-    const expected = rule.extract(reference.content);
+    const expected = rule.extract(reference.content, reasoning);
     if (expected === null) {
       const start = reference.content.length > 60 ? `${reference.content.slice(0, 60)}…` : reference.content;
       throw inputError(

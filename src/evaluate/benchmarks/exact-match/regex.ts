@@ -5,7 +5,7 @@
  */
 import { createContext, Script } from "node:vm";
 import { inputError } from "../../../errors.ts";
-import type { Rule } from "./rule.ts";
+import { type Rule, ruleFor } from "./rule.ts";
 
 /** A sound pattern needs a millisecond for the longest answer that is searched. */
 const LIMIT_MILLISECONDS = 2000;
@@ -20,23 +20,19 @@ export function regexRule(pattern: string | undefined): Rule {
   }
   const compiled = compile(pattern);
   const globals = createContext({ pattern: compiled, text: "" });
-  return {
-    name: "regex",
-    summary: `the first match of ${compiled}`,
-    extract: (answer) => {
-      globals.text = answer.slice(0, LONGEST_ANSWER);
-      try {
-        const found: unknown = SEARCH.runInContext(globals, { timeout: LIMIT_MILLISECONDS });
-        return typeof found === "string" ? found.trim() : null;
-      } catch (error) {
-        throw inputError(
-          "exact-match",
-          `the pattern ${compiled} ran longer than ${LIMIT_MILLISECONDS / 1000} s on an answer of ${answer.length} characters; write it without nested repetitions`,
-          error,
-        );
-      }
-    },
-  };
+  return ruleFor("regex", `the first match of ${compiled}`, (answer) => {
+    globals.text = answer.slice(0, LONGEST_ANSWER);
+    try {
+      const found: unknown = SEARCH.runInContext(globals, { timeout: LIMIT_MILLISECONDS });
+      return typeof found === "string" ? found.trim() : null;
+    } catch (error) {
+      throw inputError(
+        "exact-match",
+        `the pattern ${compiled} ran longer than ${LIMIT_MILLISECONDS / 1000} s on an answer of ${answer.length} characters; write it without nested repetitions`,
+        error,
+      );
+    }
+  });
 }
 
 function compile(pattern: string): RegExp {

@@ -4,7 +4,7 @@ import { inputError } from "../../../errors.ts";
 import { signTest } from "../../../statistics/exact.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
 import { proportionInterval } from "../../../statistics/proportion.ts";
-import { verdict } from "../../../statistics/verdict.ts";
+import type { Reasoning } from "../../reasoning.ts";
 import type { BenchmarkResult, Comparison, Difference, Metric } from "../benchmark.ts";
 import { leftOutOf } from "../conversations.ts";
 
@@ -29,6 +29,8 @@ export interface ExactMatchResult extends BenchmarkResult {
   readonly pattern?: string;
   readonly max_tokens: number;
   readonly temperature: number;
+  /** Whether the rule reads answers with the reasoning before them. */
+  readonly reasoning: Reasoning;
   readonly prompts: number;
   /** Answers in which the rule finds nothing; they count as wrong. */
   readonly unparsed: number;
@@ -44,7 +46,10 @@ export interface ExactMatchResult extends BenchmarkResult {
 }
 
 /** How it was asked: what two results must share to be compared. */
-export type ExactMatchSettings = Pick<ExactMatchResult, "rule" | "pattern" | "max_tokens" | "temperature">;
+export type ExactMatchSettings = Pick<
+  ExactMatchResult,
+  "rule" | "pattern" | "max_tokens" | "temperature" | "reasoning"
+>;
 
 export function exactMatchResult(
   model: string,
@@ -90,6 +95,13 @@ export function compareExactMatch(a: ExactMatchResult, b: ExactMatchResult): Com
   if (a.rule !== b.rule || a.pattern !== b.pattern) {
     throw inputError("exact-match", `${a.model} was read by the rule ${a.rule}, ${b.model} by ${b.rule}; use one rule`);
   }
+  const [ours, other] = [a.reasoning ?? "keep", b.reasoning ?? "keep"];
+  if (ours !== other) {
+    throw inputError(
+      "exact-match",
+      `${a.model} was read with --reasoning ${ours}, ${b.model} with --reasoning ${other}; use one of the two`,
+    );
+  }
   const theirs = new Map(b.per_prompt.map((prompt) => [prompt.id, prompt]));
   const common = a.per_prompt.flatMap((ours) => {
     const partner = theirs.get(ours.id);
@@ -104,7 +116,7 @@ export function compareExactMatch(a: ExactMatchResult, b: ExactMatchResult): Com
     const partners = pairs.map((pair) => pair.theirs);
     const p = signTest(ours.map((value, i) => value - partners[i]!));
     const difference = { ...pairedMeanDifference(ours, partners, "exact-match"), p };
-    metrics[name] = { ...difference, unit: UNIT, prompts: pairs.length, verdict: verdict(difference, "more") };
+    metrics[name] = { ...difference, unit: UNIT, prompts: pairs.length };
   }
   return { model: a.model, against: b.model, prompts: common.length, metrics };
 }

@@ -1,14 +1,10 @@
 /** The whole answer, but for white space at its ends and how much of it stands between words (Unicode NFC). */
-import type { Rule } from "./rule.ts";
+import { type Rule, ruleFor } from "./rule.ts";
 
-export const text: Rule = {
-  name: "text",
-  summary: "the whole answer, whatever its white space",
-  extract: (answer) => {
-    const words = answer
-      .normalize("NFC")
-      .split(/\s/u)
-      .filter((word) => word !== "");
-    return words.length === 0 ? null : words.join(" ");
-  },
-};
+export const text: Rule = ruleFor("text", "the whole answer, whatever its white space", (answer) => {
+  const words = answer
+    .normalize("NFC")
+    .split(/\s/u)
+    .filter((word) => word !== "");
+  return words.length === 0 ? null : words.join(" ");
+});

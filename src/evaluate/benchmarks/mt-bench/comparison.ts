@@ -2,7 +2,6 @@
 import { inputError } from "../../../errors.ts";
 import type { Term } from "../../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../../statistics/paired.ts";
-import { verdict } from "../../../statistics/verdict.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type MtBenchResult, mtBenchMeasures, type QuestionScores, SEED, UNIT } from "./result.ts";
 
@@ -38,7 +37,7 @@ export function compareMtBench(a: MtBenchResult, b: MtBenchResult): Comparison {
     }
     if (first.length === 0) continue;
     const difference = pairedRatioDifference(first, second, SEED);
-    metrics[name] = { ...difference, unit: UNIT, prompts: first.length, verdict: verdict(difference, "more") };
+    metrics[name] = { ...difference, unit: UNIT, prompts: first.length };
   }
   return { model: a.model, against: b.model, prompts: common.length, metrics };
 }

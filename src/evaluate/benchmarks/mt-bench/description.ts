@@ -7,9 +7,10 @@ const EXCERPT_CHARACTERS = 80;
 
 export function describeMtBench(result: MtBenchResult): string[] {
   const { model, judge, questions, judgments, unrated, metrics } = result;
-  const { empty_answers: empty = 0, cut_answers: cut = 0, refused = 0 } = result;
+  const { empty_answers: empty = 0, cut_answers: cut = 0, refused = 0, repeated_judgments: repeated = 0 } = result;
   const lines = [
     `${model}: ${questions} questions, ${judgments} judgments by ${judge}` +
+      (repeated > 0 ? ` (${repeated} of turns that were judged before, which all count)` : "") +
       (unrated.length > 0 ? `, ${unrated.length} of them without a rating, which count nowhere` : "") +
       (cut > 0 ? `; ${cut} answers cut at the limit of tokens` : "") +
       (empty > 0 ? `; ${empty} answers empty` : "") +

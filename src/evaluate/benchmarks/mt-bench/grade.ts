@@ -6,6 +6,7 @@ import type { StageContext } from "../../../engine/context.ts";
 import type { ChatRequest } from "../../../engine/endpoint/endpoint.ts";
 import { failure } from "../../../errors.ts";
 import type { Judge, JudgeQuestion } from "../../judges/judge.ts";
+import type { Reasoning } from "../../reasoning.ts";
 import type { AnswerTurns, ModelAnswers } from "./answers.ts";
 import type { Judgment } from "./judgments.ts";
 import { fillTemplate, type JudgePrompts, promptName } from "./prompts.ts";
@@ -74,7 +75,7 @@ export async function grade(
   gradings: readonly Grading[],
   { model }: ModelAnswers,
   { reporter, signal }: StageContext,
-  { isKept }: { readonly isKept: boolean },
+  { isKept, reasoning }: { readonly isKept: boolean; readonly reasoning: Reasoning },
 ): Promise<Judgment[]> {
   const stage = `mt-bench ${model}`;
   const total = gradings.length;
@@ -95,7 +96,7 @@ export async function grade(
   }
   const judgments = gradings.map(({ id, question, turn, prompt, userPrompt }): Judgment => {
     const text = texts.get(id)!;
-    return { question, turn, model, judge: judge.model, prompt, userPrompt, text, score: parseRating(text) };
+    return { question, turn, model, judge: judge.model, prompt, userPrompt, text, score: parseRating(text, reasoning) };
   });
   const unrated = judgments.filter(({ score }) => score === null).length;
   reporter.report({

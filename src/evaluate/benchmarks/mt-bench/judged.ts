@@ -8,6 +8,7 @@ import { inputError } from "../../../errors.ts";
 import { writeFileAtomic } from "../../../formats/files.ts";
 import type { JudgeEstimate, JudgeOptions } from "../../judges/judge.ts";
 import { openJudge } from "../../judges/open.ts";
+import { answerIn, type Reasoning } from "../../reasoning.ts";
 import { choiceEstimate, together } from "../../subjects/choice-estimate.ts";
 import { openSubject } from "../../subjects/open.ts";
 import type { SubjectReference } from "../../subjects/subject.ts";
@@ -39,6 +40,8 @@ export interface JudgedOptions {
   /** New tokens an answer. */
   readonly maxTokens: number;
   readonly seed: string;
+  /** Whether the judge sees the model's reasoning, and its own is searched for a rating. */
+  readonly reasoning: Reasoning;
   /** Folder for what is kept, or null. */
   readonly out: string | null;
 }
@@ -57,7 +60,7 @@ export async function judgeAnswers(options: JudgedOptions, context: StageContext
   const judgeOptions = judgeOf(options);
   const prompts = await readJudgePrompts(options.prompts);
   const references = await readReferences(options.references, questions);
-  const answered = await answersOf(source, options, context);
+  const answered = withoutReasoning(await answersOf(source, options, context), options.reasoning);
   checkAnswers(answered, options.maxTokens, context);
   if (out !== null) {
     const file = join(out, "model_answer", `${fileName(answered.model)}.jsonl`);
@@ -66,7 +69,10 @@ export async function judgeAnswers(options: JudgedOptions, context: StageContext
   const judge = await openJudge(judgeOptions, ledgerOf(out));
   try {
     const gradings = gradingsOf(questions, answered.answers, prompts, references);
-    const judgments = await grade(judge, gradings, answered, context, { isKept: out !== null });
+    const judgments = await grade(judge, gradings, answered, context, {
+      isKept: out !== null,
+      reasoning: options.reasoning,
+    });
     if (out !== null) {
       const file = join(out, "model_judgment", `${fileName(judge.model)}_single.jsonl`);
       await writeFileAtomic(file, formatJudgments(judgments));
@@ -88,7 +94,7 @@ export async function estimateJudging(options: JudgedOptions): Promise<JudgeEsti
   const references = await readReferences(options.references, questions);
   const finished = options.answers !== undefined;
   const answers = finished
-    ? (await readModelAnswers(options.answers, options.name, questions)).answers
+    ? withoutReasoning(await readModelAnswers(options.answers, options.name, questions), options.reasoning).answers
     : new Map(questions.map(({ id }): [number, AnswerTurns] => [id, ["", ""]]));
   const judge = await openJudge(judgeOptions, finished ? ledgerOf(options.out) : null);
   try {
@@ -122,6 +128,15 @@ async function answersOf(
   } finally {
     await subject.dispose();
   }
+}
+
+/** As the judge sees them, and as they are kept in FastChat's files. */
+function withoutReasoning(answered: ModelAnswers, reasoning: Reasoning): ModelAnswers {
+  const shown = [...answered.answers].map(([id, [first, second]]): [number, AnswerTurns] => [
+    id,
+    [answerIn(first, reasoning), answerIn(second, reasoning)],
+  ]);
+  return { ...answered, answers: new Map(shown) };
 }
 
 /** Tells what is wrong with the answers; refuses them where there are none. */

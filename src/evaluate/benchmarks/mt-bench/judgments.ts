@@ -35,7 +35,10 @@ const judgmentRecord = z.object({
   turn: z.union([z.literal(1), z.literal(2)]),
 });
 
-/** All judgments of one model by one judge, question by question, turn by turn; each must be there once. */
+/**
+ * All judgments of one model by one judge, question by question, turn by turn; each turn must be there. A run that was
+ * repeated appends to the file, so a turn may be judged several times; its judgments then stand one after the other.
+ */
 export async function readJudgments(
   path: string,
   name: string | undefined,
@@ -57,23 +60,18 @@ export async function readJudgments(
     );
   }
   const known = byId(questions);
-  const found = new Map<string, { readonly where: string; readonly judgment: Judgment }>();
+  const found = new Map<string, Judgment[]>();
   for (const { where, record } of own) {
-    const { id } = questionOf(known, record.question_id, where);
-    const key = `${id}/${record.turn}`;
+    const key = `${questionOf(known, record.question_id, where).id}/${record.turn}`;
+    const judgment = judgmentOf(record, where);
     const before = found.get(key);
-    if (before !== undefined) {
-      throw inputError(
-        where,
-        `turn ${record.turn} of question ${id} is judged at ${before.where} already; expected each once`,
-      );
-    }
-    found.set(key, { where, judgment: judgmentOf(record, where) });
+    if (before === undefined) found.set(key, [judgment]);
+    else before.push(judgment);
   }
   return questions.flatMap(({ id }) =>
-    TURNS.map((turn) => {
-      const judgment = found.get(`${id}/${turn}`)?.judgment;
-      if (judgment !== undefined) return judgment;
+    TURNS.flatMap((turn) => {
+      const judgments = found.get(`${id}/${turn}`);
+      if (judgments !== undefined) return judgments;
       const missing = questions.length * TURNS.length - found.size;
       throw inputError(
         path,

@@ -198,7 +198,7 @@ describe("what cannot be asked", () => {
   test("a reference in which the rule finds nothing", async () => {
     const data = await dataOf([SUMS[0]!, { ask: "1 + 1?", answer: "It is 2." }]);
     await expect(exactMatch.estimate(request(null, { data }))).rejects.toThrow(
-      `${data}: conversation 2: the rule number (the number after ####, as in GSM8K) finds nothing in its answer "It is 2."; choose another --rule`,
+      `${data}: conversation 2: the rule number (the number after ####, as in GSM8K, or in \\boxed{}) finds nothing in its answer "It is 2."; choose another --rule`,
     );
     expect(await exactMatch.estimate(request(null, { data, rule: "last-number" }))).toEqual({
       prompts: 2,

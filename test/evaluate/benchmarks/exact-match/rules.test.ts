@@ -166,3 +166,49 @@ test("long hostile answers take no time", () => {
   // 70 answers of 400,000 characters: about 0.5 s; one quadratic pattern alone would take minutes.
   expect(performance.now() - start).toBeLessThan(15_000);
 });
+
+describe("answers as they really look", () => {
+  test("a letter in a box, in lower case after answer is, or alone on a line", () => {
+    const ds = [
+      "So \\boxed{D}.",
+      "\\boxed{\\text{(D)}}",
+      "The answer is (d).",
+      "Answer: (d)",
+      "D\nBecause ice is light.",
+      "Ice is light, A) is wrong.\n\n**D**\n",
+      "First A seems right (A), but\n(d)\n",
+    ];
+    expect(extracted("choice", ds)).toEqual(ds.map(() => "D"));
+    expect(extracted("choice", ["The answer is a dog", "I think so", "answer: dog", "A dog\nran"])).toEqual(
+      Array.from({ length: 4 }, () => null),
+    );
+  });
+
+  test("a number in a box, its braces in pairs, before any other number", () => {
+    const texts = [
+      "\\boxed{42} after 3 steps",
+      "\\boxed{\\frac{3}{4}}",
+      "$\\boxed{1{,}234}$",
+      "\\boxed{\\$5.50}",
+      "first \\boxed{1}, then \\boxed{\\text{2 apples}}",
+      "\\boxed{x",
+    ];
+    expect(extracted("last-number", texts)).toEqual(["42", "0.75", "1234", "5.5", "2", null]);
+    expect(extracted("number", [texts[0]!, "#### \\boxed{7}", "#### 8 \\boxed{9"])).toEqual(["42", "7", "8"]);
+  });
+
+  test("a number with an exponent is the number", () => {
+    const texts = ["#### 1e3", "#### 1.5e-3", "#### -2.50E+2", "#### 12e0", "#### 0.001e2", "#### 1e3f", "#### 2 eggs"];
+    expect(extracted("number", texts)).toEqual(["1000", "0.0015", "-250", "12", "0.1", "1", "2"]);
+  });
+
+  test("reasoning is not read unless it is kept, and an answer that was cut within it is none", () => {
+    const thought = "<think>\nIs it #### 5, and (A)? {}\n</think>\n\n";
+    expect(extracted("number", [`${thought}#### 6`, `${thought}none`])).toEqual(["6", null]);
+    expect(extracted("choice", [`${thought}B`, "<think>\nB"])).toEqual(["B", null]);
+    expect(extracted("json", [`${thought}{"a":1}`])).toEqual(['{"a":1}']);
+    expect(extracted("text", [`${thought}a b`, "<think> a"])).toEqual(["a b", null]);
+    expect(extracted("regex", [`${thought}c`, "<think> a"], "[a-z]|^")).toEqual(["c", null]);
+    expect(ruleOf("number", undefined).extract(`${thought}#### 6`, "keep")).toBe("5");
+  });
+});

@@ -64,6 +64,33 @@ async function records(path: string): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line));
 }
 
+const THINKING = [
+  answer(1, "ours", ["<think>\nRating: [[1]]\n</think>\n\none", "<think>cut"]),
+  ...["2", "3", "4"].map((id) => answer(Number(id), "ours", ["plain", "plain"])),
+];
+
+test("a judge is shown what follows the reasoning, and its rating is read after its own", async () => {
+  const judge = ({ messages }: ServedRequest): Behaviour => ({
+    text: `<think>[[2]]?</think>\nRating: [[${messages[1]!.content.includes("|") ? 4 : 6}]]`,
+  });
+  const { server, evaluate, out } = await given(judge, { answers: THINKING });
+  const result = await evaluate();
+  const asked = server.requests.map(({ messages }) => messages[1]!.content);
+  expect(asked).toContain("Q Write {answer} and {{x}}.\nA one\nAs {rating}");
+  expect(asked).toContain("Write {answer} and {{x}}.|one|Again, shorter. $& {0}|");
+  expect(asked.join()).not.toContain("think");
+  expect(result).toMatchObject({ reasoning: "drop", empty_answers: 1, metrics: { turn_1: { value: 6 } } });
+  expect((await records(join(out, "model_answer/ours.jsonl")))[0]!.choices).toEqual([{ index: 0, turns: ["one", ""] }]);
+});
+
+test("reasoning is a part of answers and judgments where it is kept", async () => {
+  const judge = (): Behaviour => ({ text: "<think>[[2]]?</think>\nRating: [[6]]" });
+  const { server, evaluate } = await given(judge, { answers: THINKING, settings: { reasoning: "keep" } });
+  const result = await evaluate();
+  expect(result).toMatchObject({ reasoning: "keep", empty_answers: 0, metrics: { average: { value: 2 } } });
+  expect(server.requests.map(({ messages }) => messages[1]!.content).join()).toContain("|<think>cut");
+});
+
 describe("both turns are judged", () => {
   test("with FastChat's prompts and settings, and a reference where the category needs one", async () => {
     const { server, evaluate } = await given(rated);
