@@ -130,8 +130,8 @@ differs from B by, for peft and for \`B+DIR\` in merges: every matrix's update i
 Norms, and vocabularies of other sizes, are saved whole; biases of layers and tensors of experts are left out and
 named. The error of every matrix, the length of what is left out over that of the update, stands in \`DIR/README.md\`, the
 largest ones and that of all together are printed. Up to 128 rows or columns the decomposition is exact; above, a random
-subspace is turned towards the largest values until it gains less than a millionth of the update's energy, six times at
-most (4096 by 4096 at rank 16: some 40 s where the spectrum is flat). A matrix is held whole while it is cut.
+subspace is turned towards the largest values until it gains less than a billionth of the update's energy; of large
+matrices six times at most (4096 by 4096 at rank 16: some 40 s). A matrix is held whole while it is cut.
 
 ## The configuration
 

@@ -18,10 +18,12 @@ export interface TruncatedSvd {
 const OVERSAMPLING = 10;
 /** Sizes up to which the subspace is the whole space. */
 const SMALL = 128;
-/** Of a flat spectrum, where more would gain little: its vectors are nearly as good as one another. */
-const MOST_ITERATIONS = 6;
+/** Of a flat spectrum in a large matrix, where more would gain little: its vectors are nearly as good as one another. */
+const ITERATIONS = 6;
+/** Multiplications that more iterations may take in smaller ones: some seconds. */
+const MULTIPLICATIONS = 4e9;
 /** Relative gain of the subspace's energy at which it stands still. */
-const STANDSTILL = 1e-6;
+const STANDSTILL = 1e-9;
 
 type Vectors = readonly Float64Array[];
 
@@ -42,7 +44,8 @@ export function truncatedSvd(
   let left = orthonormal(times(matrix, rows, columns, start));
   let right = timesTransposed(matrix, rows, columns, left);
   let energy = sumOfSquares(right);
-  for (let step = 0; step < MOST_ITERATIONS; step++) {
+  const most = Math.max(ITERATIONS, Math.floor(MULTIPLICATIONS / (2 * rows * columns * size)));
+  for (let step = 0; step < most; step++) {
     left = orthonormal(times(matrix, rows, columns, orthonormal(right)));
     right = timesTransposed(matrix, rows, columns, left);
     const next = sumOfSquares(right);
