@@ -46,6 +46,12 @@ export function afterReasoning(text: string): string | null {
   return answer.length === text.length ? text : said;
 }
 
+/** The mark with which a prompt opens the reasoning of its answer, or nothing: such an answer begins after its mark. */
+export function openedReasoning(prompt: string): string {
+  const end = prompt.trimEnd();
+  return MARKS.find(([open]) => end.endsWith(open))?.[0] ?? "";
+}
+
 /** What is left of a text to read or to show: nothing of one that ends within its reasoning. */
 export function answerIn(text: string, reasoning: Reasoning): string {
   return reasoning === "keep" ? text : (afterReasoning(text) ?? "");

@@ -106,7 +106,7 @@ describe("a wrong command line ends with 2", () => {
     [["held-out", "--annotation", "x"], "unknown option '--annotation'"],
     [
       ["held-out", "--annotations", "x"],
-      "--annotations: does not belong to evaluate held-out (which takes --data, --max-length)",
+      "--annotations: does not belong to evaluate held-out (which takes --data, --irregular, --max-length)",
     ],
     [
       ["held-out", "--model", "m", "--judge", "x"],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { afterReasoning, answerIn } from "#src/evaluate/reasoning.js";
+import { afterReasoning, answerIn, openedReasoning } from "#src/evaluate/reasoning.js";
 
 test.each([
   ["<think>\na\n</think>\n\nB", "B"],
@@ -22,4 +22,11 @@ test("reasoning that does not end has no answer behind it, whatever it says", ()
   expect(afterReasoning("<think>a</think>\n<think>b")).toBe(null);
   expect(answerIn("<think>B", "drop")).toBe("");
   expect(answerIn("<think>B", "keep")).toBe("<think>B");
+});
+
+test("a prompt that opens the reasoning gives its answer the mark, others give none", () => {
+  expect(openedReasoning("<|im_start|>assistant\n<think>\n")).toBe("<think>");
+  expect(openedReasoning("<|START_OF_TURN_TOKEN|><|START_THINKING|>")).toBe("<|START_THINKING|>");
+  expect(openedReasoning("<|im_start|>assistant\n<think>\n\n</think>\n\n")).toBe("");
+  expect(openedReasoning("say <think> and go on")).toBe("");
 });

@@ -4,7 +4,7 @@
  * opened with the first dialogue and can be put away between two calls, so that an ensemble holds one at a time.
  */
 
-import type { Conversation } from "../../data/conversation.ts";
+import type { Conversation, Turn } from "../../data/conversation.ts";
 import { readStopIds } from "../../data/stop-ids.ts";
 import { type ConversationTokeniser, openConversationTokeniser, type Prompt } from "../../data/tokenise.ts";
 import type { StageContext } from "../../engine/context.ts";
@@ -12,6 +12,7 @@ import type { EngineModel } from "../../engine/engine.ts";
 import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, throwIfInterrupted } from "../../errors.ts";
 import { openModel } from "../../models/index.ts";
+import { openedReasoning } from "../reasoning.ts";
 import { folderIdentity } from "./folder-identity.ts";
 import type { Answer, Dialogue, Subject, SubjectReference } from "./subject.ts";
 
@@ -92,11 +93,13 @@ export async function openFolder(
           );
           // Aborted, the engine gives what there is: parts of answers, which are none.
           throwIfInterrupted(signal, stage);
-          for (const [place, { index, ids }] of batch.entries()) {
+          for (const [place, { index, ids, text }] of batch.entries()) {
             const answerIds = generated[place]!;
             const room = Math.min(maxTokens, longest - ids.length);
             const finish = answerIds.length < room ? "stop" : "length";
-            await give(index, { text: tokeniser.tokenizer.decode(answerIds).trim(), finish });
+            // A prompt may open the reasoning: without the mark, one that is cut would pass for an answer.
+            const answer = `${openedReasoning(text)}${tokeniser.tokenizer.decode(answerIds)}`;
+            await give(index, { text: answer.trim(), finish });
           }
         }
         context.reporter.report({ type: "end", stage, summary: `${total} answers` });
@@ -154,25 +157,22 @@ async function readAnswers(
   model: EngineModel,
   asked: readonly { dialogue: Dialogue; answer: Answer }[],
 ): Promise<(number | null)[]> {
+  // Only the answer itself gives rows: what the assistant has said before it is context.
+  const before = ({ turns }: Dialogue): Turn[] =>
+    turns.map((turn) => (turn.role === "assistant" ? { ...turn, trained: false } : turn));
   const conversations = asked.map(
     ({ dialogue, answer }): Conversation => ({
       id: dialogue.id,
-      turns: [...dialogue.turns, { role: "assistant", content: answer.text }],
+      turns: [...before(dialogue), { role: "assistant", content: answer.text }],
     }),
   );
   const sequences = (await tokeniser.tokenise(conversations, 0)).flatMap((found, index) => {
     if ("refused" in found) return [];
-    const { content } = conversations[index]!.turns.at(-1)!;
-    const last = conversations[index]!.turns.length - 1;
-    const { position, turn, byteStart, byteEnd } = found.rows;
-    const rows = [...position.keys()].filter((row) => turn[row] === last);
-    const bytes = Buffer.byteLength(content, "utf8");
+    const length = Buffer.byteLength(conversations[index]!.turns.at(-1)!.content, "utf8");
     // Cut before its end, or its white space not rendered: only a reading of the whole answer counts.
-    const whole = rows.some((row) => byteEnd[row] === bytes);
-    if (bytes === 0 || !whole) return [];
-    // As in held-out: the end of turn counts as a byte where it has a row.
-    const divisor = byteStart[rows.at(-1)!] === bytes ? bytes + 1 : bytes;
-    return [{ index, bytes: divisor, ids: found.ids, positions: position.filter((_, row) => turn[row] === last) }];
+    const whole = found.rows.byteEnd.includes(length);
+    if (length === 0 || !whole) return [];
+    return [{ index, bytes: found.bytes, ids: found.ids, positions: found.rows.position }];
   });
   const read: (number | null)[] = asked.map(() => null);
   if (sequences.length === 0) return read;
