@@ -57,6 +57,13 @@ test("bench/align times every strategy and the whole stage", async () => {
   expect(printed).not.toContain("NaN");
 });
 
+test("bench/fuse-data looks at the memory that the data of a fusion take", async () => {
+  const printed = await bench("fuse-data", "--quick", "300");
+  expect(printed).toMatch(/^300 dialogues, \d{5} rows, text \d MB, shards \d+ MB and \d+ MB$/m);
+  expect(printed).toMatch(/^all: .* for one pass and 3 steps .* peak private memory \d+ MB$/m);
+  expect(printed).toMatch(/^for data: -?\d+ MB \(budget 1000\)$/m);
+});
+
 test("bench/judging times judgments beside bare requests, and looks at the heap", async () => {
   const printed = await bench("judging", "--quick");
   expect(printed).toMatch(/^500 judgments +\d+\.\d+ ms of processor time each, \d+ a second, 64 in flight/m);

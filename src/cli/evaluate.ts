@@ -9,6 +9,7 @@ import type {
 } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import { lockFolder } from "../formats/lock.ts";
 import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
@@ -77,9 +78,16 @@ export const evaluateVerb: Verb = {
     if (options.plan === true) {
       const requests = entries.map((entry) => requestOf(evaluation, entry));
       await printPlan(chosen, evaluation.judge, requests, invocation);
-    } else if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
-      await evaluateSeveral(evaluation, entries, options.against !== undefined, invocation);
-    } else await evaluateOne(evaluation, entries, invocation);
+      return undefined;
+    }
+    const lock = options.out === undefined ? null : await lockFolder(options.out);
+    try {
+      if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
+        await evaluateSeveral(evaluation, entries, options.against !== undefined, invocation);
+      } else await evaluateOne(evaluation, entries, invocation);
+    } finally {
+      await lock?.release();
+    }
     return undefined;
   },
 };

@@ -102,6 +102,7 @@ export function planTable(plan: Plan): string {
     training.checkpoints.length === 0
       ? "no checkpoints: a training that is interrupted starts again"
       : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
+    `${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`,
     "",
     ...evaluationLines(plan),
     ...columns([

@@ -73,9 +73,16 @@ export interface Pair {
 interface Found {
   readonly conversation: number;
   readonly pivot: Excerpt;
-  /** Its figures in the aligned shard. */
-  readonly aligned: Pick<AlignedColumns, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes"> | null;
+  readonly aligned: AlignedFigures | null;
   readonly source: Excerpt | null;
+}
+
+/** What an aligned shard says of one conversation; plain numbers, for there are as many of them as conversations. */
+interface AlignedFigures {
+  readonly pivotNats: number;
+  readonly sourceNats: number;
+  readonly pivotBytes: number;
+  readonly sourceBytes: number;
 }
 
 interface Excerpt {
@@ -153,7 +160,7 @@ export async function openPair(options: Pick<FuseOptions, "pivot" | "aligned" | 
             ? null
             : {
                 shard: {
-                  ...aligned,
+                  ...columnsOf(aligned),
                   ...(await readAlignedRows(rowsOf, alignedPaths![pivot.shard]!, pivot.first, pivot.rows)),
                 },
                 place: 0,
@@ -218,12 +225,26 @@ function excerpt(shard: number, { first, rows }: ShardRows): Excerpt {
   return { shard, first, rows };
 }
 
-/** Of one conversation, copied: the shard's memory is used again. */
-function figuresOf(shard: AlignedShard, place: number): NonNullable<Found["aligned"]> {
+function figuresOf({ pivotNats, sourceNats, pivotBytes, sourceBytes }: AlignedShard, place: number): AlignedFigures {
   return {
-    pivotNats: shard.pivotNats.slice(place, place + 1),
-    sourceNats: shard.sourceNats.slice(place, place + 1),
-    pivotBytes: shard.pivotBytes.slice(place, place + 1),
-    sourceBytes: shard.sourceBytes.slice(place, place + 1),
+    pivotNats: pivotNats[place]!,
+    sourceNats: sourceNats[place]!,
+    pivotBytes: pivotBytes[place]!,
+    sourceBytes: sourceBytes[place]!,
+  };
+}
+
+/** The columns of a shard with one conversation. */
+function columnsOf({
+  pivotNats,
+  sourceNats,
+  pivotBytes,
+  sourceBytes,
+}: AlignedFigures): Omit<AlignedColumns, keyof AlignedRowColumns> {
+  return {
+    pivotNats: Float32Array.of(pivotNats),
+    sourceNats: Float32Array.of(sourceNats),
+    pivotBytes: Int32Array.of(pivotBytes),
+    sourceBytes: Int32Array.of(sourceBytes),
   };
 }

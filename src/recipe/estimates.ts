@@ -4,6 +4,7 @@
  * over a rate that is measured, where it can be, or stated.
  */
 import { availableParallelism } from "node:os";
+import type { Conversation } from "../data/conversation.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
 import {
   generationBytes,
@@ -36,6 +37,33 @@ export function checkpointBytes(parameters: number): number {
 /** Ids are stored in two bytes up to this vocabulary. */
 function idBytes(vocabulary: number): number {
   return vocabulary > 65_536 ? 4 : 2;
+}
+
+/** Ids and positions of all tokens and rows, in a file while a target trains. */
+export function tokenFileBytes(tokens: number, rows: number): number {
+  return 4 * (tokens + rows);
+}
+
+/** What a training holds of its data: the texts and where everything is found, and a shard of the pivot and the source. */
+export function trainingDataMemory(conversations: readonly Conversation[]): number {
+  return SHARDS_BYTES + conversationsMemory(conversations);
+}
+
+/** A shard of 256 conversations of either side, and two batches. */
+const SHARDS_BYTES = 60e6;
+/** Objects, ids and places of a conversation. */
+const CONVERSATION_BYTES = 1500;
+/** What the collector has not yet found of them comes on top: `bench/fuse-data.mjs` measures all three together. */
+const UNCOLLECTED = 1.5;
+
+/** Texts take a byte a character where all are of Latin-1, else two. */
+function conversationsMemory(conversations: readonly Conversation[]): number {
+  let bytes = 0;
+  for (const { turns } of conversations) {
+    bytes += CONVERSATION_BYTES;
+    for (const { content } of turns) bytes += UNCOLLECTED * content.length * (/[\u0100-\uffff]/.test(content) ? 2 : 1);
+  }
+  return bytes;
 }
 
 /** The process that trains in micro-batches of these shapes. */

@@ -17,6 +17,8 @@ import {
   modelBytes,
   type Throughput,
   teacherMemory,
+  tokenFileBytes,
+  trainingDataMemory,
   trainingMemory,
 } from "./estimates.ts";
 import { benchmarkOf } from "./evaluation.ts";
@@ -71,8 +73,10 @@ export interface Plan {
     readonly tokens: number;
     /** Tokens of a micro-batch at most, padding included; a longer conversation is alone in one. */
     readonly micro_batch_tokens: number;
-    /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it. */
+    /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it, */
     readonly checkpoint_bytes: number;
+    /** and the tokens of all conversations. */
+    readonly token_file_bytes: number;
   };
   readonly evaluations: readonly PlannedEvaluation[];
   readonly stages: readonly PlannedStage[];
@@ -106,6 +110,7 @@ export function derivePlan(
     tokens: epochs * pivotPlan.train_tokens,
     micro_batch_tokens: positionBudget(pivot.model),
     checkpoint_bytes: checkpointSteps(steps).length === 0 ? 0 : 2 * checkpointBytes(pivotPlan.parameters),
+    token_file_bytes: tokenFileBytes(pivotPlan.train_tokens, pivotPlan.train_rows),
   };
   const stages = planStages(recipe, inputs, { models, training, pivot, throughput, availableMemoryBytes });
   return {
@@ -176,7 +181,9 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
     ...recipe.sources.map(({ name }) => `fuse ${name}`),
     ...fineTuningRunsOf(recipe).map((name) => `fine-tune ${name}`),
   ];
-  const memory = trainingMemory(pivot.model, trainingExtent(recipe, pivot, training));
+  const memory =
+    trainingMemory(pivot.model, trainingExtent(recipe, pivot, training)) +
+    trainingDataMemory(inputs.conversations.train);
   for (const stage of trainings) {
     const disk = modelBytes(pivot.model.parameters, recipe.fuse.dtype);
     add(stage, disk, memory, throughput.trainingSeconds(pivot.model.parameters, training.tokens));

@@ -1,5 +1,6 @@
 /** `evaluate` of models behind servers and of ensembles, through the command line; the server is on the loopback interface. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -69,6 +70,19 @@ describe("models behind servers", () => {
     for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
       if (entry.isFile()) expect(await readFile(join(entry.parentPath, entry.name), "utf8")).not.toContain("mine");
     }
+  });
+
+  test("write to a folder that nobody else writes to, and to none for --plan", async () => {
+    const out = join(folder, "locked");
+    const arguments_ = ["exact-match", "--model", `exact@${server.url}`, "--data", data, "--out", out];
+    expect((await evaluate([...arguments_, "--plan"])).exitCode).toBe(0);
+    expect(existsSync(out)).toBe(false);
+    await mkdir(out);
+    await writeFile(join(out, ".lock"), JSON.stringify({ pid: 1, started: "then", host: "elsewhere", space: "" }));
+    const { exitCode, stderr } = await evaluate(arguments_);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`${out}: process 1 of host "elsewhere" is writing to this folder; wait for it`);
+    expect(server.requests).toHaveLength(0);
   });
 
   test("cannot be read for probabilities", async () => {

@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { alignedBytes, distributionsBytes, modelBytes } from "#src/recipe/estimates.js";
+import { alignedBytes, distributionsBytes, modelBytes, trainingDataMemory } from "#src/recipe/estimates.js";
 import { GOLDEN, MISTRAL } from "../run/fixtures.ts";
 
 test("a row of ten tokens from a vocabulary of 32,000 takes 57 bytes, within the budget of 64", () => {
@@ -22,6 +22,18 @@ test("the bytes of shards are those of the golden ones, up to header and convers
   const alignedOverhead = aligned.size - alignedBytes(rows, 10, 512);
   expect(alignedOverhead).toBeGreaterThan(0);
   expect(alignedOverhead).toBeLessThan(3000);
+});
+
+test("a training holds its texts and two shards, however many rows there are", () => {
+  const turns = (content: string) => [{ role: "user" as const, content }];
+  const memory = (content: string, count: number): number =>
+    trainingDataMemory(Array.from({ length: count }, () => ({ id: "", turns: turns(content) })));
+  const [none, one, two] = [memory("", 0), memory("a".repeat(3000), 1000), memory("ж".repeat(3000), 1000)];
+  expect(two - one).toBe(1.5 * 3e6);
+  expect(one - none).toBeGreaterThan(1.5 * 3e6);
+  // 95,000 conversations of 2,200 bytes in 30 million rows: bench/fuse-data.mjs measures 530 MB.
+  expect(memory("a".repeat(2200), 95_000)).toBeGreaterThan(450e6);
+  expect(memory("a".repeat(2200), 95_000)).toBeLessThan(650e6);
 });
 
 test("a model takes its parameters times the bytes of its dtype", async () => {
