@@ -25,7 +25,8 @@ const names = entries.filter((entry) => entry.isDirectory() && entry.name !== "s
 async function check(name: string, likeMergekit: boolean, share?: number): Promise<void> {
   const { config, notes, expected } = await readCase(name);
   const { out, warnings } = await runCase(config, `${name}-${likeMergekit}`, folder, likeMergekit);
-  expect(warnings).toEqual([]);
+  // Of the case by rows some tensors have more opposed rows than others, which is told.
+  expect(warnings.filter((text) => name !== "model-stock-filter-wise" || !text.includes("opposed"))).toEqual([]);
   const actual = await readModel(join(out, "model.safetensors"));
   expect([...actual.values.keys()].sort()).toEqual([...expected.values.keys()].sort());
   expect(actual.values.size).toBe(notes.output.tensors);

@@ -20,8 +20,8 @@ const OVERSAMPLING = 10;
 const SMALL = 128;
 /** Of a flat spectrum in a large matrix, where more would gain little: its vectors are nearly as good as one another. */
 const ITERATIONS = 6;
-/** Multiplications that more iterations may take in smaller ones: some seconds. */
-const MULTIPLICATIONS = 4e9;
+/** Multiplications that more iterations may take in smaller ones: a tenth of a second. */
+const MULTIPLICATIONS = 1e8;
 /** Relative gain of the subspace's energy at which it stands still. */
 const STANDSTILL = 1e-9;
 
@@ -124,7 +124,7 @@ function orthonormal(vectors: Vectors): Float64Array[] {
 }
 
 /** Cosines below it count as right angles. */
-const RIGHT_ANGLE = 1e-15;
+const RIGHT_ANGLE = 1e-14;
 const MOST_SWEEPS = 60;
 
 /** Turns vectors until they are orthogonal: their lengths are the singular values; `rotation` says how. */

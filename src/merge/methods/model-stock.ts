@@ -39,9 +39,14 @@ export const modelStock: MergeMethod = defineMethod({
       memory,
     );
     const merged = combination(models, groups, coefficients, memory);
-    return coefficients.some((share) => share < 0) ? { ...merged, remark: OPPOSED } : merged;
+    return isOpposed(coefficients) ? { ...merged, remark: OPPOSED } : merged;
   },
 });
+
+/** Of rows a few are opposed by chance. */
+function isOpposed(coefficients: Float64Array): boolean {
+  return coefficients.filter((share) => share < 0).length > coefficients.length / 2;
+}
 
 function factor(gram: Gram, smallest: number): number {
   const norms = normsOf(gram);

@@ -38,14 +38,15 @@ function leftOver(matrix: Float32Array, { values, left, right }: TruncatedSvd, c
 test.each(cases.map((one) => [`${one.rows} by ${one.columns}, decay ${one.decay}`, one] as const))("%s", (_, one) => {
   const matrix = matrixOf(one);
   const whole = Math.sqrt(one.values.reduce((sum, value) => sum + value * value, 0));
-  for (const rank of [1, 4, 12, 100]) {
+  const isSmall = Math.min(one.rows, one.columns) <= 128;
+  for (const rank of isSmall ? [1, 4, 12, 100] : [1, 4, 12]) {
     const svd = truncatedSvd(matrix, one.rows, one.columns, rank, "seed");
     const count = Math.min(rank, one.values.length);
     expect(svd.values.length).toBe(count);
     for (const [r, value] of svd.values.entries()) {
       // The sine differs in its last bits between libraries, which the rounding to float32 can make 6e-8 of an entry.
       // A subspace of a larger space ends where it gains no more than a billionth of its energy.
-      const tolerance = Math.min(one.rows, one.columns) <= 128 ? 1e-7 : 1e-5;
+      const tolerance = isSmall ? 1e-7 : 1e-5;
       expect(Math.abs(value - one.values[r]!) / one.values[0]!, `value ${r} of ${rank}`).toBeLessThan(tolerance);
     }
     const expected = Math.sqrt(one.values.slice(count).reduce((sum, value) => sum + value * value, 0)) / whole;
