@@ -34,7 +34,8 @@ export async function readConversations(path: string, irregular: IrregularRule =
   for await (const { file, place, record, problem } of openRecords(path)) {
     const parsed = problem === undefined ? parseRecord(record) : { problem };
     if ("conversation" in parsed) {
-      conversations.push(parsed.conversation);
+      // Of data that is refused nothing has to be kept.
+      if (problems === 0 || irregular === "leave-out") conversations.push(parsed.conversation);
       continue;
     }
     problems += 1;

@@ -10,6 +10,9 @@ import type { Source } from "./source.ts";
 const MAGIC = Buffer.from("ARROW1");
 const FILE_HEADER_BYTES = 8;
 
+/** What a stream ends with. */
+const END = Buffer.from([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
 export const arrow: Container = {
   name: "Arrow",
   summary: "IPC stream or file, as `save_to_disk` of `datasets` writes it",
@@ -35,18 +38,24 @@ async function* arrowRows(source: Source): AsyncGenerator<Found> {
   }
 }
 
-/** The stream within a file, or the stream itself. */
+/** The stream within a file, or the stream itself, whose end is looked at: cut off between two batches it would look whole. */
 async function* streamOf({ chunks }: Source): AsyncGenerator<Uint8Array> {
-  let head: Uint8Array | null = new Uint8Array();
+  let head: Uint8Array | null = Buffer.alloc(0);
+  let isFile = false;
+  let tail: Uint8Array = Buffer.alloc(0);
   for await (const chunk of chunks()) {
+    tail = Buffer.concat([tail, chunk.subarray(-END.length)]).subarray(-END.length);
     if (head === null) {
       yield chunk;
       continue;
     }
     head = Buffer.concat([head, chunk]);
     if (head.length < FILE_HEADER_BYTES) continue;
-    yield MAGIC.every((byte, index) => head![index] === byte) ? head.subarray(FILE_HEADER_BYTES) : head;
+    isFile = MAGIC.equals(head.subarray(0, MAGIC.length));
+    yield isFile ? head.subarray(FILE_HEADER_BYTES) : head;
     head = null;
   }
-  if (head !== null) yield head;
+  if (head !== null) throw new Error("it is too short");
+  const isWhole = isFile ? MAGIC.equals(tail.subarray(-MAGIC.length)) : END.equals(tail);
+  if (!isWhole) throw new Error("it does not end as it should; it was cut off");
 }

@@ -9,7 +9,8 @@ function messageShape(key: string, summary: string): Shape {
     keys: [key],
     summary,
     isList: true,
-    recognises: (record) => isGiven(record[key]),
+    // As a number it says how many there are.
+    recognises: (record) => isGiven(record[key]) && !["number", "boolean"].includes(typeof record[key]),
     turns: (record) => turnsOfList(record, key),
   };
 }

@@ -125,7 +125,9 @@ test("empty files, other kinds of files and missing ones are told in one sentenc
   }
   expect(await refusal(await fileWith("a.jsonl", "\r\n\n"))).toMatch(/the data set is empty$/);
   expect(await refusal(await fileWith("a.json", "[]"))).toMatch(/the data set is empty$/);
-  expect(await refusal(await fileWith("a.arrow", ""))).toMatch(/the data set is empty$|expected Arrow/);
+  expect(await refusal(await fileWith("a.arrow", ""))).toMatch(
+    /expected Arrow, but it cannot be read: it is too short$/,
+  );
   expect(await refusal(await fileWith("a.parquet", ""))).toMatch(/expected a Parquet file/);
   expect(await refusal(await fileWith("a.arrow", "not Arrow at all"))).toMatch(/expected Arrow, but it cannot be read/);
   expect(await refusal(await fileWith("a.txt", "x"))).toMatch(
@@ -154,6 +156,23 @@ test("a line or an item that is too long is not held", async () => {
   expect(items.map(({ bytes }) => bytes && Buffer.from(bytes).toString("utf8"))).toEqual(["1", null, "2"]);
   const { sentence } = foundJson(":2", null).problem!;
   expect(sentence).toBe("expected a record of at most 67108864 bytes, found more");
+});
+
+test("an Arrow stream or file that was cut off is refused, also between two batches", async () => {
+  const stream = await readFile(join(SAVED, "saved/data-00000-of-00002.arrow"));
+  const file = await readFile(join(SAVED, "chats.arrow"));
+  for (const bytes of [stream.subarray(0, 500), stream.subarray(0, -8), file.subarray(0, 2000)]) {
+    expect(await refusal(await fileWith("a.arrow", bytes))).toMatch(
+      /a\.arrow: expected Arrow, but it cannot be read: /,
+    );
+  }
+});
+
+test("a pointer of git-lfs in the place of a file is told by name", async () => {
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+  for (const name of ["a.jsonl", "a.parquet", "a.arrow", "a.csv.gz"]) {
+    expect(await refusal(await fileWith(name, pointer))).toMatch(/a pointer of git-lfs lies here/);
+  }
 });
 
 test("a Parquet file that was cut off is refused", async () => {

@@ -19,6 +19,7 @@ test.each<[string, unknown]>([
   ["messages with from and value", { messages: [said, answered] }],
   ["messages as JSON text", { messages: JSON.stringify([QUESTION, ANSWER]) }],
   ["messages as columns", { messages: { role: ["user", "assistant"], content: [Q, A] } }],
+  ["messages beside a number of turns", { messages: [QUESTION, ANSWER], turns: 1 }],
   ["conversations", { conversations: [said, answered] }],
   ["conversations with role and content", { conversations: [QUESTION, ANSWER] }],
   ["conversation", { conversation: [QUESTION, ANSWER], turn: 1 }],

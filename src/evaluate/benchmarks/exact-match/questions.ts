@@ -12,7 +12,7 @@ export interface Question {
   readonly expected: string;
 }
 
-/** All questions of the conversations of `path`, in order. A reference in which the rule finds nothing is an error of the data. */
+/** All questions of the conversations of `path`, in order. A reference in which the rule finds nothing is an error. */
 export function questionsOf(
   { conversations }: ReadConversations,
   path: string,
@@ -20,11 +20,14 @@ export function questionsOf(
   reasoning: Reasoning,
 ): Question[] {
   const seen = new Map<string, number>();
-  return conversations.map(({ id, turns, skill }, index) => {
+  return conversations.map(({ id, turns, tools, skill }, index) => {
     const where = `${path}: conversation ${index + 1}`;
     const reference = turns.at(-1)!;
     if (reference.role !== "assistant") {
       throw inputError(where, "expected an answer as its last turn, to compare with, found a question");
+    }
+    if (tools !== undefined || turns.some(({ role, toolCalls }) => role === "tool" || toolCalls !== undefined)) {
+      throw inputError(where, "expected questions and answers alone, found tools, with which no model is asked here");
     }
     const expected = rule.extract(reference.content, reasoning);
     if (expected === null) {

@@ -214,6 +214,14 @@ describe("what cannot be asked", () => {
     );
   });
 
+  test("a conversation with tools", async () => {
+    const file = join(folder, "tools.jsonl");
+    await writeFile(file, JSON.stringify({ data: ["Well?", "#### 1"], tools: [{ name: "clock" }] }));
+    await expect(exactMatch.estimate(request(null, { data: file }))).rejects.toThrow(
+      `${file}: conversation 1: expected questions and answers alone, found tools`,
+    );
+  });
+
   test("no data, and no model", async () => {
     await expect(exactMatch.estimate(request(null, {}))).rejects.toThrow(
       "fusechat evaluate exact-match: needs conversations whose answers are known; add --data FILE",
