@@ -23,9 +23,12 @@ export const arrow: Container = {
 async function* arrowRows(source: Source): AsyncGenerator<Found> {
   const { RecordBatchReader } = await import("apache-arrow");
   let number = 0;
+  const read = { bytes: 0 };
   try {
-    const reader = await RecordBatchReader.from(streamOf(source));
+    const reader = await RecordBatchReader.from(streamOf(source, read));
     for await (const batch of reader) {
+      // Every row has its place in the offsets of its texts.
+      if (batch.numRows > read.bytes) throw new Error(`it says that ${read.bytes} bytes hold ${batch.numRows} rows`);
       for (let row = 0; row < batch.numRows; row++) {
         number += 1;
         yield foundRow(`: row ${number}`, batch.get(row));
@@ -39,11 +42,12 @@ async function* arrowRows(source: Source): AsyncGenerator<Found> {
 }
 
 /** The stream within a file, or the stream itself, whose end is looked at: cut off between two batches it would look whole. */
-async function* streamOf({ chunks }: Source): AsyncGenerator<Uint8Array> {
+async function* streamOf({ chunks }: Source, read: { bytes: number }): AsyncGenerator<Uint8Array> {
   let head: Uint8Array | null = Buffer.alloc(0);
   let isFile = false;
   let tail: Uint8Array = Buffer.alloc(0);
   for await (const chunk of chunks()) {
+    read.bytes += chunk.length;
     tail = Buffer.concat([tail, chunk.subarray(-END.length)]).subarray(-END.length);
     if (head === null) {
       yield chunk;

@@ -5,6 +5,9 @@
 import { Irregular, type Problem } from "../irregular.ts";
 import type { Found } from "./container.ts";
 
+/** More items of one list are none: a damaged file may claim any number. */
+const LONGEST_LIST = 1 << 20;
+
 /** Schemas of chats are a few levels deep. */
 const DEEPEST = 64;
 
@@ -27,6 +30,12 @@ function plain(value: unknown, depth: number): unknown {
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (depth === DEEPEST) {
     throw new Irregular("nested too deep", `expected at most ${DEEPEST} levels of lists and objects, found more`);
+  }
+  if ("length" in value && Number(value.length) > LONGEST_LIST) {
+    throw new Irregular(
+      "that are too long",
+      `expected lists of at most ${LONGEST_LIST} items, found one of ${value.length}`,
+    );
   }
   if ("toJSON" in value && typeof value.toJSON === "function") return plain(value.toJSON(), depth + 1);
   if (ArrayBuffer.isView(value)) return Array.from(value as Float64Array);

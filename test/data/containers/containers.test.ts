@@ -168,6 +168,35 @@ test("an Arrow stream or file that was cut off is refused, also between two batc
   }
 });
 
+test("damaged Parquet files are told, whatever their numbers claim, and never end the program", async () => {
+  const whole = await readFile(join(SAVED, "chats.parquet"));
+  for (let place = whole.length - 60; place > whole.length - 1500; place -= 24) {
+    const bytes = Buffer.from(whole);
+    bytes.writeUInt32LE(0xffff_ffff, place);
+    const error = await readConversations(await fileWith("a.parquet", bytes)).catch((caught: unknown) => caught);
+    if (error instanceof Error) expect(error.message).toMatch(/a\.parquet: /);
+  }
+});
+
+test("an Arrow file that claims more rows than it can hold is refused", async () => {
+  const bytes = await readFile(join(SAVED, "chats.arrow"));
+  // The number of rows stands, as eight bytes, before the table of the batch's fields.
+  const rows = [...bytes.keys()].filter(
+    (at) => at > 1000 && at % 8 === 0 && at + 8 < bytes.length && bytes.readBigInt64LE(at) === 3n,
+  );
+  const told = rows.map(async (at) => {
+    const damaged = Buffer.from(bytes);
+    damaged.writeBigInt64LE(1n << 40n, at);
+    return readConversations(await fileWith("a.arrow", damaged)).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+  });
+  expect(await Promise.all(told)).toContainEqual(
+    expect.stringMatching(/it says that \d+ bytes hold 1099511627776 rows/),
+  );
+});
+
 test("a pointer of git-lfs in the place of a file is told by name", async () => {
   const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
   for (const name of ["a.jsonl", "a.parquet", "a.arrow", "a.csv.gz"]) {
