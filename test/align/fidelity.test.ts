@@ -27,9 +27,9 @@ import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import { writeSafetensors } from "#src/formats/safetensors.js";
 import { quantile } from "#src/statistics/interval.js";
 import { resampledSums } from "#src/statistics/resamples.js";
-import { loadTokenizer } from "#src/tokenizer/load.js";
 import type { Encoding } from "#src/tokenizer/tokenizer.js";
 import { tellMissing } from "../shared.ts";
+import { publishedTokenizer } from "../tokenizer/published.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
 
 const flat = (size: number): Float64Array => new Float64Array(size).fill(1 / size);
@@ -226,7 +226,7 @@ describe.runIf(present)("against the golden table", () => {
 });
 
 async function openModel(name: string, texts: readonly string[]) {
-  const tokenizer = await loadTokenizer(join(shared, "data/tokenizers", name));
+  const tokenizer = await publishedTokenizer(name);
   const encodings: Encoding[] = await tokenizer.encodeBatch(texts);
   const ids = Array.from({ length: tokenizer.size }, (_, id) => id);
   return {

@@ -23,9 +23,9 @@ import { createUnitReader, listUnits } from "#src/align/units/units.js";
 import { readVocabulary, type Vocabulary } from "#src/align/vocabulary.js";
 import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
-import { loadTokenizer } from "#src/tokenizer/load.js";
 import type { Tokenizer } from "#src/tokenizer/tokenizer.js";
 import { tellMissing } from "../shared.ts";
+import { publishedTokenizer } from "../tokenizer/published.ts";
 import { certain, textShard, writeTextShard } from "./text-shards.ts";
 
 const shared = resolve(import.meta.dirname, "../../../shared");
@@ -40,20 +40,10 @@ const lines = (path: string): Record<string, unknown>[] =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
 
-const tokenizers = new Map<string, Promise<Tokenizer>>();
-const tokenizer = (name: string): Promise<Tokenizer> => {
-  let loading = tokenizers.get(name);
-  if (loading === undefined) {
-    loading = loadTokenizer(join(shared, "data/tokenizers", name));
-    tokenizers.set(name, loading);
-  }
-  return loading;
-};
-
 /** A tokenizer and its vocabulary are in several pairs: each is read once. */
 const vocabularies = new Map<string, Vocabulary>();
 const vocabulary = async (name: string): Promise<Vocabulary> => {
-  const of = await tokenizer(name);
+  const of = await publishedTokenizer(name);
   const known = vocabularies.get(name) ?? readVocabulary(of, of.size);
   vocabularies.set(name, known);
   return known;
@@ -77,7 +67,7 @@ describe.runIf(present)("against the golden pairs", () => {
   test.each(PAIRS)("rows of %s and %s that begin at the same byte are paired", async (pivotName, sourceName, agree) => {
     const texts = lines(join(golden, "texts.jsonl")).map(({ text }) => text as string);
     const rowsOf = async (name: string): Promise<RowSpans[]> => {
-      const of = await tokenizer(name);
+      const of = await publishedTokenizer(name);
       const { bytes } = await vocabulary(name);
       return (await of.encodeBatch(texts)).map(({ ids, byteStart, byteEnd }) => ({
         turn: new Uint16Array(ids.length),
@@ -124,7 +114,7 @@ describe.runIf(present)("against the golden maps", () => {
     const write = async (): Promise<string> => {
       const texts = corpus();
       expect(texts).toHaveLength(1984);
-      const of = await tokenizer(name);
+      const of = await publishedTokenizer(name);
       await mkdir(join(folder, name));
       await writeTextShard(
         join(folder, name),
@@ -144,7 +134,10 @@ describe.runIf(present)("against the golden maps", () => {
       const { tensors } = await readSafetensors(join(golden, "maps.safetensors"));
       const column = (name: string): Int32Array =>
         tensors.get(`${pivotName}.${sourceName}.${name}`)!.data as Int32Array;
-      const [pivotTokenizer, sourceTokenizer] = [await tokenizer(pivotName), await tokenizer(sourceName)];
+      const [pivotTokenizer, sourceTokenizer] = [
+        await publishedTokenizer(pivotName),
+        await publishedTokenizer(sourceName),
+      ];
       const pivotVocabulary = await vocabulary(pivotName);
       const sourceVocabulary = await vocabulary(sourceName);
       const sides = { pivot: await shardsOf(pivotName), source: await shardsOf(sourceName) };

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -384,7 +384,8 @@ describe("inspect PATH", () => {
     tellMissing(isThere, "published files were not read");
     test.runIf(isThere)("tells size, special tokens and template of each", async () => {
       const sizes: Record<string, number> = {};
-      for (const name of (await readdir(published)).sort()) {
+      // One of each kind: all of them are read as folders elsewhere.
+      for (const name of ["gemma-it", "llama-2", "openchat-3.5", "qwen2.5", "smollm2"]) {
         const found = await summary(join(published, name));
         expect([name, found.kind, found.refused]).toEqual([name, "tokenizer", undefined]);
         expect([name, found.stop_ids.length > 0]).toEqual([name, true]);

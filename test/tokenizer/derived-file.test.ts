@@ -12,6 +12,7 @@ import { createTokenTable, readTokenTableParts } from "#src/tokenizer/token-tabl
 import { writeDerivedTokenizer } from "#src/tokenizer/tokenizer-source.js";
 import { tellMissing } from "../shared.ts";
 import { hardText } from "./hard-text.ts";
+import { publishedTokenizer } from "./published.ts";
 import { FIRST_PIECES, sentencePieceFile, type WrittenModel, type WrittenPiece } from "./sentencepiece-file.ts";
 
 const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
@@ -193,7 +194,7 @@ describe.runIf(existsSync(PUBLISHED))("published models", () => {
         await copyFile(join(PUBLISHED, name, file), join(folder, file));
       }
       const derived = await loadTokenizer(folder);
-      const published = await loadTokenizer(join(PUBLISHED, name));
+      const published = await publishedTokenizer(name);
       const spans = await readFile(resolve(PUBLISHED, "../../golden/align/spans.jsonl"), "utf8");
       const golden = spans
         .trim()

@@ -8,6 +8,7 @@ import { loadTokenizer } from "#src/tokenizer/load.js";
 import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS } from "./edited-folder.ts";
 import { hardText } from "./hard-text.ts";
+import { publishedTokenizer } from "./published.ts";
 
 const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
 const SHARED = resolve(import.meta.dirname, "../../../shared");
@@ -330,7 +331,7 @@ describe.runIf(hasShared)("published tokenizers", () => {
     const cases = lines.map((line): GoldenSpans => JSON.parse(line));
     expect(cases.length).toBe(210);
     for (const name of new Set(cases.map((one) => one.tokenizer))) {
-      const tokenizer = await loadTokenizer(join(SHARED, "data/tokenizers", name));
+      const tokenizer = await publishedTokenizer(name);
       for (const one of cases.filter(({ tokenizer: of }) => of === name)) {
         const { ids, byteStart, byteEnd } = await tokenizer.encode(one.text);
         expect([one.label, [...ids], [...byteStart], [...byteEnd]]).toEqual([
@@ -350,8 +351,8 @@ describe.runIf(hasShared)("published tokenizers", () => {
     const { readSafetensors } = await import("#src/formats/safetensors.js");
     const { tensors } = await readSafetensors(join(SHARED, "golden/align/maps.safetensors"));
     const column = (name: string) => tensors.get(`${pivotName}.${sourceName}.${name}`)!.data as Int32Array;
-    const pivot = await loadTokenizer(join(SHARED, "data/tokenizers", pivotName));
-    const source = await loadTokenizer(join(SHARED, "data/tokenizers", sourceName));
+    const pivot = await publishedTokenizer(pivotName);
+    const source = await publishedTokenizer(sourceName);
     const exact = column("exact");
     const found = await Promise.all(
       [...column("token")].map(async (id, index) => {

@@ -8,9 +8,12 @@ import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS, type TokenizerFile } from "./edited-folder.ts";
 
 const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
-const folders = [GOLDEN_MODELS, PUBLISHED]
-  .filter((root) => existsSync(root))
-  .flatMap((root) => readdirSync(root).map((name) => join(root, name)));
+/** Of each kind of published tokenizer one, and all of ours. */
+const KINDS = ["gemma-it", "internlm2-chat", "llama-3", "openchat-3.5", "phi-3-mini", "qwen3"];
+const folders = [
+  ...readdirSync(GOLDEN_MODELS).map((name) => join(GOLDEN_MODELS, name)),
+  ...(existsSync(PUBLISHED) ? KINDS.map((name) => join(PUBLISHED, name)) : []),
+];
 
 tellMissing(existsSync(PUBLISHED), "published tokens are not compared");
 

@@ -13,8 +13,8 @@ import {
 import { readModelTexts, readSampledFile } from "#src/align/fidelity/sampled-file.js";
 import { mostFrequent, rowFidelity } from "#src/align/fidelity.js";
 import { createRandom } from "#src/random.js";
-import { loadTokenizer } from "#src/tokenizer/load.js";
 import { tellMissing } from "../../shared.ts";
+import { publishedTokenizer } from "../../tokenizer/published.ts";
 import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -105,7 +105,7 @@ describe.runIf(existsSync(golden))("rows of real tokenizers", () => {
     async (name, endOfTurn) => {
       const file = await readSampledFile(golden);
       const model = createByteModel(joinTexts(readModelTexts(join(shared, "data/chat"), file.modelTexts)));
-      const tokenizer = await loadTokenizer(join(shared, "data/tokenizers", name));
+      const tokenizer = await publishedTokenizer(name);
       const end = Array.from({ length: tokenizer.size }, (_, id) => id).find(
         (id) => tokenizer.tokenText(id) === endOfTurn,
       )!;
