@@ -47,38 +47,31 @@ async function grow(text: string): ReturnType<typeof run> {
   return run(text, out);
 }
 
+/** What a further source is and changes. */
+const OF_A_SOURCE = [
+  "distributions/gemma2",
+  "align/gemma2",
+  "fuse/gemma2",
+  "merge/fused",
+  "evaluate/held-out/gemma2",
+  "evaluate/held-out/target-gemma2",
+  "evaluate/held-out/fused",
+  "compare/held-out",
+  "gates",
+];
+
 test.each([
   [
     "a source",
     { sources: [QWEN2, GEMMA], merge: "{ method: linear, weights: [1, 2] }" },
     ["source gemma2"],
-    [
-      "distributions/gemma2",
-      "align/gemma2",
-      "fuse/gemma2",
-      "merge/fused",
-      "evaluate/held-out/gemma2",
-      "evaluate/held-out/target-gemma2",
-      "evaluate/held-out/fused",
-      "compare/held-out",
-      "gates",
-    ],
+    OF_A_SOURCE,
   ],
   [
     "a source before the others",
     { sources: [GEMMA, QWEN2], merge: "{ method: linear, weights: [2, 1] }" },
     ["source gemma2"],
-    [
-      "distributions/gemma2",
-      "align/gemma2",
-      "fuse/gemma2",
-      "merge/fused",
-      "evaluate/held-out/gemma2",
-      "evaluate/held-out/target-gemma2",
-      "evaluate/held-out/fused",
-      "compare/held-out",
-      "gates",
-    ],
+    OF_A_SOURCE,
   ],
   [
     "a merge",
