@@ -73,10 +73,18 @@ export {
 } from "./fuse/options.ts";
 export type { MergeConfig } from "./merge/config.ts";
 export type { ExecuteContext as MergeContext } from "./merge/execute.ts";
+export { type ExtractOptions, type ExtractSummary, extractAdapter } from "./merge/adapters/extract.ts";
 export { type MergeOptions, type MergeSummary, mergeModels } from "./merge/merge.ts";
 export type { MergeMethod } from "./merge/method.ts";
 export { METHODS } from "./merge/methods/index.ts";
-export { checkMergeConfig, type ReadOptions as MergeReadOptions, readMergeConfig } from "./merge/read-config.ts";
+export {
+  checkMergeConfig,
+  type NamedMerge,
+  type ReadOptions as MergeReadOptions,
+  readMergeConfig,
+  readMergeConfigs,
+} from "./merge/read-config.ts";
+export { mergeSequence } from "./merge/sequence.ts";
 export { ARCHITECTURES, type Architecture, type Model, openModel } from "./models/index.ts";
 export { checkRecipe, type LoadedRecipe, loadRecipe } from "./recipe/load.ts";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.ts";
