@@ -71,9 +71,9 @@ export {
   TRAINING_DEFAULTS,
   type TrainingSettings,
 } from "./fuse/options.ts";
+export { type ExtractOptions, type ExtractSummary, extractAdapter } from "./merge/adapters/extract.ts";
 export type { MergeConfig } from "./merge/config.ts";
 export type { ExecuteContext as MergeContext } from "./merge/execute.ts";
-export { type ExtractOptions, type ExtractSummary, extractAdapter } from "./merge/adapters/extract.ts";
 export { type MergeOptions, type MergeSummary, mergeModels } from "./merge/merge.ts";
 export type { MergeMethod } from "./merge/method.ts";
 export { METHODS } from "./merge/methods/index.ts";

@@ -4,7 +4,7 @@
  * space that the template may have trimmed. What comes out is a list of pieces, stretches that stand in the text as they
  * stand in the original; what lies between two pieces the template has put there, left out, or both.
  */
-import { stripPython } from "./jinja.ts";
+import { stripPython } from "../jinja/spaces.ts";
 import { ALONE, type Mark } from "./marks.ts";
 import type { Atom, Original } from "./original.ts";
 

@@ -4,8 +4,9 @@
  * has written, moved or dropped around them. White space at the ends of a value is left away in that rendering, so that
  * what still stands there is the template's own.
  */
+
+import { stripPython } from "../jinja/spaces.ts";
 import type { Turn } from "./conversation.ts";
-import { stripPython } from "./jinja.ts";
 import type { Original } from "./original.ts";
 
 /** The atom of the marks of an empty response, which have nothing between them. */

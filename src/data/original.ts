@@ -4,8 +4,9 @@
  * the tags that published models write. The original is a row of atoms, reasoning tags and what stands between them
  * without the white space around it, because that is what templates keep, move or drop.
  */
+
+import { stripPython } from "../jinja/spaces.ts";
 import type { Turn } from "./conversation.ts";
-import { stripPython } from "./jinja.ts";
 
 const REASONING_OPEN = "<think>\n";
 const REASONING_CLOSE = "\n</think>\n\n";

@@ -3,8 +3,8 @@
  * what of its original the template has left out. Everything after this counts in UTF-8 bytes.
  */
 import { createHash } from "node:crypto";
+import { stripPython } from "../jinja/spaces.ts";
 import { isTrained, type Turn } from "./conversation.ts";
-import { stripPython } from "./jinja.ts";
 import { type Placed, placeAfterPrompt, placeByMarks } from "./locate.ts";
 import { type Marked, markTurns, type Responding } from "./marks.ts";
 import { type Original, originalOf } from "./original.ts";

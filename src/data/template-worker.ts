@@ -3,7 +3,7 @@
  * template that never ends can only be stopped from outside, by ending its thread.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { type CompiledTemplate, compileTemplate, type TemplateContext, TemplateRefusal } from "./jinja.ts";
+import { type CompiledTemplate, compileTemplate, type TemplateContext, TemplateRefusal } from "../jinja/compile.ts";
 
 /** What the thread is started with. */
 export interface TemplateWorkerData {

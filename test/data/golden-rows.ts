@@ -5,8 +5,8 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Conversation } from "#src/data/conversation.js";
-import { stripPython } from "#src/data/jinja.js";
 import { readConversations } from "#src/data/read.js";
+import { stripPython } from "#src/jinja/compile.js";
 
 const PIPELINE = resolve(import.meta.dirname, "../golden/pipeline");
 

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { strftime } from "#src/data/strftime.js";
 import { openRenderer } from "#src/data/template.js";
 import { checkTemplateSettings, identityOf, isDay, settingsOf } from "#src/data/template-settings.js";
 
@@ -31,24 +30,6 @@ test("settings with no day, or with a variable that the program gives, are refus
   expect(() => checkTemplateSettings({ date: "2025-01-01", variables: { messages: 1 } }, "x")).toThrow(
     "x: the template variable messages is given by the program",
   );
-});
-
-// Values of Python's datetime(2025, 1, 5, 12).strftime.
-test.each([
-  ["%Y-%m-%d", "2025-01-05"],
-  ["%d %B %Y", "05 January 2025"],
-  ["%b %-d, %y", "Jan 5, 25"],
-  ["%A %a %w %u", "Sunday Sun 0 7"],
-  ["%j %U %W", "005 01 00"],
-  ["%e|%H:%M:%S|%I %p", " 5|12:00:00|12 PM"],
-  ["%F %D %T %R", "2025-01-05 01/05/25 12:00:00 12:00"],
-  ["100%%", "100%"],
-])("strftime of %s is Python's", (format, expected) => {
-  expect(strftime("2025-01-05", format)).toBe(expected);
-});
-
-test("a directive that is not known is an error, not a guess", () => {
-  expect(() => strftime("2025-01-05", "%Q")).toThrow("strftime_now: the directive %Q is not known");
 });
 
 test("templates see the day and the variables of the settings", async () => {

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
-import { compileTemplate, stripPython, TemplateRefusal } from "#src/data/jinja.js";
+import { compileTemplate, stripPython, TemplateRefusal } from "#src/jinja/compile.js";
 import { tellMissing } from "../shared.ts";
-import { EXPRESSIONS } from "./jinja-expressions.ts";
+import { EXPRESSIONS } from "./expressions.ts";
 
 const SHARED = resolve(import.meta.dirname, "../../../shared");
 const hasShared = existsSync(join(SHARED, "data"));

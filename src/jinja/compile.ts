@@ -1,19 +1,19 @@
 /**
  * Chat templates as transformers renders them: Jinja in its sandbox, with the methods and the printing of Python's own
  * values. The language is small and templates differ by a character where it is only nearly right, so it is read and run
- * here, in `jinja/`, a subject a file. What Python would fail at is a refusal of the conversation; what Python can and
+ * here, a subject a file. What Python would fail at is a refusal of the conversation; what Python can and
  * this program cannot is an error by name.
  */
-import { toValue } from "./jinja/context.ts";
-import { Execution } from "./jinja/execute.ts";
-import { findHiddenNames } from "./jinja/frames.ts";
-import { globalsAt } from "./jinja/globals.ts";
-import { parse } from "./jinja/parser.ts";
-import { Scope } from "./jinja/scope.ts";
-import type { Value } from "./jinja/values.ts";
+import { toValue } from "./context.ts";
+import { Execution } from "./execute.ts";
+import { findHiddenNames } from "./frames.ts";
+import { globalsAt } from "./globals.ts";
+import { parse } from "./parser.ts";
+import { Scope } from "./scope.ts";
+import type { Value } from "./values.ts";
 
-export { stripPython } from "./jinja/spaces.ts";
-export { TemplateRefusal } from "./jinja/values.ts";
+export { stripPython } from "./spaces.ts";
+export { TemplateRefusal } from "./values.ts";
 
 export type TemplateContext = Readonly<Record<string, unknown>>;
 

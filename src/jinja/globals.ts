@@ -1,8 +1,8 @@
 /** What every template can call: `range`, `dict`, `namespace` and their like, and what transformers adds to them. */
 
-import { strftime } from "../strftime.ts";
 import { bind, intOf, textOf } from "./arguments.ts";
 import { toText } from "./repr.ts";
+import { strftime } from "./strftime.ts";
 import {
   type Call,
   Callable,
