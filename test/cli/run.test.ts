@@ -233,7 +233,7 @@ describe("wrong inputs end with 2, and nothing is written", () => {
     const { exitCode, stderr } = await fusechat(["run", text, "--out", join(folder, "never")]).finished;
     expect(exitCode).toBe(2);
     expect(stderr).toBe(
-      `${text}:3:15 data.path: ${data}:1: expected a JSON object, found "hello", which is not JSON\n`,
+      `${text}:3:15 data.path: ${data}:1: expected a JSON object, found "hello" at character 1, which is not JSON; such records are left out and counted with --irregular leave-out, in a recipe with data.irregular\n`,
     );
   });
 });
