@@ -385,13 +385,13 @@ describe("inspect PATH", () => {
     test.runIf(isThere)("tells size, special tokens and template of each", async () => {
       const sizes: Record<string, number> = {};
       // One of each kind: all of them are read as folders elsewhere.
-      for (const name of ["gemma-it", "llama-2", "openchat-3.5", "qwen2.5", "smollm2"]) {
+      for (const name of ["openchat-3.5", "smollm2"]) {
         const found = await summary(join(published, name));
         expect([name, found.kind, found.refused]).toEqual([name, "tokenizer", undefined]);
         expect([name, found.stop_ids.length > 0]).toEqual([name, true]);
         sizes[name] = found.size;
       }
-      expect(sizes).toMatchObject({ "qwen2.5": 151_665, "openchat-3.5": 32_002, "llama-2": 32_000, smollm2: 49_152 });
+      expect(sizes).toMatchObject({ "openchat-3.5": 32_002, smollm2: 49_152 });
     });
   });
 

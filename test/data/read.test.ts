@@ -77,12 +77,12 @@ test("irregular records are left out and counted by reason, with the first place
   });
 });
 
-test("a hundred thousand bad records leave a line of counts behind", async () => {
-  const roles = Array.from({ length: 100_000 }, (_, index) => `{"turns":[{"role":"r${index}","content":"x"}]}`);
+test("twenty thousand bad records leave a line of counts behind", async () => {
+  const roles = Array.from({ length: 20_000 }, (_, index) => `{"turns":[{"role":"r${index}","content":"x"}]}`);
   const path = await fileWith("bad.jsonl", `${roles.join("\n")}\n${linesOf({ turns: [QUESTION, ANSWER] })}`);
   const { conversations, leftOut } = await readConversations(path, "leave-out");
   expect(conversations.length).toBe(1);
-  expect(leftOut).toEqual([{ reason: "with a speaker that is not known", count: 100_000, file: path, place: ":1" }]);
+  expect(leftOut).toEqual([{ reason: "with a speaker that is not known", count: 20_000, file: path, place: ":1" }]);
 });
 
 test("where nothing is left, the reasons are told", async () => {

@@ -9,7 +9,7 @@ import { editedFolder, GOLDEN_MODELS, type TokenizerFile } from "./edited-folder
 
 const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
 /** Of each kind of published tokenizer one, and all of ours. */
-const KINDS = ["gemma-it", "internlm2-chat", "llama-3", "openchat-3.5", "phi-3-mini", "qwen3"];
+const KINDS = ["internlm2-chat", "phi-3-mini", "smollm2"];
 const folders = [
   ...readdirSync(GOLDEN_MODELS).map((name) => join(GOLDEN_MODELS, name)),
   ...(existsSync(PUBLISHED) ? KINDS.map((name) => join(PUBLISHED, name)) : []),

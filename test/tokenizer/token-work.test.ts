@@ -8,7 +8,7 @@ import { openTokenWorker } from "#src/tokenizer/token-work.js";
 import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS } from "./edited-folder.ts";
 
-const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers/qwen1.5");
+const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers/smollm2");
 const TEXTS = [" Hello world", "é", "", " 201"].map((text) => Buffer.from(text)).concat(Buffer.of(0xc3));
 
 tellMissing(existsSync(PUBLISHED), "no large tokenizer was read");

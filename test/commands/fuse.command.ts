@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fuseVerb } from "#src/cli/fuse.js";
 import { runCommandLine } from "#src/cli/program.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
-import { memoryStreams } from "./memory-streams.ts";
+import { memoryStreams } from "../cli/memory-streams.ts";
 
 const golden = resolve(import.meta.dirname, "../golden");
 const pipeline = join(golden, "pipeline");

@@ -13,7 +13,7 @@ import { targetWidth } from "#src/fuse/targets.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { silent } from "#src/reporter.js";
 import { runRecipe } from "#src/run/run-recipe.js";
-import { CONVERSATIONS, GOLDEN, HELD_OUT, MISTRAL, temporaryFolder, writeRecipe } from "./fixtures.ts";
+import { CONVERSATIONS, GOLDEN, HELD_OUT, MISTRAL, temporaryFolder, writeRecipe } from "../run/fixtures.ts";
 
 const SOURCES = ["llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
 

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readDistributionsShard } from "#src/distributions/shard-file.js";
 import { halfToNumber } from "#src/formats/float.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
-import { fusechat, jsonLines } from "./command.ts";
+import { fusechat, jsonLines } from "../cli/command.ts";
 
 const golden = resolve(import.meta.dirname, "../golden");
 const data = join(golden, "pipeline/conversations.jsonl");

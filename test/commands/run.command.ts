@@ -46,7 +46,7 @@ async function untilPrinted(run: Command, text: string): Promise<void> {
 
 describe("interruptions", () => {
   /** What a run has just said when it is killed, up to so many milliseconds later. */
-  const MOMENTS = ["data:", "distributions mistral", "align qwen2:", "fuse qwen2:", "fuse sft:"];
+  const MOMENTS = ["distributions mistral", "align qwen2:", "fuse sft:"];
   const LATER_MS = 150;
 
   test(

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-const root = resolve(import.meta.dirname, "..");
+const root = resolve(import.meta.dirname, "../..");
 
 async function bench(script: string, ...parameters: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(process.execPath, [`bench/${script}.mjs`, ...parameters], { cwd: root });

@@ -43,7 +43,7 @@ async function writeModel(name: string, index: number, layers: number): Promise<
 }
 
 async function peakOf(layers: number, method: string): Promise<{ before: number; peak: number }> {
-  const script = resolve(import.meta.dirname, "peak-memory.mjs");
+  const script = resolve(import.meta.dirname, "../merge/peak-memory.mjs");
   const options = ["--max-old-space-size=64", script, join(folder, String(layers)), method];
   const { stdout } = await promisify(execFile)(process.execPath, options);
   return JSON.parse(stdout);

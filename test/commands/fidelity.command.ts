@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-const root = resolve(import.meta.dirname, "../../..");
+const root = resolve(import.meta.dirname, "../..");
 const present = existsSync(join(root, "../shared/golden/align/fidelity.safetensors"));
 
 test("bench/fidelity judges every strategy and refinement, or says what it needs", async () => {

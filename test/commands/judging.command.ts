@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 import type { JudgeQuestion } from "#src/evaluate/judges/judge.js";
 import { openJudge } from "#src/evaluate/judges/open.js";
 import { silent } from "#src/reporter.js";
-import { type Behaviour, startServer } from "../../engine/endpoint/server.ts";
+import { type Behaviour, startServer } from "../engine/endpoint/server.ts";
 
 const JUDGMENTS = 10_000;
 const CONCURRENCY = 32;
