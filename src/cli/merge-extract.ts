@@ -33,7 +33,7 @@ export async function runExtract(
   const summary = await extractAdapter(options, { reporter, signal });
   document(summary);
   print(
-    `${summary.out}: ${summary.matrices.length} matrices of rank ${count}, ${percent(summary.error)} of the update left out`,
+    `${summary.out}: ${summary.matrices.length} matrices of rank ${summary.rank}, ${percent(summary.error)} of the update left out`,
   );
   const worst = [...summary.matrices].sort((a, b) => b.error - a.error).slice(0, SHOWN);
   for (const { module, error } of worst) print(`  ${module}: ${percent(error)}`);

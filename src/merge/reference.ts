@@ -127,11 +127,14 @@ in the model card. \`fusechat report DIR\` draws the coefficients of \`sce\` and
 
 \`fusechat merge extract-lora --base B --model M --rank r --out DIR\` writes the LoRA adapter of rank r that is nearest to what M
 differs from B by, for peft and for \`B+DIR\` in merges: every matrix's update is cut to its largest singular values.
-Norms, and vocabularies of other sizes, are saved whole; biases of layers and tensors of experts are left out and
-named. The error of every matrix, the length of what is left out over that of the update, stands in \`DIR/README.md\`, the
-largest ones and that of all together are printed. Up to 128 rows or columns the decomposition is exact; above, a random
-subspace is turned towards the largest values until it gains less than a billionth of the update's energy; of large
-matrices six times at most (4096 by 4096 at rank 16: some 40 s). A matrix is held whole while it is cut.
+The factors of a matrix with fewer rows or columns than r are filled up with zeros, so that all have one rank and one
+scale; an r above what any matrix of B can have becomes the highest that one can. Norms, and vocabularies of other
+sizes, are saved whole; biases of layers, and experts that are packed in one three-dimensional tensor, are left out and
+named (experts of a matrix each are extracted like any other). The error of every matrix, the length of what is left
+out over that of the update, stands in \`DIR/README.md\`, the largest ones and that of all together are printed. Up to
+128 rows or columns the decomposition is exact; above, a random subspace is turned towards the largest values until it
+gains less than a billionth of the update's energy; of large matrices six times at most (4096 by 4096 at rank 16: some
+40 s). A matrix is held whole while it is cut.
 
 ## The configuration
 

@@ -32,6 +32,7 @@ export interface ExtractOptions {
 
 export interface MatrixError {
   readonly module: string;
+  /** Of what the adapter holds of it; the adapter's own, but for matrices with fewer rows or columns. */
   readonly rank: number;
   /** Length of the update, and of what the adapter leaves of it over that. */
   readonly update: number;
@@ -40,6 +41,7 @@ export interface MatrixError {
 
 export interface ExtractSummary {
   readonly out: string;
+  /** What was asked for, or the highest that a matrix of the base can have. */
   readonly rank: number;
   readonly matrices: readonly MatrixError[];
   /** Of all matrices together: what is left over the whole update, by length. */
@@ -59,11 +61,12 @@ export async function extractAdapter(
   options: ExtractOptions,
   { reporter, signal }: ExecuteContext,
 ): Promise<ExtractSummary> {
-  const { rank, baseFolder = "." } = options;
+  const { baseFolder = "." } = options;
   await refuseTaken(options.out);
   const base = await openInput(options.base, await findModel(options.base, baseFolder));
   const model = withNamesOf(base, await openInput(options.model, await findModel(options.model, baseFolder)));
   checkNames(base, model);
+  const rank = Math.min(options.rank, highestRank(base));
   const out = resolve(options.out);
   const folder = `${out}.${process.pid}.tmp`;
   const files = openWeightFiles();
@@ -145,6 +148,14 @@ function checkNames(base: MergeInput, model: MergeInput): void {
   }
 }
 
+/** Of a base without matrices it is 1. */
+function highestRank({ tensors }: MergeInput): number {
+  return [...tensors.values()].reduce(
+    (highest, { shape }) => (shape.length === 2 ? Math.max(highest, Math.min(...shape)) : highest),
+    1,
+  );
+}
+
 interface Update {
   readonly shape: readonly number[];
   /** From the base; undefined where the shapes differ. */
@@ -197,7 +208,11 @@ async function saveWhole(
   }
 }
 
-/** Puts a matrix's factors among the tensors; the head's too where it is tied to this embedding. */
+/**
+ * Puts a matrix's factors among the tensors; the head's too where it is tied to this embedding. A matrix with fewer rows or
+ * columns than the rank has zeros behind its vectors: peft renames modules of some classes when it loads them, but not the
+ * keys of `rank_pattern`, so all modules are given one rank.
+ */
 function factorise(
   name: string,
   module: string,
@@ -209,12 +224,11 @@ function factorise(
 ): MatrixError[] {
   const [rows, columns] = shape as [number, number];
   const { values, left, right } = truncatedSvd(difference, rows, columns, rank, name);
-  const kept = values.length;
   const scaled = (vectors: readonly Float64Array[], length: number, isStackedByRank: boolean): Float32Array => {
-    const data = new Float32Array(kept * length);
+    const data = new Float32Array(rank * length);
     for (const [r, vector] of vectors.entries()) {
       const root = Math.sqrt(values[r]!);
-      for (let i = 0; i < length; i++) data[isStackedByRank ? r * length + i : i * kept + r] = root * vector[i]!;
+      for (let i = 0; i < length; i++) data[isStackedByRank ? r * length + i : i * rank + r] = root * vector[i]!;
     }
     return data;
   };
@@ -229,12 +243,12 @@ function factorise(
     ];
     tensors.set(`base_model.model.${key}.${parts[0]}`, {
       dtype: "F32",
-      shape: [kept, inputs],
+      shape: [rank, inputs],
       data: scaled(a, inputs, true),
     });
     tensors.set(`base_model.model.${key}.${parts[1]}`, {
       dtype: "F32",
-      shape: [outputs, kept],
+      shape: [outputs, rank],
       data: scaled(b, outputs, false),
     });
   };
@@ -253,7 +267,7 @@ function factorise(
   } else put(module, linear, isTurned(base) && name !== base.anatomy.head ? turned : asLinear);
   const square = difference.reduce((sum, value) => sum + value * value, 0);
   const rest = Math.max(0, square - values.reduce((sum, value) => sum + value * value, 0));
-  return [{ module, rank: kept, update: Math.sqrt(square), error: Math.sqrt(rest / square) }];
+  return [{ module, rank: values.length, update: Math.sqrt(square), error: Math.sqrt(rest / square) }];
 }
 
 function isTurned({ config }: MergeInput): boolean {
@@ -274,9 +288,6 @@ function adapterConfig(
 ): Record<string, unknown> {
   const isHeadAdded = base.isTied && matrices.some(({ module }) => `${module}.weight` === base.anatomy.embedding);
   const modules = [...matrices.map(({ module }) => module), ...(isHeadAdded ? ["lm_head"] : [])];
-  const smaller = matrices
-    .filter((matrix) => matrix.rank !== rank)
-    .map((matrix) => [matrix.module, matrix.rank] as const);
   return {
     peft_type: "LORA",
     task_type: hasLanguageHead(base.config) ? "CAUSAL_LM" : null,
@@ -290,8 +301,6 @@ function adapterConfig(
     fan_in_fan_out: isTurned(base),
     target_modules: modules,
     modules_to_save: saved.length === 0 ? null : saved,
-    rank_pattern: Object.fromEntries(smaller),
-    alpha_pattern: Object.fromEntries(smaller),
     inference_mode: true,
   };
 }

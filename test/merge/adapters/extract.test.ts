@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readJson } from "#src/formats/files.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
 import { extractAdapter } from "#src/merge/adapters/extract.js";
 import { silent } from "#src/reporter.js";
 import { readModel, relative } from "../compare.ts";
@@ -73,6 +74,59 @@ test("at a lower rank what is left out is what is told, for every matrix and in 
     lora_alpha: 4,
     peft_type: "LORA",
   });
+});
+
+test("a matrix with fewer rows or columns than the rank has zeros behind it, and no rank or scale of its own", async () => {
+  const shapes = { "router.weight": [3, 8], "thin.weight": [8, 2], "square.weight": [8, 8] };
+  await models.model("before", 1, shapes);
+  await models.model("after", 2, shapes);
+  const { matrices, rank } = await extract("before", "after", 5, "padded");
+  expect(rank).toBe(5);
+  expect(matrices.map((matrix) => [matrix.module, matrix.rank])).toEqual([
+    ["router", 3],
+    ["thin", 2],
+    ["square", 5],
+  ]);
+  const { tensors } = await readSafetensors(join(models.folder, "padded/adapter_model.safetensors"));
+  for (const [module, [rows, columns], kept] of [
+    ["router", [3, 8], 3],
+    ["thin", [8, 2], 2],
+  ] as const) {
+    const [a, b] = ["A", "B"].map((factor) => tensors.get(`base_model.model.${module}.lora_${factor}.weight`)!);
+    expect([a!.shape, b!.shape]).toEqual([
+      [5, columns],
+      [rows, 5],
+    ]);
+    const behind = [...a!.data.slice(kept * columns), ...b!.data.filter((_: unknown, i: number) => i % 5 >= kept)];
+    expect(new Set(behind)).toEqual(new Set([0]));
+  }
+  const config = await readJson(join(models.folder, "padded/adapter_config.json"));
+  expect(config).toMatchObject({ r: 5, lora_alpha: 5 });
+  expect(config).not.toHaveProperty("rank_pattern");
+  expect(config).not.toHaveProperty("alpha_pattern");
+  const merged = await models.merge({ merge_method: "passthrough", models: [{ model: "before+padded" }] });
+  const expected = await readModel(join(models.folder, "after/model.safetensors"));
+  const actual = await readModel(join(merged.out, "model.safetensors"));
+  for (const [name, values] of expected.values) {
+    expect(relative(actual.values.get(name)!, values, 1e-6).beyond, name).toBe(0);
+  }
+});
+
+test("a rank beyond that of any matrix is the highest that one can have", async () => {
+  const shapes = { "router.weight": [3, 8], "square.weight": [6, 8] };
+  await models.model("low", 1, shapes);
+  await models.model("high", 2, shapes);
+  expect((await extract("low", "high", 1e12, "highest")).rank).toBe(6);
+  expect(await readJson(join(models.folder, "highest/adapter_config.json"))).toMatchObject({ r: 6, lora_alpha: 6 });
+});
+
+test("experts of a matrix each are extracted, those packed in one tensor are left out and named", async () => {
+  const shapes = { "experts.0.w1.weight": [4, 4], "experts.1.w1.weight": [4, 4], "experts.gate_up_proj": [2, 4, 4] };
+  await models.model("mixture", 1, shapes);
+  await models.model("mixture-tuned", 2, shapes);
+  const summary = await extract("mixture", "mixture-tuned", 2, "experts");
+  expect(summary.matrices.map(({ module }) => module)).toEqual(["experts.0.w1", "experts.1.w1"]);
+  expect(summary.left_out).toEqual(["experts.gate_up_proj"]);
 });
 
 test("an adapter of a tied model changes head and embedding alike", async () => {
