@@ -1,5 +1,5 @@
 /** `fusechat inspect render`: conversations as a model reads them, and the rows that are predicted in them. */
-import type { RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
+import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
 import type { IrregularRule } from "../data/irregular.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
@@ -21,6 +21,9 @@ export interface RenderOptions extends TemplateFlags {
 
 const CONVERSATIONS_AT_ONCE = 64;
 const DEFAULT_MAX_LENGTH = 2048;
+
+/** Characters of a batch beside its number of conversations: what is printed should come soon, however long they are. */
+const CHARACTERS_AT_ONCE = 1 << 21;
 
 /** Around the text of a row; what lies outside is prompt. */
 const ROW_OPEN = "‹";
@@ -44,17 +47,30 @@ export async function inspectRender(invocation: Invocation, options: RenderOptio
     ...(templateModel !== undefined && { templateFolder: templateModel }),
   });
   try {
-    for (let first = 0; first < conversations.length; first += CONVERSATIONS_AT_ONCE) {
+    let first = 0;
+    while (first < conversations.length && invocation.hasReader()) {
       throwIfInterrupted(invocation.signal, "inspect render");
-      const batch = conversations.slice(first, first + CONVERSATIONS_AT_ONCE);
+      const batch = nextBatch(conversations, first);
       for (const tokenised of await tokeniser.tokenise(batch, first)) {
         if (!invocation.json) invocation.print(await describeRows(tokenised, tokeniser.tokenizer));
         invocation.document(documentOf(tokenised));
       }
+      first += batch.length;
     }
   } finally {
     await tokeniser.dispose();
   }
+}
+
+function nextBatch(conversations: readonly Conversation[], first: number): Conversation[] {
+  const batch: Conversation[] = [];
+  let characters = 0;
+  for (const conversation of conversations.slice(first, first + CONVERSATIONS_AT_ONCE)) {
+    for (const { content } of conversation.turns) characters += content.length;
+    if (batch.length > 0 && characters > CHARACTERS_AT_ONCE) break;
+    batch.push(conversation);
+  }
+  return batch;
 }
 
 function documentOf(tokenised: TokenisedConversation | RefusedConversation): Record<string, unknown> {

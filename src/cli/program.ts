@@ -76,6 +76,7 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
       progress.clear();
       streams.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
     },
+    hasReader: () => streams.stdout.isOpen(),
     document: (value) => {
       if (json) line(events ? resultEvent(value) : value);
     },

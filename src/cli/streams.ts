@@ -1,6 +1,6 @@
 /**
  * Where a command prints. Results go to `stdout`, everything else to `stderr`. A reader that goes away (`| head`) is
- * no error: what would have been printed is dropped and the work goes on.
+ * no error: what would have been printed is dropped, work that has more to show than that goes on, and the rest ends.
  */
 import type { WriteStream } from "node:tty";
 
@@ -8,6 +8,8 @@ export interface OutputStream {
   write(text: string): void;
   /** A person is watching. */
   readonly terminal: boolean;
+  /** Somebody still reads. */
+  isOpen(): boolean;
   /** Width in columns, now. */
   columns(): number;
 }
@@ -46,6 +48,7 @@ function outputStream(stream: WriteStream): OutputStream {
       if (open) stream.write(text);
     },
     terminal: stream.isTTY === true,
+    isOpen: () => open,
     columns: () => stream.columns ?? DEFAULT_COLUMNS,
   };
 }

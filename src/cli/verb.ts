@@ -18,6 +18,8 @@ export interface Invocation {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Prints a result for people on stdout; silent under `--json`. */
   print(text: string): void;
+  /** False once the reader of stdout has gone (`| head`): what only prints may end. */
+  hasReader(): boolean;
   /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */
   document(value: unknown): void;
   /**

@@ -9,13 +9,16 @@ import { writeSafetensors } from "#src/formats/safetensors.js";
 import { goldenRows } from "../data/golden-rows.ts";
 import { tellMissing } from "../shared.ts";
 import { editedFolder } from "../tokenizer/edited-folder.ts";
-import { memoryStreams } from "./memory-streams.ts";
+import { type MemoryStreams, memoryStreams } from "./memory-streams.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../golden");
 const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
 
 async function inspect(...arguments_: string[]) {
-  const streams = memoryStreams();
+  return inspectOn(memoryStreams(), ...arguments_);
+}
+
+async function inspectOn(streams: MemoryStreams, ...arguments_: string[]) {
   const exitCode = await runCommandLine(["inspect", ...arguments_], streams, new AbortController().signal, [
     inspectVerb,
   ]);
@@ -471,4 +474,16 @@ describe("inspect PATH", () => {
     expect((await inspect(folder)).error).toMatch(/expected a model, tokenizer, run or shard folder/);
     expect((await inspect(folder, "--data", "x")).error).toBe("--data: does not belong to inspect PATH\n");
   });
+});
+
+test("a rendering ends where nobody reads it any more", async () => {
+  const line = '{"turns": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}\n';
+  const data = await fileWith("many.jsonl", line.repeat(200));
+  const streams = memoryStreams();
+  const { stdout } = streams;
+  stdout.isOpen = () => stdout.text === "";
+  const { exitCode, out } = await inspectOn(streams, "render", "--model", join(GOLDEN, "models/qwen2"), "--data", data);
+  expect(exitCode).toBe(0);
+  // One batch is under way when the reader goes.
+  expect(out.match(/^conversation /gm)).toHaveLength(64);
 });

@@ -3,6 +3,7 @@ import type { OutputStream, Streams } from "#src/cli/streams.js";
 
 export interface MemoryStream extends OutputStream {
   text: string;
+  isOpen(): boolean;
 }
 
 export interface MemoryStreams extends Streams {
@@ -22,6 +23,7 @@ export function memoryStreams(
         kept.text += text;
       },
       terminal: options.terminal ?? false,
+      isOpen: () => true,
       columns: () => options.columns ?? 100,
     };
     return kept;
