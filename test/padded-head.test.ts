@@ -22,7 +22,7 @@ import { fusionFunction } from "#src/fuse/functions/index.js";
 import { LEVELS, TAILS, UNSHARED } from "#src/fuse/options.js";
 import type { Pair, PairConversation } from "#src/fuse/pair.js";
 import { openRendering } from "#src/fuse/rendering.js";
-import { buildTargets, targetWidth } from "#src/fuse/targets.js";
+import { buildTargetDistributions, targetDistributionWidth } from "#src/fuse/target-distributions.js";
 import { openModel } from "#src/models/index.js";
 import { memoryStreams } from "./cli/memory-streams.ts";
 import { readPair } from "./fuse/whole-pair.ts";
@@ -181,11 +181,11 @@ describe("targets of a padded pivot", () => {
   );
   test.each(combinations)("have tokens only: $level, $unshared, $tail", ({ level, unshared, tail }) => {
     const function_ = fusionFunction("min-ce");
-    const width = targetWidth(pair, function_);
+    const width = targetDistributionWidth(pair, function_);
     let pivotRows = 0;
     for (const conversation of pair.conversations) {
       const rules = { function: function_, level, unshared, tail, hasToken: tokens, width };
-      const targets = buildTargets(conversation, rules);
+      const targets = buildTargetDistributions(conversation, rules);
       for (let r = 0; r < conversation.pivot.rows; r++) {
         const target = new Map<number, number>();
         let sum = 0;

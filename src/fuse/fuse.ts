@@ -20,8 +20,8 @@ import { openPair, type Pair } from "./pair.ts";
 import { describeTarget, type TargetRecord } from "./record.ts";
 import { openRendering, type Rendering } from "./rendering.ts";
 import { totalSteps } from "./schedule.ts";
+import { type TargetDistributionRules, targetDistributionWidth } from "./target-distributions.ts";
 import { type Coverage, checkTargetWeights, completeTarget, type TargetFigures } from "./target-folder.ts";
-import { type TargetRules, targetWidth } from "./targets.ts";
 import { train } from "./training.ts";
 
 export interface FuseSummary {
@@ -139,10 +139,10 @@ async function trainTarget(
   return done;
 }
 
-function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): TargetRules {
+function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): TargetDistributionRules {
   const { level, tail, unshared } = options;
   const function_ = fusionFunction(options.function);
-  return { function: function_, level, tail, unshared, hasToken, width: targetWidth(pair, function_) };
+  return { function: function_, level, tail, unshared, hasToken, width: targetDistributionWidth(pair, function_) };
 }
 
 /** Targets must start from the very model whose distributions they keep. */

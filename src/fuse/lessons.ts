@@ -8,8 +8,8 @@ import type { TrainSequence } from "../engine/engine.ts";
 import { throwIfInterrupted } from "../errors.ts";
 import type { Pair } from "./pair.ts";
 import type { ConversationTokens, Rendering } from "./rendering.ts";
+import { buildTargetDistributions, type TargetDistributionRules } from "./target-distributions.ts";
 import type { Coverage } from "./target-folder.ts";
-import { buildTargets, type TargetRules } from "./targets.ts";
 import { openTokenFile } from "./token-file.ts";
 
 export interface Lessons {
@@ -23,7 +23,7 @@ export interface Lessons {
 export async function openLessons(
   pair: Pair,
   rendering: Rendering,
-  rules: TargetRules,
+  rules: TargetDistributionRules,
   { folder, stage, total }: { readonly folder: string; readonly stage: string; readonly total: number },
   { reporter, signal }: Pick<StageContext, "reporter" | "signal">,
 ): Promise<Lessons> {
@@ -36,7 +36,7 @@ export async function openLessons(
       for await (const one of rendering.render(conversations)) rendered.push(one);
       await tokens.append(rendered);
       for (const conversation of conversations) {
-        const { sourceRows, unsharedRows } = buildTargets(conversation, rules);
+        const { sourceRows, unsharedRows } = buildTargetDistributions(conversation, rules);
         counts.conversations++;
         counts.rows += conversation.pivot.rows;
         counts.source_rows += sourceRows;
@@ -56,7 +56,7 @@ export async function openLessons(
     read: async (place) => {
       const { ids, positions } = await tokens.read(place);
       if (positions.length === 0) return null;
-      const { id, probability, tail } = buildTargets(await pair.read(place), rules);
+      const { id, probability, tail } = buildTargetDistributions(await pair.read(place), rules);
       return { ids, positions, targetId: id, targetProbability: probability, tailProbability: tail };
     },
     dispose: () => tokens.dispose(),

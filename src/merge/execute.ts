@@ -127,16 +127,16 @@ export async function executePlan(
   return { reports, sha256 };
 }
 
-/** What the tensors' units have in common, by their places in the plan; empty for most methods. */
+/** What the tensors' scopes have in common, by their places in the plan; empty for most methods. */
 async function survey(
   { method, tensors }: MergePlan,
   pool: ThreadPool<TensorWork>,
   reporter: Reporter,
 ): Promise<ReadonlyMap<number, Float64Array>> {
-  const units = tensors.map(({ options, name, copied }) =>
-    copied === undefined ? method.survey?.unit(options, name) : undefined,
+  const scopes = tensors.map(({ options, name, copied }) =>
+    copied === undefined ? method.survey?.scope(options, name) : undefined,
   );
-  const places = [...units.keys()].filter((place) => units[place] !== undefined);
+  const places = [...scopes.keys()].filter((place) => scopes[place] !== undefined);
   if (places.length === 0) return new Map();
   const bytes = places.reduce((sum, place) => sum + inputBytes(tensors[place]!), 0);
   const progress = progressOf(SURVEY_STAGE, bytes, reporter);
@@ -149,12 +149,12 @@ async function survey(
   });
   const sums = new Map<string, Float64Array>();
   for (const [at, own] of measured.entries()) {
-    const unit = units[places[at]!]!;
-    const sum = sums.get(unit);
-    if (sum === undefined) sums.set(unit, own);
+    const scope = scopes[places[at]!]!;
+    const sum = sums.get(scope);
+    if (sum === undefined) sums.set(scope, own);
     else for (const [j, value] of own.entries()) sum[j]! += value;
   }
-  return new Map(places.map((place) => [place, sums.get(units[place]!)!]));
+  return new Map(places.map((place) => [place, sums.get(scopes[place]!)!]));
 }
 
 /** Tells of a number of bytes in megabytes; what is told before the beginning begins it. */

@@ -33,15 +33,15 @@ export interface TensorTask<Options, ModelOptions> {
   readonly likeMergekit: boolean;
   /** For arrays of chunks that a method keeps between passes; the names are its own. */
   readonly memory: BlockMemory;
-  /** What the method's survey measured, summed over the tensor's unit. */
+  /** What the method's survey measured, summed over the tensor's scope. */
   readonly surveyed?: Float64Array | undefined;
 }
 
 /** A reading of all tensors before the first is merged, for what several tensors have in common. */
 export interface Survey<Options, ModelOptions> {
-  /** Tensors of the same unit share what was measured; undefined for a tensor that is merged by itself. */
-  unit(options: Options, tensor: string): string | undefined;
-  /** Figures of one tensor; those of a unit are added up in the order of the output. */
+  /** Tensors of the same scope share what was measured; undefined for a tensor that is merged by itself. */
+  scope(options: Options, tensor: string): string | undefined;
+  /** Figures of one tensor; those of a scope are added up in the order of the output. */
   measure(task: TensorTask<Options, ModelOptions>): Generator<Pass, Float64Array, void>;
 }
 

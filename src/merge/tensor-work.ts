@@ -33,7 +33,7 @@ export interface TensorJob {
   /** The file to write to, which exists, and the place of the tensor's first byte in it. */
   readonly file: string;
   readonly position: number;
-  /** What was measured of its unit, for a method with a survey. */
+  /** What was measured of its scope, for a method with a survey. */
   readonly surveyed?: Float64Array | undefined;
 }
 

@@ -9,7 +9,7 @@ import { minCe } from "#src/fuse/functions/min-ce.js";
 import { openLessons } from "#src/fuse/lessons.js";
 import { openPair } from "#src/fuse/pair.js";
 import { openRendering } from "#src/fuse/rendering.js";
-import { targetWidth } from "#src/fuse/targets.js";
+import { targetDistributionWidth } from "#src/fuse/target-distributions.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { silent } from "#src/reporter.js";
 import { runRecipe } from "#src/run/run-recipe.js";
@@ -62,7 +62,7 @@ async function lessonsOf(source: string): Promise<TrainSequence[]> {
   const { conversations } = await readConversations(join(out, "data/train.jsonl"));
   const rendering = await openRendering({ model: MISTRAL, pivot, conversations }, pair);
   const { hasToken } = rendering;
-  const width = targetWidth(pair, minCe);
+  const width = targetDistributionWidth(pair, minCe);
   const rules = {
     function: minCe,
     level: "conversation",

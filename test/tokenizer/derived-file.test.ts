@@ -1,8 +1,6 @@
-import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import fc from "fast-check";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { checkSameVocabulary } from "#src/merge/vocabulary/same-vocabulary.js";
 import { copyModelFiles } from "#src/models/folder.js";
@@ -10,12 +8,7 @@ import { loadTokenizer } from "#src/tokenizer/load.js";
 import { readSpecialTokens } from "#src/tokenizer/special.js";
 import { createTokenTable, readTokenTableParts } from "#src/tokenizer/token-table.js";
 import { writeDerivedTokenizer } from "#src/tokenizer/tokenizer-source.js";
-import { tellMissing } from "../shared.ts";
-import { hardText } from "./hard-text.ts";
-import { publishedTokenizer } from "./published.ts";
 import { FIRST_PIECES, sentencePieceFile, type WrittenModel, type WrittenPiece } from "./sentencepiece-file.ts";
-
-const PUBLISHED = resolve(import.meta.dirname, "../../../shared/data/tokenizers");
 
 const made: string[] = [];
 afterEach(async () => {
@@ -184,34 +177,3 @@ describe("refused by name", () => {
     await expect(loadTokenizer(folder)).rejects.toThrow(/found merges\.txt, vocab\.json; .*save_pretrained/);
   });
 });
-
-describe.runIf(existsSync(PUBLISHED))("published models", () => {
-  test.each(["internlm2-chat", "llama-2", "mistral-7b-v0.1", "yi-34b-chat"])(
-    "%s without its tokenizer.json has the ids of the file",
-    async (name) => {
-      const folder = await emptyFolder();
-      for (const file of ["tokenizer.model", "tokenizer_config.json"]) {
-        await copyFile(join(PUBLISHED, name, file), join(folder, file));
-      }
-      const derived = await loadTokenizer(folder);
-      const published = await publishedTokenizer(name);
-      const spans = await readFile(resolve(PUBLISHED, "../../golden/align/spans.jsonl"), "utf8");
-      const golden = spans
-        .trim()
-        .split("\n")
-        .map((line): { text: string } => JSON.parse(line));
-      const texts = [...new Set(golden.map(({ text }) => text)), ...fc.sample(hardText, { numRuns: 300, seed: 9 })];
-      const expected = await published.encodeBatch(texts);
-      for (const [index, encoding] of (await derived.encodeBatch(texts)).entries()) {
-        expect([texts[index], [...encoding.ids]]).toEqual([texts[index], [...expected[index]!.ids]]);
-        expect(encoding.byteEnd).toEqual(expected[index]!.byteEnd);
-      }
-      expect(derived.size).toBe(published.size);
-      const special = (tokenizer: typeof derived) =>
-        Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => tokenizer.isSpecial(id));
-      expect(special(derived)).toEqual(special(published));
-    },
-  );
-});
-
-tellMissing(existsSync(PUBLISHED), "published models are not compared");

@@ -1,18 +1,13 @@
-import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { loadTokenizer } from "#src/tokenizer/load.js";
-import { tellMissing } from "../shared.ts";
 import { editedFolder, GOLDEN_MODELS } from "./edited-folder.ts";
 import { hardText } from "./hard-text.ts";
-import { publishedTokenizer } from "./published.ts";
 
 const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
-const SHARED = resolve(import.meta.dirname, "../../../shared");
-const hasShared = existsSync(join(SHARED, "data"));
 
 const golden = (model: string) => loadTokenizer(join(GOLDEN_MODELS, model));
 
@@ -315,53 +310,3 @@ describe("refused", () => {
     );
   });
 });
-
-describe.runIf(hasShared)("published tokenizers", () => {
-  interface GoldenSpans {
-    tokenizer: string;
-    label: string;
-    text: string;
-    ids: number[];
-    byte_start: number[];
-    byte_end: number[];
-  }
-
-  test("have the golden ids and spans on all 210 texts", async () => {
-    const lines = readFileSync(join(SHARED, "golden/align/spans.jsonl"), "utf8").trim().split("\n");
-    const cases = lines.map((line): GoldenSpans => JSON.parse(line));
-    expect(cases.length).toBe(210);
-    for (const name of new Set(cases.map((one) => one.tokenizer))) {
-      const tokenizer = await publishedTokenizer(name);
-      for (const one of cases.filter(({ tokenizer: of }) => of === name)) {
-        const { ids, byteStart, byteEnd } = await tokenizer.encode(one.text);
-        expect([one.label, [...ids], [...byteStart], [...byteEnd]]).toEqual([
-          one.label,
-          one.ids,
-          one.byte_start,
-          one.byte_end,
-        ]);
-      }
-    }
-  });
-
-  test.each([
-    ["openchat-3.5", "smollm2"],
-    ["qwen2.5", "openchat-3.5"],
-  ])("%s begins the texts of %s's tokens as the golden maps say", async (pivotName, sourceName) => {
-    const { readSafetensors } = await import("#src/formats/safetensors.js");
-    const { tensors } = await readSafetensors(join(SHARED, "golden/align/maps.safetensors"));
-    const column = (name: string) => tensors.get(`${pivotName}.${sourceName}.${name}`)!.data as Int32Array;
-    const pivot = await publishedTokenizer(pivotName);
-    const source = await publishedTokenizer(sourceName);
-    const exact = column("exact");
-    const found = await Promise.all(
-      [...column("token")].map(async (id, index) => {
-        const bytes = source.tokenBytes(id);
-        return bytes === null || exact[index]! >= 0 ? -1 : await pivot.firstTokenOf(bytes);
-      }),
-    );
-    expect(found).toEqual([...column("prefix")]);
-  });
-});
-
-tellMissing(hasShared, "published tokenizers are not compared");

@@ -35,7 +35,7 @@ export const varm: MergeMethod = defineMethod({
   }),
   modelOptions: z.strictObject({}),
   survey: {
-    unit: ({ granularity }, tensor) => {
+    scope: ({ granularity }, tensor) => {
       if (granularity === "model") return "";
       const place = granularity === "layer" ? layerPlace(tensor) : undefined;
       return place && `${place.stack}.${place.layer}`;

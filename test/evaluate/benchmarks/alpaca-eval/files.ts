@@ -3,6 +3,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { StageContext } from "#src/engine/context.js";
+import type { BenchmarkRequest, BenchmarkSettings } from "#src/evaluate/benchmarks/benchmark.js";
 
 export const COUNT = 12;
 export const INSTRUCTIONS: readonly string[] = Array.from(
@@ -100,5 +101,17 @@ export function contextWithoutEngine(): StageContext & { readonly warnings: stri
       },
     },
     warnings,
+  };
+}
+
+/** A request for finished annotations; `rest` asks for more. */
+export function request(settings: BenchmarkSettings, rest: Partial<BenchmarkRequest> = {}): BenchmarkRequest {
+  return {
+    subject: null,
+    settings: { temperature: 0.7, max_tokens: 64, both_orders: false, incomplete: false, ...settings },
+    judge: null,
+    out: null,
+    seed: "0",
+    ...rest,
   };
 }

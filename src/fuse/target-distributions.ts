@@ -9,18 +9,18 @@ import type { FusionFunction } from "./functions/function.ts";
 import type { Level, Tail, Unshared } from "./options.ts";
 import { alignedWidth, type Pair, type PairConversation } from "./pair.ts";
 
-export interface TargetRules {
+export interface TargetDistributionRules {
   readonly function: FusionFunction;
   readonly level: Level;
   readonly tail: Tail;
   readonly unshared: Unshared;
   /** [vocabulary] 1 where the id has a token: a padded head's other ids are dropped from every target. */
   readonly hasToken: Uint8Array;
-  /** W, from `targetWidth`. */
+  /** W, from `targetDistributionWidth`. */
   readonly width: number;
 }
 
-export interface Targets {
+export interface TargetDistributions {
   /** [R, W] unused places have id 0 and probability 0. */
   readonly id: Int32Array;
   readonly probability: Float32Array;
@@ -42,13 +42,13 @@ interface Sparse {
 const NOTHING: Sparse = { id: [], probability: [], tail: 0 };
 
 /** W: room for either distribution, or for both where the function blends them. */
-export function targetWidth(pair: Pair, function_: FusionFunction): number {
+export function targetDistributionWidth(pair: Pair, function_: FusionFunction): number {
   if (pair.sourceName === null) return 1;
   return function_.blends ? pair.pivotWidth + pair.alignedWidth : Math.max(pair.pivotWidth, pair.alignedWidth, 1);
 }
 
 /** The targets of one conversation. Without a source they are empty: the fusion term is then 0. */
-export function buildTargets(pair: PairConversation, rules: TargetRules): Targets {
+export function buildTargetDistributions(pair: PairConversation, rules: TargetDistributionRules): TargetDistributions {
   const { rows, first } = pair.pivot;
   const { width } = rules;
   const id = new Int32Array(rows * width);
@@ -106,7 +106,7 @@ function rowTarget(
   row: number,
   share: number,
   source: Sparse | null,
-  rules: TargetRules,
+  rules: TargetDistributionRules,
 ): Sparse {
   if (share === 1 && source !== null) return source;
   if (share === 0 || (source === null && rules.unshared === "pivot")) {
@@ -123,12 +123,12 @@ function oneHot(pair: PairConversation, row: number): Sparse {
   return { id: [pair.pivot.shard.token[row]!], probability: [1], tail: 0 };
 }
 
-function pivotDistribution(pair: PairConversation, row: number, rules: TargetRules): Sparse | null {
+function pivotDistribution(pair: PairConversation, row: number, rules: TargetDistributionRules): Sparse | null {
   const { shard } = pair.pivot;
   return stored(shard.topId, shard.topLogp, row, shard.metadata.topK, rules);
 }
 
-function sourceDistribution(pair: PairConversation, row: number, rules: TargetRules): Sparse | null {
+function sourceDistribution(pair: PairConversation, row: number, rules: TargetDistributionRules): Sparse | null {
   const { shard } = pair.aligned!;
   if (shard.sourceRow[row]! < 0) return null;
   return stored(shard.topId, shard.topLogp, row, alignedWidth(shard), rules);
@@ -140,7 +140,7 @@ function stored(
   topLogp: Uint16Array,
   row: number,
   width: number,
-  rules: TargetRules,
+  rules: TargetDistributionRules,
 ): Sparse | null {
   const id: number[] = [];
   const mass: number[] = [];

@@ -5,11 +5,17 @@ import { readSafetensors } from "#src/formats/safetensors.js";
 import type { FusionFunction } from "#src/fuse/functions/function.js";
 import { minCe } from "#src/fuse/functions/min-ce.js";
 import type { PairConversation } from "#src/fuse/pair.js";
-import { buildTargets, conversationShare, rowShare, type TargetRules, type Targets } from "#src/fuse/targets.js";
+import {
+  buildTargetDistributions,
+  conversationShare,
+  rowShare,
+  type TargetDistributionRules,
+  type TargetDistributions,
+} from "#src/fuse/target-distributions.js";
 import { alignedShard, HAS_TOKEN, pairConversation } from "./pair-fixture.ts";
 import { readPair } from "./whole-pair.ts";
 
-const RULES: TargetRules = {
+const RULES: TargetDistributionRules = {
   function: minCe,
   level: "conversation",
   tail: "renormalise",
@@ -19,7 +25,7 @@ const RULES: TargetRules = {
 };
 
 /** Row r as a map from id to probability. */
-function row(targets: Targets, r: number, width = 3): Record<number, number> {
+function row(targets: TargetDistributions, r: number, width = 3): Record<number, number> {
   const found: Record<number, number> = {};
   for (let k = r * width; k < (r + 1) * width; k++) {
     if (targets.probability[k]! > 0) found[targets.id[k]!] = targets.probability[k]!;
@@ -33,7 +39,7 @@ const stored = (probability: number): number => Math.exp(halfToNumber(numberToHa
 
 describe("the source is chosen for the conversation", () => {
   test("renormalise divides its stored mass by the sum", () => {
-    const targets = buildTargets(pairConversation(), RULES);
+    const targets = buildTargetDistributions(pairConversation(), RULES);
     const [half, quarter] = [stored(0.5), stored(0.25)];
     const first = row(targets, 0);
     expect(Object.keys(first)).toEqual(["1", "4"]);
@@ -43,17 +49,17 @@ describe("the source is chosen for the conversation", () => {
   });
 
   test("drop keeps the stored mass, bucket puts the rest into the tail", () => {
-    const dropped = buildTargets(pairConversation(), { ...RULES, tail: "drop" });
+    const dropped = buildTargetDistributions(pairConversation(), { ...RULES, tail: "drop" });
     expect(row(dropped, 0)[4]).toBeCloseTo(stored(0.5), 6);
     expect(dropped.tail).toBeNull();
-    const bucket = buildTargets(pairConversation(), { ...RULES, tail: "bucket" });
+    const bucket = buildTargetDistributions(pairConversation(), { ...RULES, tail: "bucket" });
     expect(row(bucket, 0)).toEqual(row(dropped, 0));
     expect(bucket.tail![0]).toBeCloseTo(1 - stored(0.5) - stored(0.25), 6);
   });
 
   test("unshared rows, and rows whose mass found no place, get the label", () => {
     for (const tail of ["renormalise", "drop", "bucket"] as const) {
-      const targets = buildTargets(pairConversation(), { ...RULES, tail });
+      const targets = buildTargetDistributions(pairConversation(), { ...RULES, tail });
       expect([1, 2, 3].map((r) => row(targets, r))).toEqual([{ 2: 1 }, { 3: 1 }, { 5: 1 }]);
       if (tail === "bucket") expect([...targets.tail!.subarray(1)]).toEqual([0, 0, 0]);
       expect([targets.sourceRows, targets.unsharedRows]).toEqual([1, 3]);
@@ -61,13 +67,13 @@ describe("the source is chosen for the conversation", () => {
   });
 
   test("unshared: skip leaves them empty, without a tail", () => {
-    const targets = buildTargets(pairConversation(), { ...RULES, unshared: "skip", tail: "bucket" });
+    const targets = buildTargetDistributions(pairConversation(), { ...RULES, unshared: "skip", tail: "bucket" });
     expect([1, 2, 3].map((r) => row(targets, r))).toEqual([{}, {}, {}]);
     expect([...targets.tail!.subarray(1)]).toEqual([0, 0, 0]);
   });
 
   test("unshared: pivot takes the pivot's distribution, less its ids without a token", () => {
-    const targets = buildTargets(pairConversation(), { ...RULES, unshared: "pivot", tail: "bucket" });
+    const targets = buildTargetDistributions(pairConversation(), { ...RULES, unshared: "pivot", tail: "bucket" });
     // Row 1 stores 0.5 on id 2 and 0.25 on id 7, which has no token: its mass joins the tail.
     expect(row(targets, 1)[2]).toBeCloseTo(stored(0.5), 6);
     expect(targets.tail![1]).toBeCloseTo(1 - stored(0.5), 6);
@@ -82,15 +88,15 @@ describe("the pivot is chosen", () => {
   const pair = pairConversation(alignedShard(6.5));
 
   test("on a tie, with its own distribution on every row", () => {
-    const targets = buildTargets(pair, RULES);
+    const targets = buildTargetDistributions(pair, RULES);
     expect(row(targets, 0)[1]).toBeCloseTo(stored(0.5) / (stored(0.5) + stored(0.25)), 6);
     expect(row(targets, 1)).toEqual({ 2: 1 });
     expect([targets.sourceRows, targets.unsharedRows]).toEqual([0, 0]);
   });
 
   test("a row of ids without tokens falls back to the label, or to nothing", () => {
-    expect(row(buildTargets(pair, RULES), 2)).toEqual({ 3: 1 });
-    expect(row(buildTargets(pair, { ...RULES, unshared: "skip" }), 2)).toEqual({});
+    expect(row(buildTargetDistributions(pair, RULES), 2)).toEqual({ 3: 1 });
+    expect(row(buildTargetDistributions(pair, { ...RULES, unshared: "skip" }), 2)).toEqual({});
   });
 });
 
@@ -118,7 +124,7 @@ describe("min-ce", () => {
   });
 
   test("by row, what is not shared is the pivot's and what has no place is unshared", () => {
-    const targets = buildTargets(pairConversation(), { ...RULES, level: "row" });
+    const targets = buildTargetDistributions(pairConversation(), { ...RULES, level: "row" });
     expect([targets.sourceRows, targets.unsharedRows]).toEqual([1, 1]);
     expect(Object.keys(row(targets, 0))).toEqual(["1", "4"]);
     expect(row(targets, 1)).toEqual({ 2: 1 });
@@ -128,7 +134,12 @@ describe("min-ce", () => {
 
 test("a function that blends adds up masses that meet on one id", () => {
   const quarter: FusionFunction = { ...minCe, blends: true, sourceShare: () => 0.25 };
-  const targets = buildTargets(pairConversation(), { ...RULES, function: quarter, tail: "bucket", width: 5 });
+  const targets = buildTargetDistributions(pairConversation(), {
+    ...RULES,
+    function: quarter,
+    tail: "bucket",
+    width: 5,
+  });
   const first = row(targets, 0, 5);
   expect(first[1]).toBeCloseTo(0.75 * stored(0.5) + 0.25 * stored(0.25), 6);
   expect(first[2]).toBeCloseTo(0.75 * stored(0.25), 6);
@@ -139,7 +150,7 @@ test("a function that blends adds up masses that meet on one id", () => {
 });
 
 test("without a source all targets are empty", () => {
-  const targets = buildTargets(pairConversation(null), { ...RULES, width: 1 });
+  const targets = buildTargetDistributions(pairConversation(null), { ...RULES, width: 1 });
   expect([...targets.probability]).toEqual([0, 0, 0, 0]);
   expect(targets.tail).toBeNull();
 });
@@ -174,7 +185,7 @@ describe("golden pipeline", () => {
     const hasToken = new Uint8Array(pair.metadata.vocabulary).fill(1);
     let rows = 0;
     for (const conversation of pair.conversations) {
-      const { probability } = buildTargets(conversation, { ...RULES, hasToken, width: 10 });
+      const { probability } = buildTargetDistributions(conversation, { ...RULES, hasToken, width: 10 });
       for (let at = 0; at < probability.length; at += 10, rows++) {
         const sum = probability.subarray(at, at + 10).reduce((a, b) => a + b, 0);
         expect(Math.abs(sum - 1)).toBeLessThan(1e-6);
