@@ -70,3 +70,11 @@ test("bench/judging times judgments beside bare requests, and looks at the heap"
   expect(printed).toMatch(/^bare requests +\d+\.\d+ ms of processor time each/m);
   expect(printed).toMatch(/^heap +\d+\.\d MB after a tenth, \d+\.\d MB at the end$/m);
 });
+
+test("bench/json-array reads records one by one beside JSON.parse", async () => {
+  const printed = await bench("json-array", "4", "2");
+  expect(
+    printed.match(/^ {2}this program, records alone: \d+\.\d s, \d+ MB a second .*, \d+ MB private$/gm),
+  ).toHaveLength(2);
+  expect(printed.match(/^ {2}ratio of processor time: \d+\.\d$/gm)).toHaveLength(2);
+});
