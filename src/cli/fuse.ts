@@ -17,14 +17,16 @@ import {
 } from "../fuse/options.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
 import { integer, number } from "./option-values.ts";
+import { declareTemplate, type TemplateFlags, templateGiven } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
 /** What the flags of `declare` parse to, their defaults filled in. */
-interface Options {
+interface Options extends TemplateFlags {
   model: string;
   data: string;
   irregular: IrregularRule;
-  pivot: string;
+  pivot?: string;
+  maxLength?: number;
   aligned?: string;
   source?: string;
   out: string;
@@ -53,7 +55,7 @@ export const fuseVerb: Verb = {
     command
       .requiredOption("--model <folder>", "the pivot's model folder")
       .requiredOption("--data <path>", "the conversations that the shards speak of")
-      .requiredOption("--pivot <folder>", "the pivot's distributions")
+      .option("--pivot <folder>", "the pivot's distributions; without them and --aligned: plain fine-tuning")
       .option("--aligned <folder>", "the source's distributions, aligned to the pivot; without them: plain fine-tuning")
       .option("--source <folder>", "the source's own distributions, for --level row")
       .requiredOption("--out <folder>", "the target's model folder")
@@ -89,15 +91,26 @@ export const fuseVerb: Verb = {
         "--checkpoint-steps <n>",
         "steps between checkpoints (default: a tenth, at least 10)",
         integer({ min: 1 }),
+      )
+      .option(
+        "--max-length <n>",
+        "without --pivot: tokens a conversation is cut to (default: 2048)",
+        integer({ min: 1 }),
       );
+    declareTemplate(command, "without --pivot: ");
     declareIrregular(command);
   },
   run: async (invocation, _positional, options) => {
-    const { data, irregular, ...settings } = options as unknown as Options;
+    const { data, irregular, date, templateVariable, templateName, ...settings } = options as unknown as Options;
+    const templates = templateGiven({
+      ...(date !== undefined && { date }),
+      ...(templateVariable !== undefined && { templateVariable }),
+      ...(templateName !== undefined && { templateName }),
+    });
     const { reporter, signal } = invocation;
     const conversations = await conversationsOf(data, irregular, { reporter, stage: "fuse" });
     const summary = await fuseTarget(
-      { ...settings, conversations },
+      { ...settings, conversations, ...(templates !== undefined && { templateSettings: templates }) },
       { engine: await invocation.engine(), reporter, signal },
     );
     const { coverage } = summary;

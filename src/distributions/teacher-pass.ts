@@ -34,7 +34,7 @@ export async function computeShard(
   begun: DistributionsShard | undefined,
   onBatch: (part: DistributionsShard) => Promise<void>,
 ): Promise<DistributionsShard> {
-  const shard = layOut(metadata, conversations);
+  const shard = layOutShard(metadata, conversations);
   const { topK } = metadata;
   let done = begun === undefined ? 0 : takeOver(shard, begun);
   while (done < conversations.length) {
@@ -118,8 +118,11 @@ function takeOver(shard: DistributionsShard, begun: DistributionsShard): number 
   return count;
 }
 
-/** The shard without its probabilities. */
-function layOut(metadata: DistributionsMetadata, conversations: readonly TokenisedConversation[]): DistributionsShard {
+/** The shard without its probabilities: they are zeros. */
+export function layOutShard(
+  metadata: DistributionsMetadata,
+  conversations: readonly TokenisedConversation[],
+): DistributionsShard {
   const rowStart = new Float64Array(conversations.length + 1);
   conversations.forEach(({ rows }, n) => {
     rowStart[n + 1] = rowStart[n]! + rows.position.length;

@@ -17,6 +17,7 @@ import { fusionFunction } from "./functions/index.ts";
 import { type Lessons, openLessons } from "./lessons.ts";
 import { checkOptions, type FuseOptions } from "./options.ts";
 import { openPair, type Pair } from "./pair.ts";
+import { openPlainPair } from "./plain-pair.ts";
 import { describeTarget, type TargetRecord } from "./record.ts";
 import { openRendering, type Rendering } from "./rendering.ts";
 import { totalSteps } from "./schedule.ts";
@@ -42,8 +43,7 @@ export interface FuseSummary {
 
 export async function fuseTarget(options: FuseOptions, context: StageContext): Promise<FuseSummary> {
   checkOptions(options);
-  const pair = await openPair(options);
-  await checkModel(options, pair);
+  const pair = await openInputs(options, context);
   const lock = await lockFolder(options.out);
   try {
     return await makeTarget(options, pair, context);
@@ -52,9 +52,21 @@ export async function fuseTarget(options: FuseOptions, context: StageContext): P
   }
 }
 
+async function openInputs(options: FuseOptions, context: StageContext): Promise<Pair> {
+  const { pivot } = options;
+  if (pivot === undefined) return openPlainPair(options, stageOf(options), context);
+  const pair = await openPair({ ...options, pivot });
+  await checkModel(pivot, options, pair);
+  return pair;
+}
+
+function stageOf({ out }: FuseOptions): string {
+  return `fuse ${basename(resolve(out))}`;
+}
+
 /** In a folder that nobody else writes to meanwhile. */
 async function makeTarget(options: FuseOptions, pair: Pair, context: StageContext): Promise<FuseSummary> {
-  const stage = `fuse ${basename(resolve(options.out))}`;
+  const stage = stageOf(options);
   const record = await describeTarget(options, pair);
   const { finished, begun, step } = await examineFolder(options.out, record);
   const other = begun === null ? null : otherProgram(begun.program, "target");
@@ -103,8 +115,8 @@ async function trainTarget(
   const { coverage } = lessons;
   if (coverage.rows === 0) {
     throw inputError(
-      options.pivot,
-      `holds no rows: with max_length ${pair.metadata.maxLength} every conversation is cut before its first response; collect again with a larger one`,
+      options.pivot ?? "the data",
+      `holds no rows: with max_length ${pair.metadata.maxLength} every conversation is cut before its first response; try a larger one`,
     );
   }
   if (pair.sourceName !== null && coverage.source_rows === 0) {
@@ -146,12 +158,12 @@ function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): Tar
 }
 
 /** Targets must start from the very model whose distributions they keep. */
-async function checkModel(options: FuseOptions, pair: Pair): Promise<void> {
+async function checkModel(pivot: string, options: FuseOptions, pair: Pair): Promise<void> {
   const found = await (await openWeights(options.model)).sha256();
   const expected = pair.metadata.weightsSha256;
   if (found === expected) return;
   throw inputError(
-    options.pivot,
+    pivot,
     `holds distributions of ${pair.metadata.model} (weights ${expected.slice(0, 12)}…), but ${options.model} has weights ${found.slice(0, 12)}…; collect the distributions of this model first`,
   );
 }

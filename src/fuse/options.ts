@@ -1,6 +1,7 @@
 /** What a fusion is told, its defaults (FuseChat, section 4.1, where the paper states them), and what is refused. */
 
 import type { Conversation } from "../data/conversation.ts";
+import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
 import type { WeightDtype } from "../engine/engine.ts";
 import { inputError, suggestion } from "../errors.ts";
 import { fusionFunction } from "./functions/index.ts";
@@ -52,12 +53,15 @@ export interface FuseOptions extends FusionSettings, TrainingSettings {
   readonly model: string;
   /** The prepared data that the shards speak of, whole and in order. */
   readonly conversations: readonly Conversation[];
-  /** Folder of the pivot's distributions. */
-  readonly pivot: string;
+  /** Folder of the pivot's distributions. Without it (and without `aligned`) the target is fine-tuned from data alone. */
+  readonly pivot?: string;
   /** Folder of aligned shards. Without it the target is plainly fine-tuned on the labels. */
   readonly aligned?: string;
   /** Folder of the source's distributions; needed at `level: row` alone. */
   readonly source?: string;
+  /** Without `pivot`: tokens a conversation is cut to, and what prompts are rendered with; shards know both. */
+  readonly maxLength?: number;
+  readonly templateSettings?: TemplateSettings;
   /** The target's folder. */
   readonly out: string;
   /** Optimiser steps between checkpoints; the default follows from the number of steps. Does not change the result. */
@@ -101,6 +105,17 @@ export function checkOptions(options: FuseOptions): void {
   if (options.conversations.length === 0) {
     throw inputError("fuse", "the data set is empty; expected at least one conversation");
   }
+  if (options.aligned !== undefined && options.pivot === undefined) {
+    throw inputError("fuse", "aligned shards lie beside the pivot's, which are needed too; add --pivot DIR");
+  }
+  if (options.pivot !== undefined && options.maxLength !== undefined) {
+    throw inputError("fuse", "the pivot's shards fix the length of conversations; leave out --max-length");
+  }
+  if (options.pivot !== undefined && options.templateSettings !== undefined) {
+    throw inputError("fuse", "the pivot's shards fix what prompts are rendered with; leave out the template's options");
+  }
+  if (options.maxLength !== undefined) checkWhole("max-length", options.maxLength, 1);
+  if (options.templateSettings !== undefined) checkTemplateSettings(options.templateSettings, "fuse");
   if (options.source !== undefined && options.aligned === undefined) {
     throw inputError("fuse", "the source's shards say nothing without the aligned ones; add --aligned DIR");
   }

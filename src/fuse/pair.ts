@@ -93,7 +93,9 @@ interface Excerpt {
 }
 
 /** Opens all that a fusion reads; the source's own shards at `level: row` only, the one rule that looks at them. */
-export async function openPair(options: Pick<FuseOptions, "pivot" | "aligned" | "source" | "level">): Promise<Pair> {
+export async function openPair(
+  options: Pick<FuseOptions, "aligned" | "source" | "level"> & { readonly pivot: string },
+): Promise<Pair> {
   const pivotPaths = await listShards(options.pivot);
   const metadata = await readDistributionsMetadata(pivotPaths[0]!);
   const hashes: Record<string, string> = { pivot_shards: await sha256OfFiles(pivotPaths) };
@@ -216,7 +218,8 @@ function createSourceWalk(folder: string): SourceWalk {
   };
 }
 
-function shardRows(shard: DistributionsShard, place: number): ShardRows<DistributionsShard> {
+/** The rows of the conversation at a place of a shard. */
+export function shardRows(shard: DistributionsShard, place: number): ShardRows<DistributionsShard> {
   const first = shard.rowStart[place]!;
   return { shard, place, first, rows: shard.rowStart[place + 1]! - first };
 }

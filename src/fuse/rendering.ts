@@ -45,7 +45,7 @@ export async function openRendering(
     const { tokenizer, identity } = tokeniser;
     if (tokenizer.sha256 !== metadata.tokenizerSha256) {
       throw inputError(
-        options.pivot,
+        shardsOf(options),
         `was collected with another tokenizer (tokenizer.json ${short(metadata.tokenizerSha256)}) than that of ${options.model} (${short(tokenizer.sha256)})`,
       );
     }
@@ -151,7 +151,7 @@ function checkRows(
 
 /** The template and its special tokens must be those of the model as it is now; its date and variables are taken over. */
 function checkIdentity(
-  { model, pivot }: Pick<FuseOptions, "model" | "pivot">,
+  options: Pick<FuseOptions, "model" | "pivot">,
   there: TemplateIdentity,
   here: TemplateIdentity,
 ): void {
@@ -159,10 +159,15 @@ function checkIdentity(
   for (const key of ["templateSha256", "specialTokensSha256"] as const) {
     if (there[key] === here[key]) continue;
     throw inputError(
-      pivot,
-      `was collected with ${names[key]} (${short(there[key])}) than ${model} has now (${short(here[key])}); collect the distributions again`,
+      shardsOf(options),
+      `was collected with ${names[key]} (${short(there[key])}) than ${options.model} has now (${short(here[key])}); collect the distributions again`,
     );
   }
+}
+
+/** Without shards of a pivot the rows come from the model folder itself. */
+function shardsOf({ model, pivot }: Pick<FuseOptions, "model" | "pivot">): string {
+  return pivot ?? model;
 }
 
 function digest(hashes: Uint8Array, place: number): string {
@@ -171,7 +176,7 @@ function digest(hashes: Uint8Array, place: number): string {
 
 function mismatch(options: Pick<FuseOptions, "model" | "pivot">, conversation: number, problem: string): Error {
   return inputError(
-    options.pivot,
+    shardsOf(options),
     `conversation ${conversation} ${problem}; the shards come from another data set, or from another tokenizer or template than that of ${options.model}`,
   );
 }

@@ -261,6 +261,28 @@ describe("the variants", () => {
     expect(Object.keys(record.settings)).not.toContain("lambda");
   });
 
+  test("without shards of the pivot it is the same training, found again by the same settings", async () => {
+    const { aligned: _, ...plain } = options("sft-shards", { epochs: 1 });
+    const { pivot: __, ...bare } = { ...plain, out: join(folder, "sft-bare") };
+    const engines = [fakeEngine(), fakeEngine()] as const;
+    await fuse(plain, engines[0]);
+    const summary = await fuse(bare, engines[1]);
+    expect(summary.coverage.rows).toBe(367);
+    const asked = (engine: FakeEngine) =>
+      engine.steps.map(({ sequences }) => sequences.map(({ ids, positions }) => [[...ids], [...positions]]));
+    expect(asked(engines[1])).toEqual(asked(engines[0]));
+    expect((await contents("sft-bare"))["model.safetensors"]).toBe((await contents("sft-shards"))["model.safetensors"]);
+    expect((await fuse(bare)).skipped).toBe(true);
+    const dated = { ...bare, templateSettings: { date: "2026-01-01", variables: {} } };
+    await expect(fuse(dated)).rejects.toThrow(/holds a target with input rendering [0-9a-f]{12}…, but now it is/);
+  });
+
+  test("what shards know is not said a second time, and aligned shards need the pivot's", async () => {
+    await expect(fuse({ ...options("twice"), maxLength: 64 })).rejects.toThrow("leave out --max-length");
+    const { pivot: _, ...alone } = options("twice");
+    await expect(fuse(alone)).rejects.toThrow("aligned shards lie beside the pivot's");
+  });
+
   test("by row, targets come from both models", async () => {
     const { coverage } = await fuse(options("row", { level: "row", source }));
     expect(coverage.source_rows).toBeGreaterThan(0);

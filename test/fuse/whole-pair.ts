@@ -1,9 +1,8 @@
 /** All conversations of a pair at once, for tests that look at them side by side: each as a training reads it. */
-import type { FuseOptions } from "#src/fuse/options.js";
 import { openPair, type Pair, type PairConversation } from "#src/fuse/pair.js";
 
 export async function readPair(
-  options: Pick<FuseOptions, "pivot" | "aligned" | "source" | "level">,
+  options: Parameters<typeof openPair>[0],
 ): Promise<Pair & { readonly conversations: readonly PairConversation[] }> {
   const pair = await openPair(options);
   let count = 0;

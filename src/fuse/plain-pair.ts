@@ -1,0 +1,90 @@
+/**
+ * The pair of plain fine-tuning: labels alone, no teacher. What shards would say of conversations and rows follows from
+ * data, tokenizer and template, so none are needed, and no teacher pass (a third of a training's time) is made for them.
+ */
+import { createHash } from "node:crypto";
+import { basename, resolve } from "node:path";
+import type { TokenisedConversation } from "../data/conversation.ts";
+import { DEFAULT_TEMPLATE_SETTINGS } from "../data/template-settings.ts";
+import { openConversationTokeniser } from "../data/tokenise.ts";
+import type { DistributionsMetadata } from "../distributions/shard.ts";
+import { layOutShard } from "../distributions/teacher-pass.ts";
+import type { StageContext } from "../engine/context.ts";
+import { openWeights } from "../formats/weights.ts";
+import { openModel } from "../models/index.ts";
+import type { FuseOptions } from "./options.ts";
+import { type Pair, shardRows } from "./pair.ts";
+
+/** Tokens a conversation is cut to where nothing else is said: as a teacher pass has it. */
+const MAX_LENGTH = 2048;
+/** Conversations laid out at a time. */
+const CHUNK = 256;
+
+export async function openPlainPair(
+  options: Pick<FuseOptions, "model" | "conversations" | "maxLength" | "templateSettings">,
+  stage: string,
+  { reporter }: Pick<StageContext, "reporter">,
+): Promise<Pair> {
+  const { model, conversations } = options;
+  const maxLength = options.maxLength ?? MAX_LENGTH;
+  const settings = options.templateSettings ?? DEFAULT_TEMPLATE_SETTINGS;
+  const open = () => openConversationTokeniser(model, { maxLength, settings });
+  const { vocabularySize } = (await openModel(model)).config;
+  const tokeniser = await open();
+  const { identity } = tokeniser;
+  const tokenizerSha256 = tokeniser.tokenizer.sha256;
+  await tokeniser.dispose();
+  const metadata: DistributionsMetadata = {
+    model: basename(resolve(model)),
+    weightsSha256: await (await openWeights(model)).sha256(),
+    tokenizerSha256,
+    template: "native",
+    ...identity,
+    topK: 0,
+    vocabulary: vocabularySize,
+    maxLength,
+  };
+  const nothing = layOutShard(metadata, []);
+  const found: { readonly conversation: number; readonly rows: number }[] = [];
+  return {
+    metadata,
+    sourceName: null,
+    pivotWidth: 0,
+    alignedWidth: 0,
+    hashes: { rendering: createHash("sha256").update(JSON.stringify(identity), "utf8").digest("hex") },
+    shards: async function* () {
+      found.length = 0;
+      const refused: string[] = [];
+      const reading = await open();
+      try {
+        for (let first = 0; first < conversations.length; first += CHUNK) {
+          const accepted: TokenisedConversation[] = [];
+          for (const one of await reading.tokenise(conversations.slice(first, first + CHUNK), first)) {
+            if ("refused" in one) refused.push(one.refused);
+            else accepted.push(one);
+          }
+          const shard = layOutShard(metadata, accepted);
+          yield accepted.map(({ conversation, rows }, place) => {
+            found.push({ conversation, rows: rows.position.length });
+            return { conversation, pivot: shardRows(shard, place), aligned: null, source: null };
+          });
+        }
+      } finally {
+        await reading.dispose();
+      }
+      if (refused.length === 0) return;
+      const message = `${refused.length} of ${conversations.length} conversations are left out, as the template refuses them: ${refused[0]}`;
+      reporter.report({ type: "warning", stage, message });
+    },
+    read: (place) => {
+      const { conversation, rows } = found[place]!;
+      // Only their number is asked for: targets without a source are empty.
+      return Promise.resolve({
+        conversation,
+        pivot: { shard: nothing, place: 0, first: 0, rows },
+        aligned: null,
+        source: null,
+      });
+    },
+  };
+}
