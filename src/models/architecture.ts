@@ -9,6 +9,8 @@ import type { ConfigFields } from "./config-fields.ts";
 export interface Architecture {
   /** The `model_type` of `config.json`. */
   readonly name: string;
+  /** What its published classes are named after, where that is not `name`: Gemma3ForCausalLM for gemma3_text. */
+  readonly family?: string;
   readonly summary: string;
   /** Paper or report that describes it. */
   readonly source: string;

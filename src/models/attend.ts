@@ -8,7 +8,8 @@ import { rotaryTables } from "./rotary-tables.ts";
 
 /** Batch and length are the scope's. */
 export interface AttendOptions extends Omit<AttentionOptions, "batch" | "length"> {
-  readonly rotary: RotaryEmbedding;
+  /** Null where positions turn nothing. */
+  readonly rotary: RotaryEmbedding | null;
 }
 
 /**
@@ -23,18 +24,20 @@ export function attend(
   const { batch, length, cache } = scope;
   const options = { batch, length, ...shape };
   if (cache === undefined || cache.past === null) {
-    const tables = rotaryTables(embedding, length);
-    const turnedQuery = rotary(query, tables);
-    const turnedKey = rotary(key, tables);
+    const turn = (x: Value): Value => (embedding === null ? x : rotary(x, rotaryTables(embedding, length)));
+    const turnedQuery = turn(query);
+    const turnedKey = turn(key);
     cache?.keep(headsFirst(turnedKey, options), headsFirst(value, options));
     return causalAttention(turnedQuery, turnedKey, value, options);
   }
   const { past } = cache;
-  const tables = rotaryTables(embedding, past.capacity + length);
-  const positions = newPositions(past.filled, length);
-  const newKey = headsFirst(rotaryAt(key, tables, positions), options);
+  const turn = (x: Value): Value => {
+    if (embedding === null) return x;
+    return rotaryAt(x, rotaryTables(embedding, past.capacity + length), newPositions(past.filled, length));
+  };
+  const newKey = headsFirst(turn(key), options);
   const newValue = headsFirst(value, options);
   cache.keep(newKey, newValue);
   const kept = { ...past.next(), filled: past.filled };
-  return cachedAttention(rotaryAt(query, tables, positions), newKey, newValue, kept, options);
+  return cachedAttention(turn(query), newKey, newValue, kept, options);
 }

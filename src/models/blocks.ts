@@ -9,7 +9,7 @@ import { linear } from "../graph/ops/matmul.ts";
 import { rmsNorm } from "../graph/ops/rms-norm.ts";
 import { reshape } from "../graph/ops/shape.ts";
 import { split } from "../graph/ops/split.ts";
-import type { ModelConfig, Scope } from "./architecture.ts";
+import type { ModelConfig, RotaryEmbedding, Scope } from "./architecture.ts";
 import { attend } from "./attend.ts";
 
 /** A normalised copy of the rows; `name` is that of the module, its weight [width], to which `offset` is added. */
@@ -18,10 +18,11 @@ export function norm(scope: Scope, x: Value, name: string, epsilon: number, offs
 }
 
 /** Every head of `x` [rows, heads * headSize] normalised by itself, with one weight [headSize] for all of them. */
-export function headNorm(scope: Scope, x: Value, name: string, { headSize, normEpsilon }: ModelConfig): Value {
+function headNorm(scope: Scope, x: Value, name: string, config: ModelConfig, offset = 0): Value {
+  const { headSize, normEpsilon } = config;
   const [rows, width] = x.shape as [number, number];
   const heads = reshape(x, [rows * (width / headSize), headSize]);
-  return reshape(norm(scope, heads, name, normEpsilon), [rows, width]);
+  return reshape(norm(scope, heads, name, normEpsilon, offset), [rows, width]);
 }
 
 export interface ProjectionOptions {
@@ -94,7 +95,18 @@ export function projectGrouped(
   };
 }
 
+/** Normalises every head of queries and keys, by the weights `q_norm` and `k_norm` of a layer's attention. */
+export function headNorms(scope: Scope, prefix: string, config: ModelConfig, offset = 0) {
+  return ({ query, key, value }: Projected): Projected => ({
+    query: headNorm(scope, query, `${prefix}self_attn.q_norm`, config, offset),
+    key: headNorm(scope, key, `${prefix}self_attn.k_norm`, config, offset),
+    value,
+  });
+}
+
 export interface AttentionOptions {
+  /** The angles of this layer, null where positions turn nothing; those of the config where absent. */
+  readonly rotary?: RotaryEmbedding | null;
   /** Positions a position sees, itself included; null sees all before it. */
   readonly window: number | null;
   /** Multiplies the products of queries and keys; 1 / sqrt(headSize) where absent. */
@@ -103,12 +115,12 @@ export interface AttentionOptions {
   readonly cap?: number | null;
 }
 
-/** Rotary causal attention: [rows, heads * headSize]. */
+/** Causal attention: [rows, heads * headSize]. */
 export function attention(
   scope: Scope,
   projected: Projected,
-  { rotary, heads, keyValueHeads, headSize }: ModelConfig,
-  { window, scale = 1 / Math.sqrt(headSize), cap = null }: AttentionOptions,
+  { rotary: common, heads, keyValueHeads, headSize }: ModelConfig,
+  { rotary = common, window, scale = 1 / Math.sqrt(headSize), cap = null }: AttentionOptions,
 ): Value {
   return attend(scope, projected, { rotary, heads, keyValueHeads, headSize, scale, window, cap });
 }
@@ -122,9 +134,11 @@ export interface SelfAttentionOptions extends AttentionOptions {
   /** Biases of the query, key and value projections, and of the output's. */
   readonly inputBias: boolean;
   readonly outputBias: boolean;
+  /** What becomes of queries and keys before positions turn them. */
+  readonly normalise?: (projected: Projected) => Projected;
 }
 
-/** Rotary causal self-attention of `x` with a projection each, added to `residual` where there is one. */
+/** Causal self-attention of `x` with a projection each, added to `residual` where there is one. */
 export function selfAttention(
   scope: Scope,
   x: Value,
@@ -132,9 +146,9 @@ export function selfAttention(
   options: SelfAttentionOptions,
   residual?: Value,
 ): Value {
-  const { names, inputBias, outputBias } = options;
+  const { names, inputBias, outputBias, normalise = (projected: Projected) => projected } = options;
   const projected = projectHeads(scope, x, config, names, inputBias);
-  const attended = attention(scope, projected, config, options);
+  const attended = attention(scope, normalise(projected), config, options);
   return project(scope, attended, names.output, config.hiddenSize, { bias: outputBias, residual });
 }
 
@@ -170,7 +184,7 @@ export function gatedFused(
   x: Value,
   { intermediateSize, hiddenSize }: ModelConfig,
   names: { readonly gateUp: string; readonly down: string },
-  residual: Value,
+  residual?: Value,
 ): Value {
   const fused = project(scope, x, names.gateUp, 2 * intermediateSize);
   const [gate, up] = split(fused, 1, [intermediateSize, intermediateSize]);

@@ -11,7 +11,13 @@ export interface DecoderDefaults {
   /** Key and value heads where the config has none; `heads` gives every query head its own. */
   readonly keyValueHeads: number | "heads";
   readonly rotaryBase: number;
+  /** Reads the angles that most layers have; `readRotary` where absent. */
+  readonly rotary?: typeof readRotary;
   readonly normEpsilon: number;
+  /** Query heads and vocabulary; published configs of most architectures always have them. */
+  readonly heads?: number;
+  readonly vocabularySize?: number;
+  readonly maxPositions?: number;
   /** The hidden size divided among the heads where absent. */
   readonly headSize?: number;
   /** False where absent. */
@@ -53,7 +59,7 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
   for (const [field, harmless] of Object.entries(FOREIGN)) fields.only(field, harmless);
   for (const dropout of DROPOUTS) fields.only(dropout, [0]);
   const hiddenSize = fields.count("hidden_size");
-  const heads = fields.count("num_attention_heads");
+  const heads = fields.count("num_attention_heads", defaults.heads);
   const keyValueHeads = readKeyValueHeads(fields, defaults, heads);
   if (fields.value("head_dim") === undefined && defaults.headSize === undefined && hiddenSize % heads !== 0) {
     fields.refuse("num_attention_heads", `expected a divisor of hidden_size (${hiddenSize}), found ${heads}`);
@@ -63,9 +69,9 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
   if (headSize > LARGEST_HEAD) fields.refuse("head_dim", `expected at most ${LARGEST_HEAD}, found ${headSize}`);
   const layers = fields.count("num_hidden_layers");
   if (layers > MOST_LAYERS) fields.refuse("num_hidden_layers", `expected at most ${MOST_LAYERS}, found ${layers}`);
-  const maxPositions = fields.countOrNull("max_position_embeddings", null);
+  const maxPositions = fields.countOrNull("max_position_embeddings", defaults.maxPositions ?? null);
   return {
-    vocabularySize: fields.count("vocab_size"),
+    vocabularySize: fields.count("vocab_size", defaults.vocabularySize),
     hiddenSize,
     layers,
     heads,
@@ -75,7 +81,7 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
     tied: fields.boolean("tie_word_embeddings", defaults.tied ?? false),
     maxPositions,
     normEpsilon: fields.positive("rms_norm_eps", defaults.normEpsilon),
-    rotary: readRotary(fields, { base: defaults.rotaryBase, headSize, maxPositions }),
+    rotary: (defaults.rotary ?? readRotary)(fields, { base: defaults.rotaryBase, headSize, maxPositions }),
     logitCap: null,
   };
 }

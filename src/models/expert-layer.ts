@@ -21,13 +21,13 @@ export interface ExpertLayerOptions {
   readonly names: (expert: number) => GatedLayerNames;
 }
 
-/** The layer of experts of `x` [rows, hidden], added to `residual`. */
+/** The layer of experts of `x` [rows, hidden], added to `residual` where there is one. */
 export function expertLayer(
   scope: Scope,
   x: Value,
   config: ModelConfig,
   options: ExpertLayerOptions,
-  residual: Value,
+  residual?: Value,
 ): Value {
   const { hiddenSize, intermediateSize } = config;
   const routing = route(project(scope, x, options.router, options.experts), options.chosen);
@@ -47,5 +47,6 @@ export function expertLayer(
     );
   const slots = dispatch(x, routing);
   const answers = through(gatedSilu(through(slots, "gate"), through(slots, "up")), "down");
-  return add(residual, combine(answers, routing));
+  const combined = combine(answers, routing);
+  return residual === undefined ? combined : add(residual, combined);
 }

@@ -6,6 +6,7 @@ import { createGraph, elements, input } from "../graph/graph.ts";
 import { type Architecture, forward, type Model, type Network, type WeightShape } from "./architecture.ts";
 import { type ConfigFields, configFields, describe } from "./config-fields.ts";
 import { gemma2 } from "./gemma2.ts";
+import { gemma3Text } from "./gemma3-text.ts";
 import { internlm2 } from "./internlm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
@@ -19,7 +20,17 @@ export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./arc
 export { forward } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
 
-export const ARCHITECTURES: readonly Architecture[] = [gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, qwen3];
+export const ARCHITECTURES: readonly Architecture[] = [
+  gemma2,
+  gemma3Text,
+  internlm2,
+  llama,
+  mistral,
+  mixtral,
+  phi3,
+  qwen2,
+  qwen3,
+];
 
 /** Opens a Hugging Face model folder by its `config.json`. The weights are not looked at. */
 export async function openModel(folder: string): Promise<Model> {
@@ -31,7 +42,7 @@ export async function openModel(folder: string): Promise<Model> {
 export function modelFromConfig(folder: string, path: string, json: unknown): Model {
   const fields = configFields(path, json);
   const architecture = findArchitecture(fields);
-  checkPublishedClass(fields, architecture.name);
+  checkPublishedClass(fields, architecture.name, architecture.family);
   const network = architecture.network(fields);
   const shapes = traceShapes(network);
   const parameters = shapes.reduce((sum, { shape }) => sum + elements(shape), 0);

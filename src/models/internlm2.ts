@@ -6,7 +6,7 @@ import type { Architecture } from "./architecture.ts";
 import { attention, gatedLayer, project, projectGrouped } from "./blocks.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { uniformWindows } from "./layer-windows.ts";
-import { preNormDecoder } from "./pre-norm-decoder.ts";
+import { residualDecoder } from "./residual-decoder.ts";
 
 const NAMES = {
   embedding: "model.tok_embeddings.weight",
@@ -31,7 +31,7 @@ export const internlm2: Architecture = {
     }
     const bias = fields.boolean("bias", true);
     const windows = uniformWindows(fields, config.layers, null);
-    return preNormDecoder(config, {
+    return residualDecoder(config, {
       names: NAMES,
       attention: (scope, { layer, prefix, x, residual }) => {
         const projected = projectGrouped(scope, x, config, `${prefix}attention.wqkv`, bias);

@@ -42,9 +42,23 @@ export function alternatingWindows(fields: ConfigFields, layers: number): (numbe
   return Array.from({ length: layers }, (_, layer) => (layer % 2 === 0 ? window : null));
 }
 
+/**
+ * The windows of Gemma 3 and its kind: every `sliding_window_pattern`-th layer sees everything, the others have one,
+ * unless `layer_types` says otherwise. The layers differ in more than that, so a missing window is an error.
+ */
+export function periodicWindows(fields: ConfigFields, layers: number, period: number): (number | null)[] {
+  const every = fields.count("sliding_window_pattern", period);
+  const window = fields.countOrNull("sliding_window", DEFAULT_WINDOW);
+  const types =
+    readLayerTypes(fields, layers) ??
+    Array.from({ length: layers }, (_, layer) => ((layer + 1) % every === 0 ? "full_attention" : "sliding_attention"));
+  return windowsOf(fields, types, window);
+}
+
 function windowsOf(fields: ConfigFields, types: readonly LayerType[], window: number | null): (number | null)[] {
   if (window === null && types.includes("sliding_attention")) {
-    fields.refuse("layer_types", '"sliding_attention" needs a sliding window, and the config has none switched on');
+    const field = fields.value("layer_types") === undefined ? "sliding_window" : "layer_types";
+    fields.refuse(field, '"sliding_attention" needs a sliding window, and the config has none switched on');
   }
   return types.map((type) => (type === "sliding_attention" ? window : null));
 }

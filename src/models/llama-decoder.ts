@@ -1,7 +1,7 @@
 /** The decoder of Llama, which Mistral and Qwen2 kept, weight names included. They differ in biases and windows. */
 import type { ModelConfig, Network } from "./architecture.ts";
 import { gatedLayer, selfAttention } from "./blocks.ts";
-import { llamaAttention, llamaGate, preNormDecoder } from "./pre-norm-decoder.ts";
+import { llamaAttention, llamaGate, residualDecoder } from "./residual-decoder.ts";
 
 export interface LlamaDecoderOptions {
   /** Biases of the query, key and value projections. */
@@ -16,7 +16,7 @@ export interface LlamaDecoderOptions {
 
 export function llamaDecoder(config: ModelConfig, options: LlamaDecoderOptions): Network {
   const { inputBias, outputBias, layerBias, windows } = options;
-  return preNormDecoder(config, {
+  return residualDecoder(config, {
     attention: (scope, { layer, prefix, x, residual }) =>
       selfAttention(
         scope,

@@ -9,7 +9,7 @@ import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { expertLayer } from "./expert-layer.ts";
 import { uniformWindows } from "./layer-windows.ts";
-import { llamaAttention, preNormDecoder } from "./pre-norm-decoder.ts";
+import { llamaAttention, residualDecoder } from "./residual-decoder.ts";
 
 /** What the published code assumes where the config is silent. */
 const DEFAULT_KEY_VALUE_HEADS = 8;
@@ -32,7 +32,7 @@ export const mixtral: Architecture = {
     });
     const windows = uniformWindows(fields, config.layers, fields.countOrNull("sliding_window", null));
     const experts = readExperts(fields);
-    return preNormDecoder(config, {
+    return residualDecoder(config, {
       attention: (scope, { layer, prefix, x, residual }) => {
         const options = { names: llamaAttention(prefix), inputBias: false, outputBias: false, window: windows[layer]! };
         return selfAttention(scope, x, config, options, residual);

@@ -7,7 +7,7 @@ import type { Architecture } from "./architecture.ts";
 import { attention, gatedFused, project, projectFused } from "./blocks.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { uniformWindows } from "./layer-windows.ts";
-import { preNormDecoder } from "./pre-norm-decoder.ts";
+import { residualDecoder } from "./residual-decoder.ts";
 
 export const phi3: Architecture = {
   name: "phi3",
@@ -17,7 +17,7 @@ export const phi3: Architecture = {
     for (const bias of ["attention_bias", "mlp_bias"]) fields.only(bias, [false]);
     const config = readDecoderConfig(fields, { keyValueHeads: "heads", rotaryBase: 10_000, normEpsilon: 1e-5 });
     const windows = uniformWindows(fields, config.layers, fields.countOrNull("sliding_window", null));
-    return preNormDecoder(config, {
+    return residualDecoder(config, {
       attention: (scope, { layer, prefix, x, residual }) => {
         const projected = projectFused(scope, x, config, `${prefix}self_attn.qkv_proj`);
         const attended = attention(scope, projected, config, { window: windows[layer]! });

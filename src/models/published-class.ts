@@ -5,15 +5,18 @@
  */
 import { type ConfigFields, describe } from "./config-fields.ts";
 
-/** Refuses configs of other classes of this `model_type`, of foreign code, and of quantised weights. */
-export function checkPublishedClass(fields: ConfigFields, type: string): void {
+/**
+ * Refuses configs of other classes of this `model_type`, of foreign code, and of quantised weights. Classes are named
+ * after `family`, which for all but a few is the `model_type`.
+ */
+export function checkPublishedClass(fields: ConfigFields, type: string, family: string = type): void {
   const classes = fields.value("architectures");
-  if (classes !== undefined && !(Array.isArray(classes) && classes.some((name) => isCausalModel(name, type)))) {
+  if (classes !== undefined && !(Array.isArray(classes) && classes.some((name) => isCausalModel(name, family)))) {
     fields.refuse("architectures", `expected the causal language model of ${type}, found ${describe(classes)}`);
   }
   const code = fields.section("auto_map");
   const own = code?.value("AutoModelForCausalLM");
-  if (own !== undefined && !isPublishedCode(own, type)) {
+  if (own !== undefined && !isPublishedCode(own, family)) {
     code!.refuse(
       "AutoModelForCausalLM",
       `the model's own code, ${describe(own)}, is not that of ${type}, and is never run`,

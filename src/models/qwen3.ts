@@ -3,10 +3,10 @@
  * normalised before positions turn them.
  */
 import type { Architecture } from "./architecture.ts";
-import { attention, gatedLayer, headNorm, project, projectHeads } from "./blocks.ts";
+import { gatedLayer, headNorms, selfAttention } from "./blocks.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { switchedWindows } from "./layer-windows.ts";
-import { llamaAttention, llamaGate, preNormDecoder } from "./pre-norm-decoder.ts";
+import { llamaAttention, llamaGate, residualDecoder } from "./residual-decoder.ts";
 
 /** What the published code assumes where the config is silent. */
 const DEFAULT_KEY_VALUE_HEADS = 32;
@@ -26,17 +26,16 @@ export const qwen3: Architecture = {
     });
     const bias = fields.boolean("attention_bias", false);
     const windows = switchedWindows(fields, config.layers);
-    return preNormDecoder(config, {
+    return residualDecoder(config, {
       attention: (scope, { layer, prefix, x, residual }) => {
-        const names = llamaAttention(prefix);
-        const { query, key, value } = projectHeads(scope, x, config, names, bias);
-        const normalised = {
-          query: headNorm(scope, query, `${prefix}self_attn.q_norm`, config),
-          key: headNorm(scope, key, `${prefix}self_attn.k_norm`, config),
-          value,
+        const options = {
+          names: llamaAttention(prefix),
+          inputBias: bias,
+          outputBias: bias,
+          window: windows[layer]!,
+          normalise: headNorms(scope, prefix, config),
         };
-        const attended = attention(scope, normalised, config, { window: windows[layer]! });
-        return project(scope, attended, names.output, config.hiddenSize, { bias, residual });
+        return selfAttention(scope, x, config, options, residual);
       },
       feedForward: (scope, { prefix, x, residual }) =>
         gatedLayer(scope, x, config, { names: llamaGate(prefix), bias: false }, residual),

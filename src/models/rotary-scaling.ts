@@ -34,6 +34,17 @@ const SCALINGS: Readonly<Record<string, Scaling>> = {
 /** Fields that every kind may have. */
 const COMMON = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
 
+/** Angles by the kind of layer: of those that see everything, and of those with a window. */
+export interface LayerAngles {
+  readonly full: RotaryEmbedding;
+  readonly sliding: RotaryEmbedding;
+}
+
+export interface LayerAnglesOptions extends RotaryOptions {
+  /** Where the config names no base for the layers with a window. */
+  readonly slidingBase: number;
+}
+
 /** Reads the rotary embedding; a kind that is not known, and fields that do not belong to a kind, are refused by name. */
 export function readRotary(fields: ConfigFields, options: RotaryOptions): RotaryEmbedding {
   const sections = ["rope_scaling", "rope_parameters"].map((name) => fields.section(name));
@@ -41,7 +52,37 @@ export function readRotary(fields: ConfigFields, options: RotaryOptions): Rotary
     fields.refuse("rope_parameters", "stands beside rope_scaling; leave one of the two");
   }
   const section = sections.find((found) => found !== undefined);
-  const base = readBase(fields, section, options.base);
+  return readAngles(section, readBase(fields, "rope_theta", section, options.base), options);
+}
+
+/**
+ * As Gemma 3 has them: configs of transformers 4 name a second base, `rope_local_base_freq`, which no scaling applies to;
+ * those of transformers 5 have a section for each kind of layer.
+ */
+export function readLayerAngles(fields: ConfigFields, options: LayerAnglesOptions): LayerAngles {
+  const parameters = fields.section("rope_parameters");
+  if (parameters === undefined) {
+    return {
+      full: readRotary(fields, options),
+      sliding: rotaryEmbedding(fields.positive("rope_local_base_freq", options.slidingBase), options.headSize),
+    };
+  }
+  if (fields.value("rope_scaling") !== undefined) {
+    fields.refuse("rope_parameters", "stands beside rope_scaling; leave one of the two");
+  }
+  for (const name of parameters.names) if (!Object.hasOwn(LAYER_SECTIONS, name)) parameters.only(name, []);
+  const read = (name: keyof typeof LAYER_SECTIONS, fallback: number): RotaryEmbedding => {
+    const section = parameters.section(name);
+    if (section === undefined) parameters.refuse(name, "expected the rotary fields of these layers, found nothing");
+    return readAngles(section, readBase(fields, LAYER_SECTIONS[name], section, fallback), options);
+  };
+  return { full: read("full_attention", options.base), sliding: read("sliding_attention", options.slidingBase) };
+}
+
+/** The sections of transformers 5, and the field of transformers 4 that has the base. */
+const LAYER_SECTIONS = { full_attention: "rope_theta", sliding_attention: "rope_local_base_freq" } as const;
+
+function readAngles(section: ConfigFields | undefined, base: number, options: RotaryOptions): RotaryEmbedding {
   const plain = rotaryEmbedding(base, options.headSize);
   if (section === undefined) return plain;
   const { fields: own, scale } = readKind(section);
@@ -52,11 +93,12 @@ export function readRotary(fields: ConfigFields, options: RotaryOptions): Rotary
   return scale(plain, section, options);
 }
 
-function readBase(fields: ConfigFields, section: ConfigFields | undefined, fallback: number): number {
-  if (section?.value("rope_theta") === undefined) return fields.positive("rope_theta", fallback);
+/** The section's `rope_theta`; `field` is where older configs have it. */
+function readBase(fields: ConfigFields, field: string, section: ConfigFields | undefined, fallback: number): number {
+  if (section?.value("rope_theta") === undefined) return fields.positive(field, fallback);
   const base = section.positive("rope_theta");
-  const outside = fields.value("rope_theta") ?? base;
-  if (outside !== base) fields.refuse("rope_theta", `is ${describe(outside)} here and ${base} among the rotary fields`);
+  const outside = fields.value(field) ?? base;
+  if (outside !== base) fields.refuse(field, `is ${describe(outside)} here and ${base} among the rotary fields`);
   return base;
 }
 

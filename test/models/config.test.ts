@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { checkWeights, modelFromConfig, openModel } from "#src/models/index.js";
+import { ARCHITECTURES, checkWeights, modelFromConfig, openModel } from "#src/models/index.js";
 
 const LLAMA = {
   model_type: "llama",
@@ -18,6 +18,9 @@ const INTERNLM2 = { ...LLAMA, model_type: "internlm2" };
 const PHI3 = { ...LLAMA, model_type: "phi3" };
 const GEMMA2 = { ...QWEN2, model_type: "gemma2" };
 const MISTRAL = { ...LLAMA, model_type: "mistral", num_key_value_heads: 2 };
+
+const GEMMA3 = { ...QWEN2, model_type: "gemma3_text" };
+const NAMES = ARCHITECTURES.map(({ name }) => name).join(", ");
 
 const open = (config: unknown) => modelFromConfig("models/x", "models/x/config.json", config);
 
@@ -47,6 +50,34 @@ describe("what would change the numbers and is not supported is refused by name"
     [
       { ...GEMMA2, use_bidirectional_attention: true },
       "use_bidirectional_attention: true is not supported (only false)",
+    ],
+    [
+      { ...GEMMA3, use_bidirectional_attention: true },
+      "use_bidirectional_attention: true is not supported (only false)",
+    ],
+    [
+      { ...GEMMA3, sliding_window: null },
+      'sliding_window: "sliding_attention" needs a sliding window, and the config has none switched on',
+    ],
+    [
+      { ...GEMMA3, rope_parameters: { rope_type: "default", rope_theta: 1e6 } },
+      'rope_parameters: rope_type: "default" is not supported (leave it out)',
+    ],
+    [
+      { ...GEMMA3, rope_parameters: { full_attention: { rope_theta: 1e6 } } },
+      "rope_parameters: sliding_attention: expected the rotary fields of these layers, found nothing",
+    ],
+    [
+      {
+        ...GEMMA3,
+        rope_local_base_freq: 5,
+        rope_parameters: { full_attention: {}, sliding_attention: { rope_theta: 1 } },
+      },
+      "rope_local_base_freq: is 5 here and 1 among the rotary fields",
+    ],
+    [
+      { ...GEMMA3, rope_scaling: { rope_type: "linear", factor: 8 }, rope_parameters: { full_attention: {} } },
+      "rope_parameters: stands beside rope_scaling; leave one of the two",
     ],
     [{ ...LLAMA, hidden_activation: "gelu" }, 'hidden_activation: "gelu" is not supported (only "silu")'],
     [
@@ -144,11 +175,10 @@ describe("a config that cannot be right is refused by its field", () => {
     [{ ...PHI3, sliding_window: 0 }, "sliding_window: expected a whole number of at least 1, found 0"],
     [
       { ...LLAMA, model_type: "lama" },
-      'model_type: unknown architecture "lama"; known are gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, ' +
-        "qwen3 (another one is a file in src/models and a line in its index, as docs/adding.md says); " +
-        'did you mean "llama"?',
+      `model_type: unknown architecture "lama"; known are ${NAMES} (another one is a file in src/models and a line in ` +
+        'its index, as docs/adding.md says); did you mean "llama"?',
     ],
-    [{}, "model_type: is missing; known are gemma2, internlm2, llama, mistral, mixtral, phi3, qwen2, qwen3"],
+    [{}, `model_type: is missing; known are ${NAMES}`],
   ])("%#", (config, message) => {
     expect(() => open(config)).toThrow(message);
   });
@@ -193,6 +223,17 @@ test("sizes, ties and rotary bases are read, and absent fields mean what each ar
   expect(open(QWEN3).config).toMatchObject({ headSize: 128, tied: false });
   expect(open(GEMMA2).config).toMatchObject({ headSize: 256, tied: true, logitCap: 30 });
   expect(open({ ...GEMMA2, final_logit_softcapping: null }).config.logitCap).toBe(null);
+  const { num_attention_heads: _, num_key_value_heads: __, vocab_size: ___, ...sparse } = GEMMA3;
+  expect(open(sparse).config).toMatchObject({
+    heads: 8,
+    keyValueHeads: 4,
+    headSize: 256,
+    vocabularySize: 262_208,
+    maxPositions: 131_072,
+    tied: true,
+    logitCap: null,
+    rotary: { key: "1000000/256" },
+  });
 });
 
 test("weights are listed in the order of use, under their checkpoint names", () => {

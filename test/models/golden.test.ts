@@ -2,7 +2,8 @@
  * Every architecture against the logits and gradients of Hugging Face transformers on a small random checkpoint,
  * computed in float64 from the stored weights.
  */
-import { resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { logitsProgram } from "#src/engine/onnx/programs/logits.js";
 import { rowsProgram } from "#src/engine/onnx/programs/rows.js";
@@ -10,7 +11,7 @@ import { trainingProgram } from "#src/engine/onnx/programs/training.js";
 import { readJson } from "#src/formats/files.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
-import { ARCHITECTURES, checkWeights, openModel } from "#src/models/index.js";
+import { ARCHITECTURES, checkWeights, modelFromConfig, openModel } from "#src/models/index.js";
 import { type Feed, type Results, runGraph } from "../graph/run-graph.ts";
 
 const LOGITS_TOLERANCE = 1e-4;
@@ -18,9 +19,26 @@ const LOSS_TOLERANCE = 2e-5;
 /** Of a gradient tensor: its largest difference over its largest entry. */
 const GRADIENT_TOLERANCE = 5e-5;
 const LAMBDA = 0.9;
+const GOLDEN = resolve(import.meta.dirname, "../golden/models");
 
 /** A folder for every architecture, and one for Llama's stretched positions, whose weights are in three shards. */
 const FOLDERS = [...ARCHITECTURES.map(({ name }) => name), "llama3"];
+
+/** Those that also have the config that transformers 5 writes for the same weights. */
+const NEWER = FOLDERS.filter((name) => existsSync(join(GOLDEN, name, "config-5.json")));
+
+test.each(NEWER)("%s is the same network by the config of transformers 5", async (name) => {
+  const [older, newer] = await Promise.all(
+    ["config.json", "config-5.json"].map(async (file) => {
+      const path = join(GOLDEN, name, file);
+      return modelFromConfig(join(GOLDEN, name), path, await readJson(path));
+    }),
+  );
+  expect(newer!.config).toEqual(older!.config);
+  expect(newer!.shapes).toEqual(older!.shapes);
+  const shape = { batch: 1, length: 24 };
+  expect(Buffer.compare(logitsProgram(newer!, shape).onnx, logitsProgram(older!, shape).onnx)).toBe(0);
+});
 
 for (const name of FOLDERS) {
   describe(name, () => {
@@ -129,7 +147,7 @@ for (const name of FOLDERS) {
 }
 
 async function open(name: string) {
-  const folder = resolve(import.meta.dirname, "../golden/models", name);
+  const folder = join(GOLDEN, name);
   const model = await openModel(folder);
   const stored = await openWeights(folder);
   checkWeights(model, stored.tensors);

@@ -36,6 +36,19 @@ const qwen2 = {
   hidden_act: "silu",
   use_sliding_window: false,
 };
+const gemma3 = {
+  architectures: ["Gemma3ForCausalLM"],
+  model_type: "gemma3_text",
+  attention_bias: false,
+  attn_logit_softcapping: null,
+  final_logit_softcapping: null,
+  head_dim: 256,
+  hidden_activation: "gelu_pytorch_tanh",
+  query_pre_attn_scalar: 256,
+  rope_local_base_freq: 10_000,
+  rope_scaling: null,
+  rope_theta: 1_000_000,
+};
 const stretched = {
   rope_type: "llama3",
   factor: 8,
@@ -157,6 +170,11 @@ const PUBLISHED: Readonly<Record<string, readonly [parameters: number, config: R
       sliding_window: 4096,
     },
   ],
+  "gemma-3-270m": [268_098_176, { ...gemma3, ...sizes(640, 2048, 4, 1, 18, 262_144), sliding_window: 512 }],
+  "gemma-3-1b-it": [
+    999_885_952,
+    { ...gemma3, ...sizes(1152, 6912, 4, 1, 26, 262_144), sliding_window: 512, sliding_window_pattern: 6 },
+  ],
   "Phi-3-mini-4k": [
     3_821_079_552,
     {
@@ -199,8 +217,9 @@ describe("layers of one kind are one program, once the prefix of their weights i
     ["Qwen3-0.6B", 1],
     ["Phi-3-mini-4k", 1],
     ["gemma-2-2b-it", 2],
+    ["gemma-3-270m", 2],
   ])("%s: %i", (name, kinds) => {
-    const layers = Math.min(4, open(name).config.layers);
+    const layers = Math.min(6, open(name).config.layers);
     // Longer than Gemma's window, which its layers have by turns.
     const model = modelFromConfig("folder", "config.json", { ...PUBLISHED[name]![1], sliding_window: windowOf(name) });
     const programs = Array.from({ length: layers }, (_, index) => layerProgram(model, index, { batch: 1, length: 12 }));

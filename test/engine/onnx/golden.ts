@@ -6,6 +6,7 @@ import { readSafetensors } from "#src/formats/safetensors.js";
 
 export const GOLDEN_MODELS = [
   "gemma2",
+  "gemma3_text",
   "internlm2",
   "llama",
   "llama3",

@@ -1,8 +1,10 @@
 /**
  * The decoder that Llama introduced and most others kept: normalise, attend, add; normalise, feed forward, add; one
- * last normalisation before the head. Architectures differ in what attention and feed-forward layer are, and in names.
+ * last normalisation before the head. Some normalise what is added, before that or instead. Architectures differ in what
+ * attention and feed-forward layer are, and in names.
  */
 import type { Value } from "../graph/graph.ts";
+import { add, scale } from "../graph/ops/arithmetic.ts";
 import type { ModelConfig, Network, Scope } from "./architecture.ts";
 import { norm } from "./blocks.ts";
 
@@ -12,9 +14,12 @@ export interface DecoderNames {
   readonly head: string;
   /** Module of the last normalisation. */
   readonly finalNorm: string;
-  /** Modules of a layer's normalisations, below its prefix. */
+  /** Modules of a layer's normalisations, below its prefix: of what attention and feed-forward layer read, ... */
   readonly attentionNorm: string;
   readonly feedForwardNorm: string;
+  /** ... and of what they add, where that is normalised. */
+  readonly attendedNorm?: string;
+  readonly fedForwardNorm?: string;
 }
 
 /** The names of Llama's checkpoints, which most others use. */
@@ -51,33 +56,42 @@ export interface HalfLayer {
   /** Index of the layer. */
   readonly layer: number;
   readonly prefix: string;
-  /** The normalised rows it reads. */
+  /** The rows it reads. */
   readonly x: Value;
-  /** What its result is added to. */
-  readonly residual: Value;
+  /** What its result is added to; undefined where something comes before the sum, which is then not its own. */
+  readonly residual: Value | undefined;
 }
 
-export interface PreNormDecoder {
+export interface ResidualDecoder {
   readonly names?: DecoderNames;
+  /** The normalised rows; `module` has the weights. RMSNorm where absent. */
+  readonly normalise?: (scope: Scope, x: Value, module: string) => Value;
+  /** Multiplies looked-up embeddings. */
+  readonly embeddingScale?: number;
   readonly attention: (scope: Scope, half: HalfLayer) => Value;
   readonly feedForward: (scope: Scope, half: HalfLayer) => Value;
 }
 
-export function preNormDecoder(config: ModelConfig, decoder: PreNormDecoder): Network {
-  const { names = LLAMA_NAMES, attention, feedForward } = decoder;
+export function residualDecoder(config: ModelConfig, decoder: ResidualDecoder): Network {
+  const { names = LLAMA_NAMES, embeddingScale = 1, attention, feedForward } = decoder;
+  const normalise = decoder.normalise ?? ((scope, x, module) => norm(scope, x, module, config.normEpsilon));
   return {
     config,
     embedding: names.embedding,
     head: config.tied ? names.embedding : names.head,
     layerPrefix,
-    enter: (_, embedded) => embedded,
-    layer: (scope, layer, residual) => {
+    enter: (_, embedded) => scale(embedded, embeddingScale),
+    layer: (scope, layer, x) => {
       const prefix = layerPrefix(layer);
-      const before = norm(scope, residual, `${prefix}${names.attentionNorm}`, config.normEpsilon);
-      const attended = attention(scope, { layer, prefix, x: before, residual });
-      const normalised = norm(scope, attended, `${prefix}${names.feedForwardNorm}`, config.normEpsilon);
-      return feedForward(scope, { layer, prefix, x: normalised, residual: attended });
+      const half = (residual: Value, compute: typeof attention, before: string, after: string | undefined): Value => {
+        const read = normalise(scope, residual, `${prefix}${before}`);
+        if (after === undefined) return compute(scope, { layer, prefix, x: read, residual });
+        const added = compute(scope, { layer, prefix, x: read, residual: undefined });
+        return add(residual, normalise(scope, added, `${prefix}${after}`));
+      };
+      const attended = half(x, attention, names.attentionNorm, names.attendedNorm);
+      return half(attended, feedForward, names.feedForwardNorm, names.fedForwardNorm);
     },
-    leave: (scope, x) => norm(scope, x, names.finalNorm, config.normEpsilon),
+    leave: (scope, x) => normalise(scope, x, names.finalNorm),
   };
 }
