@@ -11,7 +11,7 @@ import { inputError } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
 import { openWeights } from "../formats/weights.ts";
-import { checkWeights, type Model, modelFromConfig } from "../models/index.ts";
+import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { generationMemory, teacherMemory, trainingMemory } from "../recipe/estimates.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
@@ -50,7 +50,7 @@ export async function summariseModel(folder: string): Promise<Fields> {
   const json = await readJson(path);
   if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
   const fields = json as Fields;
-  const model = await orReason(() => modelFromConfig(folder, path, json));
+  const model = await orReason(() => openModel(folder));
   const weights = await orReason(() => openWeights(folder));
   const known = typeof model === "string" ? null : model;
   const stored = typeof weights === "string" ? null : weights.tensors;

@@ -9,13 +9,25 @@ import type { ConfigFields } from "./config-fields.ts";
 export interface Architecture {
   /** The `model_type` of `config.json`. */
   readonly name: string;
-  /** What its published classes are named after, where that is not `name`: Gemma3ForCausalLM for gemma3_text. */
-  readonly family?: string;
+  /** The published class, where that is not the causal language model named after it: Gemma3ForCausalLM. */
+  readonly publishedClass?: string;
   readonly summary: string;
   /** Paper or report that describes it. */
   readonly source: string;
-  /** Reads and checks the fields; what would change the numbers and is not supported is refused by name. */
-  readonly network: (fields: ConfigFields) => Network;
+  /** True where the config alone does not say how the weights are called and whether the head is tied. */
+  readonly readsNames?: boolean;
+  /**
+   * Reads and checks the fields; what would change the numbers and is not supported is refused by name. `stored` is
+   * null where only the config is known, and for architectures that do not read names.
+   */
+  readonly network: (fields: ConfigFields, stored: StoredNames | null) => Network;
+}
+
+/** What a checkpoint holds. */
+export interface StoredNames {
+  readonly names: ReadonlySet<string>;
+  /** There is a head, and its bytes are those of the embedding. */
+  readonly headIsCopy: boolean;
 }
 
 /** Sizes that every decoder has. */
@@ -58,6 +70,8 @@ export interface Network {
   readonly head: string;
   /** What the names of a layer's weights begin with, as `model.layers.3.`; layers of one kind differ in nothing else. */
   readonly layerPrefix: (layer: number) => string;
+  /** True of weights that belong to the model and play no part here; absent where there are none. */
+  readonly isCarried?: (name: string) => boolean;
   /** From looked-up embeddings to what the first layer reads. */
   readonly enter: (scope: Scope, embedded: Value) => Value;
   readonly layer: (scope: Scope, index: number, x: Value) => Value;

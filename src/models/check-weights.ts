@@ -15,7 +15,7 @@ const FLOAT_TYPES = ["F32", "F16", "BF16", "F64"];
 const COMPUTED = /\.rotary_emb\.inv_freq$/;
 
 /** Heads; where one is tied, a stored copy of the embedding. */
-const HEADS = ["lm_head.weight", "output.weight"];
+const HEADS = ["lm_head.weight", "language_model.lm_head.weight", "output.weight"];
 
 /**
  * Throws one error that lists every missing, misshapen, unreadable or unknown tensor. A tied head may be stored again;
@@ -36,7 +36,13 @@ export function checkWeights(model: Model, tensors: ReadonlyMap<string, StoredTe
   }
   const known = new Set(model.shapes.map((shape) => shape.name));
   for (const name of tensors.keys()) {
-    if (known.has(name) || COMPUTED.test(name) || (model.config.tied && HEADS.includes(name))) continue;
+    if (
+      known.has(name) ||
+      model.isCarried?.(name) ||
+      COMPUTED.test(name) ||
+      (model.config.tied && HEADS.includes(name))
+    )
+      continue;
     problems.push(`${where(name)}: ${model.architecture.name} models with this config have no such tensor`);
   }
   if (problems.length > 0) throw inputErrors(problems);

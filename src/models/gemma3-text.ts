@@ -24,7 +24,7 @@ const LOCAL_BASE = 10_000;
 
 export const gemma3Text: Architecture = {
   name: "gemma3_text",
-  family: "gemma3",
+  publishedClass: "Gemma3ForCausalLM",
   summary: "Gemma 3 (270M, 1B): normalised queries and keys, five windows to a global layer of other angles, tied head",
   source: "https://arxiv.org/abs/2503.19786",
   network: (fields) => {

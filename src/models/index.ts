@@ -2,48 +2,64 @@
 import { join } from "node:path";
 import { inputError, suggestion } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
+import { openWeights } from "../formats/weights.ts";
 import { createGraph, elements, input } from "../graph/graph.ts";
-import { type Architecture, forward, type Model, type Network, type WeightShape } from "./architecture.ts";
+import {
+  type Architecture,
+  forward,
+  type Model,
+  type Network,
+  type StoredNames,
+  type WeightShape,
+} from "./architecture.ts";
 import { type ConfigFields, configFields, describe } from "./config-fields.ts";
 import { gemma2 } from "./gemma2.ts";
+import { gemma3 } from "./gemma3.ts";
 import { gemma3Text } from "./gemma3-text.ts";
 import { internlm2 } from "./internlm2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { mistral3 } from "./mistral3.ts";
 import { mixtral } from "./mixtral.ts";
 import { phi3 } from "./phi3.ts";
 import { checkPublishedClass } from "./published-class.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { storedNames } from "./stored-names.ts";
 
 export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./architecture.ts";
 export { forward } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
+export { storedNames } from "./stored-names.ts";
 
 export const ARCHITECTURES: readonly Architecture[] = [
   gemma2,
+  gemma3,
   gemma3Text,
   internlm2,
   llama,
   mistral,
+  mistral3,
   mixtral,
   phi3,
   qwen2,
   qwen3,
 ];
 
-/** Opens a Hugging Face model folder by its `config.json`. The weights are not looked at. */
+/** Opens a Hugging Face model folder by its `config.json`. Of the weights at most the headers are looked at. */
 export async function openModel(folder: string): Promise<Model> {
   const path = join(folder, "config.json");
-  return modelFromConfig(folder, path, await readJson(path));
+  const json = await readJson(path);
+  const { readsNames } = findArchitecture(configFields(path, json));
+  return modelFromConfig(folder, path, json, readsNames ? await storedNames(await openWeights(folder)) : null);
 }
 
-/** A model from the parsed contents of its `config.json`. */
-export function modelFromConfig(folder: string, path: string, json: unknown): Model {
+/** A model from the parsed contents of its `config.json` and, where they are known, the names of its weights. */
+export function modelFromConfig(folder: string, path: string, json: unknown, stored: StoredNames | null = null): Model {
   const fields = configFields(path, json);
   const architecture = findArchitecture(fields);
-  checkPublishedClass(fields, architecture.name, architecture.family);
-  const network = architecture.network(fields);
+  checkPublishedClass(fields, architecture);
+  const network = architecture.network(fields, stored);
   const shapes = traceShapes(network);
   const parameters = shapes.reduce((sum, { shape }) => sum + elements(shape), 0);
   return { ...network, folder, architecture, shapes, parameters };

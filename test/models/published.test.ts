@@ -49,6 +49,17 @@ const gemma3 = {
   rope_scaling: null,
   rope_theta: 1_000_000,
 };
+/** The larger sizes write few fields. */
+const gemma3Wrapper = (text: Readonly<Record<string, unknown>>) => ({
+  architectures: ["Gemma3ForConditionalGeneration"],
+  model_type: "gemma3",
+  text_config: {
+    model_type: "gemma3_text",
+    rope_scaling: { factor: 8, rope_type: "linear" },
+    sliding_window: 1024,
+    ...text,
+  },
+});
 const stretched = {
   rope_type: "llama3",
   factor: 8,
@@ -174,6 +185,50 @@ const PUBLISHED: Readonly<Record<string, readonly [parameters: number, config: R
   "gemma-3-1b-it": [
     999_885_952,
     { ...gemma3, ...sizes(1152, 6912, 4, 1, 26, 262_144), sliding_window: 512, sliding_window_pattern: 6 },
+  ],
+  // Of the wrappers the decoder's: those of the whole files without SigLIP's 416,866,032 and the projector.
+  "gemma-3-4b-it": [
+    4_300_079_472 - 416_866_032 - 2_950_272,
+    gemma3Wrapper({ hidden_size: 2560, intermediate_size: 10_240, num_hidden_layers: 34 }),
+  ],
+  "gemma-3-12b-it": [
+    12_187_325_040 - 416_866_032 - 4_424_832,
+    gemma3Wrapper({
+      hidden_size: 3840,
+      intermediate_size: 15_360,
+      num_attention_heads: 16,
+      num_hidden_layers: 48,
+      num_key_value_heads: 8,
+    }),
+  ],
+  "gemma-3-27b-it": [
+    27_432_406_640 - 416_866_032 - 6_194_304,
+    gemma3Wrapper({
+      head_dim: 128,
+      hidden_size: 5376,
+      intermediate_size: 21_504,
+      num_attention_heads: 32,
+      num_hidden_layers: 62,
+      num_key_value_heads: 16,
+      query_pre_attn_scalar: 168,
+    }),
+  ],
+  // As many as Mistral Small 3, which is the decoder alone.
+  "Mistral-Small-3.1-24B": [
+    23_572_403_200,
+    {
+      architectures: ["Mistral3ForConditionalGeneration"],
+      model_type: "mistral3",
+      text_config: {
+        model_type: "mistral",
+        ...sizes(5120, 32_768, 32, 8, 40, 131_072),
+        head_dim: 128,
+        hidden_act: "silu",
+        max_position_embeddings: 131_072,
+        rope_theta: 1_000_000_000,
+        sliding_window: null,
+      },
+    },
   ],
   "Phi-3-mini-4k": [
     3_821_079_552,

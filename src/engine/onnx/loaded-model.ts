@@ -3,6 +3,7 @@
  * is said by `placement.ts`; whoever needs all of them in memory asks for `resident()`.
  */
 import type { Tensor } from "onnxruntime-node";
+import type { TensorInfo } from "../../formats/safetensors.ts";
 import { openWeights, type Weights } from "../../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../../models/index.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
@@ -16,6 +17,8 @@ export interface LoadedModel {
   readonly model: Model;
   /** Every weight by its checkpoint name, in the order of `model.shapes`; of a streamed model none before `resident()`. */
   readonly weights: ReadonlyMap<string, Float32Array>;
+  /** Tensors of the folder that play no part in the network and go along into what is trained from it. */
+  readonly carried: readonly TensorInfo[];
   /** The same memory as inputs of the runtime, for programs of the whole network. A streamed model is read first. */
   readonly resident: () => Promise<Tensors>;
   /** Reads the weights layer by layer, for teacher passes; null where they are all in memory. */
@@ -30,6 +33,7 @@ export async function loadModel(folder: string, runtime: Runtime, residentBytes:
   const model = await openModel(folder);
   const stored = await openWeights(folder);
   checkWeights(model, stored.tensors);
+  const carried = [...stored.tensors.values()].filter(({ name }) => model.isCarried?.(name));
   const weights = new Map<string, Float32Array>();
   let inputs: Promise<Tensors> | undefined;
   const resident = (): Promise<Tensors> => {
@@ -38,13 +42,14 @@ export async function loadModel(folder: string, runtime: Runtime, residentBytes:
   };
   if (placementOf(model.parameters, residentBytes) === "resident") {
     await resident();
-    return { model, weights, resident, streamed: null };
+    return { model, weights, carried, resident, streamed: null };
   }
   refuseBeyondMemory(folder, streamedBytes(model), "reading it layer by layer");
   const stream = openWeightStream(model, stored, runtime);
   return {
     model,
     weights,
+    carried,
     resident,
     streamed: { model, weights: stream, network: streamedNetwork(model, stream, runtime) },
   };

@@ -7,7 +7,15 @@ import { join } from "node:path";
 import { failure } from "../../errors.ts";
 import { fileError, writeJson } from "../../formats/files.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../../formats/float.ts";
-import { type Dtype, openSafetensorsWriter } from "../../formats/safetensors.ts";
+import {
+  DTYPE_BYTES,
+  type Dtype,
+  openSafetensorsWriter,
+  type SafetensorsWriter,
+  type TensorEntry,
+  type TensorInfo,
+  withTensorFile,
+} from "../../formats/safetensors.ts";
 import type { WeightDtype } from "../engine.ts";
 
 export interface NamedWeight {
@@ -23,22 +31,36 @@ const BLOCK = 2 ** 22;
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
+export interface SaveOptions {
+  /** Tensors of another folder that are copied as they are, whatever the dtype. */
+  readonly carried?: readonly TensorInfo[];
+  readonly shardBytes?: number;
+}
+
+/** A tensor of the output, before it is written. */
+type Output = TensorEntry & ({ readonly weight: NamedWeight } | { readonly stored: TensorInfo });
+
 /** Writes into an existing folder. Throws where a weight is too large for the dtype. */
 export async function writeWeights(
   folder: string,
   weights: readonly NamedWeight[],
   dtype: WeightDtype,
-  shardBytes: number = SHARD_BYTES,
+  { carried = [], shardBytes = SHARD_BYTES }: SaveOptions = {},
 ): Promise<void> {
-  const width = dtype === "float32" ? 4 : 2;
-  const shards = divide(weights, width, shardBytes);
+  const outputs: Output[] = [
+    ...weights.map((weight) => ({ name: weight.name, shape: weight.shape, dtype: DTYPES[dtype], weight })),
+    ...carried.map((stored) => ({ name: stored.name, shape: stored.shape, dtype: stored.dtype, stored })),
+  ];
+  // Wider types first, as safetensors lays them out: every tensor then begins at a multiple of its own width.
+  outputs.sort((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
+  const shards = divide(outputs, shardBytes);
   const names = shards.map((_, index) =>
     shards.length === 1 ? SINGLE : `model-${number(index + 1)}-of-${number(shards.length)}.safetensors`,
   );
   for (const [index, shard] of shards.entries()) await writeShard(join(folder, names[index]!), shard, dtype);
   if (shards.length > 1) {
     const weightMap = shards.flatMap((shard, index) => shard.map(({ name }) => [name, names[index]!] as const));
-    const totalSize = weights.reduce((sum, { data }) => sum + data.length * width, 0);
+    const totalSize = outputs.reduce((sum, output) => sum + bytesOf(output), 0);
     await writeJson(join(folder, INDEX), {
       metadata: { total_size: totalSize },
       weight_map: Object.fromEntries(weightMap),
@@ -47,11 +69,16 @@ export async function writeWeights(
   await removeOthers(folder, shards.length > 1 ? [...names, INDEX] : names);
 }
 
-async function writeShard(path: string, weights: readonly NamedWeight[], dtype: WeightDtype): Promise<void> {
-  const entries = weights.map(({ name, shape }) => ({ name, shape, dtype: DTYPES[dtype] }));
+async function writeShard(path: string, outputs: readonly Output[], dtype: WeightDtype): Promise<void> {
+  const entries = outputs.map(({ name, shape, dtype: own }) => ({ name, shape, dtype: own }));
   const writer = await openSafetensorsWriter(path, entries, { format: "pt" });
   try {
-    for (const weight of weights) {
+    for (const output of outputs) {
+      if ("stored" in output) {
+        await copyBytes(output.stored, writer);
+        continue;
+      }
+      const { weight } = output;
       for (let first = 0; first < weight.data.length; first += BLOCK) {
         await writer.write(narrow(path, weight, first, dtype));
       }
@@ -61,6 +88,16 @@ async function writeShard(path: string, weights: readonly NamedWeight[], dtype: 
     await writer.abort();
     throw error;
   }
+}
+
+async function copyBytes(stored: TensorInfo, writer: SafetensorsWriter): Promise<void> {
+  await withTensorFile(stored, async (read) => {
+    for (let start = 0; start < stored.byteLength; start += BLOCK) {
+      const bytes = new Uint8Array(Math.min(BLOCK, stored.byteLength - start));
+      await read(bytes, start);
+      await writer.write(bytes);
+    }
+  });
 }
 
 /** The bytes of the block of elements from `first` on. */
@@ -80,20 +117,24 @@ function narrow(path: string, { name, data }: NamedWeight, first: number, dtype:
   return new Uint8Array(converted.buffer, converted.byteOffset, converted.byteLength);
 }
 
-/** Runs of weights of at most `shardBytes` each; a larger weight is alone. */
-function divide(weights: readonly NamedWeight[], width: number, shardBytes: number): NamedWeight[][] {
-  const shards: NamedWeight[][] = [[]];
+/** Runs of tensors of at most `shardBytes` each; a larger one is alone. */
+function divide(outputs: readonly Output[], shardBytes: number): Output[][] {
+  const shards: Output[][] = [[]];
   let bytes = 0;
-  for (const weight of weights) {
-    const size = weight.data.length * width;
+  for (const output of outputs) {
+    const size = bytesOf(output);
     if (bytes > 0 && bytes + size > shardBytes) {
       shards.push([]);
       bytes = 0;
     }
-    shards.at(-1)!.push(weight);
+    shards.at(-1)!.push(output);
     bytes += size;
   }
   return shards;
+}
+
+function bytesOf(output: Output): number {
+  return "stored" in output ? output.stored.byteLength : output.weight.data.length * DTYPE_BYTES[output.dtype];
 }
 
 async function removeOthers(folder: string, written: readonly string[]): Promise<void> {

@@ -97,9 +97,9 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
     return null;
   },
   saveWeights: async ({ handle, folder, dtype }) => {
-    const { loaded } = trainingOf(handle);
-    const weights = loaded.model.shapes.map(({ name, shape }) => ({ name, shape, data: loaded.weights.get(name)! }));
-    await writeWeights(folder, weights, dtype);
+    const { model, weights, carried } = trainingOf(handle).loaded;
+    const trained = model.shapes.map(({ name, shape }) => ({ name, shape, data: weights.get(name)! }));
+    await writeWeights(folder, trained, dtype, { carried });
     return null;
   },
 };

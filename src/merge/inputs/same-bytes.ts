@@ -1,24 +1,7 @@
-/** Whether two tensors are one, stored twice: compared piece by piece, up to the first difference. */
-import { withTensorFile } from "../../formats/safetensors.ts";
+/** Whether two tensors are one, stored twice. */
+import { haveSameBytes as haveSameStoredBytes } from "../../formats/same-bytes.ts";
 import type { InputTensor } from "../adapters/adapted.ts";
 
-/** The first piece tells in nearly all cases. */
-const FIRST_BYTES = 1 << 12;
-const PIECE_BYTES = 1 << 22;
-
 export async function haveSameBytes(a: InputTensor, b: InputTensor): Promise<boolean> {
-  if (a.update !== b.update) return false;
-  if (a.dtype !== b.dtype || a.shape.join() !== b.shape.join()) return false;
-  let same = true;
-  await withTensorFile(a, (readA) =>
-    withTensorFile(b, async (readB) => {
-      for (let start = 0, size = FIRST_BYTES; same && start < a.byteLength; start += size, size = PIECE_BYTES) {
-        const count = Math.min(size, a.byteLength - start);
-        const [left, right] = [Buffer.allocUnsafe(count), Buffer.allocUnsafe(count)];
-        await Promise.all([readA(left, start), readB(right, start)]);
-        same = left.equals(right);
-      }
-    }),
-  );
-  return same;
+  return a.update === b.update && haveSameStoredBytes(a, b);
 }

@@ -6,11 +6,13 @@ import { readSafetensors } from "#src/formats/safetensors.js";
 
 export const GOLDEN_MODELS = [
   "gemma2",
+  "gemma3",
   "gemma3_text",
   "internlm2",
   "llama",
   "llama3",
   "mistral",
+  "mistral3",
   "mixtral",
   "phi3",
   "qwen2",

@@ -38,7 +38,7 @@ test("half precision is rounded to nearest", async () => {
 });
 
 test("shards stay below their size, and the index is what transformers reads", async () => {
-  await writeWeights(folder, weights, "float32", 32);
+  await writeWeights(folder, weights, "float32", { shardBytes: 32 });
   expect((await readdir(folder)).sort()).toEqual([
     "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors",
@@ -56,10 +56,10 @@ test("shards stay below their size, and the index is what transformers reads", a
 });
 
 test("saving again in another form leaves nothing of the first", async () => {
-  await writeWeights(folder, weights, "float32", 16);
+  await writeWeights(folder, weights, "float32", { shardBytes: 16 });
   await writeWeights(folder, weights, "float32");
   expect(await readdir(folder)).toEqual(["model.safetensors"]);
-  await writeWeights(folder, weights, "float32", 32);
+  await writeWeights(folder, weights, "float32", { shardBytes: 32 });
   expect((await openWeights(folder)).files.length).toBe(2);
 });
 
