@@ -60,7 +60,7 @@ export {
   writeSafetensors,
 } from "./formats/safetensors.ts";
 export type { SafetensorsHeader } from "./formats/safetensors-header.ts";
-export { openWeights, type Weights } from "./formats/weights.ts";
+export { type Outlines, openWeights, type Weights } from "./formats/weights.ts";
 export type { FusionFunction } from "./fuse/functions/function.ts";
 export { FUSION_FUNCTIONS } from "./fuse/functions/index.ts";
 export { type FuseSummary, fuseTarget } from "./fuse/fuse.ts";
@@ -85,7 +85,9 @@ export {
   readMergeConfigs,
 } from "./merge/read-config.ts";
 export { mergeSequence } from "./merge/sequence.ts";
+export { type Hub, type HubOptions, type HubOutline, openHub } from "./models/hub.ts";
 export { ARCHITECTURES, type Architecture, type Model, openModel } from "./models/index.ts";
+export type { HubFolder } from "./models/reference.ts";
 export { checkRecipe, type LoadedRecipe, loadRecipe } from "./recipe/load.ts";
 export { type ParsedRecipe, parseRecipe } from "./recipe/parse.ts";
 export type { Recipe } from "./recipe/recipe.ts";

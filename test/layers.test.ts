@@ -10,7 +10,7 @@ import { expect, test } from "vitest";
 const LAYERS: readonly (readonly string[])[] = [
   ["errors.ts", "random.ts", "reporter.ts", "version.ts"],
   ["formats", "threads", "statistics", "jinja"],
-  ["tokenizer", "graph"],
+  ["tokenizer", "graph", "hub"],
   ["models"],
   ["data", "engine"],
   ["distributions"],

@@ -15,6 +15,7 @@ const manifest = JSON.parse(text("package.json"));
 
 test("the runtime dependencies are these, pinned to one version each", () => {
   expect(Object.keys(manifest.dependencies)).toEqual([
+    "@huggingface/hub",
     "apache-arrow",
     "commander",
     "csv-parse",

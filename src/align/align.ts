@@ -146,7 +146,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     }
     const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
 
-    await writeSettings(options.out, settings, "alignment");
+    await writeSettings(options.out, settings, { kind: "alignment" });
     const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
     const plan = {
       out: options.out,

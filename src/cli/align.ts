@@ -6,7 +6,9 @@ import { DEFAULT_DIVISION, DIVISIONS } from "../align/preference.ts";
 import { alignmentFigures } from "../align/report.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { DEFAULT_STRATEGY, STRATEGIES } from "../align/strategies/index.ts";
+import { textOnly } from "../models/reference.ts";
 import { formatCount } from "./figures.ts";
+import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer } from "./option-values.ts";
 import type { Verb } from "./verb.ts";
 
@@ -46,8 +48,8 @@ export const alignVerb: Verb = {
         DEFAULT_DIVISION,
       )
       .option("--width <n>", "tokens kept a row (default: twice the source's top_k)", integer({ min: 1 }))
-      .option("--pivot-model <folder>", "the pivot's tokenizer, where none lies beside the shards")
-      .option("--source-model <folder>", "the source's tokenizer, where none lies beside the shards");
+      .option("--pivot-model <model>", `the pivot's tokenizer, where none lies beside the shards: ${MODEL_WORDS}`)
+      .option("--source-model <model>", `the source's tokenizer, likewise`);
   },
   run: async (invocation, _positional, options) => {
     const { pivot, source, out, sequence, vocabulary, labelMass, divide, width, pivotModel, sourceModel } =
@@ -62,8 +64,8 @@ export const alignVerb: Verb = {
         labelMass,
         divide,
         ...(width !== undefined && { width }),
-        ...(pivotModel !== undefined && { pivotModel }),
-        ...(sourceModel !== undefined && { sourceModel }),
+        ...(pivotModel !== undefined && { pivotModel: await modelFolder(invocation, pivotModel, textOnly) }),
+        ...(sourceModel !== undefined && { sourceModel: await modelFolder(invocation, sourceModel, textOnly) }),
       },
       { reporter: invocation.reporter, signal: invocation.signal },
     );

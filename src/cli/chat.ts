@@ -4,6 +4,7 @@ import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { EngineModel, GenerateOptions } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer, number } from "./option-values.ts";
 import { oneQuestion, questionsFrom } from "./questions.ts";
 import { type ChatAnswer, openTalk } from "./talk.ts";
@@ -28,7 +29,7 @@ export const chatVerb: Verb = {
   summary: "talk to a model in the terminal",
   declare: (command) => {
     command
-      .argument("<model>", "the model's folder")
+      .argument("<model>", MODEL_WORDS)
       .option("--prompt <text>", "ask this and end; without it every line of the input is a question")
       .option("--system <text>", "system turn")
       .option("--temperature <t>", "0 is greedy", number({ min: 0 }), 0.7)
@@ -39,7 +40,8 @@ export const chatVerb: Verb = {
     declareTemplate(command);
   },
   run: async (invocation, positional, given) => {
-    const folder = positional[0]!;
+    const asked = positional[0]!;
+    const folder = await modelFolder(invocation, asked);
     const options = given as unknown as Options;
     const tokeniser = await openConversationTokeniser(folder, {
       maxLength: 2 ** 31 - 1,
@@ -67,7 +69,7 @@ export const chatVerb: Verb = {
       }
       if (questions.interrupted()) return INTERRUPTED;
       if (answers.length === 0) throw inputError("chat", "expected a question on the input or by --prompt, found none");
-      invocation.document(options.prompt === undefined ? { model: folder, answers } : { model: folder, ...answers[0] });
+      invocation.document(options.prompt === undefined ? { model: asked, answers } : { model: asked, ...answers[0] });
     } finally {
       await model?.dispose();
       await tokeniser.dispose();

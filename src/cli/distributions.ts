@@ -3,8 +3,10 @@ import { type Command, Option } from "commander";
 import type { IrregularRule } from "../data/irregular.ts";
 import { collectDistributions } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
+import { textOnly } from "../models/reference.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
 import { formatCount } from "./figures.ts";
+import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
@@ -28,7 +30,7 @@ export const distributionsVerb: Verb = {
   long: true,
   declare: (command: Command) => {
     command
-      .requiredOption("--model <folder>", "the model's folder")
+      .requiredOption("--model <model>", MODEL_WORDS)
       .requiredOption("--data <path>", "conversations: a file, a folder or a pattern of files")
       .requiredOption("--out <folder>", "where the shards go; a finished shard is not computed again")
       .option("--top-k <n>", "most probable tokens stored a row", integer({ min: 1 }), 10)
@@ -38,8 +40,8 @@ export const distributionsVerb: Verb = {
           .choices(["native", "pivot"])
           .default("native"),
       )
-      .option("--template-model <folder>", "the model whose template --template pivot means")
-      .option("--name <name>", "the model's name in the shards (default: the folder's)")
+      .option("--template-model <model>", "the model whose template --template pivot means")
+      .option("--name <name>", "the model's name in the shards (default: its own)")
       .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
     declareTemplate(command);
     declareIrregular(command);
@@ -55,14 +57,16 @@ export const distributionsVerb: Verb = {
     const begun = performance.now();
     const summary = await collectDistributions(
       {
-        model: rest.model,
+        model: await modelFolder(invocation, rest.model),
         conversations,
         out: rest.out,
         topK: rest.topK,
         maxLength: rest.maxLength,
         template: rest.template,
         templateSettings: templateSettings(rest),
-        ...(templateModel !== undefined && { templateFolder: templateModel }),
+        ...(templateModel !== undefined && {
+          templateFolder: await modelFolder(invocation, templateModel, textOnly),
+        }),
         ...(rest.name !== undefined && { name: rest.name }),
         ...(rest.shardConversations !== undefined && { shardConversations: rest.shardConversations }),
       },

@@ -1,16 +1,19 @@
 /**
  * The models that an evaluation is of: folders, models of a run, models behind servers, and the ensemble of all of
- * them. `--model` takes each in one word: FOLDER, RUN:NAME or MODEL@URL.
+ * them. `--model` takes each in one word: FOLDER, ORG/NAME[@REVISION], RUN:NAME or MODEL@URL.
  */
 import { join, resolve } from "node:path";
 import type { Command, Option } from "commander";
 import { inputError, suggestion } from "../errors.ts";
 import type { SubjectReference } from "../evaluate/subjects/subject.ts";
 import { exists } from "../formats/files.ts";
+import type { HubFolder } from "../models/reference.ts";
 import { modelsNamed, modelWords, RUN_FILES, type RunModelRole } from "../recipe/layout.ts";
 import { readRunModels } from "../run/run-models.ts";
 import { checkedUrl, keyIn, type RequestFlags, requests, textIn } from "./judge-options.ts";
+import { modelFolder } from "./model-option.ts";
 import { declareTemplate, type TemplateFlags, templateGiven } from "./template-options.ts";
+import type { Invocation } from "./verb.ts";
 
 export interface ModelFlags extends RequestFlags, TemplateFlags {
   readonly model?: readonly string[];
@@ -27,7 +30,11 @@ export interface NamedSubject {
   readonly role: RunModelRole | "model";
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+/** Where keys and models come from. */
+export interface ModelAccess extends Pick<Invocation, "environment" | "hub"> {
+  /** How much of a model of the Hub has to come. */
+  readonly part?: (hub: Invocation["hub"]) => HubFolder;
+}
 
 const GROUP = "Models under test:";
 
@@ -35,7 +42,7 @@ export function declareModels(command: Command): void {
   const add = (flags: string, description: string): Option => command.createOption(flags, description).helpGroup(GROUP);
   command
     .addOption(
-      add("--model <model>", "a folder, RUN:NAME or MODEL@URL; may come several times").argParser(
+      add("--model <model>", "a folder, org/name of the Hub, RUN:NAME or MODEL@URL; may come several times").argParser(
         (text: string, before: readonly string[] | undefined) => [...(before ?? []), text],
       ),
     )
@@ -69,10 +76,10 @@ export async function heldOutOf({ run, model }: ModelFlags): Promise<string | nu
 }
 
 /** All models that the flags name, in their order; several of one name are refused. */
-export async function subjectsOf(flags: ModelFlags, environment: Environment): Promise<NamedSubject[]> {
+export async function subjectsOf(flags: ModelFlags, access: ModelAccess): Promise<NamedSubject[]> {
   const found: NamedSubject[] = [];
-  for (const text of flags.model ?? []) found.push(await subjectOf(text, flags, environment));
-  if (flags.run !== undefined) found.push(...(await runSubjects(flags.run, flags.models, flags)));
+  for (const text of flags.model ?? []) found.push(await subjectOf(text, flags, access));
+  if (flags.run !== undefined) found.push(...(await runSubjects(flags.run, flags.models, flags, access)));
   else if (flags.models !== undefined) throw inputError("--models", "chooses among the models of a run; add --run RUN");
   for (const [index, { subject }] of found.entries()) {
     if (found.findIndex((other) => other.subject.name === subject.name) < index) {
@@ -87,7 +94,8 @@ export async function subjectsOf(flags: ModelFlags, environment: Environment): P
 }
 
 /** `gpt-4o@https://…`, `out/run:fused`, or a folder. */
-export async function subjectOf(text: string, flags: ModelFlags, environment: Environment): Promise<NamedSubject> {
+export async function subjectOf(text: string, flags: ModelFlags, access: ModelAccess): Promise<NamedSubject> {
+  const { environment } = access;
   const server = /^(.+?)@(https?:\/\/.+)$/i.exec(text);
   if (server !== null) {
     const [, model, url] = server;
@@ -104,13 +112,13 @@ export async function subjectOf(text: string, flags: ModelFlags, environment: En
   }
   const [run, name] = splitAtLast(text, ":");
   if (name !== null && !(await exists(text)) && (await exists(join(run, RUN_FILES.recipe)))) {
-    return single(await runSubjects(run, [name], flags), text);
+    return single(await runSubjects(run, [name], flags, access), text);
   }
   const template = templateGiven(flags);
   const subject = {
     kind: "folder",
     name: text,
-    folder: text,
+    folder: await modelFolder(access, text, access.part),
     ...(template === undefined ? {} : { template }),
   } as const;
   return { subject, role: "model" };
@@ -127,6 +135,7 @@ async function runSubjects(
   run: string,
   words: readonly string[] | undefined,
   flags: TemplateFlags,
+  access: ModelAccess,
 ): Promise<NamedSubject[]> {
   const all = await readRunModels(run);
   const chosen = (words ?? []).flatMap((word) => {
@@ -138,12 +147,15 @@ async function runSubjects(
       `the run has no model ${JSON.stringify(word)}${suggestion(word, known)} (there is: ${known.join(", ")})`,
     );
   });
-  return all
-    .filter((model) => words === undefined || chosen.includes(model))
-    .map(({ name, role, folder, template }) => ({
-      subject: { kind: "folder", name, folder, template: templateGiven(flags) ?? template },
-      role,
-    }));
+  const subjects: NamedSubject[] = [];
+  for (const model of all) {
+    if (words !== undefined && !chosen.includes(model)) continue;
+    const { name, role } = model;
+    const folder = await modelFolder(access, model.folder, access.part);
+    const template = templateGiven(flags) ?? model.template;
+    subjects.push({ subject: { kind: "folder", name, folder, template }, role });
+  }
+  return subjects;
 }
 
 function splitAtLast(text: string, mark: string): [string, string | null] {

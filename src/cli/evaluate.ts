@@ -10,12 +10,14 @@ import type {
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { lockFolder } from "../formats/lock.ts";
+import { fetched, textOnly } from "../models/reference.ts";
 import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
   declareModels,
   heldOutOf,
+  type ModelAccess,
   type ModelFlags,
   type NamedSubject,
   subjectOf,
@@ -93,7 +95,7 @@ export const evaluateVerb: Verb = {
 };
 
 const EXAMPLES = `
-A model is a folder (out/fused), one of a run (out/run:fused), or one behind an OpenAI-compatible server
+A model is a folder (out/fused), one of the Hub (org/name or org/name@revision), one of a run (out/run:fused), or one behind an OpenAI-compatible server
 (gpt-4o@https://api.openai.com/v1; its key comes from OPENAI_API_KEY). Of several models each is compared with
 --against, else with the first, in a run with the pivot.
 
@@ -107,13 +109,14 @@ async function entriesOf(
   benchmark: Benchmark,
   settings: BenchmarkSettings,
   options: Options,
-  { environment }: Invocation,
+  { environment, hub }: Invocation,
 ): Promise<Entry[]> {
-  const subjects = await subjectsOf(options, environment);
+  const access: ModelAccess = { environment, hub, part: options.plan === true ? textOnly : fetched };
+  const subjects = await subjectsOf(options, access);
   const heldOut = settings.data === undefined ? await heldOutOf(options) : null;
   const own = heldOut !== null && "data" in settings ? { ...settings, data: heldOut } : settings;
   if (subjects.length > 0) {
-    const against = options.against === undefined ? null : await subjectOf(options.against, options, environment);
+    const against = options.against === undefined ? null : await subjectOf(options.against, options, access);
     // A model of --run that the others are compared with stands there already.
     const isAgainst = ({ subject }: NamedSubject): boolean =>
       subjects.length > 1 && subject.name === against?.subject.name;

@@ -16,6 +16,7 @@ import {
   WEIGHT_DTYPES,
 } from "../fuse/options.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
+import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer, number } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateGiven } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
@@ -53,7 +54,7 @@ export const fuseVerb: Verb = {
   declare: (command: Command) => {
     const names = FUSION_FUNCTIONS.map((candidate) => candidate.name);
     command
-      .requiredOption("--model <folder>", "the pivot's model folder")
+      .requiredOption("--model <model>", `the pivot: ${MODEL_WORDS}`)
       .requiredOption("--data <path>", "the conversations that the shards speak of")
       .option("--pivot <folder>", "the pivot's distributions; without them and --aligned: plain fine-tuning")
       .option("--aligned <folder>", "the source's distributions, aligned to the pivot; without them: plain fine-tuning")
@@ -110,7 +111,12 @@ export const fuseVerb: Verb = {
     const { reporter, signal } = invocation;
     const conversations = await conversationsOf(data, irregular, { reporter, stage: "fuse" });
     const summary = await fuseTarget(
-      { ...settings, conversations, ...(templates !== undefined && { templateSettings: templates }) },
+      {
+        ...settings,
+        model: await modelFolder(invocation, settings.model),
+        conversations,
+        ...(templates !== undefined && { templateSettings: templates }),
+      },
       { engine: await invocation.engine(), reporter, signal },
     );
     const { coverage } = summary;

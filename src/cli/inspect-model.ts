@@ -10,7 +10,7 @@ import { placementOf } from "../engine/onnx/placement.ts";
 import { inputError } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
-import { openWeights } from "../formats/weights.ts";
+import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { generationMemory, teacherMemory, trainingMemory } from "../recipe/estimates.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
@@ -45,13 +45,14 @@ const FLOATS: ReadonlySet<string> = new Set(["F64", "F32", "F16", "BF16"]);
 const TEXT_STAGES = "align, distributions, fuse, evaluate and chat";
 const ENGINE_STAGES = "distributions, fuse, evaluate and chat";
 
-export async function summariseModel(folder: string): Promise<Fields> {
+/** `outlines` are the headers of weights that are not here. */
+export async function summariseModel(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Fields> {
   const path = join(folder, "config.json");
   const json = await readJson(path);
   if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
   const fields = json as Fields;
-  const model = await orReason(() => openModel(folder));
-  const weights = await orReason(() => openWeights(folder));
+  const model = await orReason(() => openModel(folder, outlines));
+  const weights = await orReason(() => openWeights(folder, outlines));
   const known = typeof model === "string" ? null : model;
   const stored = typeof weights === "string" ? null : weights.tensors;
   const checked = known === null || stored === null ? null : await orReason(() => checkWeights(known, stored));

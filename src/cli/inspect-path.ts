@@ -6,15 +6,18 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { listShards, readDistributionsShard } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
-import { fileError, readJson } from "../formats/files.ts";
+import { exists, fileError, readJson } from "../formats/files.ts";
 import { readSafetensorsHeader, type TensorInfo } from "../formats/safetensors.ts";
-import { openWeights } from "../formats/weights.ts";
+import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
+import { parseHubId } from "../hub/id.ts";
+import { estimateFetch } from "../models/fetch-estimate.ts";
 import { EVALUATION, RESERVED_EVALUATIONS, RUN_ENTRIES, RUN_FILES } from "../recipe/layout.ts";
 import { gatesDocument } from "../report/run-documents.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { summariseAligned } from "./inspect-aligned.ts";
 import { summariseModel, weightFigures } from "./inspect-model.ts";
 import { summariseTokenizer } from "./inspect-tokenizer.ts";
+import type { Invocation } from "./verb.ts";
 
 type Summary = Readonly<Record<string, unknown>>;
 
@@ -26,7 +29,18 @@ function formatOf({ format }: Readonly<Record<string, string>>): string {
   return format?.replace(/-\d+$/, "") ?? "none";
 }
 
-export async function summarise(path: string): Promise<Summary> {
+/** Of what lies here, or of a model of the Hub: of that, config and tokenizer come, and the headers of its weights. */
+export async function summarise(what: string, hub: Invocation["hub"]): Promise<Summary> {
+  const id = (await exists(what)) ? undefined : parseHubId(what);
+  if (id === undefined) return summarisePath(what);
+  const models = await hub();
+  const { folder, headers } = await models.outline(id);
+  const summary = await summarisePath(folder, headers);
+  const { models: found, from, missing_bytes, seconds, rate } = await estimateFetch(models, [id]);
+  return { ...summary, path: found[0]!.model, folder, fetch: { from, missing_bytes, seconds, rate } };
+}
+
+async function summarisePath(path: string, outlines: Outlines = NO_OUTLINES): Promise<Summary> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -37,7 +51,7 @@ export async function summarise(path: string): Promise<Summary> {
   const names = await readdir(path);
   if (names.includes(RUN_FILES.recipe)) return summariseRun(path, names);
   if (names.some((name) => /^shard-\d+\.safetensors$/.test(name))) return summariseShards(await listShards(path), path);
-  if (names.includes("config.json")) return summariseModel(path);
+  if (names.includes("config.json")) return summariseModel(path, outlines);
   if (names.some((name) => name.endsWith(".safetensors"))) {
     const { tensors, files } = await openWeights(path);
     return { kind: "weights", path, ...weightFigures(tensors), files: files.length, list: tensorList(tensors) };

@@ -3,9 +3,11 @@ import type { Conversation, RefusedConversation, TokenisedConversation } from ".
 import type { IrregularRule } from "../data/irregular.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
+import { textOnly } from "../models/reference.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { conversationsOf } from "./conversations-option.ts";
 import { visibleBytes } from "./inspect-tokens.ts";
+import { modelFolder } from "./model-option.ts";
 import { type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Invocation } from "./verb.ts";
 
@@ -41,10 +43,10 @@ export async function inspectRender(invocation: Invocation, options: RenderOptio
     reporter,
     stage: "inspect render",
   });
-  const tokeniser = await openConversationTokeniser(model, {
+  const tokeniser = await openConversationTokeniser(await modelFolder(invocation, model, textOnly), {
     maxLength: options.maxLength ?? DEFAULT_MAX_LENGTH,
     settings: templateSettings(options),
-    ...(templateModel !== undefined && { templateFolder: templateModel }),
+    ...(templateModel !== undefined && { templateFolder: await modelFolder(invocation, templateModel, textOnly) }),
   });
   try {
     let first = 0;

@@ -2,8 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { inputError } from "../errors.ts";
 import { fileError, readText } from "../formats/files.ts";
+import { textOnly } from "../models/reference.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import type { Encoding, Tokenizer } from "../tokenizer/tokenizer.ts";
+import { modelFolder } from "./model-option.ts";
 import type { Invocation } from "./verb.ts";
 
 export interface TokensOptions {
@@ -24,7 +26,7 @@ export async function inspectTokens(invocation: Invocation, options: TokensOptio
     throw inputError("inspect tokens", "expected either --text-file or --texts");
   }
   const texts = textFile !== undefined ? [await readWholeText(textFile)] : await readTexts(textsFile!);
-  const tokenizer = await loadTokenizer(model);
+  const tokenizer = await loadTokenizer(await modelFolder(invocation, model, textOnly));
   for (let first = 0; first < texts.length; first += TEXTS_AT_ONCE) {
     const batch = texts.slice(first, first + TEXTS_AT_ONCE);
     for (const [index, encoding] of (await tokenizer.encodeBatch(batch)).entries()) {

@@ -35,8 +35,11 @@ export const inspectVerb: Verb = {
   summary: "what a model, shard, run or tokenizer holds; tokens of a text; rows of conversations",
   declare: (command) => {
     command
-      .argument("<what>", "tokens, render, or a path: model, shard, aligned, run or tokenizer folder")
-      .option("--model <folder>", "tokens, render: the model; for tokens a tokenizer folder suffices")
+      .argument(
+        "<what>",
+        "tokens, render, or a path: model, shard, aligned, run or tokenizer folder; or org/name of the Hub",
+      )
+      .option("--model <model>", "tokens, render: the model; for tokens a tokenizer folder suffices")
       .option("--text-file <file>", "tokens: one text, the whole file")
       .option("--texts <file>", "tokens: one JSON string a line")
       .option("--data <path>", "render: conversations: a file, a folder or a pattern of files")
@@ -48,7 +51,7 @@ export const inspectVerb: Verb = {
           "pivot",
         ]),
       )
-      .option("--template-model <folder>", "render: the model whose template --template pivot means");
+      .option("--template-model <model>", "render: the model whose template --template pivot means");
     declareTemplate(command, "render: ");
   },
   run: async (invocation, positional, given) => {
@@ -64,7 +67,7 @@ export const inspectVerb: Verb = {
     if (form === "tokens") await inspectTokens(invocation, options);
     else if (form === "render") await inspectRender(invocation, options);
     else {
-      const summary = await summarise(what);
+      const summary = await summarise(what, invocation.hub);
       invocation.print(summary.kind === "aligned" ? formatAligned(summary as AlignedSummary) : formatTable(summary));
       invocation.document(summary);
     }

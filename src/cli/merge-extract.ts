@@ -1,6 +1,7 @@
 /** `fusechat merge extract-lora`: an adapter out of a model and its base, with the error of every matrix. */
 import { inputError } from "../errors.ts";
 import { extractAdapter } from "../merge/adapters/extract.ts";
+import { fetched } from "../models/reference.ts";
 import type { Invocation } from "./verb.ts";
 
 /** What stands for a configuration. */
@@ -11,7 +12,7 @@ const RANK = 16;
 const SHOWN = 5;
 
 export async function runExtract(
-  { reporter, signal, print, document }: Invocation,
+  { reporter, signal, print, document, hub }: Invocation,
   { base, model, out, rank = RANK, ...others }: Record<string, unknown>,
 ): Promise<void> {
   const required = { base, model, out };
@@ -29,7 +30,7 @@ export async function runExtract(
       `--rank: expected a whole number from 1, found ${JSON.stringify(rank)}`,
     );
   }
-  const options = { base: String(base), model: String(model), rank: count, out: String(out) };
+  const options = { base: String(base), model: String(model), rank: count, out: String(out), hub: fetched(hub) };
   const summary = await extractAdapter(options, { reporter, signal });
   document(summary);
   print(

@@ -8,6 +8,7 @@ import { inputError } from "../errors.ts";
 import { type MergeSummary, mergeModels } from "../merge/merge.ts";
 import { readMergeConfigs } from "../merge/read-config.ts";
 import { mergeSequence } from "../merge/sequence.ts";
+import { fetched } from "../models/reference.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import { EXTRACT, runExtract } from "./merge-extract.ts";
 import { showMergePlan } from "./merge-plan.ts";
@@ -21,7 +22,7 @@ export const mergeVerb: Verb = {
     command
       .argument(
         "<config>",
-        "mergekit YAML; model paths are looked up beside it, then from the current folder; or extract-lora, for an adapter",
+        "mergekit YAML; models are folders (beside it, then from the current folder) or org/name of the Hub; or extract-lora, for an adapter",
       )
       .option("--out <folder>", "the model folder to make; of several merges in one file, the folder of their folders")
       .option("--plan", "only say what would be read, written and needed")
@@ -30,8 +31,8 @@ export const mergeVerb: Verb = {
         "replace NaN and infinite entries by the base's, without one by the mean of the other models'",
       )
       .option("--shard-size <size>", "largest file of weights, such as 500MB (default: 5GB)", byteSize)
-      .option("--base <folder>", "extract-lora: the model that the adapter is for")
-      .option("--model <folder>", "extract-lora: the fine-tuned model")
+      .option("--base <model>", "extract-lora: the model that the adapter is for")
+      .option("--model <model>", "extract-lora: the fine-tuned model")
       .option("--rank <number>", "extract-lora: rank of the products (default: 16)")
       .addOption(new Option("--like <program>", "repeat its known defects").choices(["mergekit"]));
   },
@@ -58,7 +59,12 @@ export const mergeVerb: Verb = {
     if (out === undefined) throw inputError("fusechat merge", "required option '--out <folder>' not specified");
     const startedAt = performance.now();
     const merges = await readMergeConfigs(file, { likeMergekit });
-    const options = { ...settings, out: String(out), baseFolder: dirname(resolve(file)) };
+    const options = {
+      ...settings,
+      out: String(out),
+      baseFolder: dirname(resolve(file)),
+      hub: fetched(invocation.hub),
+    };
     const context = { reporter, signal };
     if (merges.length === 1) {
       const summary = await mergeModels(merges[0]!.config, options, context);

@@ -1,16 +1,21 @@
 /** `fusechat plan`: what a recipe or a merge would do, and what it would cost. Nothing is written. */
 import { leftOutSentence } from "../data/irregular.ts";
 import { readText } from "../formats/files.ts";
+import type { SafetensorsHeader } from "../formats/safetensors.ts";
 import { parseYamlDocuments } from "../formats/yaml.ts";
+import { estimateFetch } from "../models/fetch-estimate.ts";
+import { outlined } from "../models/reference.ts";
 import type { Throughput } from "../recipe/estimates.ts";
 import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
 import { plannedJudge } from "../recipe/judge.ts";
 import { loadRecipe } from "../recipe/load.ts";
+import { hubIdsOf, locateModels } from "../recipe/locate.ts";
 import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
 import { derivePlan, type Plan } from "../recipe/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
 import { budgetWarnings } from "./evaluate-plan.ts";
+import { fetchLines } from "./fetch-lines.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import { declareJudge, type JudgeFlags, judgeAccess } from "./judge-options.ts";
 import { showMergePlan } from "./merge-plan.ts";
@@ -30,12 +35,19 @@ export const planVerb: Verb = {
       await showMergePlan(invocation, file);
       return undefined;
     }
-    const { recipe, where } = await loadRecipe(file);
-    const judge = plannedJudge(recipe, judgeAccess(options as JudgeFlags, invocation.environment));
-    const inputs = await openInputs(recipe, where, judge);
-    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, options.trial === true));
+    const { recipe: written, where } = await loadRecipe(file);
+    const judge = plannedJudge(written, judgeAccess(options as JudgeFlags, invocation.environment));
+    const outlines = new Map<string, SafetensorsHeader>();
+    const recipe = await locateModels(written, outlined(invocation.hub, outlines), where);
+    const inputs = await openInputs(recipe, where, judge, outlines);
+    // Weights that are not here yet cannot be tried.
+    const trial = options.trial === true && inputs.models[0]!.weights.files.every((path) => !outlines.has(path));
+    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, trial));
+    const ids = hubIdsOf(written);
+    const fetch = ids.length === 0 ? null : await estimateFetch(await invocation.hub(), ids);
     invocation.print(planTable(plan));
-    invocation.document(plan);
+    if (fetch !== null) invocation.print(fetchLines(fetch).join("\n"));
+    invocation.document(fetch === null ? plan : { ...plan, fetch });
     return undefined;
   },
 };

@@ -6,6 +6,7 @@
 import { Command, CommanderError } from "commander";
 import type { Engine } from "../engine/engine.ts";
 import { FusechatError } from "../errors.ts";
+import type { Hub } from "../models/hub.ts";
 import { silent } from "../reporter.ts";
 import { VERSION } from "../version.ts";
 import { createJsonReporter } from "./json-reporter.ts";
@@ -65,6 +66,7 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
   const line = (value: unknown): void => streams.stdout.write(`${JSON.stringify(value)}\n`);
   const progress = createProgressReporter(streams);
   let engine: Promise<Engine> | undefined;
+  let hub: Promise<Hub> | undefined;
   const invocation: Invocation = {
     json,
     quiet,
@@ -84,6 +86,10 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
       engine ??= startEngine(threads);
       return engine;
     },
+    hub: () => {
+      hub ??= openModels(invocation);
+      return hub;
+    },
   };
   try {
     return (await verb.run(invocation, command.args, options)) ?? 0;
@@ -96,6 +102,11 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
 async function startEngine(threads: number | undefined): Promise<Engine> {
   const { createOnnxEngine } = await import("../engine/onnx/index.ts");
   return createOnnxEngine(threads === undefined ? {} : { threads });
+}
+
+async function openModels({ environment, reporter, signal }: Invocation): Promise<Hub> {
+  const { openHub } = await import("../models/hub.ts");
+  return openHub({ environment, reporter, signal });
 }
 
 /** A long verb's document is one more event of its stream. */

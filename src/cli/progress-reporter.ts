@@ -110,7 +110,8 @@ function progressLine(event: Progress, clock: StageClock, now: number): string {
 }
 
 function rateText(perSecond: number, unit: string): string {
-  if (unit === "MB") return `${(perSecond / 1000).toFixed(2)} GB/s`;
+  if (unit === "MB")
+    return perSecond >= 1000 ? `${(perSecond / 1000).toFixed(2)} GB/s` : `${perSecond.toFixed(1)} MB/s`;
   if (perSecond >= 1) return `${formatCount(Math.round(perSecond * 10) / 10)} a second`;
   return `${formatSeconds(1 / perSecond)} each`;
 }

@@ -25,7 +25,7 @@ export const runVerb: Verb = {
       .option("--force", "start anew: remove what an earlier run wrote there");
     declareJudge(command);
   },
-  run: async ({ reporter, signal, print, document, environment }, [file = ""], options) => {
+  run: async ({ reporter, signal, print, document, environment, hub }, [file = ""], options) => {
     const { recipe, text, where } = await loadRecipe(file);
     const judge = judgeAccess(options as JudgeFlags, environment);
     const withheld = needsJudge(recipe) ? withheldKey(recipe.evaluate.judge.url, judge, environment) : null;
@@ -41,7 +41,7 @@ export const runVerb: Verb = {
         where,
         judge,
       },
-      { reporter, signal, createEngine: createOnnxEngine },
+      { reporter, signal, hub, createEngine: createOnnxEngine },
     );
     const comparisons: Record<string, BenchmarkComparison> = {};
     for (const { name } of recipe.evaluate.benchmarks) {

@@ -1,6 +1,9 @@
 /** `fusechat validate`: every mistake in a recipe and in what it names, at once. */
 import { leftOutSentence, withoutFolders } from "../data/irregular.ts";
+import type { SafetensorsHeader } from "../formats/safetensors.ts";
+import { outlined } from "../models/reference.ts";
 import { loadRecipe } from "../recipe/load.ts";
+import { locateModels } from "../recipe/locate.ts";
 import { openInputs } from "../recipe/open-inputs.ts";
 import { formatCount } from "./figures.ts";
 import type { Verb } from "./verb.ts";
@@ -11,9 +14,11 @@ export const validateVerb: Verb = {
   declare: (command) => {
     command.argument("<recipe>", "recipe file");
   },
-  run: async ({ print, document }, [file = ""]) => {
-    const { recipe, where } = await loadRecipe(file);
-    const { models, conversations, evaluations } = await openInputs(recipe, where);
+  run: async ({ print, document, hub }, [file = ""]) => {
+    const { recipe: written, where } = await loadRecipe(file);
+    const outlines = new Map<string, SafetensorsHeader>();
+    const recipe = await locateModels(written, outlined(hub, outlines), where);
+    const { models, conversations, evaluations } = await openInputs(recipe, where, null, outlines);
     const { train, heldOut, leftOut } = conversations;
     print(`${file}: valid`);
     for (const { name, role, model } of models) {

@@ -5,6 +5,7 @@
  */
 import type { Command } from "commander";
 import type { Engine } from "../engine/engine.ts";
+import type { Hub } from "../models/hub.ts";
 import type { Reporter } from "../reporter.ts";
 
 export interface Invocation {
@@ -27,6 +28,8 @@ export interface Invocation {
    * counts at the first use: sums are cut by thread, so only a fixed number gives the same bytes on every machine.
    */
   engine(threads?: number): Promise<Engine>;
+  /** Models of the Hub, opened on first use. */
+  hub(): Promise<Hub>;
 }
 
 export interface Verb {

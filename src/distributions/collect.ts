@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Conversation, TokenisedConversation } from "../data/conversation.ts";
 import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
@@ -16,6 +16,7 @@ import { inputError, throwIfInterrupted } from "../errors.ts";
 import { copyFileAtomic, exists, writeJson } from "../formats/files.ts";
 import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
+import { hubNameOf, ownNameOf } from "../hub/id.ts";
 import { openModel } from "../models/index.ts";
 import { tokenizerFiles } from "../models/tokenizer-files.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
@@ -99,7 +100,7 @@ export async function collectDistributions(
       if (model === undefined) {
         model = await context.engine.open(options.model);
         // Nothing is written for a model that cannot be opened.
-        if (begun === null) await writeSettings(out, settings);
+        if (begun === null) await writeSettings(out, settings, { hub: hubNameOf(resolve(options.model)) });
         await copyTokenizer(options.model, out);
       }
       const tokenised = await tokeniser.tokenise(block, first);
@@ -168,7 +169,7 @@ async function readMetadata(
     throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabularySize} tokens`);
   }
   return {
-    model: options.name ?? basename(resolve(options.model)),
+    model: options.name ?? ownNameOf(resolve(options.model)),
     weightsSha256: await (await openWeights(options.model)).sha256(),
     tokenizerSha256: tokenizer.sha256,
     template: options.template,

@@ -7,6 +7,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { parseHubId } from "../hub/id.ts";
 import { programOf } from "../version.ts";
 
 export const SETTINGS_FILE = "settings.json";
@@ -14,8 +15,9 @@ export const MANIFEST_FILE = "manifest.json";
 /** The files that close a folder; either will do. */
 const CLOSING_FILES = [MANIFEST_FILE, "alignment.json"];
 
-/** Who began a folder; no part of what it was made from. */
+/** Who began a folder, and where its model was had from; no part of what it was made from. */
 const PROGRAM = "program";
+const HUB = "hub";
 
 /** What a folder was made from and how: flat, so that a difference has a key. */
 export type Settings = Readonly<Record<string, string | number>>;
@@ -74,7 +76,7 @@ export async function checkSettings(folder: string, settings: Settings): Promise
     return null;
   }
   for (const key of new Set([...Object.keys(settings), ...Object.keys(found)])) {
-    if (found[key] === settings[key] || key === PROGRAM) continue;
+    if (found[key] === settings[key] || key === PROGRAM || key === HUB) continue;
     throw inputError(
       folder,
       `belongs to other settings: "${key}" is ${JSON.stringify(found[key])} there and ${JSON.stringify(settings[key])} here; give another folder or remove this one`,
@@ -83,11 +85,18 @@ export async function checkSettings(folder: string, settings: Settings): Promise
   return { program: found[PROGRAM] };
 }
 
+/** `org/name@commit` of the model that a folder's distributions are of, where it is one of the Hub. */
+export async function hubModelOf(folder: string): Promise<string | undefined> {
+  const hub = (await readSettings(folder))?.[HUB];
+  return typeof hub === "string" && parseHubId(hub) !== undefined ? hub : undefined;
+}
+
 /** Marks the folder as begun with these settings, by this program; call `checkSettings` first. */
 export async function writeSettings(
   folder: string,
   settings: Settings,
-  kind: "distributions" | "alignment" = "distributions",
+  { kind = "distributions", hub }: { kind?: "distributions" | "alignment"; hub?: string | undefined } = {},
 ): Promise<void> {
-  await writeJson(join(folder, SETTINGS_FILE), { [PROGRAM]: programOf(kind), ...settings });
+  const origin = hub === undefined ? {} : { [HUB]: hub };
+  await writeJson(join(folder, SETTINGS_FILE), { [PROGRAM]: programOf(kind), ...origin, ...settings });
 }

@@ -5,10 +5,11 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { inputError } from "../errors.ts";
+import { type FusechatError, inputError } from "../errors.ts";
 import { exists, fileError, readJson, sha256OfFiles } from "./files.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./float.ts";
 import { DTYPE_BYTES, type Dtype, readSafetensorsHeader, type TensorInfo, withTensorFile } from "./safetensors.ts";
+import type { SafetensorsHeader } from "./safetensors-header.ts";
 
 export interface Weights {
   readonly folder: string;
@@ -28,49 +29,69 @@ export interface Weights {
   readRows(name: string, ids: ArrayLike<number>, into: Float32Array): Promise<void>;
 }
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+/** All weights in one file. */
+export const SINGLE = "model.safetensors";
+/** Which shard holds which tensor. */
+export const INDEX = "model.safetensors.index.json";
+
+/**
+ * Headers of files that are to come, by the paths they will have: a model of the Hub can be planned with before its
+ * weights are here. Reading a tensor of such a file fails until it is.
+ */
+export type Outlines = ReadonlyMap<string, SafetensorsHeader>;
+
+export const NO_OUTLINES: Outlines = new Map();
+
+/** The header of a file, here or to come. */
+export async function headerOf(file: string, outlines: Outlines = NO_OUTLINES): Promise<SafetensorsHeader> {
+  return outlines.get(file) ?? (await readSafetensorsHeader(file));
+}
 
 /** Opens a model folder's weights; what is wrong with them is told by file and tensor. */
-export async function openWeights(folder: string): Promise<Weights> {
+export async function openWeights(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Weights> {
   let names: string[];
   try {
     names = await readdir(folder);
   } catch (error) {
     throw fileError(folder, error);
   }
+  if (outlines.has(join(folder, SINGLE)) && !names.includes(SINGLE)) names.push(SINGLE);
   const index = names.includes(INDEX);
   if (names.includes(SINGLE)) {
     if (index) {
       throw inputError(folder, `holds both ${SINGLE} and ${INDEX}; remove the one that does not belong to the model`);
     }
     const path = join(folder, SINGLE);
-    return weights(folder, [path], (await readSafetensorsHeader(path)).tensors);
+    return weights(folder, [path], (await headerOf(path, outlines)).tensors);
   }
-  if (index) return openSharded(folder);
-  const pickle = names.find((name) =>
-    /^(pytorch_model|model|consolidated).*\.(bin|pth?|ckpt)(\.index\.json)?$/.test(name),
-  );
-  if (pickle !== undefined) {
-    throw inputError(
-      join(folder, pickle),
+  if (index) return openSharded(folder, outlines);
+  throw noWeights(folder, names);
+}
+
+/** What to say of a folder, or a list of files, without weights that can be opened. */
+export function noWeights(where: string, names: Iterable<string>): FusechatError {
+  for (const name of names) {
+    if (!/^(pytorch_model|model|consolidated).*\.(bin|pth?|ckpt)(\.index\.json)?$/.test(name)) continue;
+    return inputError(
+      `${where}/${name}`,
       "pickled weights can run code when loaded and are never opened; convert them to safetensors " +
         "(save_pretrained of transformers writes it)",
     );
   }
-  throw inputError(folder, `expected ${SINGLE} or ${INDEX}, found neither`);
+  return inputError(where, `expected ${SINGLE} or ${INDEX}, found neither`);
 }
 
-async function openSharded(folder: string): Promise<Weights> {
+async function openSharded(folder: string, outlines: Outlines): Promise<Weights> {
   const path = join(folder, INDEX);
   const map = weightMap(path, await readJson(path));
-  const shards = [...new Set(map.values())].sort();
+  const shards = shardsOf(map);
   const tensors = new Map<string, TensorInfo>();
   for (const shard of shards) {
-    if (!(await exists(join(folder, shard)))) {
-      throw inputError(join(folder, shard), `no such file, but ${INDEX} lists it; the download is incomplete`);
+    const file = join(folder, shard);
+    if (!outlines.has(file) && !(await exists(file))) {
+      throw inputError(file, `no such file, but ${INDEX} lists it; the download is incomplete`);
     }
-    const header = await readSafetensorsHeader(join(folder, shard));
+    const header = await headerOf(file, outlines);
     for (const [name, info] of header.tensors) {
       const other = tensors.get(name);
       if (other !== undefined) {
@@ -97,8 +118,13 @@ async function openSharded(folder: string): Promise<Weights> {
   );
 }
 
+/** The files that an index lists, in the order of their names. */
+export function shardsOf(index: ReadonlyMap<string, string>): readonly string[] {
+  return [...new Set(index.values())].sort();
+}
+
 /** `weight_map` of an index, checked: tensor names to plain file names. */
-function weightMap(path: string, value: unknown): ReadonlyMap<string, string> {
+export function weightMap(path: string, value: unknown): ReadonlyMap<string, string> {
   const entries = isObject(value) ? value.weight_map : undefined;
   if (!isObject(entries))
     throw inputError(path, 'expected an object with a "weight_map" from tensor names to file names');

@@ -3,7 +3,7 @@
  * data, tokenizer and template, so none are needed, and no teacher pass (a third of a training's time) is made for them.
  */
 import { createHash } from "node:crypto";
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { TokenisedConversation } from "../data/conversation.ts";
 import { DEFAULT_TEMPLATE_SETTINGS } from "../data/template-settings.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
@@ -11,6 +11,7 @@ import type { DistributionsMetadata } from "../distributions/shard.ts";
 import { layOutShard } from "../distributions/teacher-pass.ts";
 import type { StageContext } from "../engine/context.ts";
 import { openWeights } from "../formats/weights.ts";
+import { ownNameOf } from "../hub/id.ts";
 import { openModel } from "../models/index.ts";
 import type { FuseOptions } from "./options.ts";
 import { type Pair, shardRows } from "./pair.ts";
@@ -35,7 +36,7 @@ export async function openPlainPair(
   const tokenizerSha256 = tokeniser.tokenizer.sha256;
   await tokeniser.dispose();
   const metadata: DistributionsMetadata = {
-    model: basename(resolve(model)),
+    model: ownNameOf(resolve(model)),
     weightsSha256: await (await openWeights(model)).sha256(),
     tokenizerSha256,
     template: "native",

@@ -4,9 +4,11 @@
  * bytes and a moved folder is recognised.
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { hubModelOf } from "../distributions/folder.ts";
 import { inputError } from "../errors.ts";
 import { exists, readJson, sha256OfFile } from "../formats/files.ts";
+import { hubNameOf } from "../hub/id.ts";
 import { type Program, programOf } from "../version.ts";
 import type { FuseOptions } from "./options.ts";
 import type { Pair } from "./pair.ts";
@@ -23,6 +25,8 @@ export interface TargetRecord {
   readonly pivot: string;
   /** Null for plain fine-tuning. */
   readonly source: string | null;
+  /** `org/name@commit` of those of them that are of the Hub; no part of what makes two targets the same. */
+  readonly hub?: { readonly pivot?: string; readonly source?: string };
   readonly settings: Readonly<Record<string, Value>>;
   /** SHA-256 of every input, by name. */
   readonly inputs: Readonly<Record<string, string>>;
@@ -41,11 +45,13 @@ export async function describeTarget(options: FuseOptions, pair: Pair): Promise<
           unshared: options.unshared,
         };
   const conversations = options.conversations.map((conversation) => conversation.id).join("\n");
+  const hub = await hubModels(options, pair);
   return {
     format: RECORD_FORMAT,
     program: programOf("target"),
     pivot: pair.metadata.model,
     source: pair.sourceName,
+    ...(hub === null ? {} : { hub }),
     settings: {
       ...fusion,
       lr: options.lr,
@@ -65,6 +71,19 @@ export async function describeTarget(options: FuseOptions, pair: Pair): Promise<
       conversations: createHash("sha256").update(conversations, "utf8").digest("hex"),
       ...pair.hashes,
     },
+  };
+}
+
+async function hubModels(
+  { model, source }: FuseOptions,
+  { sourceName }: Pair,
+): Promise<NonNullable<TargetRecord["hub"]> | null> {
+  const ofPivot = hubNameOf(resolve(model));
+  const ofSource = sourceName === null || source === undefined ? undefined : await hubModelOf(source);
+  if (ofPivot === undefined && ofSource === undefined) return null;
+  return {
+    ...(ofPivot === undefined ? {} : { pivot: ofPivot }),
+    ...(ofSource === undefined ? {} : { source: ofSource }),
   };
 }
 

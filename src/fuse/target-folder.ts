@@ -71,7 +71,7 @@ export function modelCard(record: TargetRecord, figures: TargetFigures): string 
   return [
     "---",
     "library_name: transformers",
-    `base_model: ${JSON.stringify(record.pivot)}`,
+    `base_model: ${JSON.stringify(record.hub?.pivot?.split("@")[0] ?? record.pivot)}`,
     "tags: [fusechat]",
     "---",
     "",
@@ -80,6 +80,7 @@ export function modelCard(record: TargetRecord, figures: TargetFigures): string 
     about,
     "",
     ...share,
+    ...Object.entries(record.hub ?? {}).map(([role, name]) => `The ${role} is \`${name}\` of the Hugging Face Hub.\n`),
     "| setting | value |",
     "|---|---|",
     ...Object.entries(record.settings).map(([key, value]) => `| ${key} | ${value} |`),

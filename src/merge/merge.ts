@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { fileError, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { renameForGood } from "../formats/folders.ts";
 import { lockFolderToCome } from "../formats/lock.ts";
+import type { HubFolder } from "../models/reference.ts";
 import { silent } from "../reporter.ts";
 import { computedOtherwise } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
@@ -36,6 +37,8 @@ export interface MergeOptions {
   readonly out: string;
   /** Relative model paths are looked up here first, then from the current folder, where they are looked up by default. */
   readonly baseFolder?: string;
+  /** Gives models of the Hub; without it they are refused. */
+  readonly hub?: HubFolder | undefined;
   /** Repeats known defects of mergekit. */
   readonly likeMergekit?: boolean;
   /** Takes entries that are NaN or infinite from the base, or as the mean of the other models, instead of refusing them. */
@@ -67,9 +70,9 @@ export async function mergeModels(
   options: MergeOptions,
   { reporter = silent, signal }: Partial<ExecuteContext> = {},
 ): Promise<MergeSummary> {
-  const { out, baseFolder = ".", likeMergekit = false } = options;
+  const { out, baseFolder = ".", hub, likeMergekit = false } = options;
   const context: ExecuteContext = { reporter, ...(signal === undefined ? {} : { signal }) };
-  const plan = await planMerge(config, baseFolder, likeMergekit);
+  const plan = await planMerge(config, { baseFolder, hub }, likeMergekit);
   for (const message of plan.warnings) reporter.report({ type: "warning", stage: STAGE, message });
   let finished: FinishedMerge | null;
   let kept = 0;

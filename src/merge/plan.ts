@@ -13,7 +13,7 @@ import { configDifferences } from "./config-differences.ts";
 import { promote } from "./dtypes.ts";
 import { layerSettingWarnings } from "./files/layer-settings.ts";
 import type { MergeInput } from "./inputs/input.ts";
-import { openInputs } from "./inputs/open.ts";
+import { type InputPlaces, openInputs } from "./inputs/open.ts";
 import { type LayerOrigin, layOut, type TensorLayout, type TensorSource } from "./layout.ts";
 import type { MergeMethod } from "./method.ts";
 import { METHODS } from "./methods/index.ts";
@@ -49,14 +49,14 @@ export interface MergePlan {
   readonly warnings: readonly string[];
 }
 
-/** Opens all inputs and plans the merge. Relative model paths are looked up in `baseFolder`, then in the current folder. */
-export async function planMerge(config: MergeConfig, baseFolder: string, likeMergekit: boolean): Promise<MergePlan> {
+/** Opens all inputs, wherever they are, and plans the merge. */
+export async function planMerge(config: MergeConfig, places: InputPlaces, likeMergekit: boolean): Promise<MergePlan> {
   const method = METHODS.find(({ name }) => name === config.merge_method);
   if (method === undefined) throw inputError("merge_method", `unknown method ${JSON.stringify(config.merge_method)}`);
-  const inputs = await openInputs(config, baseFolder);
+  const inputs = await openInputs(config, places);
   const all = [...inputs.values()];
   const donor = config.base_model === undefined ? all[0]! : inputs.get(config.base_model)!;
-  const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, baseFolder));
+  const vocabulary = config.tokenizer && (await openVocabulary(config.tokenizer, inputs, donor, config, places));
   // What a tokenizer.model implies is written beside it: whether it can be read is asked before anything is.
   const isDerived = !(await exists(join(donor.tokenizerFolder, "tokenizer.json")));
   if (isDerived && (await hasTokenizer(donor.tokenizerFolder))) await readTokenizerOf(donor.tokenizerFolder);

@@ -3,9 +3,11 @@
  * too, with the same words.
  */
 import { resolve } from "node:path";
+import { freeBytes } from "../formats/free-disk.ts";
 import { DTYPE_BYTES } from "../formats/safetensors.ts";
+import type { Outlines } from "../formats/weights.ts";
 import type { MergeConfig } from "./config.ts";
-import { checkSpace, freeBytes } from "./disk-space.ts";
+import { checkSpace } from "./disk-space.ts";
 import { findFinished } from "./finished.ts";
 import type { MergeOptions } from "./merge.ts";
 import { planShards, SHARD_BYTES } from "./output-shards.ts";
@@ -39,12 +41,15 @@ export interface MergePreview {
 const PROCESS_BYTES = 40e6;
 const THREAD_BYTES = 45e6;
 
+export interface PreviewOptions extends Partial<MergeOptions> {
+  /** Headers of weights that are not here yet. */
+  readonly outlines?: Outlines;
+}
+
 /** Without `out` nothing is said about a disk. */
-export async function previewMerge(
-  config: MergeConfig,
-  { out, baseFolder, likeMergekit = false, shardBytes = SHARD_BYTES, threads }: Partial<MergeOptions>,
-): Promise<MergePreview> {
-  const plan = await planMerge(config, baseFolder ?? ".", likeMergekit);
+export async function previewMerge(config: MergeConfig, options: PreviewOptions): Promise<MergePreview> {
+  const { out, baseFolder = ".", hub, outlines, likeMergekit = false, shardBytes = SHARD_BYTES, threads } = options;
+  const plan = await planMerge(config, { baseFolder, hub, outlines }, likeMergekit);
   const shards = planShards(outputTensors(plan), shardBytes);
   const size = shards.reduce((sum, { bytes }) => sum + bytes, 0);
   const sizes = plan.tensors.map((tensor) => outputEntries(tensor) * DTYPE_BYTES[outputDtype(tensor)]);

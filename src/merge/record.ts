@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { basename, isAbsolute } from "node:path";
 import { canonicalJson } from "../formats/json-text.ts";
+import { hubNameOf } from "../hub/id.ts";
 import { type Program, programOf } from "../version.ts";
 import type { MergeConfig } from "./config.ts";
 import type { MergeInput } from "./inputs/input.ts";
@@ -69,8 +70,9 @@ export async function identify(
 ): Promise<MergeIdentity> {
   const { warnings: _, models, ...rest } = plan.config;
   const config = models.length === 0 ? rest : { models, ...rest };
+  const names = publicNames(plan);
   const hashed = async ({ name, sha256: ownSha256 }: MergeInput): Promise<InputRecord> => ({
-    model: publicName(name),
+    model: names(name),
     weights_sha256: sha256?.get(name) ?? (await ownSha256()),
   });
   const records: InputRecord[] = [];
@@ -79,13 +81,34 @@ export async function identify(
     format: "fusechat-merge-1",
     method: plan.method.name,
     like: likeMergekit ? "mergekit" : null,
-    config: withModelNames(config, publicName) as MergeIdentity["config"],
+    config: withModelNames(config, names) as MergeIdentity["config"],
     models: records,
     base_model: plan.base === undefined ? null : await hashed(plan.base),
   };
 }
 
-function publicName(model: string): string {
+/** How records call a model: one of the Hub by its commit, one that was given by its whole path by its last part. */
+function publicNames({ models, base, vocabulary, config }: MergePlan): (name: string) => string {
+  const ofHub = new Map<string, string>();
+  for (const { name, folders } of base === undefined ? models : [...models, base]) {
+    if (!folders.some((folder) => hubNameOf(folder) !== undefined)) continue;
+    const parts = name.split("+");
+    const written = (index: number): string =>
+      pathless(parts.length === folders.length ? parts[index]! : folders[index]!);
+    ofHub.set(name, folders.map((folder, index) => hubNameOf(folder) ?? written(index)).join("+"));
+  }
+  const tokenizer = vocabulary === undefined ? undefined : hubNameOf(vocabulary.folder);
+  const source = config.tokenizer?.source;
+  if (tokenizer !== undefined && source !== undefined && !ofHub.has(source) && !WORDS.includes(source)) {
+    ofHub.set(source, tokenizer);
+  }
+  return (name) => ofHub.get(name) ?? pathless(name);
+}
+
+/** Values of `tokenizer.source` that are no models. */
+const WORDS = ["base", "union"];
+
+function pathless(model: string): string {
   // Both folders of base+adapter; a plus within one name stays where it was.
   return model
     .split("+")
@@ -94,6 +117,7 @@ function publicName(model: string): string {
 }
 
 export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: readonly TensorReport[]): MergeRecord {
+  const names = publicNames(plan);
   const tensors = plan.tensors.map((tensor, index): TensorRecord => {
     const { name } = tensor;
     const { coefficients, repaired, sha256 } = reports[index]!;
@@ -103,14 +127,14 @@ export function recordOf(identity: MergeIdentity, plan: MergePlan, reports: read
       layer: layerOf(name) ?? null,
       matrix: matrixOf(name),
       ...((coefficients ?? repaired) &&
-        plan.config.slices && { models: tensor.models.map(({ input }) => publicName(input)) }),
+        plan.config.slices && { models: tensor.models.map(({ input }) => names(input)) }),
       ...(coefficients && { coefficients }),
       ...(repaired && { repaired }),
       sha256,
     };
   });
   const { format, ...settings } = identity;
-  return { format, program: programOf("merge"), ...settings, donor: publicName(plan.donor.name), tensors };
+  return { format, program: programOf("merge"), ...settings, donor: names(plan.donor.name), tensors };
 }
 
 /** `model.layers.3.self_attn.q_proj.weight` is the matrix `self_attn.q_proj`; a bias keeps its ending. */

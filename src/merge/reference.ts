@@ -90,11 +90,13 @@ model card, and \`merge.json\`, which says of every tensor what the card says. T
 
 Models are folders with safetensors files, of any architecture: tensors are known by their names and shapes alone, so
 mixture-of-experts, vision-language and encoder models merge as any other. A relative path is looked up beside the
-configuration, then from the current folder.
+configuration, then from the current folder; what is no folder there and reads \`org/name\` or \`org/name@revision\` is a
+model of the [Hub](hub.md).
 
 A model may be \`base+adapter\`, the folders of a model and of a LoRA adapter in peft's form, or an adapter's folder alone
-where its \`base_model_name_or_path\` is a folder here (of the Hub's names the last part, beside the adapter). Each tensor
-is \`W + scale B A\`, computed in double precision as it is read and rounded with the result; nothing is written in
+where its \`base_model_name_or_path\` is a folder here (of the Hub's names the last part, beside the adapter) or a model
+of the Hub. Each tensor is \`W + scale B A\`, computed in double precision as it is read and rounded with the result;
+nothing is written in
 between. The two matrices are held while their tensor is merged, and multiplied again at every reading of a method that
 reads its tensors several times. rsLoRA, DoRA, \`rank_pattern\`, \`alpha_pattern\` with names, \`modules_to_save\`, biases,
 embeddings and layers stored the other way round are what peft makes of them; other adapters, and LoRA that starts by

@@ -5,8 +5,8 @@
  */
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { inputError } from "../errors.ts";
+import { findModel, type ModelPlaces } from "../models/reference.ts";
 import type { ExecuteContext } from "./execute.ts";
-import { findModel } from "./inputs/find-model.ts";
 import { type MergeOptions, type MergeSummary, mergeModels } from "./merge.ts";
 import { modelNames, withModelNames } from "./model-names.ts";
 import type { NamedMerge } from "./read-config.ts";
@@ -20,7 +20,8 @@ export async function mergeSequence(
   options: MergeOptions,
   context: ExecuteContext,
 ): Promise<readonly MergeSummary[]> {
-  const resolved = await resolveSequence(merges, options.out, options.baseFolder ?? ".");
+  const { out, baseFolder = ".", hub } = options;
+  const resolved = await resolveSequence(merges, out, { baseFolder, hub });
   const summaries: MergeSummary[] = [];
   for (const { config, out } of resolved) {
     summaries.push(await mergeModels(config, { ...options, out }, context));
@@ -39,7 +40,7 @@ export interface ResolvedMerge {
 export async function resolveSequence(
   merges: readonly NamedMerge[],
   out: string,
-  baseFolder: string,
+  places: ModelPlaces,
 ): Promise<readonly ResolvedMerge[]> {
   const folders = new Map<string, string>();
   const resolved: ResolvedMerge[] = [];
@@ -53,7 +54,7 @@ export async function resolveSequence(
       if (made !== undefined) needs.push(made);
       else if (later.has(base!) || base === name) {
         throw inputError(where, `${JSON.stringify(base)} is not merged yet; put its document before this one`);
-      } else if (!WORDS.includes(model)) await findModel(model, baseFolder);
+      } else if (!WORDS.includes(model)) await findModel(model, places);
     }
     const rename = (model: string): string => {
       const [base, ...adapters] = model.split("+");

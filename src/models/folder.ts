@@ -12,8 +12,8 @@ import { PROCESSOR_CONFIG, tokenizerFiles } from "./tokenizer-files.ts";
 
 const CONFIG = "config.json";
 
-/** Besides tokenizer and templates. */
-const OTHER_FILES = [
+/** Besides config, tokenizer and templates. */
+export const MODEL_FILES: readonly string[] = [
   "generation_config.json",
   "preprocessor_config.json",
   PROCESSOR_CONFIG,
@@ -44,7 +44,7 @@ export async function copyModelFiles(from: string, to: string, overrides: Config
   }
   await writeJsonDocument(join(to, CONFIG), withOverrides(config, overrides));
   const code = config.has("auto_map") ? await codeFiles(from) : [];
-  for (const name of [...OTHER_FILES, ...(await tokenizerFiles(from)), ...code]) {
+  for (const name of [...MODEL_FILES, ...(await tokenizerFiles(from)), ...code]) {
     if (!(await exists(join(from, name)))) continue;
     await mkdir(dirname(join(to, name)), { recursive: true });
     await copyFileAtomic(join(from, name), join(to, name));

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { inputError, suggestion } from "../errors.ts";
 import { readJson } from "../formats/files.ts";
-import { openWeights } from "../formats/weights.ts";
+import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
 import { createGraph, elements, input } from "../graph/graph.ts";
 import {
   type Architecture,
@@ -46,12 +46,17 @@ export const ARCHITECTURES: readonly Architecture[] = [
   qwen3,
 ];
 
-/** Opens a Hugging Face model folder by its `config.json`. Of the weights at most the headers are looked at. */
-export async function openModel(folder: string): Promise<Model> {
+/** Opens a Hugging Face model folder by its `config.json`. Of the weights at most the headers are looked at, which `outlines` may have. */
+export async function openModel(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Model> {
   const path = join(folder, "config.json");
   const json = await readJson(path);
   const { readsNames } = findArchitecture(configFields(path, json));
-  return modelFromConfig(folder, path, json, readsNames ? await storedNames(await openWeights(folder)) : null);
+  return modelFromConfig(
+    folder,
+    path,
+    json,
+    readsNames ? await storedNames(await openWeights(folder, outlines)) : null,
+  );
 }
 
 /** A model from the parsed contents of its `config.json` and, where they are known, the names of its weights. */

@@ -30,6 +30,16 @@ export const TOKEN_LISTS: readonly string[] = [
   "merges.txt",
 ];
 
+/** All of them by their names, but for those of the folder of further templates. */
+export const TOKENIZER_FILES: readonly string[] = [
+  "tokenizer.json",
+  TOKENIZER_CONFIG,
+  SPECIAL_TOKENS_MAP,
+  TEMPLATE_FILE,
+  PROCESSOR_TEMPLATE_FILE,
+  ...TOKEN_LISTS,
+];
+
 /** The files that templates can stand in, of those that are there: names relative to the folder, in a fixed order. */
 export async function templateFiles(folder: string): Promise<string[]> {
   return existing(folder, [
@@ -43,15 +53,11 @@ export async function templateFiles(folder: string): Promise<string[]> {
 
 /** The files of tokenizer and templates, of those that are there: names relative to the folder, in a fixed order. */
 export async function tokenizerFiles(folder: string): Promise<string[]> {
-  return existing(folder, [
-    "tokenizer.json",
-    TOKENIZER_CONFIG,
-    SPECIAL_TOKENS_MAP,
-    TEMPLATE_FILE,
-    ...(await additionalTemplates(folder)),
-    PROCESSOR_TEMPLATE_FILE,
-    ...TOKEN_LISTS,
-  ]);
+  const templates = await additionalTemplates(folder);
+  return existing(
+    folder,
+    TOKENIZER_FILES.flatMap((name) => (name === TEMPLATE_FILE ? [name, ...templates] : [name])),
+  );
 }
 
 /** The templates of the folder of further ones, as names relative to the model folder, sorted. */

@@ -3,13 +3,14 @@
  * come in one error, those of the text and those of missing files alike.
  */
 import { stat } from "node:fs/promises";
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { filesOfData } from "../data/containers/index.ts";
 import { isPattern, matchingPaths } from "../data/containers/pattern.ts";
 import { FusechatError, inputErrors } from "../errors.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { exists, readText } from "../formats/files.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import { parseHubId } from "../hub/id.ts";
 import { DATA } from "./evaluation.ts";
 import { attemptRecipe, type ParsedRecipe, type RecipeAttempt } from "./parse.ts";
 import type { Recipe } from "./recipe.ts";
@@ -21,7 +22,7 @@ export interface LoadedRecipe extends ParsedRecipe {
   readonly file: string;
 }
 
-/** Reads `file`; the models and data of the recipe it returns are absolute paths that exist. */
+/** Reads `file`; models and data of the recipe it returns are absolute paths that exist, or ids of the Hub. */
 export async function loadRecipe(file: string): Promise<LoadedRecipe> {
   const text = await readText(file);
   return findReferences(text, file, attemptRecipe(text, file), dirname(resolve(file)));
@@ -152,16 +153,8 @@ async function findData(value: string, folder: string): Promise<Place> {
   return place;
 }
 
-/** `organisation/model`, as models are called on the Hugging Face Hub. */
-const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
-
 async function modelProblem(value: string, { found, tried }: Place): Promise<string | null> {
-  if (found === null && HUB_ID.test(value)) {
-    return (
-      `no folder of this name, and models are not downloaded from the Hub yet; fetch it yourself ` +
-      `(hf download ${value} --local-dir ${basename(value)}) and give that folder`
-    );
-  }
+  if (found === null && parseHubId(value) !== undefined) return null;
   if (found === null) return `expected a model folder, found nothing at ${tried.join(" or ")}`;
   if (!(await stat(found)).isDirectory()) return `expected a model folder, found a file: ${found}`;
   if (!(await exists(join(found, "config.json")))) return `expected a model folder, found no config.json in ${found}`;

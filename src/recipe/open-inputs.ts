@@ -9,7 +9,7 @@ import type { Sequence } from "../engine/engine.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { openWeights, type Weights } from "../formats/weights.ts";
+import { NO_OUTLINES, type Outlines, openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
@@ -55,6 +55,7 @@ export async function openInputs(
   recipe: Recipe,
   where: (path: KeyPath) => string = pathText,
   judge: JudgeOptions | null = null,
+  outlines: Outlines = NO_OUTLINES,
 ): Promise<RecipeInputs> {
   const problems: string[] = [];
   const attempt = async <T>(path: KeyPath, open: () => Promise<T>): Promise<T | undefined> => {
@@ -71,7 +72,7 @@ export async function openInputs(
   const models: OpenedModel[] = [];
   for (const [index, reference] of [recipe.pivot, ...recipe.sources].entries()) {
     const path = index === 0 ? ["pivot"] : ["sources", index - 1];
-    const opened = await attempt(path, () => open(recipe, reference, index === 0, sample));
+    const opened = await attempt(path, () => open(recipe, reference, { isPivot: index === 0, sample, outlines }));
     if (opened !== undefined) models.push(opened);
   }
   const evaluations: PlannedEvaluation[] = [];
@@ -88,12 +89,12 @@ export async function openInputs(
 async function open(
   recipe: Recipe,
   reference: RecipeModel,
-  isPivot: boolean,
-  sample: readonly Conversation[],
+  how: { readonly isPivot: boolean; readonly sample: readonly Conversation[]; readonly outlines: Outlines },
 ): Promise<OpenedModel> {
+  const { isPivot, sample, outlines } = how;
   const { name, model: folder } = reference;
-  const model = await openModel(folder);
-  const weights = await openWeights(folder);
+  const model = await openModel(folder, outlines);
+  const weights = await openWeights(folder, outlines);
   checkWeights(model, weights.tensors);
   const maxLength = longestOf(recipe, model);
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";

@@ -2,10 +2,10 @@
  * A recipe from its text: YAML, schema, what a schema cannot say, then every default written out. No file is touched;
  * `load.ts` finds those a recipe names.
  */
-import { basename } from "node:path";
 import { recommendedTransfer } from "../align/recommended.ts";
 import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
+import { ownNameOf } from "../hub/id.ts";
 import { contradictions } from "./contradictions.ts";
 import { writeOutEvaluation } from "./evaluation.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
@@ -123,7 +123,7 @@ function writeOut(file: RecipeFile): Recipe {
 function namedModel(reference: ModelReference, variables: RecipeModel["template_variables"]): RecipeModel {
   const given = typeof reference === "string" ? { model: reference } : reference;
   return {
-    name: given.name ?? basename(given.model),
+    name: given.name ?? ownNameOf(given.model),
     model: given.model,
     template_name: given.template_name ?? null,
     template_variables: { ...variables, ...given.template_variables },

@@ -6,8 +6,13 @@ import type { Dtype, RecipeFile } from "./schema.ts";
 export interface RecipeModel {
   /** Unique in the recipe; names folders, tables and charts. */
   readonly name: string;
-  /** Model folder: as written after `parseRecipe`, absolute after `loadRecipe`. */
+  /**
+   * As written after `parseRecipe`. After `loadRecipe` the absolute path of a folder, or an id of the Hub; after
+   * `locateModels` a folder.
+   */
   readonly model: string;
+  /** `org/name@commit` of a model of the Hub, after `locateModels`. */
+  readonly hub?: string;
   /** Which of its chat templates is used; null: the default one. */
   readonly template_name: string | null;
   /** Values for the template's variables, those for all models among them. */

@@ -40,10 +40,17 @@ const templateVariables = () =>
   );
 
 const modelReference = z.strictObject({
-  model: z.string().min(1).describe("Hugging Face model folder. (path; required)"),
+  model: z
+    .string()
+    .min(1)
+    .describe(
+      "A Hugging Face model folder, or a model of the Hub: `org/name` or `org/name@revision`. (path or id; required)",
+    ),
   name: modelName()
     .optional()
-    .describe("What the model is called in folders, tables and the report. (text; default the folder's own name)"),
+    .describe(
+      "What the model is called in folders, tables and the report. (text; default the last part of folder or id)",
+    ),
   template_name: z
     .string()
     .min(1)
@@ -245,12 +252,12 @@ const merge = z.strictObject({
 const schema = z
   .strictObject({
     pivot: model().describe(
-      "The model that fixes tokenizer, architecture and first weights: a folder, or a mapping with a name. (path; required)",
+      "The model that fixes tokenizer, architecture and first weights: a folder, a model of the Hub (`org/name@revision`), or a mapping with a name. (path or id; required)",
     ),
     sources: z
       .array(model())
       .min(1)
-      .describe("The models whose knowledge is wanted; each makes one target. (list of paths; required)"),
+      .describe("The models whose knowledge is wanted; each makes one target. (list of paths or ids; required)"),
     data,
     distributions,
     align,

@@ -11,6 +11,7 @@ import { inputError } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
+import { hubNameOf } from "../hub/id.ts";
 import { benchmarkOf, DATA } from "../recipe/evaluation.ts";
 import { distributionsFolder, RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
@@ -93,8 +94,13 @@ async function pathFingerprint(path: string): Promise<string> {
   return stats.isDirectory() ? folderFingerprint(path) : sha256OfFile(path);
 }
 
-/** SHA-256 over the names, sizes and contents of a folder's files (of large ones the edges). */
+/**
+ * SHA-256 over the names, sizes and contents of a folder's files (of large ones the edges). Of a model of the Hub its
+ * commit, which says the same: its folder may get more files, as other programs need them.
+ */
 async function folderFingerprint(folder: string): Promise<string> {
+  const hub = hubNameOf(folder);
+  if (hub !== undefined) return hub;
   const hash = createHash("sha256");
   try {
     for (const name of (await readdir(folder)).sort()) {

@@ -25,6 +25,8 @@ export interface UnitManifest {
   readonly program?: unknown;
   /** What of the recipe the unit follows, where that can grow and shows in no input. */
   readonly settings?: readonly string[] | undefined;
+  /** `org/name@commit` of what it read of the Hub, by the model's name in the run. */
+  readonly models?: Readonly<Record<string, string>> | undefined;
   /** SHA-256 of the manifest of every unit that this one read. */
   readonly inputs: Readonly<Record<string, string>>;
   /** Files written, by their path in the run directory. */
@@ -35,6 +37,7 @@ const manifestSchema: z.ZodType<UnitManifest> = z.object({
   unit: z.string(),
   program: z.unknown().optional(),
   settings: z.array(z.string()).optional(),
+  models: z.record(z.string(), z.string()).optional(),
   inputs: z.record(z.string(), z.string()),
   outputs: z.record(z.string(), z.object({ bytes: z.number(), sha256: z.string() })),
 });
@@ -130,10 +133,16 @@ export async function writeManifest(run: string, unit: Unit, seen: SeenFiles): P
     unit: id,
     program: programOf(resultKind(unit)),
     ...(settings === undefined ? {} : { settings }),
+    ...hubModelsOf(unit.work),
     inputs,
     outputs,
   };
   await writeJson(manifestPath(run, id), manifest);
+}
+
+function hubModelsOf(work: UnitWork): Pick<UnitManifest, "models"> {
+  const model = "model" in work && "hub" in work.model ? work.model : "source" in work ? work.source : null;
+  return model?.hub === undefined ? {} : { models: { [model.name]: model.hub } };
 }
 
 /** Forgets a unit and removes what it wrote; files of somebody else's among its outputs are told of, and stay. */

@@ -1,9 +1,11 @@
 /** A whole run: a recipe through the real stages, in its run directory. */
 import { createOnnxEngine } from "../engine/onnx/index.ts";
 import { inputError } from "../errors.ts";
+import type { Hub } from "../models/hub.ts";
 import type { LoadedRecipe } from "../recipe/load.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { silent } from "../reporter.ts";
+import { withHubModels } from "./hub-models.ts";
 import { type RunContext, type RunOptions, type RunSummary, runUnits } from "./runner.ts";
 import { STAGES } from "./stages.ts";
 
@@ -15,18 +17,20 @@ export type RunRecipeOptions = Omit<RunOptions, "recipeText"> & Partial<Pick<Run
 /**
  * Runs a recipe whose paths are found, from where an earlier run in the same directory stopped. Throws before anything
  * is written where the recipe, a model or the data is wrong. Without a reporter nothing is told on the way; without
- * `createEngine` the embedded engine computes.
+ * `createEngine` the embedded engine computes; without `hub` models of the Hub are refused.
  */
 export async function runRecipe(
   recipe: Recipe | LoadedRecipe,
   options: RunRecipeOptions,
-  context: Partial<RunContext> = {},
+  context: Partial<RunContext> & { readonly hub?: () => Promise<Hub> } = {},
 ): Promise<RunSummary> {
   const given = "recipe" in recipe ? fromLoaded(recipe, options) : fromBare(recipe, options);
+  const { reporter = silent, hub } = context;
+  const located = await withHubModels(given.recipe, given.options, { hub, reporter });
   return runUnits(
-    given.recipe,
-    given.options,
-    { reporter: silent, createEngine: createOnnxEngine, ...context },
+    located.recipe,
+    { ...given.options, ...located.options },
+    { createEngine: createOnnxEngine, ...context, reporter },
     STAGES,
   );
 }

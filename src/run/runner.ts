@@ -10,6 +10,7 @@ import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { openGrowing } from "../formats/growing-file.ts";
+import type { Outlines } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import type { GatesDocument } from "../recipe/gates.ts";
 import { type JudgeAccess, judgeOptionsOf, NO_ACCESS, needsJudge } from "../recipe/judge.ts";
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly where?: (path: KeyPath) => string;
   /** Who judges where the recipe does not say it, and with which key. */
   readonly judge?: JudgeAccess;
+  /** Models of the recipe that are to come: known by their headers, brought once the recipe is known to be right. */
+  readonly toCome?: { readonly outlines: Outlines; bring(): Promise<void> };
 }
 
 export interface RunContext {
@@ -61,7 +64,12 @@ export interface RunSummary {
 /** What a run needs done; `stages.ts` brings the real stages, tests bring fakes. */
 export interface RunStages {
   /** Checks every input of the recipe, and derives the plan that is kept with the run. */
-  plan(recipe: Recipe, judge: JudgeOptions | null, where?: (path: KeyPath) => string): Promise<unknown>;
+  plan(
+    recipe: Recipe,
+    judge: JudgeOptions | null,
+    where?: (path: KeyPath) => string,
+    outlines?: Outlines,
+  ): Promise<unknown>;
   perform(unit: Unit, run: PerformContext): Promise<void>;
   renderReport(run: string): Promise<string>;
 }
@@ -85,7 +93,8 @@ export async function runUnits(
   stages: RunStages,
 ): Promise<RunSummary> {
   const judge = judgeOf(recipe, options);
-  const plan = await stages.plan(recipe, judge, options.where);
+  const plan = await stages.plan(recipe, judge, options.where, options.toCome?.outlines);
+  await options.toCome?.bring();
   const identity = await identifyInputs(recipe, judge);
   const run = await openRunDirectory(resolve(options.out), {
     recipeText: options.recipeText,

@@ -27,8 +27,8 @@ import type { Unit, UnitWork } from "./units.ts";
 type WorkOf<Kind extends UnitWork["kind"]> = Extract<UnitWork, { kind: Kind }>;
 
 export const STAGES: RunStages = {
-  plan: async (recipe, judge, where) =>
-    derivePlan(recipe, await openInputs(recipe, where, judge), assumedThroughput(recipe.engine.threads)),
+  plan: async (recipe, judge, where, outlines) =>
+    derivePlan(recipe, await openInputs(recipe, where, judge, outlines), assumedThroughput(recipe.engine.threads)),
   perform,
   renderReport,
 };

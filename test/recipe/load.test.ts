@@ -92,12 +92,16 @@ describe("mistakes", () => {
     ]);
   });
 
-  test("a Hub id that is no folder is refused with what to do instead", async () => {
-    const text = "pivot: openchat/openchat_3.5\nsources: [source]\ndata: { path: data.jsonl }\n";
-    expect(await mistakes(text)).toEqual([
-      "DIR/recipe.yaml:1:8 pivot: no folder of this name, and models are not downloaded from the Hub yet; " +
-        "fetch it yourself (hf download openchat/openchat_3.5 --local-dir openchat_3.5) and give that folder",
-    ]);
+  test("what is no folder and reads like an id of the Hub stays one", async () => {
+    const text = "pivot: openchat/openchat_3.5@v2\nsources: [source]\ndata: { path: data.jsonl }\n";
+    await writeFile(join(folder, "recipe.yaml"), text);
+    const { recipe } = await loadRecipe(join(folder, "recipe.yaml"));
+    expect(recipe.pivot).toMatchObject({ name: "openchat_3.5", model: "openchat/openchat_3.5@v2" });
+    expect(recipe.sources[0]).toMatchObject({ name: "source", model: join(folder, "source") });
+    await mkdir(join(folder, "openchat/openchat_3.5@v2"), { recursive: true });
+    await writeFile(join(folder, "openchat/openchat_3.5@v2/config.json"), "{}");
+    const { recipe: found } = await loadRecipe(join(folder, "recipe.yaml"));
+    expect(found.pivot).toMatchObject({ name: "openchat_3.5", model: join(folder, "openchat/openchat_3.5@v2") });
   });
 
   test("a folder without a config is no model", async () => {

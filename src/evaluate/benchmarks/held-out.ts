@@ -4,7 +4,7 @@
  * knows the distribution its answers were drawn from, also the distance above that floor, which no model can go below
  * on average: 0 is a perfect model, whatever the skill's own entropy.
  */
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 import { type Conversation, isTrained, type TokenisedConversation } from "../../data/conversation.ts";
 import type { LeftOut } from "../../data/irregular.ts";
 import type { TemplateSettings } from "../../data/template-settings.ts";
@@ -13,6 +13,7 @@ import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import { ownNameOf } from "../../hub/id.ts";
 import { bootstrapRatio } from "../../statistics/bootstrap.ts";
 import type { Benchmark, Metric } from "./benchmark.ts";
 import { conversationOptions, conversationsOf, leftOutOf, warnOfLeftOut } from "./conversations.ts";
@@ -73,7 +74,7 @@ export async function evaluateHeldOut(options: HeldOutOptions, context: StageCon
     throw inputError("evaluate held-out", "the data set is empty; expected at least one conversation");
   }
   const folder = options.model;
-  const name = options.name ?? basename(resolve(folder));
+  const name = options.name ?? ownNameOf(resolve(folder));
   const stage = `held-out ${name}`;
   const total = options.conversations.length;
   const model = await context.engine.open(folder);

@@ -9,9 +9,10 @@ import { inputError, throwIfInterrupted } from "../../errors.ts";
 import { fileError, writeFileAtomic, writeJson } from "../../formats/files.ts";
 import { renameForGood } from "../../formats/folders.ts";
 import { type Tensor, writeSafetensors } from "../../formats/safetensors.ts";
+import { hubNameOf } from "../../hub/id.ts";
+import { findModel, type HubFolder } from "../../models/reference.ts";
 import type { ExecuteContext } from "../execute.ts";
 import { isLookedUp } from "../inputs/anatomy.ts";
-import { findModel } from "../inputs/find-model.ts";
 import type { MergeInput } from "../inputs/input.ts";
 import { hasLanguageHead } from "../inputs/model-config.ts";
 import { openInput } from "../inputs/open.ts";
@@ -28,6 +29,8 @@ export interface ExtractOptions {
   readonly rank: number;
   readonly out: string;
   readonly baseFolder?: string;
+  /** Gives models of the Hub; without it they are refused. */
+  readonly hub?: HubFolder | undefined;
 }
 
 export interface MatrixError {
@@ -61,10 +64,10 @@ export async function extractAdapter(
   options: ExtractOptions,
   { reporter, signal }: ExecuteContext,
 ): Promise<ExtractSummary> {
-  const { baseFolder = "." } = options;
+  const places = { baseFolder: options.baseFolder ?? ".", hub: options.hub };
   await refuseTaken(options.out);
-  const base = await openInput(options.base, await findModel(options.base, baseFolder));
-  const model = withNamesOf(base, await openInput(options.model, await findModel(options.model, baseFolder)));
+  const base = await openInput(options.base, await findModel(options.base, places));
+  const model = withNamesOf(base, await openInput(options.model, await findModel(options.model, places)));
   checkNames(base, model);
   const rank = Math.min(options.rank, highestRank(base));
   const out = resolve(options.out);
@@ -107,7 +110,10 @@ export async function extractAdapter(
     };
     await writeSafetensors(join(folder, "adapter_model.safetensors"), tensors, { format: "pt" });
     await writeJson(join(folder, "adapter_config.json"), adapterConfig(base, options.base, summary));
-    await writeFileAtomic(join(folder, "README.md"), card(options, summary));
+    await writeFileAtomic(
+      join(folder, "README.md"),
+      card({ base: hubNameOf(base.folder) ?? options.base, model: hubNameOf(model.folder) ?? options.model }, summary),
+    );
     await renameForGood(folder, out);
     const words = `${matrices.length} matrices of rank ${rank}, error ${percent(summary.error)} of the update, in ${options.out}`;
     reporter.report({
@@ -286,12 +292,14 @@ function adapterConfig(
   name: string,
   { rank, matrices, saved }: ExtractSummary,
 ): Record<string, unknown> {
+  const [repo, revision] = hubNameOf(base.folder)?.split("@") ?? [];
   const isHeadAdded = base.isTied && matrices.some(({ module }) => `${module}.weight` === base.anatomy.embedding);
   const modules = [...matrices.map(({ module }) => module), ...(isHeadAdded ? ["lm_head"] : [])];
   return {
     peft_type: "LORA",
     task_type: hasLanguageHead(base.config) ? "CAUSAL_LM" : null,
-    base_model_name_or_path: name,
+    base_model_name_or_path: repo ?? name,
+    ...(revision !== undefined && { revision }),
     r: rank,
     lora_alpha: rank,
     lora_dropout: 0,
@@ -306,7 +314,7 @@ function adapterConfig(
 }
 
 function card(
-  { base, model }: ExtractOptions,
+  { base, model }: Pick<ExtractOptions, "base" | "model">,
   { rank, matrices, error, saved, left_out: leftOut }: ExtractSummary,
 ): string {
   const code = (text: string): string => `\`${text.replace(/[`|\s\p{Cc}]/gu, "_")}\``;

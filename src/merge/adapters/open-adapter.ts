@@ -5,12 +5,13 @@
 import { join } from "node:path";
 import { inputError } from "../../errors.ts";
 import { exists } from "../../formats/files.ts";
-import { readSafetensorsHeader, type TensorInfo } from "../../formats/safetensors.ts";
+import type { TensorInfo } from "../../formats/safetensors.ts";
+import { headerOf, NO_OUTLINES, type Outlines } from "../../formats/weights.ts";
+import { ADAPTER_WEIGHTS } from "../../models/hub-files.ts";
 import { mergeDtypeOf } from "../dtypes.ts";
 import type { InputTensor, LoraUpdate } from "./adapted.ts";
 import { type AdapterConfig, readAdapterConfig } from "./adapter-config.ts";
 
-const WEIGHTS = "adapter_model.safetensors";
 const PICKLED = "adapter_model.bin";
 
 export interface Adapter {
@@ -30,17 +31,17 @@ const MODULE =
 /** Words that peft puts between a module and its weight. */
 const WRAPPERS = /\.(modules_to_save|base_layer|original_module)(\.default)?(?=\.)/g;
 
-export async function openAdapter(folder: string): Promise<Adapter> {
+export async function openAdapter(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Adapter> {
   const config = await readAdapterConfig(folder);
-  const file = join(folder, WEIGHTS);
-  if (!(await exists(file))) {
+  const file = join(folder, ADAPTER_WEIGHTS);
+  if (!outlines.has(file) && !(await exists(file))) {
     const found = (await exists(join(folder, PICKLED))) ? PICKLED : "neither";
     throw inputError(
       folder,
-      `expected the weights of the LoRA adapter in ${WEIGHTS}, found ${found}; pickled ones are never opened`,
+      `expected the weights of the LoRA adapter in ${ADAPTER_WEIGHTS}, found ${found}; pickled ones are never opened`,
     );
   }
-  const { tensors } = await readSafetensorsHeader(file);
+  const { tensors } = await headerOf(file, outlines);
   const modules = new Map<string, Map<string, TensorInfo>>();
   const replaced = new Map<string, TensorInfo>();
   for (const [key, info] of tensors) {

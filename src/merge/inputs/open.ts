@@ -7,7 +7,8 @@
 import { sha256OfFiles } from "../../formats/files.ts";
 import type { JsonObject } from "../../formats/json-document.ts";
 import type { TensorInfo } from "../../formats/safetensors.ts";
-import { openWeights } from "../../formats/weights.ts";
+import { NO_OUTLINES, type Outlines, openWeights } from "../../formats/weights.ts";
+import { findModel, type ModelFolders, type ModelPlaces } from "../../models/reference.ts";
 import { hasTokenizer } from "../../tokenizer/tokenizer-source.ts";
 import type { InputTensor } from "../adapters/adapted.ts";
 import { adaptTensors, openAdapter } from "../adapters/open-adapter.ts";
@@ -15,17 +16,22 @@ import type { MergeConfig } from "../config.ts";
 import { anatomyOf } from "./anatomy.ts";
 import { isDerived } from "./buffers.ts";
 import { dropCopies } from "./copies.ts";
-import { findModel, type ModelFolders } from "./find-model.ts";
 import type { MergeInput } from "./input.ts";
 import { hasLanguageHead, readModelConfig, tiedFlag } from "./model-config.ts";
 import { withNamesOf } from "./prefixes.ts";
 import { refuseQuantised } from "./quantised.ts";
 import { haveSameBytes } from "./same-bytes.ts";
 
+/** Where the models of a merge are looked for, and what is known of weights that are not here. */
+export interface InputPlaces extends ModelPlaces {
+  readonly outlines?: Outlines | undefined;
+}
+
 /** By their names, in the order of the configuration, base_model last where it is not listed. */
-export async function openInputs(config: MergeConfig, baseFolder: string): Promise<ReadonlyMap<string, MergeInput>> {
+export async function openInputs(config: MergeConfig, places: InputPlaces): Promise<ReadonlyMap<string, MergeInput>> {
   const inputs: MergeInput[] = [];
-  for (const name of modelNames(config)) inputs.push(await openInput(name, await findModel(name, baseFolder)));
+  for (const name of modelNames(config))
+    inputs.push(await openInput(name, await findModel(name, places), places.outlines));
   const donor = inputs.find(({ name }) => name === config.base_model) ?? inputs[0]!;
   const renamed = inputs.map((input) => withNamesOf(donor, input));
   const whole = await dropCopies(renamed);
@@ -40,9 +46,13 @@ function modelNames({ models, slices = [], base_model: base }: MergeConfig): Rea
 }
 
 /** Opens one model by itself. */
-export async function openInput(name: string, { folder, adapter: adapterFolder }: ModelFolders): Promise<MergeInput> {
+export async function openInput(
+  name: string,
+  { folder, adapter: adapterFolder }: ModelFolders,
+  outlines: Outlines = NO_OUTLINES,
+): Promise<MergeInput> {
   const config = await readModelConfig(folder);
-  const weights = await openWeights(folder);
+  const weights = await openWeights(folder, outlines);
   refuseQuantised(folder, config, weights.tensors.values());
   const base = new Map([...weights.tensors].filter(([, info]) => !isDerived(info)));
   const warnings: string[] = [];
@@ -53,7 +63,7 @@ export async function openInput(name: string, { folder, adapter: adapterFolder }
   }
   const isTied = await tieHead(name, base, config, warnings);
   const { embedding } = anatomyOf(base, config);
-  const adapter = adapterFolder === undefined ? undefined : await openAdapter(adapterFolder);
+  const adapter = adapterFolder === undefined ? undefined : await openAdapter(adapterFolder, outlines);
   const tensors: Map<string, InputTensor> =
     adapter === undefined ? base : adaptTensors(adapter, base, isTied ? embedding : undefined);
   const anatomy = anatomyOf(tensors, config);

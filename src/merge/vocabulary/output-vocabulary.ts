@@ -4,8 +4,8 @@
  */
 import { inputError } from "../../errors.ts";
 import { type JsonObject, jsonNumber } from "../../formats/json-document.ts";
+import { findModel, type ModelPlaces } from "../../models/reference.ts";
 import type { MergeConfig, TokenizerSetting } from "../config.ts";
-import { findModel } from "../inputs/find-model.ts";
 import type { MergeInput } from "../inputs/input.ts";
 import { mergesOf, type OrdinaryToken, type Pair, scoresOf, spellAlike, type TokenChanges } from "./change-tokens.ts";
 import {
@@ -41,7 +41,7 @@ export async function openVocabulary(
   inputs: ReadonlyMap<string, MergeInput>,
   donor: MergeInput,
   { base_model: base }: MergeConfig,
-  baseFolder: string,
+  places: ModelPlaces,
 ): Promise<OutputVocabulary> {
   const files = new Map<string, TokenizerFile>();
   for (const [name, input] of inputs) files.set(name, await readTokenizerOf(input.tokenizerFolder));
@@ -51,7 +51,7 @@ export async function openVocabulary(
   }
   const isWord = source === "base" || source === "union";
   const own = isWord ? donor : inputs.get(source);
-  const foreign = own === undefined ? (await findModel(source, baseFolder)).folder : undefined;
+  const foreign = own === undefined ? (await findModel(source, places)).folder : undefined;
   const folder = own?.tokenizerFolder ?? foreign!;
   const file = own === undefined ? await readTokenizerOf(folder) : files.get(own.name)!;
   // A token without a row in its own model is none, unless others may have one.

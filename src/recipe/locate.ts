@@ -1,0 +1,48 @@
+/** The models of a recipe that are on the Hub, as folders. */
+import { isAbsolute } from "node:path";
+import { FusechatError, inputErrors } from "../errors.ts";
+import type { KeyPath } from "../formats/yaml.ts";
+import { type HubId, hubNameOf, parseHubId } from "../hub/id.ts";
+import type { HubFolder } from "../models/reference.ts";
+import { pathText } from "./problems.ts";
+import type { Recipe, RecipeModel } from "./recipe.ts";
+
+/** The id of a model that is on the Hub; undefined of one that was found as a folder. */
+export function hubIdOf({ model }: RecipeModel): HubId | undefined {
+  return isAbsolute(model) ? undefined : parseHubId(model);
+}
+
+/** All of them, in the order of the recipe. */
+export function hubIdsOf({ pivot, sources }: Recipe): readonly HubId[] {
+  return [pivot, ...sources].flatMap((model) => hubIdOf(model) ?? []);
+}
+
+/** A recipe whose paths are found, with a folder for every model; what is wrong with several is told together. */
+export async function locateModels(
+  recipe: Recipe,
+  hub: HubFolder,
+  where: (path: KeyPath) => string = pathText,
+): Promise<Recipe> {
+  const problems: string[] = [];
+  const locate = async (model: RecipeModel, path: KeyPath): Promise<RecipeModel> => {
+    const id = hubIdOf(model);
+    if (id === undefined) return withHubName(model, model.model);
+    try {
+      return withHubName(model, await hub(id));
+    } catch (error) {
+      if (!(error instanceof FusechatError) || error.code !== "input") throw error;
+      problems.push(`${where(path)}: ${error.message}`);
+      return model;
+    }
+  };
+  const pivot = await locate(recipe.pivot, ["pivot"]);
+  const sources: RecipeModel[] = [];
+  for (const [index, source] of recipe.sources.entries()) sources.push(await locate(source, ["sources", index]));
+  if (problems.length > 0) throw inputErrors(problems);
+  return { ...recipe, pivot, sources };
+}
+
+function withHubName(model: RecipeModel, folder: string): RecipeModel {
+  const hub = hubNameOf(folder);
+  return { ...model, model: folder, ...(hub === undefined ? {} : { hub }) };
+}
