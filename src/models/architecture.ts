@@ -52,10 +52,21 @@ export interface ModelConfig {
 
 /** The angles by which positions turn queries and keys. */
 export interface RotaryEmbedding {
-  /** [headSize / 2] radians a position, rounded to single precision. */
+  /** [turned / 2] radians a position, rounded to single precision; what of a head is beyond `turned` entries passes. */
   readonly frequencies: Float32Array;
   /** Tells embeddings apart within one network. */
   readonly key: string;
+  /** Neighbours in a head turn together, rather than entries half of what turns apart. */
+  readonly isInterleaved: boolean;
+  /** Multiplies cosines and sines, and so the products of queries and keys by its square. */
+  readonly factor: number;
+  /** What turns sequences of more than `after` positions, all of their positions; null where length changes nothing. */
+  readonly long: { readonly after: number; readonly frequencies: Float32Array } | null;
+}
+
+/** Whether a sequence of so many positions turns by other angles than shorter ones. */
+export function isLongSequence({ rotary: { long } }: ModelConfig, positions: number): boolean {
+  return long !== null && positions > long.after;
 }
 
 /**
@@ -92,6 +103,8 @@ export interface Scope {
   /** Sequences, and positions of each; sequences shorter than that are padded on the right. */
   readonly batch: number;
   readonly length: number;
+  /** True where the sequences are long ones (`isLongSequence`); absent where they are not. */
+  readonly isLong?: boolean;
   /** The graph input of a weight, by its checkpoint name and layout (a projection is [out, in]). */
   readonly weight: (name: string, shape: readonly number[]) => Value;
   /** Where keys and values are kept for later passes; absent where there will be none. */

@@ -2,7 +2,7 @@
 import type { Value } from "../graph/graph.ts";
 import { type AttentionOptions, causalAttention } from "../graph/ops/attention.ts";
 import { cachedAttention, headsFirst, newPositions } from "../graph/ops/cached-attention.ts";
-import { rotary, rotaryAt } from "../graph/ops/rotary.ts";
+import { type RotaryTables, rotary, rotaryAt } from "../graph/ops/rotary.ts";
 import type { RotaryEmbedding, Scope } from "./architecture.ts";
 import { rotaryTables } from "./rotary-tables.ts";
 
@@ -21,10 +21,12 @@ export function attend(
   { query, key, value }: Readonly<Record<"query" | "key" | "value", Value>>,
   { rotary: embedding, ...shape }: AttendOptions,
 ): Value {
-  const { batch, length, cache } = scope;
+  const { batch, length, isLong = false, cache } = scope;
   const options = { batch, length, ...shape };
+  const tables = (positions: number, own: RotaryEmbedding): RotaryTables =>
+    rotaryTables(own, { headSize: shape.headSize, length: positions, isLong });
   if (cache === undefined || cache.past === null) {
-    const turn = (x: Value): Value => (embedding === null ? x : rotary(x, rotaryTables(embedding, length)));
+    const turn = (x: Value): Value => (embedding === null ? x : rotary(x, tables(length, embedding)));
     const turnedQuery = turn(query);
     const turnedKey = turn(key);
     cache?.keep(headsFirst(turnedKey, options), headsFirst(value, options));
@@ -33,7 +35,7 @@ export function attend(
   const { past } = cache;
   const turn = (x: Value): Value => {
     if (embedding === null) return x;
-    return rotaryAt(x, rotaryTables(embedding, past.capacity + length), newPositions(past.filled, length));
+    return rotaryAt(x, tables(past.capacity + length, embedding), newPositions(past.filled, length));
   };
   const newKey = headsFirst(turn(key), options);
   const newValue = headsFirst(value, options);

@@ -5,6 +5,7 @@
 import type { Value } from "../graph/graph.ts";
 import { addScalar } from "../graph/ops/arithmetic.ts";
 import { gatedSilu } from "../graph/ops/gated-silu.ts";
+import { layerNorm } from "../graph/ops/layer-norm.ts";
 import { linear } from "../graph/ops/matmul.ts";
 import { rmsNorm } from "../graph/ops/rms-norm.ts";
 import { reshape } from "../graph/ops/shape.ts";
@@ -15,6 +16,11 @@ import { attend } from "./attend.ts";
 /** A normalised copy of the rows; `name` is that of the module, its weight [width], to which `offset` is added. */
 export function norm(scope: Scope, x: Value, name: string, epsilon: number, offset = 0): Value {
   return rmsNorm(x, addScalar(scope.weight(`${name}.weight`, [x.shape[1]!]), offset), epsilon);
+}
+
+/** The same, with the mean subtracted first; the weight is all there is, no bias. */
+export function meanNorm(scope: Scope, x: Value, name: string, epsilon: number): Value {
+  return layerNorm(x, scope.weight(`${name}.weight`, [x.shape[1]!]), epsilon);
 }
 
 /** Every head of `x` [rows, heads * headSize] normalised by itself, with one weight [headSize] for all of them. */

@@ -11,6 +11,11 @@ export interface DecoderDefaults {
   /** Key and value heads where the config has none; `heads` gives every query head its own. */
   readonly keyValueHeads: number | "heads";
   readonly rotaryBase: number;
+  /** As in `RotaryOptions`. */
+  readonly partialRotary?: number;
+  readonly isInterleaved?: boolean;
+  /** Fields of `FOREIGN` that the architecture reads itself. */
+  readonly reads?: readonly string[];
   /** Reads the angles that most layers have; `readRotary` where absent. */
   readonly rotary?: typeof readRotary;
   readonly normEpsilon: number;
@@ -56,7 +61,10 @@ const DROPOUTS = ["attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pd
 /** Reads a decoder with rotary positions, RMSNorm and gated feed-forward layers; all else is refused by name. */
 export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefaults): ModelConfig {
   for (const field of ["hidden_act", "hidden_activation"]) fields.only(field, [defaults.activation ?? "silu"]);
-  for (const [field, harmless] of Object.entries(FOREIGN)) fields.only(field, harmless);
+  for (const [field, harmless] of Object.entries(FOREIGN)) {
+    const isRead = field === "partial_rotary_factor" && defaults.partialRotary !== undefined;
+    if (!isRead && !defaults.reads?.includes(field)) fields.only(field, harmless);
+  }
   for (const dropout of DROPOUTS) fields.only(dropout, [0]);
   const hiddenSize = fields.count("hidden_size");
   const heads = fields.count("num_attention_heads", defaults.heads);
@@ -81,7 +89,13 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
     tied: fields.boolean("tie_word_embeddings", defaults.tied ?? false),
     maxPositions,
     normEpsilon: fields.positive("rms_norm_eps", defaults.normEpsilon),
-    rotary: (defaults.rotary ?? readRotary)(fields, { base: defaults.rotaryBase, headSize, maxPositions }),
+    rotary: (defaults.rotary ?? readRotary)(fields, {
+      base: defaults.rotaryBase,
+      headSize,
+      maxPositions,
+      ...(defaults.partialRotary === undefined ? {} : { partial: defaults.partialRotary }),
+      isInterleaved: defaults.isInterleaved ?? false,
+    }),
     logitCap: null,
   };
 }

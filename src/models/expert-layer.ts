@@ -10,33 +10,55 @@ import { groupedLinear } from "../graph/ops/grouped-linear.ts";
 import { combine, dispatch, route } from "../graph/ops/routing.ts";
 import type { ModelConfig, Scope } from "./architecture.ts";
 import { type GatedLayerNames, project } from "./blocks.ts";
+import { type ConfigFields, describe } from "./config-fields.ts";
 
 export interface ExpertLayerOptions {
   readonly experts: number;
   /** Experts that every row takes. */
   readonly chosen: number;
+  /** Width of an expert. */
+  readonly size: number;
+  /** Whether the probabilities of a row's experts are divided by their sum. */
+  readonly normalised: boolean;
   /** Name of the router's module, its weight [experts, hidden]. */
   readonly router: string;
   /** Names of an expert's modules. */
   readonly names: (expert: number) => GatedLayerNames;
 }
 
+/** How many experts there are and a position takes, by the names of either version of transformers. */
+export function readExperts(
+  fields: ConfigFields,
+  defaults: Pick<ExpertLayerOptions, "experts" | "chosen">,
+): Pick<ExpertLayerOptions, "experts" | "chosen"> {
+  const [name, other] = ["num_local_experts", "num_experts"] as const;
+  const experts = fields.count(name, fields.count(other, defaults.experts));
+  const outside = fields.value(other) ?? experts;
+  if (outside !== experts) fields.refuse(other, `is ${describe(outside)}, and ${name} is ${experts}`);
+  const chosen = fields.count("num_experts_per_tok", defaults.chosen);
+  if (chosen > experts) {
+    const field = fields.value(other) === undefined ? name : other;
+    fields.refuse("num_experts_per_tok", `expected at most ${field} (${experts}), found ${chosen}`);
+  }
+  return { experts, chosen };
+}
+
 /** The layer of experts of `x` [rows, hidden], added to `residual` where there is one. */
 export function expertLayer(
   scope: Scope,
   x: Value,
-  config: ModelConfig,
+  { hiddenSize }: ModelConfig,
   options: ExpertLayerOptions,
   residual?: Value,
 ): Value {
-  const { hiddenSize, intermediateSize } = config;
-  const routing = route(project(scope, x, options.router, options.experts), options.chosen);
+  const { size } = options;
+  const routing = route(project(scope, x, options.router, options.experts), options.chosen, options.normalised);
   const weights = Array.from({ length: options.experts }, (_, expert) => {
     const { gate, up, down } = options.names(expert);
     return {
-      gate: scope.weight(`${gate}.weight`, [intermediateSize, hiddenSize]),
-      up: scope.weight(`${up}.weight`, [intermediateSize, hiddenSize]),
-      down: scope.weight(`${down}.weight`, [hiddenSize, intermediateSize]),
+      gate: scope.weight(`${gate}.weight`, [size, hiddenSize]),
+      up: scope.weight(`${up}.weight`, [size, hiddenSize]),
+      down: scope.weight(`${down}.weight`, [hiddenSize, size]),
     };
   });
   const through = (rows: Value, part: keyof GatedLayerNames): Value =>

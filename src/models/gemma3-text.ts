@@ -9,7 +9,8 @@ import { readDecoderConfig } from "./decoder-config.ts";
 import { gemmaDecoder, NORM_OFFSET } from "./gemma-decoder.ts";
 import { periodicWindows } from "./layer-windows.ts";
 import { llamaAttention } from "./residual-decoder.ts";
-import { type RotaryOptions, readLayerAngles } from "./rotary-scaling.ts";
+import type { RotaryOptions } from "./rotary-kind.ts";
+import { readLayerAngles } from "./rotary-scaling.ts";
 
 /** What the published code assumes where the config is silent, as configs of the larger sizes are. */
 const DEFAULT_HEADS = 8;

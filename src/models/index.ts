@@ -12,38 +12,52 @@ import {
   type StoredNames,
   type WeightShape,
 } from "./architecture.ts";
+import { cohere2 } from "./cohere2.ts";
 import { type ConfigFields, configFields, describe } from "./config-fields.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gemma3Text } from "./gemma3-text.ts";
+import { glm4 } from "./glm4.ts";
+import { granite } from "./granite.ts";
 import { internlm2 } from "./internlm2.ts";
+import { internlm3 } from "./internlm3.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
 import { mistral3 } from "./mistral3.ts";
 import { mixtral } from "./mixtral.ts";
+import { olmo2 } from "./olmo2.ts";
 import { phi3 } from "./phi3.ts";
 import { checkPublishedClass } from "./published-class.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3-moe.ts";
+import { smollm3 } from "./smollm3.ts";
 import { storedNames } from "./stored-names.ts";
 
 export type { Architecture, Model, ModelConfig, Scope, WeightShape } from "./architecture.ts";
-export { forward } from "./architecture.ts";
+export { forward, isLongSequence } from "./architecture.ts";
 export { checkWeights } from "./check-weights.ts";
 export { storedNames } from "./stored-names.ts";
 
 export const ARCHITECTURES: readonly Architecture[] = [
+  cohere2,
   gemma2,
   gemma3,
   gemma3Text,
+  glm4,
+  granite,
   internlm2,
+  internlm3,
   llama,
   mistral,
   mistral3,
   mixtral,
+  olmo2,
   phi3,
   qwen2,
   qwen3,
+  qwen3Moe,
+  smollm3,
 ];
 
 /** Opens a Hugging Face model folder by its `config.json`. Of the weights at most the headers are looked at, which `outlines` may have. */

@@ -34,6 +34,18 @@ export function switchedWindows(fields: ConfigFields, layers: number): (number |
   return Array.from({ length: layers }, (_, layer) => (layer >= (first as number) ? window : null));
 }
 
+/**
+ * SmolLM3's windows, which `use_sliding_window` switches on: `layer_types` says which layers have them, or else those
+ * that `isWindowed` says.
+ */
+export function listedWindows(fields: ConfigFields, isWindowed: readonly boolean[]): (number | null)[] {
+  const limit = fields.countOrNull("sliding_window", null);
+  const window = fields.boolean("use_sliding_window", false) ? limit : null;
+  const types = readLayerTypes(fields, isWindowed.length);
+  if (types !== undefined) return windowsOf(fields, types, window);
+  return isWindowed.map((windowed) => (windowed ? window : null));
+}
+
 /** Gemma 2's windows: every other layer has one, the first included, unless `layer_types` says otherwise. */
 export function alternatingWindows(fields: ConfigFields, layers: number): (number | null)[] {
   const window = fields.countOrNull("sliding_window", DEFAULT_WINDOW);

@@ -5,9 +5,8 @@
  */
 import type { Architecture } from "./architecture.ts";
 import { type GatedLayerNames, selfAttention } from "./blocks.ts";
-import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
-import { expertLayer } from "./expert-layer.ts";
+import { expertLayer, readExperts } from "./expert-layer.ts";
 import { uniformWindows } from "./layer-windows.ts";
 import { llamaAttention, residualDecoder } from "./residual-decoder.ts";
 
@@ -31,7 +30,11 @@ export const mixtral: Architecture = {
       normEpsilon: 1e-5,
     });
     const windows = uniformWindows(fields, config.layers, fields.countOrNull("sliding_window", null));
-    const experts = readExperts(fields);
+    const experts = {
+      ...readExperts(fields, { experts: DEFAULT_EXPERTS, chosen: DEFAULT_CHOSEN }),
+      size: config.intermediateSize,
+      normalised: true,
+    };
     return residualDecoder(config, {
       attention: (scope, { layer, prefix, x, residual }) => {
         const options = { names: llamaAttention(prefix), inputBias: false, outputBias: false, window: windows[layer]! };
@@ -44,21 +47,6 @@ export const mixtral: Architecture = {
     });
   },
 };
-
-interface Experts {
-  readonly experts: number;
-  /** How many of them a position takes. */
-  readonly chosen: number;
-}
-
-function readExperts(fields: ConfigFields): Experts {
-  const experts = fields.count("num_local_experts", DEFAULT_EXPERTS);
-  const chosen = fields.count("num_experts_per_tok", DEFAULT_CHOSEN);
-  if (chosen > experts) {
-    fields.refuse("num_experts_per_tok", `expected at most num_local_experts (${experts}), found ${chosen}`);
-  }
-  return { experts, chosen };
-}
 
 /** Names of the gated layer that an expert is. */
 function expertNames(prefix: string, expert: number): GatedLayerNames {

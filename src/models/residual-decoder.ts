@@ -14,9 +14,9 @@ export interface DecoderNames {
   readonly head: string;
   /** Module of the last normalisation. */
   readonly finalNorm: string;
-  /** Modules of a layer's normalisations, below its prefix: of what attention and feed-forward layer read, ... */
-  readonly attentionNorm: string;
-  readonly feedForwardNorm: string;
+  /** Modules of a layer's normalisations, below its prefix: of what attention and feed-forward layer read, if any, ... */
+  readonly attentionNorm: string | null;
+  readonly feedForwardNorm: string | null;
   /** ... and of what they add, where that is normalised. */
   readonly attendedNorm?: string;
   readonly fedForwardNorm?: string;
@@ -46,9 +46,10 @@ export function llamaAttention(prefix: string): Record<"query" | "key" | "value"
   };
 }
 
-/** Names of the three projections of a gated layer in Llama's checkpoints. */
-export function llamaGate(prefix: string): Record<"gate" | "up" | "down", string> {
-  return { gate: `${prefix}mlp.gate_proj`, up: `${prefix}mlp.up_proj`, down: `${prefix}mlp.down_proj` };
+/** Names of the three projections of a gated layer in Llama's checkpoints; `module` is what holds them. */
+export function llamaGate(prefix: string, module = "mlp."): Record<"gate" | "up" | "down", string> {
+  const name = (part: string): string => `${prefix}${module}${part}_proj`;
+  return { gate: name("gate"), up: name("up"), down: name("down") };
 }
 
 /** Half a layer. */
@@ -62,18 +63,25 @@ export interface HalfLayer {
   readonly residual: Value | undefined;
 }
 
+/** What attention or feed-forward layer make of the rows. */
+type HalfLayerOf = (scope: Scope, half: HalfLayer) => Value;
+
 export interface ResidualDecoder {
   readonly names?: DecoderNames;
   /** The normalised rows; `module` has the weights. RMSNorm where absent. */
   readonly normalise?: (scope: Scope, x: Value, module: string) => Value;
   /** Multiplies looked-up embeddings. */
   readonly embeddingScale?: number;
-  readonly attention: (scope: Scope, half: HalfLayer) => Value;
-  readonly feedForward: (scope: Scope, half: HalfLayer) => Value;
+  /** Multiplies what attention and feed-forward layer add. */
+  readonly branchScale?: number;
+  /** Multiplies what the head reads, and so the logits. */
+  readonly logitScale?: number;
+  readonly attention: HalfLayerOf;
+  readonly feedForward: HalfLayerOf;
 }
 
 export function residualDecoder(config: ModelConfig, decoder: ResidualDecoder): Network {
-  const { names = LLAMA_NAMES, embeddingScale = 1, attention, feedForward } = decoder;
+  const { names = LLAMA_NAMES, embeddingScale = 1, branchScale = 1, logitScale = 1 } = decoder;
   const normalise = decoder.normalise ?? ((scope, x, module) => norm(scope, x, module, config.normEpsilon));
   return {
     config,
@@ -83,15 +91,18 @@ export function residualDecoder(config: ModelConfig, decoder: ResidualDecoder): 
     enter: (_, embedded) => scale(embedded, embeddingScale),
     layer: (scope, layer, x) => {
       const prefix = layerPrefix(layer);
-      const half = (residual: Value, compute: typeof attention, before: string, after: string | undefined): Value => {
-        const read = normalise(scope, residual, `${prefix}${before}`);
-        if (after === undefined) return compute(scope, { layer, prefix, x: read, residual });
+      const half = (residual: Value, compute: HalfLayerOf, before: string | null, after?: string): Value => {
+        const read = before === null ? residual : normalise(scope, residual, `${prefix}${before}`);
+        if (after === undefined && branchScale === 1) return compute(scope, { layer, prefix, x: read, residual });
         const added = compute(scope, { layer, prefix, x: read, residual: undefined });
-        return add(residual, normalise(scope, added, `${prefix}${after}`));
+        return add(
+          residual,
+          scale(after === undefined ? added : normalise(scope, added, `${prefix}${after}`), branchScale),
+        );
       };
-      const attended = half(x, attention, names.attentionNorm, names.attendedNorm);
-      return half(attended, feedForward, names.feedForwardNorm, names.fedForwardNorm);
+      const attended = half(x, decoder.attention, names.attentionNorm, names.attendedNorm);
+      return half(attended, decoder.feedForward, names.feedForwardNorm, names.fedForwardNorm);
     },
-    leave: (scope, x) => normalise(scope, x, names.finalNorm),
+    leave: (scope, x) => scale(normalise(scope, x, names.finalNorm), logitScale),
   };
 }

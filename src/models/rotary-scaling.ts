@@ -5,23 +5,12 @@
  */
 import type { RotaryEmbedding } from "./architecture.ts";
 import { type ConfigFields, describe } from "./config-fields.ts";
+import { longrope } from "./longrope.ts";
+import type { RotaryKind, RotaryOptions } from "./rotary-kind.ts";
 import { rotaryEmbedding } from "./rotary-tables.ts";
+import { yarn } from "./yarn.ts";
 
-export interface RotaryOptions {
-  /** Where the config names no base. */
-  readonly base: number;
-  readonly headSize: number;
-  /** `max_position_embeddings`. */
-  readonly maxPositions: number | null;
-}
-
-/** A kind of scaling: the fields it has, and what it makes of the plain frequencies. */
-interface Scaling {
-  readonly fields: readonly string[];
-  readonly scale: (plain: RotaryEmbedding, fields: ConfigFields, options: RotaryOptions) => RotaryEmbedding;
-}
-
-const SCALINGS: Readonly<Record<string, Scaling>> = {
+const KINDS: Readonly<Record<string, RotaryKind>> = {
   default: { fields: [], scale: (plain) => plain },
   linear: { fields: ["factor"], scale: linear },
   dynamic: { fields: ["factor", "original_max_position_embeddings"], scale: dynamic },
@@ -29,6 +18,9 @@ const SCALINGS: Readonly<Record<string, Scaling>> = {
     fields: ["factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"],
     scale: llama3,
   },
+  longrope,
+  su: longrope,
+  yarn,
 };
 
 /** Fields that every kind may have. */
@@ -52,7 +44,7 @@ export function readRotary(fields: ConfigFields, options: RotaryOptions): Rotary
     fields.refuse("rope_parameters", "stands beside rope_scaling; leave one of the two");
   }
   const section = sections.find((found) => found !== undefined);
-  return readAngles(section, readBase(fields, "rope_theta", section, options.base), options);
+  return readAngles(fields, section, { ...options, base: readBase(fields, "rope_theta", section, options.base) });
 }
 
 /**
@@ -72,9 +64,14 @@ export function readLayerAngles(fields: ConfigFields, options: LayerAnglesOption
   }
   for (const name of parameters.names) if (!Object.hasOwn(LAYER_SECTIONS, name)) parameters.only(name, []);
   const read = (name: keyof typeof LAYER_SECTIONS, fallback: number): RotaryEmbedding => {
-    const section = parameters.section(name);
-    if (section === undefined) parameters.refuse(name, "expected the rotary fields of these layers, found nothing");
-    return readAngles(section, readBase(fields, LAYER_SECTIONS[name], section, fallback), options);
+    const section =
+      parameters.section(name) ?? parameters.refuse(name, "expected the rotary fields of these layers, found nothing");
+    const angles = readAngles(fields, section, {
+      ...options,
+      base: readBase(fields, LAYER_SECTIONS[name], section, fallback),
+    });
+    if (angles.long !== null) section.refuse("rope_type", "longrope is not supported for some layers alone");
+    return angles;
   };
   return { full: read("full_attention", options.base), sliding: read("sliding_attention", options.slidingBase) };
 }
@@ -82,15 +79,42 @@ export function readLayerAngles(fields: ConfigFields, options: LayerAnglesOption
 /** The sections of transformers 5, and the field of transformers 4 that has the base. */
 const LAYER_SECTIONS = { full_attention: "rope_theta", sliding_attention: "rope_local_base_freq" } as const;
 
-function readAngles(section: ConfigFields | undefined, base: number, options: RotaryOptions): RotaryEmbedding {
-  const plain = rotaryEmbedding(base, options.headSize);
+function readAngles(fields: ConfigFields, section: ConfigFields | undefined, options: RotaryOptions): RotaryEmbedding {
+  const turned = readTurned(fields, section, options);
+  const { isInterleaved = false } = options;
+  const key = isInterleaved ? ", interleaved" : "";
+  const halves = rotaryEmbedding(options.base, turned);
+  const plain = { ...halves, isInterleaved, key: `${halves.key}${key}` };
   if (section === undefined) return plain;
   const { fields: own, scale } = readKind(section);
-  section.only("partial_rotary_factor", [1]);
   for (const name of section.names) {
     if (!COMMON.includes(name) && !own.includes(name)) section.only(name, []);
   }
-  return scale(plain, section, options);
+  return scale(plain, section, options, fields);
+}
+
+/** Entries of a head that turn: all, or the share that `partial_rotary_factor` says, within the section or outside. */
+function readTurned(
+  fields: ConfigFields,
+  section: ConfigFields | undefined,
+  { headSize, partial }: RotaryOptions,
+): number {
+  const name = "partial_rotary_factor";
+  if (partial === undefined) {
+    section?.only(name, [1]);
+    return headSize;
+  }
+  const share = section?.value(name) === undefined ? fields.positive(name, partial) : section.positive(name);
+  const outside = fields.value(name) ?? share;
+  if (outside !== share) fields.refuse(name, `is ${describe(outside)} here and ${share} among the rotary fields`);
+  const turned = Math.trunc(headSize * share);
+  if (turned < 2 || turned > headSize || turned % 2 !== 0) {
+    fields.refuse(
+      name,
+      `${share} of a head of ${headSize} is ${turned} entries; expected an even number up to ${headSize}`,
+    );
+  }
+  return turned;
 }
 
 /** The section's `rope_theta`; `field` is where older configs have it. */
@@ -102,20 +126,21 @@ function readBase(fields: ConfigFields, field: string, section: ConfigFields | u
   return base;
 }
 
-function readKind(section: ConfigFields): Scaling {
+function readKind(section: ConfigFields): RotaryKind {
   const name = section.value("rope_type") ?? section.value("type") ?? "default";
   section.only("type", [name]);
-  const kind = typeof name === "string" && Object.hasOwn(SCALINGS, name) ? SCALINGS[name] : undefined;
+  const kind = typeof name === "string" && Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
   const field = section.value("rope_type") === undefined ? "type" : "rope_type";
-  return kind ?? section.refuse(field, `${describe(name)} is not supported (only ${Object.keys(SCALINGS).join(", ")})`);
+  return kind ?? section.refuse(field, `${describe(name)} is not supported (only ${Object.keys(KINDS).join(", ")})`);
 }
 
 /** Positions divided by the factor (Chen et al. 2023, eq. 4). */
-function linear({ frequencies, key }: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
+function linear(plain: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
   const factor = fields.atLeast("factor", 1);
   return {
-    frequencies: frequencies.map((frequency) => frequency / Math.fround(factor)),
-    key: `${key}/linear ${factor}`,
+    ...plain,
+    frequencies: plain.frequencies.map((frequency) => frequency / Math.fround(factor)),
+    key: `${plain.key}/linear ${factor}`,
   };
 }
 
@@ -137,14 +162,14 @@ function dynamic(plain: RotaryEmbedding, fields: ConfigFields, { maxPositions }:
  * `original / low` positions are stretched by the factor, those shorter than `original / high` stay, and those between
  * are interpolated by how many periods fit into the original context.
  */
-function llama3({ frequencies, key }: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
+function llama3(plain: RotaryEmbedding, fields: ConfigFields): RotaryEmbedding {
   const factor = fields.atLeast("factor", 1);
   const low = fields.positive("low_freq_factor");
   const high = fields.positive("high_freq_factor");
   if (low >= high) fields.refuse("high_freq_factor", `expected more than low_freq_factor (${low}), found ${high}`);
   const original = fields.count("original_max_position_embeddings");
   const f = Math.fround;
-  const scaled = frequencies.map((frequency) => {
+  const scaled = plain.frequencies.map((frequency) => {
     const wavelength = f(f(1 / frequency) * f(2 * Math.PI));
     if (wavelength < f(original / high)) return frequency;
     if (wavelength > f(original / low)) return f(frequency / f(factor));
@@ -152,5 +177,5 @@ function llama3({ frequencies, key }: RotaryEmbedding, fields: ConfigFields): Ro
     const share = f(f(periods - f(low)) / f(high - low));
     return f(f(f(f(1 - share) * frequency) / f(factor)) + f(share * frequency));
   });
-  return { frequencies: scaled, key: `${key}/llama3 ${factor} ${low} ${high} ${original}` };
+  return { ...plain, frequencies: scaled, key: `${plain.key}/llama3 ${factor} ${low} ${high} ${original}` };
 }

@@ -134,9 +134,14 @@ function plainAttention(
   return out;
 }
 
-test.each(["float32", "float64"] as const)(
-  "new positions turn as they would in the whole sequence in %s",
-  async (float) => {
+test.each([
+  ["float32", 6, false],
+  ["float64", 6, false],
+  ["float32", 4, true],
+  ["float64", 4, true],
+] as const)(
+  "new positions turn as they would in the whole sequence in %s, %i entries of a head, neighbours: %s",
+  async (float, turned, isInterleaved) => {
     const [batch, length, longest, headSize, heads] = [3, 2, 9, 6, 2];
     const width = heads * headSize;
     const whole = normal("whole", batch * longest * width);
@@ -148,11 +153,13 @@ test.each(["float32", "float64"] as const)(
         b * length * width,
       );
     });
-    const angles = normal("angles", (longest * headSize) / 2);
+    const angles = normal("angles", (longest * turned) / 2);
     const tables = {
       cosine: () => angles.map(Math.cos),
       sine: () => angles.map(Math.sin),
       headSize,
+      turned,
+      isInterleaved,
       length: longest,
       key: "x",
     };

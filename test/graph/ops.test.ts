@@ -8,6 +8,7 @@ import { expand, reduceSum } from "#src/graph/ops/broadcast.js";
 import { gatedGelu, gelu } from "#src/graph/ops/gated-gelu.js";
 import { gatedSilu, silu } from "#src/graph/ops/gated-silu.js";
 import { groupedLinear } from "#src/graph/ops/grouped-linear.js";
+import { layerNorm } from "#src/graph/ops/layer-norm.js";
 import { gemm, linear, matmul } from "#src/graph/ops/matmul.js";
 import { reduceSumSquare, softmax } from "#src/graph/ops/reduction.js";
 import { rmsNorm } from "#src/graph/ops/rms-norm.js";
@@ -180,7 +181,8 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
     ],
     ([a, b, c], graph) => groupedLinear(a, constant(graph, [0, 5, 0], [3], "int64"), [c, b, c]),
   ],
-  ["weights of a routing", [[6, 4]], ([a]) => route(a, 2).weights],
+  ["weights of a routing", [[6, 4]], ([a]) => route(a, 2, true).weights],
+  ["weights of a routing, not divided by their sum", [[6, 4]], ([a]) => route(a, 2, false).weights],
   [
     "rows to their slots and back",
     [
@@ -188,7 +190,7 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
       [6, 4],
     ],
     ([a, b]) => {
-      const routing = route(b, 2);
+      const routing = route(b, 2, true);
       return combine(arithmetic.exp(dispatch(a, routing)), routing);
     },
   ],
@@ -224,7 +226,23 @@ const CASES: readonly (readonly [name: string, shapes: readonly (readonly number
     },
   ],
   ["split, one part unused", [[3, 5]], ([a]) => split(a, 1, [2, 3])[1]!],
-  ["rotary", [[10, 8]], ([a]) => rotary(a, rotaryTables(rotaryEmbedding(100, 4), 5))],
+  ["rotary", [[10, 8]], ([a]) => rotary(a, rotaryTables(rotaryEmbedding(100, 4), { headSize: 4, length: 5 }))],
+  ["layer norm", [[3, 5], [5]], ([x, weight]) => layerNorm(x, weight, 0.1)],
+  [
+    "rotary, of neighbours",
+    [[10, 8]],
+    ([a]) => rotary(a, rotaryTables({ ...rotaryEmbedding(100, 4), isInterleaved: true }, { headSize: 4, length: 5 })),
+  ],
+  [
+    "rotary, of a part of every head, scaled",
+    [[10, 16]],
+    ([a]) => rotary(a, rotaryTables({ ...rotaryEmbedding(100, 4), factor: 1.5 }, { headSize: 8, length: 5 })),
+  ],
+  [
+    "rotary, of neighbours in a part of every head",
+    [[10, 16]],
+    ([a]) => rotary(a, rotaryTables({ ...rotaryEmbedding(100, 4), isInterleaved: true }, { headSize: 8, length: 5 })),
+  ],
   [
     "attention",
     [

@@ -17,7 +17,7 @@ async function run(logits: readonly (readonly number[])[], chosen: number): Prom
   const graph = createGraph();
   const x = input(graph, "x", [logits.length, WIDTH], "float");
   const router = input(graph, "logits", shape, "float");
-  const routing = route(router, chosen);
+  const routing = route(router, chosen, true);
   const slots = dispatch(x, routing);
   output(graph, "weights", routing.weights);
   output(graph, "rows", cast(routing.rows, "int32"));

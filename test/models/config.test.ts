@@ -42,7 +42,45 @@ describe("what would change the numbers and is not supported is refused by name"
     [{ ...QWEN3, mlp_bias: true }, "mlp_bias: true is not supported (only false)"],
     [{ ...INTERNLM2, hidden_act: "gelu" }, 'hidden_act: "gelu" is not supported (only "silu")'],
     [{ ...INTERNLM2, head_dim: 8 }, "head_dim: expected hidden_size / num_attention_heads, found 8"],
-    [{ ...PHI3, partial_rotary_factor: 0.75 }, "partial_rotary_factor: 0.75 is not supported (only 1)"],
+    [
+      { ...PHI3, partial_rotary_factor: 0.75 },
+      "partial_rotary_factor: 0.75 of a head of 4 is 3 entries; expected an even number up to 4",
+    ],
+    [{ ...PHI3, lm_head_bias: true }, "lm_head_bias: true is not supported (only false)"],
+    [
+      { ...PHI3, partial_rotary_factor: 0.5, rope_parameters: { partial_rotary_factor: 1 } },
+      "partial_rotary_factor: is 0.5 here and 1 among the rotary fields",
+    ],
+    [{ ...LLAMA, model_type: "olmo2", sliding_window: 8 }, "sliding_window: 8 is not supported (leave it out)"],
+    [{ ...LLAMA, model_type: "olmo2", clip_qkv: 8 }, "clip_qkv: 8 is not supported (leave it out)"],
+    [
+      { ...LLAMA, model_type: "granite", residual_multiplier: 0 },
+      "residual_multiplier: expected a number above 0, found 0",
+    ],
+    [
+      { ...QWEN2, model_type: "smollm3", no_rope_layers: [1] },
+      "no_rope_layers: expected a list of 2 zeros and ones, found [1]",
+    ],
+    [{ ...QWEN2, model_type: "glm4", mlp_bias: true }, "mlp_bias: true is not supported (only false)"],
+    [
+      { ...LLAMA, model_type: "cohere2", use_parallel_block: false },
+      "use_parallel_block: false is not supported (only true)",
+    ],
+    [{ ...LLAMA, model_type: "cohere2", use_qk_norm: true }, "use_qk_norm: true is not supported (only false)"],
+    [{ ...LLAMA, model_type: "cohere2", head_dim: 8 }, "head_dim: expected hidden_size / num_attention_heads, found 8"],
+    [
+      { ...QWEN2, model_type: "internlm3", qkv_bias: true, attention_bias: false },
+      "qkv_bias: is true, and attention_bias is false",
+    ],
+    [
+      { ...QWEN2, model_type: "qwen3_moe", num_experts: 4, num_local_experts: 8 },
+      "num_experts: is 4, and num_local_experts is 8",
+    ],
+    [
+      { ...QWEN2, model_type: "qwen3_moe", num_experts: 4 },
+      "num_experts_per_tok: expected at most num_experts (4), found 8",
+    ],
+    [{ ...QWEN2, model_type: "qwen3_moe", mlp_only_layers: 3 }, "mlp_only_layers: expected a list of layers, found 3"],
     [{ ...PHI3, attention_bias: true }, "attention_bias: true is not supported (only false)"],
     [{ ...PHI3, resid_pdrop: 0.1 }, "resid_pdrop: 0.1 is not supported (only 0)"],
     [{ ...GEMMA2, hidden_activation: "gelu" }, 'hidden_activation: "gelu" is not supported (only "gelu_pytorch_tanh")'],
@@ -203,7 +241,13 @@ test("sizes, ties and rotary bases are read, and absent fields mean what each ar
     tied: false,
     maxPositions: null,
     normEpsilon: 1e-6,
-    rotary: { frequencies: Float32Array.of(1, 0.01), key: "10000/4" },
+    rotary: {
+      frequencies: Float32Array.of(1, 0.01),
+      key: "10000/4",
+      isInterleaved: false,
+      factor: 1,
+      long: null,
+    },
     logitCap: null,
   });
   const other = open({

@@ -11,7 +11,14 @@ import { trainingProgram } from "#src/engine/onnx/programs/training.js";
 import { readJson } from "#src/formats/files.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
-import { ARCHITECTURES, checkWeights, modelFromConfig, openModel, storedNames } from "#src/models/index.js";
+import {
+  ARCHITECTURES,
+  checkWeights,
+  isLongSequence,
+  modelFromConfig,
+  openModel,
+  storedNames,
+} from "#src/models/index.js";
 import { type Feed, type Results, runGraph } from "../graph/run-graph.ts";
 
 const LOGITS_TOLERANCE = 1e-4;
@@ -21,8 +28,11 @@ const GRADIENT_TOLERANCE = 5e-5;
 const LAMBDA = 0.9;
 const GOLDEN = resolve(import.meta.dirname, "../golden/models");
 
-/** A folder for every architecture, and one for Llama's stretched positions, whose weights are in three shards. */
-const FOLDERS = [...ARCHITECTURES.map(({ name }) => name), "llama3"];
+/**
+ * A folder for every architecture, and those of stretched positions: Llama's own (in three shards), YaRN, and LongRoPE in
+ * a part of every head, of which sequences are longer than the original context.
+ */
+const FOLDERS = [...ARCHITECTURES.map(({ name }) => name), "llama3", "llama-yarn", "qwen2-yarn", "phi4-mini"];
 
 /** Those that also have the config that transformers 5 writes for the same weights. */
 const NEWER = FOLDERS.filter((name) => existsSync(join(GOLDEN, name, "config-5.json")));
@@ -37,15 +47,17 @@ test.each(NEWER)("%s is the same network by the config of transformers 5", async
   );
   expect(newer!.config).toEqual(older!.config);
   expect(newer!.shapes).toEqual(older!.shapes);
-  const shape = { batch: 1, length: 24 };
-  expect(Buffer.compare(logitsProgram(newer!, shape).onnx, logitsProgram(older!, shape).onnx)).toBe(0);
+  for (const isLong of [false, true]) {
+    const shape = { batch: 1, length: 24, isLong };
+    expect(Buffer.compare(logitsProgram(newer!, shape).onnx, logitsProgram(older!, shape).onnx)).toBe(0);
+  }
 });
 
 for (const name of FOLDERS) {
   describe(name, () => {
     test(`the logits of ${name} are those of transformers`, async () => {
-      const { model, weights, batch, length, golden } = await open(name);
-      const { logits } = await runGraph(logitsProgram(model, { batch, length }), {
+      const { model, weights, batch, length, isLong, golden } = await open(name);
+      const { logits } = await runGraph(logitsProgram(model, { batch, length, isLong }), {
         ...weights,
         ids: [golden.input_ids as Int32Array, [batch, length]],
       });
@@ -63,27 +75,31 @@ for (const name of FOLDERS) {
       const { folder, model, weights } = await open(name);
       const { greedy } = (await readJson(`${folder}/golden.json`)) as { greedy: { prompt: number[]; ids: number[] } };
       const ids = [...greedy.prompt, ...greedy.ids];
-      const { logits } = await runGraph(logitsProgram(model, { batch: 1, length: ids.length }), {
-        ...weights,
-        ids: [Int32Array.from(ids), [1, ids.length]],
-      });
-      // A position sees nothing after it: one pass over the whole answer has the logits of every step.
+      const pass = async (isLong: boolean) => {
+        const feeds = { ...weights, ids: [Int32Array.from(ids), [1, ids.length]] } satisfies Record<string, Feed>;
+        return (await runGraph(logitsProgram(model, { batch: 1, length: ids.length, isLong }), feeds)).logits!;
+      };
+      // A position sees nothing after it: one pass over the whole answer has the logits of every step, one more of those at
+      // which the sequence is a long one.
+      const short = await pass(false);
+      const long = model.config.rotary.long === null ? short : await pass(true);
       const { vocabularySize } = model.config;
       const next = greedy.ids.map((_, step) => {
-        const start = (greedy.prompt.length + step - 1) * vocabularySize;
-        const row = logits!.subarray(start, start + vocabularySize);
+        const read = greedy.prompt.length + step;
+        const logits = isLongSequence(model.config, read) ? long : short;
+        const row = logits.subarray((read - 1) * vocabularySize, read * vocabularySize);
         return row.indexOf(Math.max(...row));
       });
       expect(next).toEqual(greedy.ids);
     });
 
     test(`the most probable ids of ${name} and their log-probabilities are those of its logits`, async () => {
-      const { model, weights, batch, length, golden } = await open(name);
+      const { model, weights, batch, length, isLong, golden } = await open(name);
       const seen = [...golden.attention_mask!.keys()].filter((place) => golden.attention_mask![place] === 1);
       // Long enough to be cut into chunks, and in no order.
       const places = Array.from({ length: 700 }, (_, row) => seen[(row * 37) % seen.length]!);
       const topK = 10;
-      const found = await runGraph(rowsProgram(model, { batch, length, rows: places.length, topK }), {
+      const found = await runGraph(rowsProgram(model, { batch, length, isLong, rows: places.length, topK }), {
         ...weights,
         ids: [golden.input_ids as Int32Array, [batch, length]],
         row_index: [Int32Array.from(places), [places.length]],
@@ -105,7 +121,7 @@ for (const name of FOLDERS) {
     });
 
     test(`loss and every gradient of ${name} are those of transformers`, async () => {
-      const { folder, model, weights, batch, length, golden } = await open(name);
+      const { folder, model, weights, batch, length, isLong, golden } = await open(name);
       const places = [...golden.loss_mask!.keys()].filter((place) => golden.loss_mask![place] === 1);
       // Three rows more than there are, to see that padded rows change nothing.
       const rows = places.length + 3;
@@ -128,7 +144,7 @@ for (const name of FOLDERS) {
             ((1 - LAMBDA) * golden.target_prob![place * width + k]!) / places.length;
         }
       });
-      const program = trainingProgram(model, { batch, length, rows, width, tail: false });
+      const program = trainingProgram(model, { batch, length, isLong, rows, width, tail: false });
       const results = await runGraph(program, { ...weights, ...feeds });
 
       const expectedLoss = ((await readJson(`${folder}/golden.json`)) as { loss: number }).loss;
@@ -159,7 +175,13 @@ async function open(name: string) {
     [...tensors].map(([key, tensor]) => [key, tensor.data as Float32Array | Int32Array | Uint8Array]),
   );
   const [batch, length] = tensors.get("input_ids")!.shape as [number, number];
-  return { folder, model, weights, batch, length, golden: golden as Record<string, Float32Array | Int32Array> };
+  const mask = golden.attention_mask!;
+  const kinds = Array.from({ length: batch }, (_, b) =>
+    isLongSequence(model.config, [...mask.slice(b * length, (b + 1) * length)].filter((seen) => seen === 1).length),
+  );
+  expect(new Set(kinds).size).toBe(1);
+  const isLong = kinds[0]!;
+  return { folder, model, weights, batch, length, isLong, golden: golden as Record<string, Float32Array | Int32Array> };
 }
 
 function logSoftmax(logits: ArrayLike<number>, place: number, vocabulary: number): number[] {
@@ -205,5 +227,6 @@ function relativeError(found: ArrayLike<number>, expected: ArrayLike<number>): n
     difference = Math.max(difference, Math.abs(found[i]! - expected[i]!));
     largest = Math.max(largest, Math.abs(expected[i]!));
   }
-  return difference / largest;
+  // An expert that no position chose has no gradient at all.
+  return largest === 0 ? difference : difference / largest;
 }

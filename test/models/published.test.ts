@@ -49,6 +49,55 @@ const gemma3 = {
   rope_scaling: null,
   rope_theta: 1_000_000,
 };
+const phi3 = {
+  architectures: ["Phi3ForCausalLM"],
+  model_type: "phi3",
+  auto_map: {
+    AutoConfig: "configuration_phi3.Phi3Config",
+    AutoModelForCausalLM: "modeling_phi3.Phi3ForCausalLM",
+  },
+  embd_pdrop: 0,
+  resid_pdrop: 0,
+};
+const qwen3Moe = {
+  architectures: ["Qwen3MoeForCausalLM"],
+  model_type: "qwen3_moe",
+  attention_bias: false,
+  decoder_sparse_step: 1,
+  head_dim: 128,
+  mlp_only_layers: [],
+  norm_topk_prob: true,
+  num_experts_per_tok: 8,
+  rope_theta: 1_000_000,
+  use_sliding_window: false,
+};
+const olmo2 = { architectures: ["Olmo2ForCausalLM"], model_type: "olmo2", hidden_act: "silu", rope_theta: 500_000 };
+const granite = {
+  architectures: ["GraniteForCausalLM"],
+  model_type: "granite",
+  attention_bias: false,
+  hidden_act: "silu",
+  mlp_bias: false,
+  rope_theta: 5_000_000,
+  tie_word_embeddings: true,
+};
+const cohere2 = {
+  architectures: ["Cohere2ForCausalLM"],
+  model_type: "cohere2",
+  attention_bias: false,
+  head_dim: 128,
+  hidden_act: "silu",
+  layer_norm_eps: 1e-5,
+  logit_scale: 0.25,
+  order_of_interleaved_layers: "local_attn_first",
+  position_embedding_type: "rope_gptj",
+  rope_theta: 50_000,
+  rotary_pct: 1,
+  sliding_window: 4096,
+  sliding_window_pattern: 4,
+  use_parallel_block: true,
+  use_qk_norm: false,
+};
 /** The larger sizes write few fields. */
 const gemma3Wrapper = (text: Readonly<Record<string, unknown>>) => ({
   architectures: ["Gemma3ForConditionalGeneration"],
@@ -230,17 +279,137 @@ const PUBLISHED: Readonly<Record<string, readonly [parameters: number, config: R
       },
     },
   ],
+  "Qwen3-30B-A3B": [
+    30_532_122_624,
+    { ...qwen3Moe, ...sizes(2048, 6144, 32, 4, 48, 151_936), num_experts: 128, moe_intermediate_size: 768 },
+  ],
+  "Qwen3-235B-A22B": [
+    235_093_634_560,
+    { ...qwen3Moe, ...sizes(4096, 12_288, 64, 4, 94, 151_936), num_experts: 128, moe_intermediate_size: 1536 },
+  ],
+  "Qwen3-Coder-480B-A35B": [
+    480_154_875_392,
+    { ...qwen3Moe, ...sizes(6144, 8192, 96, 8, 62, 151_936), num_experts: 160, moe_intermediate_size: 2560 },
+  ],
+  "OLMo-2-0425-1B": [1_484_916_736, { ...olmo2, ...sizes(2048, 8192, 16, 16, 16, 100_352) }],
+  "OLMo-2-1124-7B": [7_298_617_344, { ...olmo2, ...sizes(4096, 11_008, 32, 32, 32, 100_352) }],
+  "OLMo-2-1124-13B": [13_716_198_400, { ...olmo2, ...sizes(5120, 13_824, 40, 40, 40, 100_352) }],
+  "OLMo-2-0325-32B": [32_234_279_936, { ...olmo2, ...sizes(5120, 27_648, 40, 8, 64, 100_352) }],
+  "granite-3.1-2b-instruct": [
+    2_533_531_648,
+    {
+      ...granite,
+      ...sizes(2048, 8192, 32, 8, 40, 49_155),
+      attention_multiplier: 0.015_625,
+      embedding_multiplier: 12,
+      logits_scaling: 8,
+      residual_multiplier: 0.22,
+    },
+  ],
+  "granite-3.1-8b-instruct": [
+    8_170_848_256,
+    {
+      ...granite,
+      ...sizes(4096, 12_800, 32, 8, 40, 49_155),
+      attention_multiplier: 0.007_812_5,
+      embedding_multiplier: 12,
+      logits_scaling: 16,
+      residual_multiplier: 0.22,
+    },
+  ],
+  "SmolLM3-3B": [
+    3_075_098_624,
+    {
+      architectures: ["SmolLM3ForCausalLM"],
+      model_type: "smollm3",
+      hidden_act: "silu",
+      ...sizes(2048, 11_008, 16, 4, 36, 128_256),
+      no_rope_layer_interval: 4,
+      no_rope_layers: Array.from({ length: 36 }, (_, layer) => (layer % 4 === 3 ? 0 : 1)),
+      layer_types: new Array(36).fill("full_attention"),
+      pretraining_tp: 2,
+      rope_theta: 5_000_000,
+      sliding_window: null,
+      use_sliding_window: false,
+    },
+  ],
+  "Phi-4-mini-instruct": [
+    3_836_021_760,
+    {
+      ...phi3,
+      ...sizes(3072, 8192, 24, 8, 32, 200_064),
+      full_attn_mod: 1,
+      interpolate_factor: 1,
+      lm_head_bias: false,
+      max_position_embeddings: 131_072,
+      original_max_position_embeddings: 4096,
+      partial_rotary_factor: 0.75,
+      rope_scaling: { long_factor: new Array(48).fill(2), short_factor: new Array(48).fill(1), type: "longrope" },
+      sliding_window: 262_144,
+      tie_word_embeddings: true,
+    },
+  ],
+  "Phi-3-mini-128k": [
+    3_821_079_552,
+    {
+      ...phi3,
+      ...sizes(3072, 8192, 32, 32, 32, 32_064),
+      max_position_embeddings: 131_072,
+      original_max_position_embeddings: 4096,
+      rope_scaling: { long_factor: new Array(48).fill(2), short_factor: new Array(48).fill(1), type: "su" },
+      sliding_window: 262_144,
+    },
+  ],
+  "Qwen2.5-7B-Instruct": [
+    7_615_616_512,
+    {
+      ...qwen2,
+      ...sizes(3584, 18_944, 28, 4, 28, 152_064),
+      max_position_embeddings: 32_768,
+      max_window_layers: 28,
+      // As its model card says to write it for longer contexts.
+      rope_scaling: { factor: 4, original_max_position_embeddings: 32_768, type: "yarn" },
+      rope_theta: 1_000_000,
+    },
+  ],
+  "GLM-4-9B-0414": [
+    9_400_279_040,
+    {
+      architectures: ["Glm4ForCausalLM"],
+      model_type: "glm4",
+      attention_bias: true,
+      head_dim: 128,
+      hidden_act: "silu",
+      ...sizes(4096, 13_696, 32, 2, 40, 151_552),
+      max_position_embeddings: 32_768,
+      partial_rotary_factor: 0.5,
+      rope_theta: 10_000,
+    },
+  ],
+  "c4ai-command-r7b-12-2024": [8_028_033_024, { ...cohere2, ...sizes(4096, 14_336, 32, 8, 32, 256_000) }],
+  "c4ai-command-a-03-2025": [111_057_580_032, { ...cohere2, ...sizes(12_288, 36_864, 96, 8, 64, 256_000) }],
+  "internlm3-8b-instruct": [
+    8_804_241_408,
+    {
+      architectures: ["InternLM3ForCausalLM"],
+      model_type: "internlm3",
+      auto_map: {
+        AutoConfig: "configuration_internlm3.InternLM3Config",
+        AutoModelForCausalLM: "modeling_internlm3.InternLM3ForCausalLM",
+      },
+      bias: false,
+      head_dim: 128,
+      ...sizes(4096, 10_240, 32, 2, 48, 128_512),
+      max_position_embeddings: 32_768,
+      qkv_bias: false,
+      rope_scaling: { factor: 6, rope_type: "dynamic" },
+      rope_theta: 50_000_000,
+    },
+  ],
   "Phi-3-mini-4k": [
     3_821_079_552,
     {
-      architectures: ["Phi3ForCausalLM"],
-      model_type: "phi3",
-      auto_map: {
-        AutoConfig: "configuration_phi3.Phi3Config",
-        AutoModelForCausalLM: "modeling_phi3.Phi3ForCausalLM",
-      },
-      embd_pdrop: 0,
-      resid_pdrop: 0,
+      ...phi3,
       ...sizes(3072, 8192, 32, 32, 32, 32_064),
       max_position_embeddings: 4096,
       original_max_position_embeddings: 4096,
@@ -273,6 +442,10 @@ describe("layers of one kind are one program, once the prefix of their weights i
     ["Phi-3-mini-4k", 1],
     ["gemma-2-2b-it", 2],
     ["gemma-3-270m", 2],
+    ["SmolLM3-3B", 2],
+    ["c4ai-command-r7b-12-2024", 2],
+    ["GLM-4-9B-0414", 1],
+    ["OLMo-2-1124-7B", 1],
   ])("%s: %i", (name, kinds) => {
     const layers = Math.min(6, open(name).config.layers);
     // Longer than Gemma's window, which its layers have by turns.

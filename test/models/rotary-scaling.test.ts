@@ -93,21 +93,39 @@ describe("what is not known or makes no sense is refused by name", () => {
   test.each([
     [{ rope_scaling: "linear" }, 'rope_scaling: expected an object or null, found "linear"'],
     [
-      { rope_scaling: { type: "yarn", factor: 4 } },
-      'rope_scaling: type: "yarn" is not supported (only default, linear, dynamic, llama3)',
+      { rope_scaling: { type: "ntk", factor: 4 } },
+      'rope_scaling: type: "ntk" is not supported (only default, linear, dynamic, llama3, longrope, su, yarn)',
     ],
     [
       { rope_parameters: { rope_type: "longrope", short_factor: [1], long_factor: [2] } },
-      'rope_parameters: rope_type: "longrope" is not supported (only default, linear, dynamic, llama3)',
+      "original_max_position_embeddings: expected a whole number of at least 1, found nothing",
     ],
     [
-      { rope_scaling: { type: "su", short_factor: [1], long_factor: [2] } },
-      'rope_scaling: type: "su" is not supported (only default, linear, dynamic, llama3)',
+      {
+        original_max_position_embeddings: 4096,
+        rope_parameters: { rope_type: "longrope", original_max_position_embeddings: 2048 },
+      },
+      "original_max_position_embeddings: is 4096 here and 2048 among the rotary fields",
     ],
-    [{ rope_scaling: { type: 3 } }, "rope_scaling: type: 3 is not supported (only default, linear, dynamic, llama3)"],
+    [
+      { original_max_position_embeddings: 4096, rope_scaling: { type: "su", short_factor: [1], long_factor: [2] } },
+      "rope_scaling: short_factor: expected 64 numbers above 0, found [1]",
+    ],
+    [
+      { original_max_position_embeddings: 4096, rope_scaling: { type: "longrope", short_mscale: 1.1 } },
+      "rope_scaling: short_mscale: 1.1 is not supported (leave it out)",
+    ],
+    [
+      { rope_scaling: { type: "yarn", factor: 4, beta_fast: 0 } },
+      "rope_scaling: beta_fast: expected a number above 0, found 0",
+    ],
+    [
+      { rope_scaling: { type: 3 } },
+      "rope_scaling: type: 3 is not supported (only default, linear, dynamic, llama3, longrope, su, yarn)",
+    ],
     [
       { rope_scaling: { rope_type: "constructor" } },
-      'rope_scaling: rope_type: "constructor" is not supported (only default, linear, dynamic, llama3)',
+      'rope_scaling: rope_type: "constructor" is not supported (only default, linear, dynamic, llama3, longrope, su, yarn)',
     ],
     [
       { rope_scaling: { rope_type: "linear", type: "dynamic", factor: 2 } },

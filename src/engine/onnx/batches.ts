@@ -12,6 +12,8 @@ export interface Extent {
   /** Positions that go in. */
   readonly length: number;
   readonly rows: number;
+  /** Whether it is a long sequence (`isLongSequence`), which shares no micro-batch with others. */
+  readonly isLong?: boolean;
 }
 
 /** The shape of a micro-batch, padding included, and the sequences in it by their index. */
@@ -19,7 +21,13 @@ export interface MicroBatch {
   readonly size: number;
   readonly length: number;
   readonly rows: number;
+  readonly isLong: boolean;
   readonly members: readonly number[];
+}
+
+/** Names the shape among the programs of a model. */
+export function shapeKey({ size, length, isLong }: Pick<MicroBatch, "size" | "length" | "isLong">): string {
+  return `${size} x ${length}${isLong ? ", long" : ""}`;
 }
 
 /** What starting a micro-batch costs, in positions: operations have a price of their own, gradients are added up. */
@@ -53,23 +61,27 @@ export function planBatches(
   bucket: (length: number) => number = lengthBucket,
 ): MicroBatch[] {
   const order = extents.map((_, index) => index).filter((index) => extents[index]!.rows > 0);
-  order.sort((a, b) => extents[b]!.length - extents[a]!.length || a - b);
+  const isLong = (index: number): boolean => extents[index]!.isLong ?? false;
+  order.sort((a, b) => Number(isLong(b)) - Number(isLong(a)) || extents[b]!.length - extents[a]!.length || a - b);
+  const longs = order.filter(isLong).length;
 
   // Backwards through the sorted sequences: the cheapest plan from each one to the end, and its first micro-batch.
   const cost = new Float64Array(order.length + 1);
   const first = new Array<MicroBatch>(order.length);
   for (let start = order.length - 1; start >= 0; start--) {
     const length = bucket(extents[order[start]!]!.length);
+    const long = start < longs;
+    const stop = long ? longs : order.length;
     let end = start;
     let rows = 0;
     cost[start] = Number.POSITIVE_INFINITY;
-    for (let size = 1; (size === 1 || size * length <= budget) && size < 2 * (order.length - start); size *= 2) {
-      while (end < order.length && end < start + size) rows += extents[order[end++]!]!.rows;
+    for (let size = 1; (size === 1 || size * length <= budget) && size < 2 * (stop - start); size *= 2) {
+      while (end < stop && end < start + size) rows += extents[order[end++]!]!.rows;
       const padded = rowBucket(rows, size * length);
       const total = size * length + ROW_COST * padded + START_COST + cost[end]!;
       if (total < cost[start]!) {
         cost[start] = total;
-        first[start] = { size, length, rows: padded, members: order.slice(start, end) };
+        first[start] = { size, length, rows: padded, isLong: long, members: order.slice(start, end) };
       }
     }
   }

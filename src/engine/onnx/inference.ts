@@ -1,6 +1,7 @@
 /** Teacher passes and logits: sequences in micro-batches through a model's forward programs. */
+import { isLongSequence } from "../../models/index.ts";
 import type { RowBatch } from "../engine.ts";
-import { lengthBucket, planBatches } from "./batches.ts";
+import { lengthBucket, planBatches, shapeKey } from "./batches.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { batchInputs, collectRows, extents, POSITION_BUDGET } from "./micro-batches.ts";
 import type { PackedSequences } from "./packed.ts";
@@ -17,10 +18,10 @@ export async function computeRows(
 ): Promise<RowBatch> {
   const collected = collectRows(sequences.positions.length, topK);
   const inputs = await resident();
-  for (const batch of planBatches(extents(sequences), POSITION_BUDGET)) {
-    const { size, length, rows } = batch;
-    const session = await runtime.session(`${model.folder}: rows ${size} x ${length}, ${rows} rows, top ${topK}`, () =>
-      rowsProgram(model, { batch: size, length, rows, topK }),
+  for (const batch of planBatches(extents(sequences, model.config), POSITION_BUDGET)) {
+    const { size, length, rows, isLong } = batch;
+    const session = await runtime.session(`${model.folder}: rows ${shapeKey(batch)}, ${rows} rows, top ${topK}`, () =>
+      rowsProgram(model, { batch: size, length, isLong, rows, topK }),
     );
     const feeds = batchInputs(runtime, batch, sequences);
     const outputs = await session.run({ ...inputs, ...feeds.tensors });
@@ -41,8 +42,9 @@ export async function computeLogits(
 ): Promise<Float32Array> {
   if (ids.length === 0) return new Float32Array(0);
   const length = lengthBucket(ids.length);
-  const session = await runtime.session(`${model.folder}: logits 1 x ${length}`, () =>
-    logitsProgram(model, { batch: 1, length }),
+  const isLong = isLongSequence(model.config, ids.length);
+  const session = await runtime.session(`${model.folder}: logits ${shapeKey({ size: 1, length, isLong })}`, () =>
+    logitsProgram(model, { batch: 1, length, isLong }),
   );
   const padded = new Int32Array(length);
   padded.set(ids);

@@ -1,5 +1,6 @@
 /** Sequences on their way into micro-batches, and the distributions of micro-batches on their way back. */
 import { failure } from "../../errors.ts";
+import { isLongSequence, type ModelConfig } from "../../models/index.ts";
 import type { RowBatch } from "../engine.ts";
 import type { MicroBatch } from "./batches.ts";
 import type { PackedSequences } from "./packed.ts";
@@ -8,11 +9,21 @@ import type { Runtime, Tensors } from "./runtime.ts";
 /** Positions of one micro-batch: enough for full matrix speed, and 2,048 x 152k logits are never made at once. */
 export const POSITION_BUDGET = 2048;
 
-/** What each sequence asks for. What follows its last label's row is not read at all. */
-export function extents({ positions, rowStart }: PackedSequences): { length: number; rows: number }[] {
+/**
+ * What each sequence asks for. What follows its last label's row is not read at all, though it counts where a model turns
+ * long sequences otherwise.
+ */
+export function extents(
+  { positions, idStart, rowStart }: PackedSequences,
+  config: ModelConfig,
+): { length: number; rows: number; isLong: boolean }[] {
   return Array.from({ length: rowStart.length - 1 }, (_, s) => {
     const rows = rowStart[s + 1]! - rowStart[s]!;
-    return { length: rows === 0 ? 0 : positions[rowStart[s + 1]! - 1]!, rows };
+    return {
+      length: rows === 0 ? 0 : positions[rowStart[s + 1]! - 1]!,
+      rows,
+      isLong: isLongSequence(config, idStart[s + 1]! - idStart[s]!),
+    };
   });
 }
 

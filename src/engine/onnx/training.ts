@@ -10,7 +10,7 @@ import { elements } from "../../graph/graph.ts";
 import { openModel } from "../../models/index.ts";
 import type { OptimiserOptions, StepResult } from "../engine.ts";
 import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
-import { type MicroBatch, planBatches } from "./batches.ts";
+import { type MicroBatch, planBatches, shapeKey } from "./batches.ts";
 import { discard } from "./discard.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import { leastTrainingBytes, positionBudget } from "./memory.ts";
@@ -60,7 +60,7 @@ export async function trainStep(state: TrainingState, runtime: Runtime, step: Pa
   const rows = step.sequences.positions.length;
   const sums = { label: 0, fusion: 0 };
   const gradients = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const batch of planBatches(extents(step.sequences), state.positions)) {
+  for (const batch of planBatches(extents(step.sequences, state.loaded.model.config), state.positions)) {
     await backward(state, runtime, step, batch, gradients, sums);
   }
   const parameters = [...state.parameters].map(([name, parameter]) => {
@@ -92,12 +92,12 @@ async function backward(
   sums: { label: number; fusion: number },
 ): Promise<void> {
   const { model, resident } = loaded;
-  const { size, length, rows } = batch;
+  const { size, length, rows, isLong } = batch;
   const { width, tailProbability } = step.targets;
   const tail = tailProbability !== null;
   const session = await runtime.session(
-    `${model.folder}: training ${size} x ${length}, ${rows} rows, width ${width}${tail ? ", tail" : ""}`,
-    () => trainingProgram(model, { batch: size, length, rows, width, tail }),
+    `${model.folder}: training ${shapeKey(batch)}, ${rows} rows, width ${width}${tail ? ", tail" : ""}`,
+    () => trainingProgram(model, { batch: size, length, isLong, rows, width, tail }),
   );
   const feeds = batchInputs(runtime, batch, step.sequences);
   const outputs = await session.run({

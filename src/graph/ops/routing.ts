@@ -26,7 +26,7 @@ import { softmax } from "./reduction.ts";
 import { reshape, slice, transpose } from "./shape.ts";
 
 export interface Routing {
-  /** [rows, chosen] what each chosen expert's answer counts; they sum to one. */
+  /** [rows, chosen] what each chosen expert's answer counts. */
   readonly weights: Value;
   /** [rows, chosen] int64: the slot of each choice. */
   readonly slots: Value;
@@ -38,18 +38,24 @@ export interface Routing {
 
 /**
  * The `chosen` most probable experts of every row under the softmax of `logits` [rows, experts], equally probable ones
- * by their index. Their probabilities, divided by their sum, are the weights: with those w and their gradients g, the
- * gradient of a chosen expert's logit is `w (g - sum g w)`, and that of any other is zero.
+ * by their index. Their probabilities are the weights, divided by their sum where `isNormalised`: with those w and their
+ * gradients g, the gradient of a chosen expert's logit is then `w (g - sum g w)`, and that of any other is zero. Without
+ * the division it is `p (g - sum g w)` of all experts, g being zero for those that are not chosen.
  */
-export function route(logits: Value, chosen: number): Routing {
+export function route(logits: Value, chosen: number, isNormalised: boolean): Routing {
   const { graph } = logits;
-  const { values, indices } = withoutTape(graph, () => topK(softmax(logits), chosen));
+  const probabilities = withoutTape(graph, () => softmax(logits));
+  const { values, indices } = withoutTape(graph, () => topK(probabilities, chosen));
   const weights = composite([logits], () => {
-    const output = divide(values, reduceSum(values, [1]));
+    const output = isNormalised ? divide(values, reduceSum(values, [1])) : values;
     return {
       output,
       gradient: (gradient) => {
         const mean = reduceSum(multiply(gradient, output), [1]);
+        if (!isNormalised) {
+          const ofAll = scatterColumns(filled(graph, 0, logits.shape, "float"), indices, gradient, "none");
+          return [multiply(probabilities, subtract(ofAll, mean))];
+        }
         const ofChosen = multiply(output, subtract(gradient, mean));
         return [scatterColumns(filled(graph, 0, logits.shape, "float"), indices, ofChosen, "none")];
       },

@@ -49,7 +49,9 @@ test("a thousand sequences of mixed lengths need few shapes and little padding",
 
 test("a plan is the cheapest: two halves of a batch are read together, a long one does not drag short ones along", () => {
   const even = Array.from({ length: 8 }, () => ({ length: 128, rows: 64 }));
-  expect(planBatches(even, 2048)).toEqual([{ size: 8, length: 128, rows: 512, members: [0, 1, 2, 3, 4, 5, 6, 7] }]);
+  expect(planBatches(even, 2048)).toEqual([
+    { size: 8, length: 128, rows: 512, isLong: false, members: [0, 1, 2, 3, 4, 5, 6, 7] },
+  ]);
   const uneven = [
     { length: 30, rows: 10 },
     { length: 1000, rows: 10 },
@@ -58,5 +60,19 @@ test("a plan is the cheapest: two halves of a batch are read together, a long on
   expect(planBatches(uneven, 2048).map(({ size, length, members }) => ({ size, length, members }))).toEqual([
     { size: 1, length: 1024, members: [1] },
     { size: 2, length: 32, members: [0, 2] },
+  ]);
+});
+
+test("long sequences share no micro-batch with others, wherever their last labels stand", () => {
+  const extents = [
+    { length: 100, rows: 10 },
+    { length: 90, rows: 10, isLong: true },
+    { length: 100, rows: 10, isLong: true },
+    { length: 96, rows: 10 },
+    { length: 20, rows: 0, isLong: true },
+  ];
+  expect(planBatches(extents, 2048).map(({ size, isLong, members }) => ({ size, isLong, members }))).toEqual([
+    { size: 2, isLong: true, members: [2, 1] },
+    { size: 2, isLong: false, members: [0, 3] },
   ]);
 });

@@ -4,9 +4,10 @@ import { resolve } from "node:path";
 import type { Sequence, TrainSequence } from "#src/engine/engine.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 
+/** Every kind of path through the engine; the others, of which `further-models.long.ts` takes care, share them. */
 export const GOLDEN_MODELS = [
+  "cohere2",
   "gemma2",
-  "gemma3",
   "gemma3_text",
   "internlm2",
   "llama",
@@ -15,9 +16,14 @@ export const GOLDEN_MODELS = [
   "mistral3",
   "mixtral",
   "phi3",
+  "phi4-mini",
   "qwen2",
   "qwen3",
+  "qwen3_moe",
+  "smollm3",
 ] as const;
+
+export const FURTHER_MODELS = ["gemma3", "glm4", "granite", "internlm3", "llama-yarn", "olmo2", "qwen2-yarn"] as const;
 
 export const pipeline: string = resolve(import.meta.dirname, "../../golden/pipeline");
 

@@ -1,6 +1,7 @@
 /** One pass of generation: a program run on new positions, and what it says about the tokens that may follow. */
 import { failure } from "../../../errors.ts";
 import { candidatesNeeded, type SamplingOptions } from "../../sampling.ts";
+import { shapeKey } from "../batches.ts";
 import type { LoadedModel } from "../loaded-model.ts";
 import { decodeProgram } from "../programs/decode.ts";
 import type { Runtime } from "../runtime.ts";
@@ -9,6 +10,8 @@ import { cacheTensors, type FreshPositions, type KeyValueCache } from "./key-val
 export interface Pass {
   readonly batch: number;
   readonly length: number;
+  /** Whether the sequences are long ones now (`isLongSequence`); what came before must have been read as such. */
+  readonly isLong: boolean;
   /** [batch, length], padded on the right. */
   readonly ids: Int32Array;
   /** [batch] positions of each sequence that are not padding, at least 1. */
@@ -35,11 +38,11 @@ export async function openDecoder(
   const weights = await resident();
   const candidates = candidatesNeeded(allowed, sampling);
   const allIds = Int32Array.from({ length: allowed }, (_, id) => id);
-  return async ({ batch, length, ids, counts, past }) => {
+  return async ({ batch, length, isLong, ids, counts, past }) => {
     const capacity = past?.cache.capacity ?? 0;
     const session = await runtime.session(
-      `${model.folder}: decode ${batch} x ${length} after ${capacity}, ${candidates} of ${allowed}`,
-      () => decodeProgram(model, { batch, length, capacity, allowed, candidates }),
+      `${model.folder}: decode ${shapeKey({ size: batch, length, isLong })} after ${capacity}, ${candidates} of ${allowed}`,
+      () => decodeProgram(model, { batch, length, isLong, capacity, allowed, candidates }),
     );
     const outputs = await session.run({
       ...weights,

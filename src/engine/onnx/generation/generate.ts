@@ -2,9 +2,12 @@
  * Answers to prompts, token by token, with the keys and values of what was read kept. Sequences of different lengths
  * share a batch; once half of its slots are free, those that go on move together and waiting prompts join them. What
  * an answer is depends on its prompt, its seed and the options alone, up to the rounding of sums that are cut otherwise.
+ *
+ * Where a model turns long sequences by other angles, an answer that becomes long is read again from its beginning: all of
+ * its keys have changed.
  */
 
-import type { Model } from "../../../models/index.ts";
+import { isLongSequence, type Model } from "../../../models/index.ts";
 import { createRandom, type Random } from "../../../random.ts";
 import type { GenerateOptions } from "../../engine.ts";
 import { chooseToken } from "../../sampling.ts";
@@ -97,40 +100,69 @@ export async function generateAnswers(
     const going = group.members.filter(({ open }) => open);
     const full = going.some(({ ids }) => ids.length > group.cache.capacity);
     if (!full && 2 * going.length > group.cache.slots) {
-      await step(generation, group);
+      const grown = going.filter(({ ids }) => hasGrownLong(model, ids.length));
+      if (grown.length > 0) await readAgain(generation, group, grown);
+      else await step(generation, group);
       continue;
     }
     const joining = waiting.splice(0, slots - going.length);
     if (going.length + joining.length === 0) break;
     group = regroup(model, group, [...going, ...joining]);
-    const long = joining.filter(({ ids }) => ids.length > POSITION_BUDGET);
-    await readPrompts(generation, group, joining);
-    await readRests(generation, group, long);
+    await read(generation, group, joining);
   }
   return answers.map(({ ids, prompt }) => Int32Array.from(ids.slice(prompts[prompt]!.length)));
 }
 
+/** True at the first step of a sequence as a long one: what it has kept is of a short one. */
+function hasGrownLong({ config }: Model, positions: number): boolean {
+  return isLongSequence(config, positions) && !isLongSequence(config, positions - 1);
+}
+
 /** One token for every member that goes on; the others are carried along, and what comes of them is ignored. */
-async function step({ decode, choose }: Generation, { cache, members }: Group): Promise<void> {
+async function step({ model, decode, choose }: Generation, { cache, members }: Group): Promise<void> {
   const batch = cache.slots;
   const ids = new Int32Array(batch);
   members.forEach(({ ids: known }, slot) => {
     ids[slot] = known.at(-1)!;
   });
   const counts = new Int32Array(batch).fill(1);
-  const result = await decode({ batch, length: 1, ids, counts, past: { cache, first: 0 } });
-  members.forEach((answer, slot) => {
-    if (!answer.open) return;
-    store(cache, slot, result.fresh, slot, 1);
-    choose(result, slot, answer);
-  });
+  const open = members.filter((answer) => answer.open);
+  const longs = open.filter((answer) => isLongSequence(model.config, answer.ids.length));
+  for (const [isLong, own] of [
+    [false, open.filter((answer) => !longs.includes(answer))],
+    [true, longs],
+  ] as const) {
+    if (own.length === 0) continue;
+    const result = await decode({ batch, length: 1, isLong, ids, counts, past: { cache, first: 0 } });
+    for (const answer of own) {
+      const slot = members.indexOf(answer);
+      store(cache, slot, result.fresh, slot, 1);
+      choose(result, slot, answer);
+    }
+  }
+}
+
+/** What is kept of these answers is dropped, and they are read as prompts are. */
+async function readAgain(generation: Generation, group: Group, answers: readonly Answer[]): Promise<void> {
+  for (const answer of answers) group.cache.filled[group.members.indexOf(answer)] = 0;
+  await read(generation, group, answers);
+}
+
+async function read(generation: Generation, group: Group, joining: readonly Answer[]): Promise<void> {
+  const beyondOnePass = joining.filter(({ ids }) => ids.length > POSITION_BUDGET);
+  await readPrompts(generation, group, joining);
+  await readRests(generation, group, beyondOnePass);
 }
 
 /** Reads prompts into their slots, several at a time; of those too long for one pass, the beginning. */
 async function readPrompts(generation: Generation, group: Group, joining: readonly Answer[]): Promise<void> {
   const { cache, members } = group;
-  const extents = joining.map(({ ids }) => ({ length: Math.min(ids.length, POSITION_BUDGET), rows: 1 }));
-  for (const { size, length, members: batch } of planBatches(extents, POSITION_BUDGET)) {
+  const extents = joining.map(({ ids }) => ({
+    length: Math.min(ids.length, POSITION_BUDGET),
+    rows: 1,
+    isLong: isLongSequence(generation.model.config, ids.length),
+  }));
+  for (const { size, length, isLong, members: batch } of planBatches(extents, POSITION_BUDGET)) {
     if (generation.stopped()) return;
     const ids = new Int32Array(size * length);
     const counts = new Int32Array(size).fill(1);
@@ -138,7 +170,7 @@ async function readPrompts(generation: Generation, group: Group, joining: readon
       counts[b] = extents[index]!.length;
       ids.set(joining[index]!.ids.slice(0, counts[b]), b * length);
     });
-    const result = await generation.decode({ batch: size, length, ids, counts, past: null });
+    const result = await generation.decode({ batch: size, length, isLong, ids, counts, past: null });
     for (const [b, index] of batch.entries()) {
       const answer = joining[index]!;
       const count = counts[b]!;
@@ -155,13 +187,15 @@ async function readRests(generation: Generation, group: Group, long: readonly An
   for (const answer of long) {
     const slot = members.indexOf(answer);
     const end = answer.ids.length;
+    const isLong = isLongSequence(generation.model.config, end);
     while (cache.filled[slot]! < end && !generation.stopped()) {
       const from = cache.filled[slot]!;
       const count = Math.min(end - from, piece);
       const length = lengthBucket(count);
       const ids = new Int32Array(length);
       ids.set(answer.ids.slice(from, from + count));
-      const result = await generation.decode({ batch: 1, length, ids, counts: [count], past: { cache, first: slot } });
+      const past = { cache, first: slot };
+      const result = await generation.decode({ batch: 1, length, isLong, ids, counts: [count], past });
       store(cache, slot, result.fresh, 0, count);
       if (from + count === end) generation.choose(result, 0, answer);
     }

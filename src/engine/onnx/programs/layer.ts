@@ -28,7 +28,7 @@ export function leaveProgram(model: Model, shape: ProgramShape & { readonly rows
 
 function part(
   model: Model,
-  { batch, length, float = "float32" }: ProgramShape,
+  { batch, length, isLong = false, float = "float32" }: ProgramShape,
   prefix: string,
   build: (scope: Scope, x: Value) => Value,
 ): Program {
@@ -41,6 +41,6 @@ function part(
     return known;
   };
   const x = input(graph, "x", [batch * length, model.config.hiddenSize], "float");
-  output(graph, "y", build({ graph, batch, length, weight }, x));
+  output(graph, "y", build({ graph, batch, length, isLong, weight }, x));
   return lowerGraph(graph, float);
 }

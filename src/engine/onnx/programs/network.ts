@@ -21,6 +21,8 @@ export type Program = LoweredGraph;
 export interface ProgramShape {
   readonly batch: number;
   readonly length: number;
+  /** Whether its sequences are long ones (`isLongSequence`); where absent they are not. */
+  readonly isLong?: boolean;
   /** Precision of every float inside and at the border; float32 where absent. float64 is for checks. */
   readonly float?: FloatType;
 }
@@ -40,7 +42,7 @@ export interface BuiltNetwork {
 /** A model's forward pass from its ids, input `ids` int32 [B, T]; `cacheOf` gives it a key-value cache. */
 export function buildNetwork(
   model: Model,
-  { batch, length }: ProgramShape,
+  { batch, length, isLong = false }: ProgramShape,
   cacheOf?: (graph: Graph) => KeyValueCache,
 ): BuiltNetwork {
   const { vocabularySize, hiddenSize } = model.config;
@@ -54,7 +56,7 @@ export function buildNetwork(
   const ids = reshape(input(graph, "ids", [batch, length], "int32"), [batch * length]);
   const embedded = gatherRows(weight(model.embedding, [vocabularySize, hiddenSize]), ids);
   const cache = cacheOf === undefined ? {} : { cache: cacheOf(graph) };
-  const hidden = forward(model, { graph, batch, length, weight, ...cache }, embedded);
+  const hidden = forward(model, { graph, batch, length, isLong, weight, ...cache }, embedded);
   return { graph, embedded, hidden, head: () => weight(model.head, [vocabularySize, hiddenSize]), weights };
 }
 

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Model } from "../../../models/index.ts";
+import { shapeKey } from "../batches.ts";
 import { discard } from "../discard.ts";
 import { enterProgram, layerProgram, leaveProgram } from "../programs/layer.ts";
 import type { Program } from "../programs/network.ts";
@@ -15,6 +16,7 @@ import type { WeightStream } from "./weights.ts";
 export interface StreamedBatch {
   readonly size: number;
   readonly length: number;
+  readonly isLong: boolean;
   readonly ids: Int32Array;
   /** [N] flat indices into the positions. */
   readonly rowIndex: Int32Array;
@@ -60,8 +62,8 @@ export function streamedNetwork(model: Model, weights: WeightStream, runtime: Ru
       }
       for (let index = 0; index < layers; index++) {
         const inputs = await weights.layer(index);
-        for (const [n, { size, length }] of batches.entries()) {
-          await run(await layerSession(index, size, length), n, inputs);
+        for (const [n, batch] of batches.entries()) {
+          await run(await layerSession(index, batch), n, inputs);
         }
       }
       for (const [n, { size, length, rowIndex }] of batches.entries()) {
@@ -78,9 +80,10 @@ export function streamedNetwork(model: Model, weights: WeightStream, runtime: Ru
 /** Finds the session of a layer; each layer's program is built once a shape to see of which kind it is. */
 function layerSessions(model: Model, runtime: Runtime) {
   const kinds = new Map<string, string>();
-  return (index: number, size: number, length: number): Promise<Session> => {
-    const place = `${index}/${size}/${length}`;
-    const build = (): Program => layerProgram(model, index, { batch: size, length });
+  return (index: number, batch: StreamedBatch): Promise<Session> => {
+    const { size, length, isLong } = batch;
+    const place = `${index}/${shapeKey(batch)}`;
+    const build = (): Program => layerProgram(model, index, { batch: size, length, isLong });
     let program: Program | undefined;
     let kind = kinds.get(place);
     if (kind === undefined) {

@@ -2,7 +2,7 @@
  * Teacher passes and logits of streamed models: the same micro-batches as of resident ones, in passes of as many tokens
  * as make reading the weights cheap.
  */
-import type { Model } from "../../../models/index.ts";
+import { isLongSequence, type Model } from "../../../models/index.ts";
 import type { RowBatch } from "../../engine.ts";
 import { lengthBucket, type MicroBatch, planBatches } from "../batches.ts";
 import { batchInputs, collectRows, extents, POSITION_BUDGET } from "../micro-batches.ts";
@@ -29,12 +29,13 @@ export async function computeStreamedRows(
   passPositions: number = PASS_POSITIONS,
 ): Promise<RowBatch> {
   const collected = collectRows(sequences.positions.length, topK);
-  for (const batches of passes(planBatches(extents(sequences), POSITION_BUDGET), passPositions)) {
+  for (const batches of passes(planBatches(extents(sequences, model.config), POSITION_BUDGET), passPositions)) {
     const feeds = batches.map((batch) => batchInputs(runtime, batch, sequences));
     const states = await network.pass(
-      batches.map(({ size, length }, n) => ({
+      batches.map(({ size, length, isLong }, n) => ({
         size,
         length,
+        isLong,
         ids: feeds[n]!.tensors.ids!.data as Int32Array,
         rowIndex: feeds[n]!.tensors.row_index!.data as Int32Array,
       })),
@@ -54,10 +55,11 @@ export async function computeStreamedLogits(
 ): Promise<Float32Array> {
   if (ids.length === 0) return new Float32Array(0);
   const length = lengthBucket(ids.length);
+  const isLong = isLongSequence(model.config, ids.length);
   const padded = new Int32Array(length);
   padded.set(ids);
   const rowIndex = Int32Array.from(ids, (_, position) => position);
-  const [state] = await network.pass([{ size: 1, length, ids: padded, rowIndex }]);
+  const [state] = await network.pass([{ size: 1, length, isLong, ids: padded, rowIndex }]);
   return streamedHeadLogits(model, weights, runtime, state!);
 }
 

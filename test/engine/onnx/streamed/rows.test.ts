@@ -1,7 +1,6 @@
-import { readdirSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ADAMW, type Engine, type RowBatch, type Sequence } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
@@ -17,9 +16,7 @@ import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/saf
 import { openWeights } from "#src/formats/weights.js";
 import { openModel } from "#src/models/index.js";
 import { createRandom } from "#src/random.js";
-import { goldenFolder } from "../golden.ts";
-
-const MODELS = readdirSync(resolve(import.meta.dirname, "../../../golden/models")).sort();
+import { GOLDEN_MODELS, goldenFolder } from "../golden.ts";
 
 let resident: Engine;
 let streaming: Engine;
@@ -63,7 +60,7 @@ function expectSameRows(found: RowBatch, expected: RowBatch, topK: number): void
   }
 }
 
-describe.each(MODELS)("%s, layer by layer", (name) => {
+describe.each(GOLDEN_MODELS)("%s, layer by layer", (name) => {
   test("has the distributions and logits of the whole network", async () => {
     const [a, b] = [await resident.open(goldenFolder(name)), await streaming.open(goldenFolder(name))];
     const batch = sequences(a.vocabulary, [90, 17, 200, 5, 64, 33, 90]);
