@@ -9,7 +9,7 @@ import { expect, test } from "vitest";
 /** From the ground up; folders of one line do not know each other. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors.ts", "random.ts", "reporter.ts", "version.ts"],
-  ["formats", "threads", "statistics", "jinja"],
+  ["formats", "threads", "statistics", "jinja", "vectors"],
   ["tokenizer", "graph", "hub"],
   ["models"],
   ["data", "engine"],

@@ -1,7 +1,8 @@
 /**
  * What `inspect` says of a model: its shape by its config, its weights by their headers, what working with it takes in
- * memory, its tokenizer and template, and what this project cannot do with it. An architecture that is not known, or
- * weights that cannot be read, are told last, and the rest is told all the same.
+ * memory, its tokenizer and template, what can be done with it by the embedded engine, a merge or a server, and what
+ * cannot and why. An architecture that is not known, or weights that cannot be read, are told last, and the rest is told
+ * all the same.
  */
 import { join } from "node:path";
 import { fullBatch, positionBudget } from "../engine/onnx/memory.ts";
@@ -24,6 +25,16 @@ export interface Limit {
   readonly because: string;
 }
 
+/** Who can do what with a model. */
+export interface Abilities {
+  /** Of the embedded engine on this machine. */
+  readonly embedded_engine: readonly string[];
+  /** Whether it can be an input of merges, which ask nothing of an architecture. */
+  readonly merge: boolean;
+  /** What is left to whatever serves it through OpenAI's interface, known here or not. */
+  readonly server: string;
+}
+
 export interface ModelMemory {
   /** Tokens of the conversations that the figures assume: a recipe's default, or the context where that is shorter. */
   readonly max_length: number;
@@ -43,7 +54,11 @@ const MAX_LENGTH = 2048;
 const FLOATS: ReadonlySet<string> = new Set(["F64", "F32", "F16", "BF16"]);
 
 const TEXT_STAGES = "align, distributions, fuse, evaluate and chat";
+const WEIGHTS = "anything that reads its weights";
 const ENGINE_STAGES = "distributions, fuse, evaluate and chat";
+/** What keeps the embedded engine from all of its work. */
+const STAGES: ReadonlySet<string> = new Set([TEXT_STAGES, ENGINE_STAGES, WEIGHTS]);
+const SERVER_BENCHMARKS = "alpaca-eval, mt-bench and exact-match of its answers, as MODEL@URL";
 
 /** `outlines` are the headers of weights that are not here. */
 export async function summariseModel(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Fields> {
@@ -51,6 +66,8 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
   const json = await readJson(path);
   if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
   const fields = json as Fields;
+  // Models of several parts have the language model's settings in a section.
+  const settings = typeof fields.text_config === "object" ? { ...fields, ...fields.text_config } : fields;
   const model = await orReason(() => openModel(folder, outlines));
   const weights = await orReason(() => openWeights(folder, outlines));
   const known = typeof model === "string" ? null : model;
@@ -68,11 +85,12 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
   limit(mergeable ? `${ENGINE_STAGES}; it can still be merged` : ENGINE_STAGES, model);
   if (types.size > 0)
     limit("merge", `it has tensors of ${[...types].join(", ")}, and only floating-point ones are merged`);
-  limit("anything that reads its weights", weights);
+  limit(WEIGHTS, weights);
   limit(ENGINE_STAGES, checked);
   for (const found of textLimits(folder, tokenizer, known)) limits.push(found);
   for (const found of memoryLimits(memory)) limits.push(found);
 
+  const canRun = known !== null && typeof checked !== "string" && limits.every(({ cannot }) => !STAGES.has(cannot));
   const parameters = known?.parameters ?? (stored === null ? undefined : storedParameters(stored.values()));
   const figures = stored === null ? {} : weightFigures(stored);
   return {
@@ -81,18 +99,42 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
     architecture: fields.model_type ?? null,
     supported: known !== null,
     ...(known === null ? {} : { family: known.architecture.summary }),
-    ...shapeOf(fields, known),
+    ...shapeOf(settings, known),
     ...figures,
     parameters,
-    active_parameters: activeParameters(fields, known, stored),
+    active_parameters: activeParameters(settings, known, stored),
+    ...carriedFigures(known, stored),
     ...(typeof weights === "string" ? {} : { files: weights.files.length }),
     memory,
     ...(known === null || tokenizer?.size === undefined
       ? {}
       : { padding_rows: Math.max(0, known.config.vocabularySize - tokenizer.size) }),
     tokenizer,
+    can: {
+      embedded_engine: canRun ? engineWork(memory!) : [],
+      merge: mergeable,
+      server: SERVER_BENCHMARKS,
+    } satisfies Abilities,
     limits,
   };
+}
+
+/** What fits into memory. */
+function engineWork(memory: ModelMemory): string[] {
+  const { available_bytes: available, teacher_weights: placement } = memory;
+  const passes = placement === "streamed" ? "teacher passes layer by layer" : "teacher passes";
+  return [
+    [passes, memory.teacher_passes_bytes] as const,
+    ["generation", memory.generation_bytes] as const,
+    ["training", memory.training_bytes] as const,
+  ].flatMap(([work, needed]) => (needed <= available ? [work] : []));
+}
+
+/** Of weights that play no part in texts. */
+function carriedFigures(model: Model | null, stored: ReadonlyMap<string, TensorInfo> | null): Fields {
+  const carried = [...(stored?.values() ?? [])].filter(({ name }) => model?.isCarried?.(name));
+  if (carried.length === 0) return {};
+  return { carried_tensors: carried.length, carried_parameters: storedParameters(carried) };
 }
 
 /** Counts over the tensors of weight files. */

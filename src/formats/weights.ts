@@ -22,7 +22,7 @@ export interface Weights {
   /** Lower-case hex SHA-256 over the bytes of `files`. */
   sha256(): Promise<string>;
   /** One tensor, widened to float32. Throws an input error where it is missing or no floating-point tensor. */
-  float32(name: string): Promise<Float32Array>;
+  float32(name: string): Promise<Float32Array<ArrayBuffer>>;
   /** Fills `into` with a tensor's elements from `first` on, widened. No other memory of that size is taken. */
   read(name: string, into: Float32Array, first?: number): Promise<void>;
   /** Fills `into` with rows of a matrix, widened: row `ids[i]` goes to place i. Each row is read once. */

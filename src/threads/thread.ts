@@ -2,7 +2,7 @@
  * The outside of a thread: its functions are called as if they were here, one at a time. An error that is thrown inside
  * arrives with its code and its message; a thread that stops fails the call under way and all later ones.
  */
-import { Worker } from "node:worker_threads";
+import { type Transferable, Worker } from "node:worker_threads";
 import { FusechatError, failure } from "../errors.ts";
 import type { Answer, Callable, Reply, Request } from "./messages.ts";
 
@@ -16,9 +16,11 @@ export interface ThreadOptions<Setup, News> {
 }
 
 export interface Thread<Work extends Callable<Work>> {
+  /** `moved` goes to the thread instead of being copied, and is empty here afterwards. */
   call<Name extends keyof Work & string>(
     name: Name,
     input: Parameters<Work[Name]>[0],
+    moved?: readonly Transferable[],
   ): Promise<Awaited<ReturnType<Work[Name]>>>;
   /** Ends the call under way with an error, and every later one. */
   interrupt(): void;
@@ -51,7 +53,7 @@ export function startThread<Setup, News, Work extends Callable<Work>>({
   worker.on("error", (error) => stop(failure(stage, `a thread stopped: ${error.message}`, error)));
   worker.on("exit", (code) => stop(failure(stage, `a thread ended with code ${code}`)));
   return {
-    call: (name, input) =>
+    call: (name, input, moved = []) =>
       new Promise((resolve, reject) => {
         if (ended !== undefined) {
           reject(ended);
@@ -63,7 +65,7 @@ export function startThread<Setup, News, Work extends Callable<Work>>({
           // The thread answers with what the function of this name returns.
           else resolve(answer.output as Parameters<typeof resolve>[0]);
         };
-        worker.postMessage({ call: name, input } satisfies Request);
+        worker.postMessage({ call: name, input } satisfies Request, moved);
       }),
     interrupt: () => stop(failure(stage, "interrupted")),
     get interrupted() {

@@ -13,6 +13,7 @@ import { type MemoryStreams, memoryStreams } from "./memory-streams.ts";
 
 const GOLDEN = resolve(import.meta.dirname, "../golden");
 const MODELS = ["mistral", "llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "gemma2", "phi3"];
+const FURTHER = ["gemma3_text", "mistral3", "qwen3_moe", "phi4-mini", "cohere2"];
 
 async function inspect(...arguments_: string[]) {
   return inspectOn(memoryStreams(), ...arguments_);
@@ -233,6 +234,11 @@ describe("inspect PATH", () => {
           generation_prompt: "GPT4 Correct Assistant:",
         },
       },
+      can: {
+        embedded_engine: ["teacher passes", "generation", "training"],
+        merge: true,
+        server: "alpaca-eval, mt-bench and exact-match of its answers, as MODEL@URL",
+      },
       limits: [],
     });
     const { memory } = found;
@@ -246,7 +252,7 @@ describe("inspect PATH", () => {
     expect(out).toContain("\nlimits             none\n");
   });
 
-  test.each(MODELS)("finds nothing that cannot be done with %s", async (name) => {
+  test.each([...MODELS, ...FURTHER])("finds nothing that cannot be done with %s", async (name) => {
     const found = await summary(model(name));
     expect(found).toMatchObject({ supported: true, architecture: expect.any(String), limits: [] });
     expect(found.tokenizer.template.renders).toBe(true);
@@ -264,6 +270,21 @@ describe("inspect PATH", () => {
       tokenizer: { pad: 0, template: { system_turn: false, refusal: "System role not supported" } },
     });
     expect((await summary(model("llama3"))).rotary_scaling).toMatchObject({ rope_type: "llama3" });
+  });
+
+  test("tells the decoder of a model of several parts, and what is carried along with it", async () => {
+    expect(await summary(model("gemma3"))).toMatchObject({
+      supported: true,
+      layers: 6,
+      window: 6,
+      rotary_scaling: { rope_type: "linear", factor: 8 },
+      tensors: 103,
+      parameters: 58_240,
+      carried_tensors: 23,
+      carried_parameters: 3236,
+      can: { embedded_engine: ["teacher passes", "generation", "training"], merge: true },
+      limits: [],
+    });
   });
 
   describe("of a model that something is wrong with", () => {
@@ -285,6 +306,7 @@ describe("inspect PATH", () => {
       const found = await summary(folder);
       expect(found).toMatchObject({ architecture: "rwkv", supported: false, layers: 2, parameters: 83_088 });
       expect(found.tokenizer.size).toBe(479);
+      expect(found.can).toMatchObject({ embedded_engine: [], merge: true });
       expect(found.limits).toHaveLength(1);
       expect(found.limits[0].cannot).toBe(`${engine}; it can still be merged`);
       expect(found.limits[0].because).toContain('config.json: model_type: unknown architecture "rwkv"; known are ');
@@ -302,7 +324,8 @@ describe("inspect PATH", () => {
       const folder = await withConfig({ quantization_config: { quant_method: "gptq", bits: 4 } });
       const packed = { dtype: "I32", shape: [2, 3], data: new Int32Array(6) } as const;
       await writeSafetensors(join(folder, "model.safetensors"), [["model.layers.0.mlp.up_proj.qweight", packed]]);
-      const { limits } = await summary(folder);
+      const { limits, can } = await summary(folder);
+      expect(can).toMatchObject({ embedded_engine: [], merge: false });
       expect(limits.map(({ cannot }: { cannot: string }) => cannot)).toEqual([engine, "merge"]);
       expect(limits[0].because).toContain("quantization_config");
       expect(limits[1].because).toBe("it has tensors of I32, and only floating-point ones are merged");
@@ -357,9 +380,11 @@ describe("inspect PATH", () => {
 
     test("more memory than there is", async () => {
       const giant = { hidden_size: 65_536, num_attention_heads: 64, head_dim: 1024, intermediate_size: 262_144 };
-      const { limits, memory } = await summary(await withConfig(giant));
+      const { limits, memory, can } = await summary(await withConfig(giant));
       expect(memory.training_bytes).toBeGreaterThan(1e12);
       expect(limits.map(({ cannot }: { cannot: string }) => cannot)).toContain("training it here");
+      // Its weights are not those that the config asks for.
+      expect(can.embedded_engine).toEqual([]);
       expect(limits.at(-1).because).toMatch(/^it needs \d+\.\d GB of memory, and \d+\.\d GB are available$/);
     });
   });

@@ -19,6 +19,14 @@ test("bench/engine times a training step and a teacher pass", async () => {
   expect(printed).not.toContain("NaN");
 });
 
+test("bench/optimiser times plain loops and vectors", async () => {
+  const printed = await bench("optimiser", "--quick", "--threads", "2");
+  for (const side of ["plain loops", "vectors, 1 thread", "vectors, 2 threads"]) {
+    expect(printed).toMatch(new RegExp(`^${side} +norm and update \\d.* speed x \\d.*; adding \\d`, "m"));
+  }
+  expect(printed).not.toContain("NaN");
+});
+
 test("bench/merge times the command beside reading and writing, with its private memory", async () => {
   const printed = await bench("merge", "--quick");
   expect(printed).toContain("largest tensor 0 MB, without mergekit, which --mergekit names; 1 rounds, file cache warm");

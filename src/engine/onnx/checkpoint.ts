@@ -10,7 +10,7 @@ const FORMAT = "fusechat-checkpoint-1";
 const PARTS = ["weight", "mean", "square"] as const;
 
 export async function writeCheckpoint(state: TrainingState, path: string): Promise<void> {
-  const shapes = state.loaded.model.shapes;
+  const shapes = state.model.shapes;
   const entries = PARTS.flatMap((part) =>
     shapes.map(({ name, shape }) => ({ name: `${part}/${name}`, dtype: "F32" as const, shape })),
   );
@@ -36,7 +36,7 @@ export async function readCheckpoint(state: TrainingState, path: string): Promis
   if (metadata.format !== FORMAT || !Number.isSafeInteger(steps) || steps < 0) {
     throw inputError(path, `expected a checkpoint (${FORMAT}), found ${JSON.stringify(metadata.format ?? "none")}`);
   }
-  const { shapes } = state.loaded.model;
+  const { shapes } = state.model;
   for (const part of PARTS) {
     for (const { name, shape } of shapes) {
       const info = tensors.get(`${part}/${name}`);

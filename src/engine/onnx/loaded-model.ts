@@ -16,7 +16,7 @@ import { openWeightStream, refuseNotFinite, windowBytes } from "./streamed/weigh
 export interface LoadedModel {
   readonly model: Model;
   /** Every weight by its checkpoint name, in the order of `model.shapes`; of a streamed model none before `resident()`. */
-  readonly weights: ReadonlyMap<string, Float32Array>;
+  readonly weights: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
   /** Tensors of the folder that play no part in the network and go along into what is trained from it. */
   readonly carried: readonly TensorInfo[];
   /** The same memory as inputs of the runtime, for programs of the whole network. A streamed model is read first. */
@@ -34,7 +34,7 @@ export async function loadModel(folder: string, runtime: Runtime, residentBytes:
   const stored = await openWeights(folder);
   checkWeights(model, stored.tensors);
   const carried = [...stored.tensors.values()].filter(({ name }) => model.isCarried?.(name));
-  const weights = new Map<string, Float32Array>();
+  const weights = new Map<string, Float32Array<ArrayBuffer>>();
   let inputs: Promise<Tensors> | undefined;
   const resident = (): Promise<Tensors> => {
     inputs ??= readAll(model, stored, runtime, weights);
@@ -59,7 +59,7 @@ async function readAll(
   model: Model,
   stored: Weights,
   runtime: Runtime,
-  weights: Map<string, Float32Array>,
+  weights: Map<string, Float32Array<ArrayBuffer>>,
 ): Promise<Tensors> {
   refuseBeyondMemory(model.folder, 4 * model.parameters, "holding its weights in single precision");
   const inputs: Record<string, Tensor> = {};

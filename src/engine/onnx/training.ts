@@ -1,22 +1,24 @@
 /**
  * One optimiser step: micro-batches forward and backward on the runtime, gradients summed in the order of the batches,
- * then clipping and AdamW here. The loss is a mean over the rows of the whole step, so every row's coefficients are
+ * then clipping and AdamW. The loss is a mean over the rows of the whole step, so every row's coefficients are
  * divided by their number before they go in and micro-batches simply add up.
  *
  * Legend: B sequences of a micro-batch, T positions each, N rows, W width of the sparse targets, H hidden size.
  */
 import { failure } from "../../errors.ts";
+import type { TensorInfo } from "../../formats/safetensors.ts";
 import { elements } from "../../graph/graph.ts";
-import { openModel } from "../../models/index.ts";
+import { type Model, openModel } from "../../models/index.ts";
 import type { OptimiserOptions, StepResult } from "../engine.ts";
-import { adamwStep, clipScale, gradientNorm, type Parameter } from "./adamw.ts";
 import { type MicroBatch, planBatches, shapeKey } from "./batches.ts";
-import { discard } from "./discard.ts";
-import { type LoadedModel, loadModel } from "./loaded-model.ts";
+import { loadModel } from "./loaded-model.ts";
 import { leastTrainingBytes, positionBudget } from "./memory.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
 import type { PackedStep } from "./messages.ts";
 import { batchInputs, extents } from "./micro-batches.ts";
+import { clipScale, type Parameter, updateOf } from "./optimiser/adamw.ts";
+import { type Optimiser, openOptimiser, usefulThreads } from "./optimiser/optimiser.ts";
+import type { Values } from "./optimiser/work.ts";
 import { GRADIENT_PREFIX, trainingProgram } from "./programs/training.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 
@@ -26,11 +28,15 @@ import type { Runtime, Tensors } from "./runtime.ts";
  */
 const TARGET_MARK = 1e-20;
 
-/** Weights, moments and the number of steps taken: all that a checkpoint holds. */
+/** Weights, moments and the number of steps taken are all that a checkpoint holds. Owns the optimiser. */
 export interface TrainingState {
-  readonly loaded: LoadedModel;
+  readonly model: Model;
+  /** Tensors of the folder that are saved as they are. */
+  readonly carried: readonly TensorInfo[];
   readonly options: OptimiserOptions;
-  readonly parameters: ReadonlyMap<string, Omit<Parameter, "gradient">>;
+  /** By name, in the order of `model.shapes`. The arrays are others after every step. */
+  readonly parameters: Map<string, Parameter>;
+  readonly optimiser: Optimiser;
   /** Positions of one micro-batch. */
   readonly positions: number;
   steps: number;
@@ -41,57 +47,55 @@ export async function openTraining(
   folder: string,
   options: OptimiserOptions,
   runtime: Runtime,
+  threads: number,
 ): Promise<TrainingState> {
   const model = await openModel(folder);
   const positions = positionBudget(model);
   refuseBeyondMemory(folder, leastTrainingBytes(model, positions), "training it");
-  const loaded = await loadModel(folder, runtime, Number.POSITIVE_INFINITY);
-  const parameters = new Map<string, Omit<Parameter, "gradient">>();
+  const { weights, carried } = await loadModel(folder, runtime, Number.POSITIVE_INFINITY);
+  const parameters = new Map<string, Parameter>();
   for (const { name, shape } of model.shapes) {
-    const weight = loaded.weights.get(name)!;
-    const zeros = (): Float32Array => new Float32Array(weight.length);
+    const weight = weights.get(name)!;
+    const zeros = (): Values => new Float32Array(weight.length);
     parameters.set(name, { weight, mean: zeros(), square: zeros(), decays: shape.length >= 2 });
   }
-  return { loaded, options, parameters, positions, steps: 0 };
+  const tensors = model.shapes.map(({ name, shape }) => ({ name, length: elements(shape) }));
+  const optimiser = openOptimiser(tensors, model.embedding, usefulThreads(model.parameters, threads));
+  return { model, carried, options, parameters, optimiser, positions, steps: 0 };
 }
 
 /** Takes one step; the means returned are those before the update. Throws, changing nothing, where it diverges. */
 export async function trainStep(state: TrainingState, runtime: Runtime, step: PackedStep): Promise<StepResult> {
+  const { model, options, optimiser, parameters } = state;
   const rows = step.sequences.positions.length;
   const sums = { label: 0, fusion: 0 };
-  const gradients = new Map<string, Float32Array<ArrayBuffer>>();
-  for (const batch of planBatches(extents(step.sequences, state.loaded.model.config), state.positions)) {
-    await backward(state, runtime, step, batch, gradients, sums);
+  try {
+    for (const batch of planBatches(extents(step.sequences, model.config), state.positions)) {
+      await backward(state, runtime, step, batch, sums);
+    }
+    const norm = await optimiser.norm();
+    if (!Number.isFinite(norm)) {
+      throw failure(model.folder, `the gradient of step ${state.steps + 1} is not finite; lower the learning rate`);
+    }
+    state.steps++;
+    const scale = clipScale(norm, options.clipNorm);
+    await optimiser.update(parameters, updateOf(state.steps, step.learningRate, scale, options));
+    const count = Math.max(rows, 1);
+    return { rows, labelLoss: sums.label / count, fusionLoss: sums.fusion / count, gradientNorm: norm };
+  } catch (error) {
+    await optimiser.forget();
+    throw error;
   }
-  const parameters = [...state.parameters].map(([name, parameter]) => {
-    // A step without rows has none.
-    const gradient = gradients.get(name) ?? new Float32Array(parameter.weight.length);
-    return { ...parameter, gradient };
-  });
-  const norm = gradientNorm(parameters.map(({ gradient }) => gradient));
-  if (!Number.isFinite(norm)) {
-    throw failure(
-      state.loaded.model.folder,
-      `the gradient of step ${state.steps + 1} is not finite; lower the learning rate`,
-    );
-  }
-  state.steps++;
-  adamwStep(parameters, state.steps, step.learningRate, clipScale(norm, state.options.clipNorm), state.options);
-  await discard([...gradients.values()]);
-  const count = Math.max(rows, 1);
-  return { rows, labelLoss: sums.label / count, fusionLoss: sums.fusion / count, gradientNorm: norm };
 }
 
-/** Adds one micro-batch's gradients and losses; the first one's arrays become the sums. */
+/** Adds one micro-batch's gradients and losses. */
 async function backward(
-  { loaded }: TrainingState,
+  { model, parameters, optimiser }: TrainingState,
   runtime: Runtime,
   step: PackedStep,
   batch: MicroBatch,
-  gradients: Map<string, Float32Array<ArrayBuffer>>,
   sums: { label: number; fusion: number },
 ): Promise<void> {
-  const { model, resident } = loaded;
   const { size, length, rows, isLong } = batch;
   const { width, tailProbability } = step.targets;
   const tail = tailProbability !== null;
@@ -101,26 +105,27 @@ async function backward(
   );
   const feeds = batchInputs(runtime, batch, step.sequences);
   const outputs = await session.run({
-    ...(await resident()),
+    ...weightInputs(model, parameters, runtime),
     ...feeds.tensors,
     ...coefficients(runtime, step, feeds.rows, rows),
   });
-  const added: Float32Array<ArrayBuffer>[] = [];
-  for (const { name, shape } of model.shapes) {
-    const gradient = outputs[`${GRADIENT_PREFIX}${name}`]?.data as Float32Array<ArrayBuffer> | undefined;
-    const sum = gradients.get(name);
-    if (sum === undefined) {
-      // An untied embedding's gradient comes from the looked-up rows alone.
-      gradients.set(name, gradient ?? new Float32Array(elements(shape)));
-    } else if (gradient !== undefined) {
-      addTo(sum, gradient);
-      added.push(gradient);
-    }
-  }
-  await discard(added);
-  const embedding = gradients.get(model.embedding)!;
-  scatterAdd(embedding, feeds.tensors.ids!.data as Int32Array, outputs.grad_embedded!.data as Float32Array);
   addLosses(sums, step, feeds.rows, outputs);
+  const gradients = new Map<string, Values>();
+  for (const { name } of model.shapes) {
+    // An untied embedding's gradient comes from the looked-up rows alone.
+    const gradient = outputs[`${GRADIENT_PREFIX}${name}`];
+    if (gradient !== undefined) gradients.set(name, gradient.data as Values);
+  }
+  await optimiser.add(gradients, {
+    ids: feeds.tensors.ids!.data as Int32Array,
+    rows: outputs.grad_embedded!.data as Values,
+  });
+}
+
+function weightInputs(model: Model, parameters: ReadonlyMap<string, Parameter>, runtime: Runtime): Tensors {
+  return Object.fromEntries(
+    model.shapes.map(({ name, shape }) => [name, runtime.tensor(parameters.get(name)!.weight, shape)]),
+  );
 }
 
 /** The coefficient of every label and target in the loss, for the N rows of a micro-batch; padding rows have 0. */
@@ -169,18 +174,4 @@ function addLosses(
     const t = tailProbability === null ? 0 : tailProbability[row]!;
     if (t !== 0) sums.fusion -= t * complement![n]!;
   });
-}
-
-/** Adds row i of `rows` [B*T, H] to row `ids[i]` of the embedding's gradient: a third of the runtime's own time. */
-function scatterAdd(gradient: Float32Array, ids: Int32Array, rows: Float32Array): void {
-  const hidden = rows.length / ids.length;
-  for (let i = 0; i < ids.length; i++) {
-    const to = ids[i]! * hidden;
-    const from = i * hidden;
-    for (let h = 0; h < hidden; h++) gradient[to + h] = gradient[to + h]! + rows[from + h]!;
-  }
-}
-
-function addTo(sum: Float32Array, values: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + values[i]!;
 }

@@ -2,8 +2,10 @@
  * The engine's thread. A run of the runtime blocks its event loop for up to seconds, which would stop progress bars,
  * servers and Ctrl-C; here it blocks nobody. Calls are answered one at a time, in the order they come.
  */
+import { availableParallelism } from "node:os";
 import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { FusechatError, internalError } from "../../errors.ts";
+import type { Model } from "../../models/index.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { generateAnswers } from "./generation/generate.ts";
 import { computeLogits, computeRows } from "./inference.ts";
@@ -20,6 +22,8 @@ const models = new Map<Handle, LoadedModel>();
 const trainings = new Map<Handle, TrainingState>();
 let runtime: Runtime | undefined;
 let residentBytes = RESIDENT_BYTES;
+/** Of the optimiser. */
+let threads = availableParallelism();
 let lastHandle: Handle = 0;
 
 function loadedRuntime(): Runtime {
@@ -39,7 +43,7 @@ function trainingOf(handle: Handle): TrainingState {
   return state;
 }
 
-function opened({ model }: LoadedModel): OpenedModel {
+function opened(model: Model): OpenedModel {
   const { vocabularySize, maxPositions } = model.config;
   return { handle: ++lastHandle, vocabulary: vocabularySize, parameters: model.parameters, maxPositions };
 }
@@ -47,15 +51,16 @@ function opened({ model }: LoadedModel): OpenedModel {
 type Answer<Name extends CallName> = (input: Calls[Name]["input"], id: number) => Promise<Calls[Name]["output"]>;
 
 const answers: { readonly [Name in CallName]: Answer<Name> } = {
-  load: async ({ threads, residentBytes: limit }) => {
-    runtime = await loadRuntime(threads, workerData as NativeGate);
+  load: async ({ threads: wanted, residentBytes: limit }) => {
+    runtime = await loadRuntime(wanted, workerData as NativeGate);
+    threads = wanted ?? availableParallelism();
     residentBytes = limit ?? RESIDENT_BYTES;
     return null;
   },
   idle: async () => null,
   open: async ({ folder }) => {
     const loaded = await loadModel(folder, loadedRuntime(), residentBytes);
-    const description = opened(loaded);
+    const description = opened(loaded.model);
     models.set(description.handle, loaded);
     return description;
   },
@@ -75,15 +80,17 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
       stopped: () => Atomics.load(stop, 0) !== 0,
     }),
   close: async ({ handle }) => {
-    const loaded = models.get(handle) ?? trainings.get(handle)?.loaded;
+    const training = trainings.get(handle);
+    const closed = models.get(handle) ?? training;
     models.delete(handle);
     trainings.delete(handle);
-    if (loaded !== undefined) await loadedRuntime().release(`${loaded.model.folder}:`);
+    await training?.optimiser.dispose();
+    if (closed !== undefined) await loadedRuntime().release(`${closed.model.folder}:`);
     return null;
   },
   train: async ({ folder, options }) => {
-    const state = await openTraining(folder, options, loadedRuntime());
-    const description = opened(state.loaded);
+    const state = await openTraining(folder, options, loadedRuntime(), threads);
+    const description = opened(state.model);
     trainings.set(description.handle, state);
     return description;
   },
@@ -97,8 +104,8 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
     return null;
   },
   saveWeights: async ({ handle, folder, dtype }) => {
-    const { model, weights, carried } = trainingOf(handle).loaded;
-    const trained = model.shapes.map(({ name, shape }) => ({ name, shape, data: weights.get(name)! }));
+    const { model, parameters, carried } = trainingOf(handle);
+    const trained = model.shapes.map(({ name, shape }) => ({ name, shape, data: parameters.get(name)!.weight }));
     await writeWeights(folder, trained, dtype, { carried });
     return null;
   },

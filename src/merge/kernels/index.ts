@@ -3,38 +3,23 @@
  * plain TypeScript, with the same results to the bit. Processors and runtimes without vectors get plain memory, so that
  * nothing but the time depends on it.
  */
-import { assemble } from "./assembler.ts";
+
+import { type Kernels, vectorKernels } from "../../vectors/memory.ts";
 import * as conversions from "./conversions.ts";
 import * as plain from "./plain-kernels.ts";
 import { type KernelName, VECTOR_KERNELS } from "./vectors/index.ts";
 
 type Argument = number | Float64Array | Float32Array | Uint32Array | Int32Array | Uint16Array | undefined;
-type VectorKernels = Readonly<Record<KernelName, (...values: number[]) => number>>;
 
-/** What is used of the WebAssembly interface; the language's own types leave it to the browser's. */
-declare const WebAssembly: {
-  Module: new (bytes: Uint8Array) => object;
-  Memory: new (size: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
-  Instance: new (module: object, imports: object) => { readonly exports: VectorKernels };
-};
-
-const PAGE_BYTES = 65536;
-
-const instances = new WeakMap<ArrayBufferLike, VectorKernels>();
-let compiled: object | undefined;
+const createKernels = vectorKernels(VECTOR_KERNELS);
+const instances = new WeakMap<ArrayBufferLike, Kernels<KernelName>>();
 
 /** Memory for arrays that kernels work on; undefined where there are no vectors. */
 export function createVectorMemory(bytes: number): ArrayBuffer | undefined {
-  try {
-    compiled ??= new WebAssembly.Module(assemble(VECTOR_KERNELS));
-    const pages = Math.ceil(bytes / PAGE_BYTES);
-    // Pages that nobody writes to take no room. It never grows, which would take the arrays away.
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    instances.set(memory.buffer, new WebAssembly.Instance(compiled, { env: { memory } }).exports);
-    return memory.buffer;
-  } catch {
-    return undefined;
-  }
+  const created = createKernels(bytes);
+  if (created === undefined) return undefined;
+  instances.set(created.buffer, created.kernels);
+  return created.buffer;
 }
 
 /** The memory of the call under way, and whether one of its arrays was found elsewhere. */

@@ -1,5 +1,5 @@
 /** Sums over the models: weighted, of weights or of updates, and of those that an elected sign leaves. */
-import { type Code, define, type FunctionSource, f64x2, i32, type Local, v128 } from "../assembler.ts";
+import { type Code, define, type FunctionSource, f64x2, i32, type Local, v128 } from "../../../vectors/assembler.ts";
 import { add, entry, everyModel, ONE, SIGN, TURN, VECTORS, walk, ZERO } from "./loops.ts";
 
 export const addWeights: FunctionSource = define({

@@ -10,7 +10,7 @@ import {
   type Local,
   v128,
   when,
-} from "../assembler.ts";
+} from "../../../vectors/assembler.ts";
 import { entry, halves, walk, words, ZERO } from "./loops.ts";
 
 const bytes = (...starts: number[]): number[] => starts.flatMap((start) => [start, start + 1, start + 2, start + 3]);

@@ -4,7 +4,7 @@
  * lanes in both. Arguments are addresses where the namesake has arrays, in the same places. Entries are taken up to 32
  * at a time: arrays have room for as many more, and sums over entries find zeros behind the last.
  */
-import type { FunctionSource } from "../assembler.ts";
+import type { FunctionSource } from "../../../vectors/assembler.ts";
 import type * as plainConversions from "../conversions.ts";
 import type * as plain from "../plain-kernels.ts";
 import * as combinations from "./combinations.ts";

@@ -1,6 +1,7 @@
 /** What the kernels in vectors are built from: constants, addresses, and walks over entries, models and lanes. */
+
+import { type Code, f64, f64x2, i32, type Local, repeat, v128 } from "../../../vectors/assembler.ts";
 import { CHUNK_ENTRIES } from "../../chunk.ts";
-import { type Code, f64, f64x2, i32, type Local, repeat, v128 } from "../assembler.ts";
 
 export const words = (value: number): Code => v128.const(new Uint8Array(new Uint32Array(4).fill(value).buffer));
 export const halves = (value: number): Code => v128.const(new Uint8Array(new Uint16Array(8).fill(value).buffer));

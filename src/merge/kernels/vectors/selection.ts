@@ -1,5 +1,16 @@
 /** Counting scores by size, and finding, packing and unpacking the entries with large ones. */
-import { type Code, define, type FunctionSource, f64, f64x2, i32, i64x2, repeat, v128, when } from "../assembler.ts";
+import {
+  type Code,
+  define,
+  type FunctionSource,
+  f64,
+  f64x2,
+  i32,
+  i64x2,
+  repeat,
+  v128,
+  when,
+} from "../../../vectors/assembler.ts";
 import { advance, entry, STRIDE_BYTES, walk } from "./loops.ts";
 
 /** Bins are the upper bits of a double, whose sign is not set. */

@@ -1,5 +1,5 @@
 /** Numbers of a tensor: variances over the models, and sums over entries, which have four lanes. */
-import { define, type FunctionSource, f64, f64x2, repeat, v128 } from "../assembler.ts";
+import { define, type FunctionSource, f64, f64x2, repeat, v128 } from "../../../vectors/assembler.ts";
 import {
   add,
   addLanes,

@@ -1,5 +1,5 @@
 /** What the models have beyond the base: all of it, its magnitude, and what is kept of it. */
-import { define, type FunctionSource, f64x2, i32, i32x4, i64x2, repeat, v128 } from "../assembler.ts";
+import { define, type FunctionSource, f64x2, i32, i32x4, i64x2, repeat, v128 } from "../../../vectors/assembler.ts";
 import { advance, difference, STRIDE_BYTES, TURN, toModel, VECTORS, walk } from "./loops.ts";
 
 export const subtract: FunctionSource = define({

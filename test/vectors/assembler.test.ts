@@ -1,6 +1,6 @@
 /** Modules built from expressions do what the expressions say. */
 import { expect, test } from "vitest";
-import { assemble, define, f64, i32, repeat, when } from "#src/merge/kernels/assembler.js";
+import { assemble, define, f64, i32, repeat, when } from "#src/vectors/assembler.js";
 
 declare const WebAssembly: {
   Module: new (bytes: Uint8Array) => object;

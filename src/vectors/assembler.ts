@@ -1,8 +1,8 @@
 /**
  * WebAssembly modules from functions written as nested expressions, so that their source can be read and needs no
  * compiler: `f64x2.add(x.get, f64x2.mul(a.get, v128.load(p.get, 16)))`. An expression is the list of its bytes in the
- * binary format (WebAssembly Core Specification 2.0, chapter 5): operands first, then the instruction. Only what
- * `vectors/` uses is here.
+ * binary format (WebAssembly Core Specification 2.0, chapter 5): operands first, then the instruction. Only what merging
+ * and training use is here.
  */
 
 /** Bytes of instructions. */
@@ -155,6 +155,8 @@ export const v128: Instructions<"and" | "or" | "xor", Binary> & {
   readonly store: Store;
   /** One double in both lanes. */
   readonly loadSplat64: Load;
+  /** Eight bytes, and zeros above them. */
+  readonly loadLow64: Load;
   const(bytes: Uint8Array): Code;
   /** Sixteen bytes out of the thirty-two of both. */
   shuffle(a: Code, b: Code, bytes: readonly number[]): Code;
@@ -165,6 +167,7 @@ export const v128: Instructions<"and" | "or" | "xor", Binary> & {
 } = {
   load: load(0, ...vectorCode(0x00)),
   loadSplat64: load(0, ...vectorCode(0x0a)),
+  loadLow64: load(0, ...vectorCode(0x5d)),
   store: store(0, ...vectorCode(0x0b)),
   const: (bytes) => [...vectorCode(0x0c), ...bytes],
   shuffle: (a, b, bytes) => [...a, ...b, ...vectorCode(0x0d), ...bytes],
@@ -193,14 +196,15 @@ export const i64x2: Instructions<"eq", Binary> & { extractWord(a: Code, lane: nu
 };
 
 /** `demote` rounds two doubles to the first two floats; the others are 0. */
-export const f32x4: Instructions<"mul", Binary> & { readonly demote: Unary } = {
+export const f32x4: Instructions<"add" | "mul", Binary> & { readonly demote: Unary } = {
+  add: binaryVector(0xe4),
   mul: binaryVector(0xe6),
   demote: unaryVector(0x5e),
 };
 
 /** Comparisons give all bits of a lane. `max` is `a < b ? b : a`; `promoteLow` takes the first two floats. */
 export const f64x2: Instructions<"eq" | "lt" | "gt" | "ge" | "add" | "sub" | "mul" | "div" | "max", Binary> &
-  Instructions<"splat" | "abs" | "promoteLow", Unary> & { extract(a: Code, lane: number): Code } = {
+  Instructions<"splat" | "abs" | "sqrt" | "promoteLow", Unary> & { extract(a: Code, lane: number): Code } = {
   splat: unaryVector(0x14),
   extract: (a, lane) => [...a, ...vectorCode(0x21), lane],
   promoteLow: unaryVector(0x5f),
@@ -209,6 +213,7 @@ export const f64x2: Instructions<"eq" | "lt" | "gt" | "ge" | "add" | "sub" | "mu
   gt: binaryVector(0x4a),
   ge: binaryVector(0x4c),
   abs: unaryVector(0xec),
+  sqrt: unaryVector(0xef),
   add: binaryVector(0xf0),
   sub: binaryVector(0xf1),
   mul: binaryVector(0xf2),
