@@ -12,9 +12,11 @@ import { fileError } from "../formats/file-error.ts";
 import { readFully, writeFully } from "../formats/files.ts";
 import { makeFolder, renameForGood } from "../formats/folders.ts";
 import { blobPath, type ModelCache, sizeOf } from "./cache.ts";
+import { type HubConnection, Unavailable } from "./connection.ts";
 import { lockBlob } from "./fetch-lock.ts";
 import { addressOf, type RemoteFile, type RemoteModel } from "./listing.ts";
-import { type HubConnection, open, patience, Unavailable } from "./request.ts";
+import { patience } from "./patience.ts";
+import { open } from "./request.ts";
 
 /** Under which a file comes in: the name that Python's older releases go on from, too. */
 export function unfinishedPath(cache: ModelCache, hash: string): string {

@@ -10,7 +10,7 @@ import { FusechatError, inputError, throwIfInterrupted } from "../errors.ts";
 import { makeFolder } from "../formats/folders.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
 import type { ModelCache } from "./cache.ts";
-import type { HubConnection } from "./request.ts";
+import type { HubConnection } from "./connection.ts";
 
 const LOOK_AGAIN_MS = 200;
 /** A holder on another host under whom nothing grows for so long has ended, or its line has. */

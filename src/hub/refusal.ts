@@ -1,6 +1,9 @@
 /** What the Hub's refusals mean, as one sentence each. */
-import { type FusechatError, failure, inputError } from "../errors.ts";
+import { FusechatError, failure, inputError } from "../errors.ts";
 import type { HubSettings } from "./settings.ts";
+
+/** There is no model of that name, or none that may be seen. */
+export class NoSuchModel extends FusechatError {}
 
 export interface Refusal {
   readonly status: number;
@@ -33,6 +36,7 @@ export function refusalOf({ status, code, text }: Refusal, what: string, setting
       ? missing(what, host, token)
       : inputError(what, `${host} does not take the token that is set`);
   }
+  if (status === 416) return failure(what, `${host} has less of it than it lists`);
   if (status === 403) return inputError(what, `${host} refuses access${said(text)}`);
   return failure(what, `${host} answers ${status}${said(text)}`);
 }
@@ -42,7 +46,7 @@ function missing(what: string, host: string, token: string | undefined): Fusecha
     token === undefined
       ? "if it is private, set HF_TOKEN to a token that may read it"
       : "or it is private and the token that is set may not read it";
-  return inputError(what, `no folder of this name is here, and ${host} has no such model; ${advice}`);
+  return new NoSuchModel("input", `${what}: no folder of this name is here, and ${host} has no such model; ${advice}`);
 }
 
 /** Longest part of a server's message that is shown. */

@@ -1,8 +1,10 @@
 /** The header of a safetensors file that is not here, by range requests: a hundred bytes a tensor, whatever its size. */
 import { inputError } from "../errors.ts";
 import { MAX_HEADER_BYTES, parseHeader, type SafetensorsHeader } from "../formats/safetensors-header.ts";
+import { type HubConnection, Unavailable } from "./connection.ts";
 import { addressOf, type RemoteFile, type RemoteModel } from "./listing.ts";
-import { type HubConnection, open, persist, Unavailable } from "./request.ts";
+import { persist } from "./patience.ts";
+import { open } from "./request.ts";
 
 const LENGTH_BYTES = 8;
 /** The first request: most headers of shards are shorter. */

@@ -3,34 +3,11 @@
  * sends us (weights lie on other hosts, behind addresses that carry their own signatures). Nothing is waited for longer
  * than the settings say, small replies have a limit, and what may pass is asked again.
  */
-import { setTimeout as wait } from "node:timers/promises";
 import { failure, throwIfInterrupted } from "../errors.ts";
+import { type HubConnection, Unavailable } from "./connection.ts";
+import { persist } from "./patience.ts";
 import { refusalOf } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
-
-export interface HubConnection {
-  readonly settings: HubSettings;
-  readonly signal?: AbortSignal;
-  /** Waits before another attempt. */
-  readonly pause: (seconds: number, signal: AbortSignal | undefined) => Promise<void>;
-}
-
-/** The Hub does not answer now, or not to the end. Another attempt may succeed. */
-export class Unavailable extends Error {
-  /** How long the server asks to wait. */
-  readonly retryAfter: number | undefined;
-  /** Nothing is gained by asking again soon. */
-  readonly isFinal: boolean;
-
-  constructor(
-    problem: string,
-    { retryAfter, isFinal = false }: { retryAfter?: number | undefined; isFinal?: boolean } = {},
-  ) {
-    super(problem);
-    this.retryAfter = retryAfter;
-    this.isFinal = isFinal;
-  }
-}
 
 /** A chain of more is a circle. */
 const MOST_REDIRECTS = 10;
@@ -40,17 +17,6 @@ const SAME_METHOD: readonly number[] = [307, 308];
 /** A page of a thousand files takes half a megabyte. */
 const LONGEST_REPLY = 64e6;
 const TRANSIENT: readonly number[] = [408, 425, 429, 500, 502, 503, 504];
-
-/** Attempts in a row that bring nothing, of small requests: seven seconds of waiting. */
-const MOST_ATTEMPTS = 4;
-const FIRST_WAIT = 1;
-const LONGEST_WAIT = 30;
-/** Who is asked to wait longer is told so. */
-const LONGEST_RETRY_AFTER = 300;
-
-export async function pause(seconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await wait(seconds * 1000, undefined, signal === undefined ? {} : { signal }).catch(() => {});
-}
 
 /** A reply that is being read. */
 export interface OpenReply {
@@ -231,52 +197,6 @@ function connectionProblem(error: unknown): Unavailable {
     if (cause.cause === undefined) return new Unavailable(cause.message);
   }
   return new Unavailable(String(error));
-}
-
-/** Counts attempts that brought nothing; `gained` starts the count anew. */
-export interface Patience {
-  gained(): void;
-  /** Waits before the next attempt, or throws where there have been enough. */
-  after(error: Unavailable): Promise<void>;
-}
-
-export function patience(
-  { signal, pause: pauseFor }: HubConnection,
-  what: string,
-  most: number = MOST_ATTEMPTS,
-): Patience {
-  let attempts = 0;
-  return {
-    gained: () => {
-      attempts = 0;
-    },
-    after: async (error) => {
-      attempts++;
-      const { message, retryAfter } = error;
-      if (error.isFinal) throw error;
-      if (retryAfter !== undefined && retryAfter > LONGEST_RETRY_AFTER) {
-        throw new Unavailable(
-          `${message}, and asks to wait ${Math.ceil(retryAfter)} s; run the same command again then`,
-        );
-      }
-      if (attempts >= most) throw new Unavailable(`${message}, ${attempts} times in a row`);
-      await pauseFor(retryAfter ?? Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempts - 1)), signal);
-      throwIfInterrupted(signal, what);
-    },
-  };
-}
-
-/** Does work that may be unavailable until it succeeds or patience ends. */
-export async function persist<T>(connection: HubConnection, what: string, work: () => Promise<T>): Promise<T> {
-  const left = patience(connection, what);
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof Unavailable)) throw error;
-      await left.after(error);
-    }
-  }
 }
 
 /** A `fetch` for `@huggingface/hub`: whole small replies, asked for again where that may help. It needs no token. */

@@ -59,7 +59,7 @@ export async function openTestHub(
   const events: ReporterEvent[] = [];
   const waits: number[] = [];
   const hub = await openHub({
-    environment: { HF_ENDPOINT: server.url, HF_HOME: folder, HF_HUB_DOWNLOAD_TIMEOUT: "2", ...environment },
+    environment: { HF_ENDPOINT: server.url, HF_HOME: folder, ...environment },
     reporter: { report: (event) => events.push(event) },
     pause: async (seconds) => {
       waits.push(seconds);

@@ -44,6 +44,7 @@ export interface Uploaded {
   readonly branch: string;
   readonly summary: string;
   readonly files: Map<string, Buffer>;
+  readonly removed: readonly string[];
 }
 
 interface Repository {
@@ -224,10 +225,11 @@ export async function startHub(): Promise<HubServer> {
       });
     }
     if (pathname === "/api/repos/create") {
-      const { name, organization, private: isPrivate = false } = JSON.parse(String(body));
+      const { name, organization, visibility } = JSON.parse(String(body));
       const repo = organization === undefined ? `tester/${name}` : `${organization}/${name}`;
       if (repositories.has(repo)) return errorReply(response, 409, undefined, "You already created this model repo");
-      repositories.set(repo, newRepository(isPrivate));
+      repositories.set(repo, newRepository(visibility === "private"));
+      addCommit(repo, { ".gitattributes": "" });
       return json(response, { url: `${url}/${repo}` });
     }
     const preupload = /^\/api\/models\/([^/]+\/[^/]+)\/preupload\/([^/]+)$/.exec(pathname);
@@ -256,9 +258,14 @@ export async function startHub(): Promise<HubServer> {
         .split("\n")
         .map((line) => JSON.parse(line));
       const files = new Map<string, Buffer>();
+      const removed: string[] = [];
       let summary = "";
+      let parent: string | undefined;
       for (const { key, value } of lines) {
-        if (key === "header") summary = value.summary;
+        if (key === "header") {
+          summary = value.summary;
+          parent = value.parentCommit;
+        }
         if (key === "file") files.set(value.path, Buffer.from(value.content, value.encoding ?? "utf8"));
         if (key === "lfsFile") {
           const bytes = objects.get(value.oid);
@@ -266,10 +273,15 @@ export async function startHub(): Promise<HubServer> {
             return errorReply(response, 400, undefined, "LFS pointer pointed to a file that does not exist");
           files.set(value.path, bytes);
         }
+        if (key === "deletedFile") removed.push(value.path);
       }
       const branch = decodeURIComponent(commit[2]!);
-      uploads.push({ repo, branch, summary, files });
+      if (parent !== undefined && parent !== repositories.get(repo)?.refs.get(branch)) {
+        return errorReply(response, 412, undefined, "A commit has happened since. Please refresh and try again.");
+      }
+      uploads.push({ repo, branch, summary, files, removed });
       const oid = addCommit(repo, Object.fromEntries(files), branch);
+      for (const path of removed) repositories.get(repo)!.commits.get(oid)!.delete(path);
       return json(response, {
         success: true,
         commitOid: oid,
