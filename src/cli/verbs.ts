@@ -18,6 +18,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   inspect: async () => (await import("./inspect.ts")).inspectVerb,
   list: async () => (await import("./list.ts")).listVerb,
   report: async () => (await import("./report.ts")).reportVerb,
+  push: async () => (await import("./push.ts")).pushVerb,
   demo: async () => (await import("./demo.ts")).demoVerb,
   lab: async () => (await import("./lab.ts")).labVerb,
 };
