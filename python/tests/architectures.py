@@ -105,6 +105,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+#: Whose answers are compared too: with keys of another size than values, sinks, windows, and without any cache.
+ANSWERING = ("deepseek_v3", "gpt_oss", "lfm2")
+
+
 def make(name: str, folder: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 

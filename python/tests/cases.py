@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from . import jobs
-from .architectures import MODELS, REFUSED
+from .architectures import ANSWERING, MODELS, REFUSED
 from .golden import NINE, THIRTEEN, model_folder
 
 #: Cases that do not depend on how sequences are divided are run on one number of processes.
@@ -49,11 +49,19 @@ def cases(world: int, folder: Path) -> Iterator[dict[str, Any]]:
             rules = {key: want[key] for key in ("level", "unshared", "tail")}
             yield job(folder, f"losses {source} {i}", jobs.train_job, source, [list(range(8))], rules)
     yield job(folder, "lora", jobs.plain_job, "llama3", 1e-2, 3, lora=LORA)
+    if world == 1:
+        # As on a device that FSDP2 does not know.
+        yield job(folder, "alone", jobs.train_job, "qwen2") | {"alone": True}
+        yield job(folder, "alone lora", jobs.plain_job, "llama3", 1e-2, 3, lora=LORA) | {"alone": True}
+    if world < 3:
+        yield job(folder, "sampled", jobs.sampled_job)
     if world == 2:
         for name in NINE:
             yield {"case": f"bfloat16 {name}", "golden": name, "compute": "bfloat16"}
         for name in [*MODELS, *REFUSED]:
             yield {"case": f"architecture {name}", "architecture": name}
+        for name in ANSWERING:
+            yield job(folder, f"answers {name}", jobs.architecture_job, folder / name)
         yield job(folder, "rows bfloat16", jobs.rows_job, "mistral", compute="bfloat16")
         yield job(folder, "train bfloat16", jobs.train_job, "qwen2", compute="bfloat16")
         yield job(folder, "rows logits", jobs.rows_job, "qwen2", logits=True, top_k=3)

@@ -176,3 +176,28 @@ def greedy_job(folder: Path, model: str, **more: Any) -> Path:
         "sequence_start": ends([len(one) for one in prompts]),
     }
     return put(folder, GENERATE | {"model": str(model_folder(model))} | more, sequences=made)
+
+
+def architecture_job(folder: Path, model: Path) -> Path:
+    """Greedy answers to the texts of `architectures.py`, of a model that the session makes first."""
+    from .architectures import TEXTS
+
+    made = {
+        "ids": torch.tensor([i for text in TEXTS for i in text], dtype=torch.int32),
+        "sequence_start": ends([len(text) for text in TEXTS]),
+    }
+    return put(folder, GENERATE | {"model": str(model), "max_tokens": 8}, sequences=made)
+
+
+SAMPLING: dict[str, Any] = {"temperature": 1.5, "top_k": 40, "top_p": 0.9, "max_tokens": 12, "vocabulary": 380}
+
+
+def draws(prompts: int) -> torch.Tensor:
+    return torch.rand(prompts, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+
+
+def sampled_job(folder: Path) -> Path:
+    """Three prompts; the ids that end an answer are frequent enough to end one."""
+    greedy_job(folder, "mistral", **SAMPLING, stop_ids=list(range(40, 60)))
+    save_file({"uniform": draws(3)}, folder / "draws.safetensors")
+    return folder

@@ -1,6 +1,7 @@
 """What a job leaves behind: names, bytes, shards, adapters; and that nothing changes what should not."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from .architectures import ANSWERING, TEXTS, reference
 from .cases import BOTH, LORA
 from .conftest import Session
 from .golden import facts, model_folder
+from .jobs import SAMPLING, draws
 from .test_goldens import need, read_log
 
 Sessions = Callable[[int], Session]
@@ -102,9 +105,9 @@ def test_peft_loads_the_adapter_and_gives_the_merged_model_s_logits(session: Ses
     with torch.no_grad():
         plain = base(input_ids=ids).logits
         adapted = peft.PeftModel.from_pretrained(base, out / "adapter")(input_ids=ids).logits
-        merged = AutoModelForCausalLM.from_pretrained(None, config=base.config, state_dict=weights(out), dtype=torch.float32)(
-            input_ids=ids
-        ).logits
+        again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        again.load_state_dict(weights(out))
+        merged = again(input_ids=ids).logits
     assert (adapted - plain).abs().max() > 0.05
     assert (adapted - merged).abs().max() < 1e-4
 
@@ -179,3 +182,62 @@ def test_an_unknown_adapter_target_is_refused_with_those_there_are(session: Sess
         "lora: no linear module is called 'qkv_proj'; this model's are called "
         "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"
     )
+
+
+def test_without_shards_the_same_comes_out(session: Sessions) -> None:
+    """A device that FSDP2 does not know has the whole model on one process."""
+    for alone, sharded in (("alone", "train qwen2"), ("alone lora", "lora")):
+        mine, other = (weights(session(1).done(case)) for case in (alone, sharded))
+        assert max((mine[name] - other[name]).abs().max().item() for name in mine) < 1e-6
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_answers_of_other_architectures_are_those_of_whole_passes(session: Sessions, name: str) -> None:
+    answers = read_log(session(2).done(f"answers {name}") / "answers.jsonl")
+    model = reference(session(2).folder / name)
+    for text, answer in zip(TEXTS, answers, strict=True):
+        ids = list(text)
+        for _ in range(8):
+            with torch.no_grad():
+                ids.append(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax().item())
+        assert answer == ids[len(text) :]
+
+
+@pytest.mark.parametrize("world", (1, 2))
+def test_drawn_answers_are_those_of_a_loop_over_whole_passes(session: Sessions, world: int) -> None:
+    from transformers import AutoModelForCausalLM
+
+    answers = read_log(session(world).done("sampled") / "answers.jsonl")
+    model = AutoModelForCausalLM.from_pretrained(model_folder("mistral"), dtype=torch.float64)
+    prompt = facts("mistral")["greedy"]["prompt"]
+    want = []
+    for text, numbers in zip((prompt, prompt[:5], prompt), draws(3).tolist(), strict=True):
+        ids = list(text)
+        for number in numbers:
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([ids])).logits[0, -1, : SAMPLING["vocabulary"]]
+            drawn = slowly_drawn(logits.tolist(), number)
+            if drawn in range(40, 60):
+                break
+            ids.append(drawn)
+        want.append(ids[len(text) :])
+    assert answers == want
+    assert min(map(len, want)) < 12 == max(map(len, want))
+
+
+def slowly_drawn(logits: list[float], number: float) -> int:
+    """One id at a time: the 40 most probable at temperature 1.5, of these the fewest that have 90 %, in their order."""
+    mass = {i: math.exp((z - max(logits)) / SAMPLING["temperature"]) for i, z in enumerate(logits)}
+    ranked = sorted(mass, key=lambda i: (-mass[i], i))[: SAMPLING["top_k"]]
+    total, reached, kept = sum(mass[i] for i in ranked), 0.0, []
+    for i in ranked:
+        if reached >= SAMPLING["top_p"] * total:
+            break
+        kept.append(i)
+        reached += mass[i]
+    left = number * reached
+    for i in sorted(kept):
+        left -= mass[i]
+        if left < 0:
+            return i
+    return kept[0]

@@ -45,7 +45,7 @@ def events(job: Path) -> list[Any]:
 
 
 def wait_for_step(job: Path, process: subprocess.Popen[bytes], step: int) -> None:
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while max((e["step"] for e in events(job) if e["event"] == "step"), default=-1) < step:
         assert process.poll() is None, (job / "log.txt").read_text()[-2000:]
         assert time.monotonic() < deadline
@@ -89,10 +89,10 @@ def test_killed_and_begun_again_it_ends_with_the_same_bytes(tmp_path: Path, whol
         os.kill(process.pid, signal.SIGKILL)
         for pid in pids if who == "all processes" else []:
             os.kill(pid, signal.SIGKILL)
-    assert process.wait(timeout=60) != 0
+    assert process.wait(timeout=300) != 0
     began = time.monotonic()
     while any(alive(pid) for pid in pids):  # without their launcher they end by themselves
-        assert time.monotonic() < began + 10
+        assert time.monotonic() < began + 30
         time.sleep(0.05)
     assert not (job / "out" / "done.json").exists()
     finish(job, 2)
@@ -106,7 +106,7 @@ def test_stopped_it_ends_well_and_goes_on_where_it_was(tmp_path: Path, whole: Pa
     process = start(job, 2)
     wait_for_step(job, process, 6)
     (job / "stop").touch()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert events(job)[-1]["event"] == "stopped"
     assert not (job / "out" / "done.json").exists()
     stopped_after = json.loads((job / "checkpoint" / "checkpoint.json").read_text())["step"]
@@ -124,7 +124,7 @@ def test_gone_on_with_by_three_processes_it_ends_with_the_same_numbers(tmp_path:
     process = start(job, 2)
     wait_for_step(job, process, 11)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     finish(job, 3)
     one, other = load_file(job / "out/model.safetensors"), load_file(whole / "out/model.safetensors")
     assert max((one[name] - other[name]).abs().max().item() for name in one) < 1e-6
@@ -154,10 +154,10 @@ def test_a_second_run_of_the_same_job_is_kept_out(tmp_path: Path) -> None:
     process = start(job, 1)
     wait_for_step(job, process, 0)
     second = start(job, 1)
-    assert second.wait(timeout=120) != 0
+    assert second.wait(timeout=300) != 0
     message = json.loads((job / "error.json").read_text())["message"]
     assert message == f"{job}: another process works on this job"
-    assert process.wait(timeout=200) == 0
+    assert process.wait(timeout=300) == 0
     assert not (job / "error.json").exists()
 
 
@@ -166,10 +166,10 @@ def test_a_checkpoint_that_is_broken_is_told(tmp_path: Path) -> None:
     process = start(job, 1)
     wait_for_step(job, process, 7)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     (shard,) = (job / "checkpoint").glob("step-*/*.distcp")
     shard.write_bytes(shard.read_bytes()[:1000])
-    assert start(job, 1).wait(timeout=120) != 0
+    assert start(job, 1).wait(timeout=300) != 0
     told = json.loads((job / "error.json").read_text())
     assert told["code"] == 1
     assert told["message"].startswith(f"{shard.parent}: the checkpoint cannot be read")
