@@ -1,6 +1,6 @@
 /** `fusechat demo`: the whole method on the laboratory's models, judged by its own checks (exit code 3 if one fails). */
 import { join, relative } from "node:path";
-import { createOnnxEngine } from "../engine/onnx/index.ts";
+import { createEngine } from "../engine/index.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS, SHIPPED_SWEEP } from "../lab/demo.ts";
 import { annotateReport } from "../lab/demo-notes.ts";
@@ -38,7 +38,7 @@ export const demoVerb: Verb = {
     const options = given as unknown as Options;
     const models = options.models ?? SHIPPED_MODELS;
     const input = await prepareDemo({ out: options.out, models });
-    const engine = await invocation.engine(LAB_THREADS);
+    const engine = await invocation.engine({ kind: "onnx", threads: LAB_THREADS });
     const { reporter, signal } = invocation;
 
     invocation.print("Three small models, and how good each is at what (held-out conversations):");
@@ -52,7 +52,7 @@ export const demoVerb: Verb = {
     const { report } = await runRecipe(
       recipe.recipe,
       { out: input.run, force: options.force === true, recipeText: recipe.text, recipeFile: recipe.file },
-      { reporter, signal, createEngine: createOnnxEngine },
+      { reporter, signal, createEngine },
     );
     const results = await readDemoResults(input.run, recipe.recipe);
     await annotateReport(input.run, results, SHIPPED_SWEEP);

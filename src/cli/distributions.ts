@@ -5,13 +5,14 @@ import { collectDistributions } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
 import { textOnly } from "../models/reference.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
+import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
 import { formatCount } from "./figures.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
-interface Options extends TemplateFlags {
+interface Options extends TemplateFlags, EngineFlags {
   readonly model: string;
   readonly data: string;
   readonly irregular: IrregularRule;
@@ -45,6 +46,7 @@ export const distributionsVerb: Verb = {
       .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
     declareTemplate(command);
     declareIrregular(command);
+    declareEngine(command);
   },
   run: async (invocation, _positional, options) => {
     const { data, irregular, templateModel, ...rest } = options as unknown as Options;
@@ -53,7 +55,11 @@ export const distributionsVerb: Verb = {
     }
     const { reporter } = invocation;
     const conversations = await conversationsOf(data, irregular, { reporter, stage: "distributions" });
-    const context = { engine: await invocation.engine(), reporter: invocation.reporter, signal: invocation.signal };
+    const context = {
+      engine: await invocation.engine(engineGiven(withoutEngine(rest).flags)),
+      reporter: invocation.reporter,
+      signal: invocation.signal,
+    };
     const begun = performance.now();
     const summary = await collectDistributions(
       {

@@ -16,13 +16,14 @@ import {
   WEIGHT_DTYPES,
 } from "../fuse/options.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
+import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer, number } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateGiven } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
 /** What the flags of `declare` parse to, their defaults filled in. */
-interface Options extends TemplateFlags {
+interface Options extends TemplateFlags, EngineFlags {
   model: string;
   data: string;
   irregular: IrregularRule;
@@ -100,9 +101,11 @@ export const fuseVerb: Verb = {
       );
     declareTemplate(command, "without --pivot: ");
     declareIrregular(command);
+    declareEngine(command);
   },
   run: async (invocation, _positional, options) => {
-    const { data, irregular, date, templateVariable, templateName, ...settings } = options as unknown as Options;
+    const { flags, rest } = withoutEngine(options as unknown as Options);
+    const { data, irregular, date, templateVariable, templateName, ...settings } = rest;
     const templates = templateGiven({
       ...(date !== undefined && { date }),
       ...(templateVariable !== undefined && { templateVariable }),
@@ -117,7 +120,7 @@ export const fuseVerb: Verb = {
         conversations,
         ...(templates !== undefined && { templateSettings: templates }),
       },
-      { engine: await invocation.engine(), reporter, signal },
+      { engine: await invocation.engine(engineGiven(flags)), reporter, signal },
     );
     const { coverage } = summary;
     invocation.print(

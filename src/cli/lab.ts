@@ -43,7 +43,7 @@ export const labVerb: Verb = {
   run: async (invocation, [task], given) => {
     const options = given as unknown as Options;
     const context = {
-      engine: await invocation.engine(LAB_THREADS),
+      engine: await invocation.engine({ kind: "onnx", threads: LAB_THREADS }),
       reporter: invocation.reporter,
       signal: invocation.signal,
     };

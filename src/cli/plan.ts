@@ -6,7 +6,7 @@ import { parseYamlDocuments } from "../formats/yaml.ts";
 import { estimateFetch } from "../models/fetch-estimate.ts";
 import { outlined } from "../models/reference.ts";
 import type { Throughput } from "../recipe/estimates.ts";
-import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS } from "../recipe/estimates.ts";
+import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS, threadsOf } from "../recipe/estimates.ts";
 import { plannedJudge } from "../recipe/judge.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { hubIdsOf, locateModels } from "../recipe/locate.ts";
@@ -67,7 +67,7 @@ async function throughputOf(
 ): Promise<Throughput> {
   const pivot = inputs.models[0]!;
   const isSmall = pivot.model.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
-  if (!trial || !isSmall) return assumedThroughput(recipe.engine.threads);
+  if (!trial || !isSmall) return assumedThroughput(threadsOf(recipe));
   return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
 }
 

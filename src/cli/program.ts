@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import type { Engine } from "../engine/engine.ts";
+import { createEngine, EMBEDDED } from "../engine/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { Hub } from "../models/hub.ts";
 import { silent } from "../reporter.ts";
@@ -82,8 +83,8 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
     document: (value) => {
       if (json) line(events ? resultEvent(value) : value);
     },
-    engine: (threads) => {
-      engine ??= startEngine(threads);
+    engine: (settings = EMBEDDED) => {
+      engine ??= createEngine(settings);
       return engine;
     },
     hub: () => {
@@ -97,11 +98,6 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
     progress.clear();
     await (await engine?.catch(() => undefined))?.dispose();
   }
-}
-
-async function startEngine(threads: number | undefined): Promise<Engine> {
-  const { createOnnxEngine } = await import("../engine/onnx/index.ts");
-  return createOnnxEngine(threads === undefined ? {} : { threads });
 }
 
 async function openModels({ environment, reporter, signal }: Invocation): Promise<Hub> {

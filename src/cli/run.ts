@@ -1,6 +1,6 @@
 /** `fusechat run`: the whole method, from a recipe to a run directory. The same command continues what was interrupted. */
 import { join } from "node:path";
-import { createOnnxEngine } from "../engine/onnx/index.ts";
+import { createEngine } from "../engine/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import { readJson } from "../formats/files.ts";
@@ -41,7 +41,7 @@ export const runVerb: Verb = {
         where,
         judge,
       },
-      { reporter, signal, hub, createEngine: createOnnxEngine },
+      { reporter, signal, hub, createEngine },
     );
     const comparisons: Record<string, BenchmarkComparison> = {};
     for (const { name } of recipe.evaluate.benchmarks) {

@@ -5,6 +5,7 @@
  */
 import type { Command } from "commander";
 import type { Engine } from "../engine/engine.ts";
+import type { EngineSettings } from "../engine/index.ts";
 import type { Hub } from "../models/hub.ts";
 import type { Reporter } from "../reporter.ts";
 
@@ -24,10 +25,10 @@ export interface Invocation {
   /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */
   document(value: unknown): void;
   /**
-   * The embedded engine, started on first use and disposed of when the verb ends. `threads` (one a core where absent)
-   * counts at the first use: sums are cut by thread, so only a fixed number gives the same bytes on every machine.
+   * The engine, started on first use, whose settings count (the embedded one where absent), and disposed of when the
+   * verb ends. Sums are cut by thread, so only a fixed number of threads gives the same bytes on every machine.
    */
-  engine(threads?: number): Promise<Engine>;
+  engine(settings?: EngineSettings): Promise<Engine>;
   /** Models of the Hub, opened on first use. */
   hub(): Promise<Hub>;
 }

@@ -21,6 +21,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   push: async () => (await import("./push.ts")).pushVerb,
   demo: async () => (await import("./demo.ts")).demoVerb,
   lab: async () => (await import("./lab.ts")).labVerb,
+  torch: async () => (await import("./torch.ts")).torchVerb,
 };
 
 /** The verb of that name alone, or all of them where there is none, for help and for suggestions. */

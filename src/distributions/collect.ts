@@ -11,7 +11,7 @@ import type { Conversation, TokenisedConversation } from "../data/conversation.t
 import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
-import type { EngineModel } from "../engine/engine.ts";
+import type { Engine, EngineModel, Sequence } from "../engine/engine.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { copyFileAtomic, exists, writeJson } from "../formats/files.ts";
 import { type Lock, lockFolder } from "../formats/lock.ts";
@@ -53,6 +53,8 @@ export interface CollectOptions {
 const SHARD_CONVERSATIONS = 256;
 /** After a shard's name: what is done of it. A kill or Ctrl-C loses one call to the engine. */
 const UNFINISHED = ".unfinished";
+/** Where an engine keeps what is done of one of its own jobs; gone when all shards are there. */
+const WORK_FOLDER = ".work";
 
 export async function collectDistributions(
   options: CollectOptions,
@@ -70,7 +72,7 @@ export async function collectDistributions(
   let lock: Lock | undefined;
   try {
     const metadata = await readMetadata(options, tokeniser);
-    const settings = settingsOf(options, metadata, size);
+    const settings = settingsOf(options, metadata, size, context.engine);
     lock = await lockFolder(out);
     const begun = await checkSettings(out, settings);
     await checkAnyRow(options.model, tokeniser, conversations);
@@ -98,10 +100,12 @@ export async function collectDistributions(
       }
       throwIfInterrupted(context.signal, stage);
       if (model === undefined) {
-        model = await context.engine.open(options.model);
+        model = await context.engine.open(options.model, join(out, WORK_FOLDER));
         // Nothing is written for a model that cannot be opened.
         if (begun === null) await writeSettings(out, settings, { hub: hubNameOf(resolve(options.model)) });
         await copyTokenizer(options.model, out);
+        if (model.ahead !== undefined)
+          await computeAhead({ model, tokeniser, metadata, first }, options, context, stage);
       }
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) {
@@ -120,6 +124,7 @@ export async function collectDistributions(
       tally.add(path, shard, first, block.length, false);
       report(block.length);
     }
+    await rm(join(out, WORK_FOLDER), { recursive: true, force: true });
     const summary = tally.summary(out, metadata.model);
     await writeJson(join(out, MANIFEST_FILE), manifest(settings, summary));
     for (const message of tally.warnings()) context.reporter.report({ type: "warning", stage, message });
@@ -130,6 +135,31 @@ export async function collectDistributions(
     await tokeniser.dispose();
     await lock?.release();
   }
+}
+
+/** What an engine that starts slowly is told of: the rows of all shards that are not there yet. */
+async function computeAhead(
+  work: {
+    readonly model: EngineModel;
+    readonly tokeniser: ConversationTokeniser;
+    readonly metadata: DistributionsMetadata;
+    readonly first: number;
+  },
+  { conversations, out, shardConversations: size = SHARD_CONVERSATIONS }: CollectOptions,
+  { reporter, signal }: StageContext,
+  stage: string,
+): Promise<void> {
+  const { model, tokeniser, metadata } = work;
+  const sequences: Sequence[] = [];
+  for (let first = work.first; first < conversations.length; first += size) {
+    if (await exists(join(out, shardName(first / size)))) continue;
+    for (const one of await tokeniser.tokenise(conversations.slice(first, first + size), first)) {
+      if (!("refused" in one)) sequences.push({ ids: one.ids, positions: one.rows.position });
+    }
+  }
+  const onProgress = (done: number): void =>
+    reporter.report({ type: "progress", stage, done, total: sequences.length, unit: "conversations" });
+  await model.ahead?.(sequences, metadata.topK, { onProgress, ...(signal === undefined ? {} : { signal }) });
 }
 
 /** Beside the shards, so that a folder speaks for itself. */
@@ -181,7 +211,12 @@ async function readMetadata(
 }
 
 /** What the shards depend on. No paths: the same work elsewhere has the same settings. */
-function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, size: number): Settings {
+function settingsOf(
+  options: CollectOptions,
+  metadata: DistributionsMetadata,
+  size: number,
+  { identity }: Pick<Engine, "identity">,
+): Settings {
   return {
     model: metadata.model,
     weights_sha256: metadata.weightsSha256,
@@ -198,6 +233,7 @@ function settingsOf(options: CollectOptions, metadata: DistributionsMetadata, si
     shard_conversations: size,
     conversations: options.conversations.length,
     conversations_sha256: conversationsSha256(options.conversations),
+    ...(identity === undefined ? {} : { engine: identity }),
   };
 }
 

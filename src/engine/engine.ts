@@ -80,6 +80,32 @@ export interface Trainer {
   dispose(): Promise<void>;
 }
 
+/** A training from its first step to its written weights: what an engine is told that is not stepped from outside. */
+export interface WholeTraining {
+  /** The pivot's folder. */
+  readonly model: string;
+  readonly options: OptimiserOptions;
+  readonly lambda: number;
+  /** Number of sequences, and each by its place; null for one without rows. */
+  readonly count: number;
+  readonly read: (place: number) => Promise<TrainSequence | null>;
+  /** The places of each step's sequences, and its rate. */
+  readonly steps: readonly { readonly batch: readonly number[]; readonly learningRate: number }[];
+  readonly checkpointSteps: number;
+  readonly dtype: WeightDtype;
+  /** Kept between attempts, gone after the training. */
+  readonly work: string;
+  /** Where the weights go: an existing folder. */
+  readonly out: string;
+}
+
+/** What is heard of work that takes long, and when it is to stop. */
+export interface Watch {
+  readonly signal?: AbortSignal;
+  /** `done` of the sequences or steps; of a training's step its figures, too. */
+  readonly onProgress?: (done: number, step?: StepResult & { readonly seconds: number }) => void;
+}
+
 export interface GenerateOptions {
   readonly maxTokens: number;
   /** Generation ends with any of these ids, which is not part of the answer. */
@@ -107,6 +133,11 @@ export interface EngineModel {
   readonly parameters: number;
   /** Distributions of every label of every sequence. */
   rows(sequences: readonly Sequence[], topK: number): Promise<RowBatch>;
+  /**
+   * For engines that take minutes to start: all sequences that `rows` will be asked for next, in this order and with
+   * this K, so that they are computed in one go.
+   */
+  ahead?(sequences: readonly Sequence[], topK: number, watch?: Watch): Promise<void>;
   /** Logits [T, vocabulary] of one sequence; for tests and inspection. */
   logits(ids: Int32Array): Promise<Float32Array>;
   /** One answer a prompt. `onToken` hears each token as it comes. */
@@ -121,9 +152,13 @@ export interface EngineModel {
 export interface Engine {
   /** "onnx" or "torch". */
   readonly kind: string;
-  /** Opens a Hugging Face model folder for inference. */
-  open(folder: string): Promise<EngineModel>;
+  /** What results depend on besides their inputs, kept with them; absent for the embedded engine. */
+  readonly identity?: string;
+  /** Opens a Hugging Face model folder for inference. What takes more than one attempt may be kept in `work`. */
+  open(folder: string, work?: string): Promise<EngineModel>;
   /** Opens a folder's weights for training: float32 master weights, AdamW. */
   train(folder: string, options: OptimiserOptions): Promise<Trainer>;
+  /** The whole training, where that is how the engine works; `train` is then not asked. One result a step. */
+  trainWhole?(training: WholeTraining, watch: Watch): Promise<readonly StepResult[]>;
   dispose(): Promise<void>;
 }

@@ -19,6 +19,8 @@ import { LOG_FILE, TIMING_FILE } from "./journal.ts";
 import { checkSameTarget, RECORD_FILE, readRecord, type TargetRecord } from "./record.ts";
 
 export const CHECKPOINT_FOLDER = ".checkpoint";
+/** Where an engine that trains as a whole keeps its own checkpoints, below the target's folder. */
+export const WORK_FOLDER: string = join(CHECKPOINT_FOLDER, "engine");
 const POINTER_FILE = "checkpoint.json";
 
 export interface FoundTarget {
@@ -84,7 +86,7 @@ export async function removeCheckpoints(out: string): Promise<void> {
  * who holds the folder's lock and has begun the target.
  */
 export async function abandonTarget(out: string): Promise<void> {
-  if (await exists(join(out, CHECKPOINT_FOLDER, POINTER_FILE))) return;
+  for (const kept of [join(CHECKPOINT_FOLDER, POINTER_FILE), WORK_FOLDER]) if (await exists(join(out, kept))) return;
   await removeCheckpoints(out);
   await removeMatching(out, (name) => name === LOG_FILE || name === TIMING_FILE || isTemporary(name));
 }

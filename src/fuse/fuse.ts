@@ -67,7 +67,7 @@ function stageOf({ out }: FuseOptions): string {
 /** In a folder that nobody else writes to meanwhile. */
 async function makeTarget(options: FuseOptions, pair: Pair, context: StageContext): Promise<FuseSummary> {
   const stage = stageOf(options);
-  const record = await describeTarget(options, pair);
+  const record = await describeTarget(options, pair, context.engine);
   const { finished, begun, step } = await examineFolder(options.out, record);
   const other = begun === null ? null : otherProgram(begun.program, "target");
   if (other !== null) {

@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { hubModelOf } from "../distributions/folder.ts";
+import type { Engine } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
 import { exists, readJson, sha256OfFile } from "../formats/files.ts";
 import { hubNameOf } from "../hub/id.ts";
@@ -33,7 +34,11 @@ export interface TargetRecord {
 }
 
 /** The record of these options. Settings that have no part in plain fine-tuning are left out of it. */
-export async function describeTarget(options: FuseOptions, pair: Pair): Promise<TargetRecord> {
+export async function describeTarget(
+  options: FuseOptions,
+  pair: Pair,
+  engine: Pick<Engine, "identity">,
+): Promise<TargetRecord> {
   const fusion =
     pair.sourceName === null
       ? {}
@@ -63,6 +68,7 @@ export async function describeTarget(options: FuseOptions, pair: Pair): Promise<
       shuffle: options.shuffle,
       dtype: options.dtype,
       max_length: pair.metadata.maxLength,
+      ...(engine.identity === undefined ? {} : { engine: engine.identity }),
     },
     inputs: {
       weights: pair.metadata.weightsSha256,

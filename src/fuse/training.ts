@@ -3,10 +3,18 @@
  * follow from the step count alone. Loss = lambda * label + (1 - lambda) * fusion, means over the rows of a whole step
  * (FuseChat, section 3.2); without a source the loss is the label loss.
  */
+import { join } from "node:path";
 import type { StageContext } from "../engine/context.ts";
-import { ADAMW, type StepResult, type Trainer, type TrainSequence, type TrainStep } from "../engine/engine.ts";
+import {
+  ADAMW,
+  type Engine,
+  type StepResult,
+  type Trainer,
+  type TrainSequence,
+  type TrainStep,
+} from "../engine/engine.ts";
 import { FusechatError, failure, internalError, throwIfInterrupted } from "../errors.ts";
-import { loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { loadCheckpoint, saveCheckpoint, WORK_FOLDER } from "./checkpoint.ts";
 import { type LogLine, openJournal } from "./journal.ts";
 import type { Lessons } from "./lessons.ts";
 import type { FuseOptions } from "./options.ts";
@@ -31,6 +39,7 @@ export interface TrainingPlan {
  */
 export async function train(plan: TrainingPlan, context: StageContext): Promise<LogLine[]> {
   const { options } = plan;
+  if (context.engine.trainWhole !== undefined) return trainAtOnce(plan, context.engine.trainWhole, context);
   const trainer = await context.engine.train(options.model, { ...ADAMW, weightDecay: options.weightDecay });
   try {
     if (plan.done > 0) await loadCheckpoint(options.out, trainer, plan.done);
@@ -40,6 +49,64 @@ export async function train(plan: TrainingPlan, context: StageContext): Promise<
   } finally {
     await trainer.dispose();
   }
+}
+
+/** For an engine that takes the whole training: it keeps its own checkpoints, and the journal is written at the end. */
+async function trainAtOnce(
+  { stage, options, lessons, lambda, total }: TrainingPlan,
+  trainWhole: NonNullable<Engine["trainWhole"]>,
+  { reporter, signal }: StageContext,
+): Promise<LogLine[]> {
+  const batchOf = batches(lessons.coverage.conversations, options.batch, options.seed, options.shuffle);
+  const rates = Array.from({ length: total }, (_, step) => learningRate(options.lr, step, total, options.warmupRatio));
+  const seconds: number[] = [];
+  const results = await trainWhole(
+    {
+      model: options.model,
+      options: { ...ADAMW, weightDecay: options.weightDecay },
+      lambda,
+      count: lessons.coverage.conversations,
+      read: (place) => lessons.read(place),
+      steps: rates.map((rate, step) => ({ batch: batchOf(step), learningRate: rate })),
+      checkpointSteps: options.checkpointSteps ?? checkpointInterval(total),
+      dtype: options.dtype,
+      work: join(options.out, WORK_FOLDER),
+      out: options.out,
+    },
+    {
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: (done, result) => {
+        if (result !== undefined) seconds[done - 1] = result.seconds;
+        const loss = result === undefined ? {} : { loss: lossOf(result, lambda) };
+        reporter.report({ type: "progress", stage, done, total, unit: "steps", ...loss });
+      },
+    },
+  );
+  const lines = results.map((result, step) => logLine(step, result, lambda, rates[step]!));
+  const { journal } = await openJournal(options.out, 0);
+  try {
+    for (const line of lines) await journal.append(line, seconds[line.step] ?? 0);
+    await journal.sync();
+  } finally {
+    await journal.close();
+  }
+  return lines;
+}
+
+function lossOf({ labelLoss, fusionLoss }: StepResult, lambda: number): number {
+  return lambda * labelLoss + (1 - lambda) * fusionLoss;
+}
+
+function logLine(step: number, result: StepResult, lambda: number, rate: number): LogLine {
+  return {
+    step,
+    loss: lossOf(result, lambda),
+    label_loss: result.labelLoss,
+    fusion_loss: result.fusionLoss,
+    lr: rate,
+    grad_norm: result.gradientNorm,
+    rows: result.rows,
+  };
 }
 
 async function runSteps(plan: TrainingPlan, trainer: Trainer, context: StageContext): Promise<LogLine[]> {
@@ -105,7 +172,7 @@ async function trainStep(
   const rows = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
   const result = await runStep(plan, trainer, step, { sequences, lambda, learningRate: rate });
   if (result.rows !== rows) throw internalError(`the engine trained on ${result.rows} rows where ${rows} were given`);
-  const loss = lambda * result.labelLoss + (1 - lambda) * result.fusionLoss;
+  const loss = lossOf(result, lambda);
   if (!Number.isFinite(loss) || !Number.isFinite(result.gradientNorm)) {
     throw failure(
       options.out,
@@ -113,15 +180,7 @@ async function trainStep(
         `lower the learning rate (${options.lr}) or look for broken weights`,
     );
   }
-  return {
-    step,
-    loss,
-    label_loss: result.labelLoss,
-    fusion_loss: result.fusionLoss,
-    lr: rate,
-    grad_norm: result.gradientNorm,
-    rows,
-  };
+  return logLine(step, result, lambda, rate);
 }
 
 /** A batch without a single row moves nothing, and does not count as a step of the optimiser either. */

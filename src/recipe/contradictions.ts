@@ -6,6 +6,7 @@ import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
+import { foreignSettings } from "./engine-schema.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import { evaluationProblems } from "./evaluation-problems.ts";
 import { modelsOf } from "./layout.ts";
@@ -21,6 +22,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
     ...split(recipe),
     ...mergeOptions(recipe, file),
     ...mergeNames(recipe, file),
+    ...engines(file),
     ...evaluationProblems(recipe, file),
   ];
 }
@@ -45,6 +47,20 @@ function modelNames(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
     } else taken.set(name.toLowerCase(), index === 0 ? "the pivot" : `sources[${index - 1}]`);
   }
   return problems;
+}
+
+function engines(file: RecipeFile): RecipeProblem[] {
+  const models = [file.pivot, ...file.sources].map((reference, index) => ({
+    engine: typeof reference === "string" ? undefined : reference.engine,
+    path: index === 0 ? ["pivot", "engine"] : ["sources", index - 1, "engine"],
+  }));
+  return [...models, { engine: file.engine, path: ["engine"] }].flatMap(({ engine, path }) =>
+    (engine === undefined ? [] : foreignSettings(engine)).map(({ key, message }) => ({
+      path: [...path, key],
+      key: true,
+      message,
+    })),
+  );
 }
 
 /** Where the name of a model comes from. */

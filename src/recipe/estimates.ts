@@ -14,6 +14,7 @@ import {
   trainingBytes,
 } from "../engine/onnx/memory.ts";
 import type { Model } from "../models/index.ts";
+import type { Recipe } from "./recipe.ts";
 
 /** Bytes of a distributions shard's rows: label, span, lead, and K pairs of an id and a float16. */
 export function distributionsBytes(rows: number, topK: number, vocabulary: number): number {
@@ -108,6 +109,11 @@ function throughputAt(rate: number, basis: string): Throughput {
     inferenceSeconds: (parameters, tokens) => (FORWARD * parameters * tokens) / rate,
     trainingSeconds: (parameters, tokens) => (TRAINING * parameters * tokens) / (TRAINING_SHARE * rate),
   };
+}
+
+/** Threads of the embedded engine; null: one a core. */
+export function threadsOf({ engine }: Pick<Recipe, "engine">): number | null {
+  return engine.kind === "onnx" ? engine.threads : null;
 }
 
 export function assumedThroughput(threads: number | null): Throughput {

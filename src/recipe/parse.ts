@@ -7,6 +7,7 @@ import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { ownNameOf } from "../hub/id.ts";
 import { contradictions } from "./contradictions.ts";
+import { writeOutEngine } from "./engine-schema.ts";
 import { writeOutEvaluation } from "./evaluation.ts";
 import { describeIssues, pathText, type RecipeProblem } from "./problems.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
@@ -116,7 +117,7 @@ function writeOut(file: RecipeFile): Recipe {
     baselines: file.baselines,
     evaluate: writeOutEvaluation(file.evaluate, file.data),
     seed: file.seed,
-    engine: { kind: file.engine.kind, threads: file.engine.threads ?? null },
+    engine: writeOutEngine(file.engine),
   };
 }
 
@@ -127,6 +128,7 @@ function namedModel(reference: ModelReference, variables: RecipeModel["template_
     model: given.model,
     template_name: given.template_name ?? null,
     template_variables: { ...variables, ...given.template_variables },
+    engine: given.engine === undefined ? null : writeOutEngine(given.engine),
   };
 }
 

@@ -18,7 +18,6 @@ type Issue = z.core.$ZodIssue;
 /** Names that the design has and this version has not. */
 const NOT_YET: Readonly<Record<string, string>> = {
   endpoint: "remote endpoints are not supported yet",
-  torch: "the PyTorch engine is not supported yet",
 };
 
 /** `issues` must carry their inputs (`reportInput: true`). */

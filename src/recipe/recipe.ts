@@ -1,5 +1,6 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
 import type { IrregularRule } from "../data/irregular.ts";
+import type { EngineSettings } from "../engine/index.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { Dtype, RecipeFile } from "./schema.ts";
 
@@ -17,6 +18,8 @@ export interface RecipeModel {
   readonly template_name: string | null;
   /** Values for the template's variables, those for all models among them. */
   readonly template_variables: Readonly<Record<string, unknown>>;
+  /** What computes its distributions; null: what computes everything else. */
+  readonly engine: EngineSettings | null;
 }
 
 export interface RecipeMerge {
@@ -58,5 +61,5 @@ export interface Recipe {
   readonly baselines: readonly ("sft" | "sft-merge")[];
   readonly evaluate: RecipeEvaluation;
   readonly seed: number;
-  readonly engine: { readonly kind: "onnx"; readonly threads: number | null };
+  readonly engine: EngineSettings;
 }

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
+import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
   DIVISION_NAMES,
@@ -61,15 +62,9 @@ const modelReference = z.strictObject({
     .describe(
       "Values for variables of this model's chat template, over those of `data.template_variables`. (mapping; default none)",
     ),
-  engine: z
-    .union([
-      z.enum(["onnx"]),
-      z.strictObject({ kind: z.enum(["onnx"]).describe("Which engine runs the model. (name; default onnx)") }),
-    ])
+  engine: engineSchema()
     .optional()
-    .describe(
-      "What computes this model's distributions; only `onnx`, inside this program, for now. (name; default onnx)",
-    ),
+    .describe("What computes this model's distributions. (name or mapping; default the recipe's)"),
 });
 
 const model = () => z.union([z.string().min(1), modelReference]);
@@ -280,16 +275,7 @@ const schema = z
         "Benchmarks for the models of the run: a list, or a mapping that may also name a judge and say what must hold. (list or section; default [held-out])",
       ),
     seed: z.int().min(0).max(4294967295).default(0).describe("Seed of everything random. (no unit; default 0)"),
-    engine: z
-      .strictObject({
-        kind: z
-          .enum(["onnx"])
-          .default("onnx")
-          .describe("What computes: `onnx` runs inside this program, on the processor. (name; default onnx)"),
-        threads: count(1).max(1024).optional().describe("Threads of the engine. (threads; default one a core)"),
-      })
-      .prefault({})
-      .describe("What computes. (section; default as below)"),
+    engine: engineSchema().default("onnx").describe("What computes. (name or mapping; default onnx)"),
   })
   .describe("A recipe of fusechat: which models are fused, on which conversations, and how.");
 
@@ -300,7 +286,7 @@ export type ModelReference =
       name?: string | undefined;
       template_name?: string | undefined;
       template_variables?: Record<string, unknown> | undefined;
-      engine?: unknown;
+      engine?: EngineFile | undefined;
     };
 export type Dtype = "float32" | "float16" | "bfloat16";
 
@@ -353,7 +339,7 @@ export interface RecipeFile {
   baselines: ("sft" | "sft-merge")[];
   evaluate: EvaluationFile;
   seed: number;
-  engine: { kind: "onnx"; threads?: number | undefined };
+  engine: EngineFile;
 }
 
 export const recipeSchema: z.ZodType<RecipeFile> = schema;

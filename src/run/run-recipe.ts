@@ -1,5 +1,5 @@
 /** A whole run: a recipe through the real stages, in its run directory. */
-import { createOnnxEngine } from "../engine/onnx/index.ts";
+import { createEngine } from "../engine/index.ts";
 import { inputError } from "../errors.ts";
 import type { Hub } from "../models/hub.ts";
 import type { LoadedRecipe } from "../recipe/load.ts";
@@ -30,7 +30,7 @@ export async function runRecipe(
   return runUnits(
     located.recipe,
     { ...given.options, ...located.options },
-    { createEngine: createOnnxEngine, ...context, reporter },
+    { createEngine, ...context, reporter },
     STAGES,
   );
 }

@@ -5,6 +5,7 @@
  */
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
+import type { EngineSettings } from "../engine/index.ts";
 import { internalError, throwIfInterrupted } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
@@ -47,8 +48,8 @@ export interface RunOptions {
 export interface RunContext {
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
-  /** Called once, when the first unit needs it; the run disposes of the engine. */
-  createEngine(options: { threads?: number }): Promise<Engine>;
+  /** Called once for each engine of the recipe, when the first unit needs it; the run disposes of them. */
+  createEngine(settings: EngineSettings): Promise<Engine>;
 }
 
 export interface RunSummary {
@@ -80,7 +81,8 @@ export interface PerformContext {
   readonly out: string;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
-  engine(): Promise<Engine>;
+  /** The recipe's engine, or the one that a model has of its own. */
+  engine(settings?: EngineSettings): Promise<Engine>;
   /** Who judges; only where a benchmark of the recipe needs one. */
   judge(): JudgeOptions;
 }
@@ -101,7 +103,7 @@ export async function runUnits(
     recipeFile: options.recipeFile ?? RUN_FILES.recipe,
     force: options.force === true,
   });
-  let engine: Promise<Engine> | undefined;
+  const engines = new Map<string, Promise<Engine>>();
   const grows = run.added.length > 0;
   try {
     await checkInputIdentity(run.out, identity, grows);
@@ -114,9 +116,10 @@ export async function runUnits(
       out: run.out,
       reporter: context.reporter,
       ...(context.signal === undefined ? {} : { signal: context.signal }),
-      engine: () => {
-        const { threads } = recipe.engine;
-        engine ??= context.createEngine(threads === null ? {} : { threads });
+      engine: (settings = recipe.engine) => {
+        const key = JSON.stringify(settings);
+        const engine = engines.get(key) ?? context.createEngine(settings);
+        engines.set(key, engine);
         return engine;
       },
       judge: () => {
@@ -130,7 +133,7 @@ export async function runUnits(
     const gates = recipe.evaluate.gates.length === 0 ? [] : (await readGates(run.out)).gates;
     return { out: run.out, report, units, gates };
   } finally {
-    await (await engine?.catch(() => undefined))?.dispose();
+    for (const engine of engines.values()) await (await engine.catch(() => undefined))?.dispose();
     await run.release();
   }
 }

@@ -12,7 +12,7 @@ import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
 import { mergeModels } from "../merge/merge.ts";
 import { openModel } from "../models/index.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
-import { assumedThroughput } from "../recipe/estimates.ts";
+import { assumedThroughput, threadsOf } from "../recipe/estimates.ts";
 import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel, templateOf } from "../recipe/layout.ts";
 import { mergeConfigOf } from "../recipe/merge-config.ts";
 import { longestOf, openInputs } from "../recipe/open-inputs.ts";
@@ -28,7 +28,7 @@ type WorkOf<Kind extends UnitWork["kind"]> = Extract<UnitWork, { kind: Kind }>;
 
 export const STAGES: RunStages = {
   plan: async (recipe, judge, where, outlines) =>
-    derivePlan(recipe, await openInputs(recipe, where, judge, outlines), assumedThroughput(recipe.engine.threads)),
+    derivePlan(recipe, await openInputs(recipe, where, judge, outlines), assumedThroughput(threadsOf(recipe))),
   perform,
   renderReport,
 };
@@ -92,7 +92,7 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
       templateSettings: templateOf(recipe, template === "pivot" ? recipe.pivot : model),
       ...(template === "pivot" ? { templateFolder: recipe.pivot.model } : {}),
     },
-    await stageContext(run),
+    await stageContext(run, model.engine),
   );
 }
 

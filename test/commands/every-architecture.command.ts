@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readConversations } from "#src/data/read.js";
 import { ADAMW, type Engine, type TrainSequence } from "#src/engine/engine.js";
-import { createOnnxEngine } from "#src/engine/onnx/index.js";
+import { createEngine, EMBEDDED } from "#src/engine/index.js";
 import { minCe } from "#src/fuse/functions/min-ce.js";
 import { openLessons } from "#src/fuse/lessons.js";
 import { openPair } from "#src/fuse/pair.js";
@@ -40,13 +40,9 @@ let natsPerByte: Map<string, number>;
 beforeAll(async () => {
   folder = await temporaryFolder();
   out = join(folder, "run");
-  engine = await createOnnxEngine();
+  engine = await createEngine(EMBEDDED);
   const { recipe, text, file } = await loadRecipe(await writeRecipe(folder, RECIPE));
-  await runRecipe(
-    recipe,
-    { out, recipeText: text, recipeFile: file },
-    { reporter: silent, createEngine: createOnnxEngine },
-  );
+  await runRecipe(recipe, { out, recipeText: text, recipeFile: file }, { reporter: silent, createEngine });
   const { models } = JSON.parse(await readFile(join(out, "evaluate/held-out.json"), "utf8")) as HeldOut;
   natsPerByte = new Map(models.map(({ name, metrics }) => [name, metrics.nats_per_byte.value]));
 }, 300_000);

@@ -14,8 +14,8 @@ function problems(text: string): readonly string[] {
 describe("defaults", () => {
   test("three keys suffice; the rest are the papers' settings", () => {
     expect(parseRecipe(SHORTEST, "recipe.yaml").recipe).toEqual({
-      pivot: { name: "a", model: "models/a", template_name: null, template_variables: {} },
-      sources: [{ name: "b", model: "models/b", template_name: null, template_variables: {} }],
+      pivot: { name: "a", model: "models/a", template_name: null, template_variables: {}, engine: null },
+      sources: [{ name: "b", model: "models/b", template_name: null, template_variables: {}, engine: null }],
       data: {
         path: ["c.jsonl"],
         max_length: 2048,
@@ -214,12 +214,12 @@ baseline: [sft]
       `recipe.yaml:4:12 evaluate[0]: expected one of ${BENCHMARK_NAMES.join(", ")} or a mapping of keys, found "held"`,
     ],
     [
-      `${SHORTEST}engine: { kind: torch }`,
-      'recipe.yaml:4:17 engine.kind: the PyTorch engine is not supported yet; expected onnx, found "torch"',
+      `${SHORTEST}engine: { kind: torch, threads: 2 }`,
+      "recipe.yaml:4:24 engine.threads: is a setting of kind onnx; leave it out",
     ],
     [
       "pivot: a\nsources: [{ model: b, engine: { kind: endpoint, url: http://gpu } }]\ndata: { path: c.jsonl }",
-      'recipe.yaml:2:39 sources[0].engine.kind: remote endpoints are not supported yet; expected onnx, found "endpoint"',
+      'recipe.yaml:2:39 sources[0].engine.kind: remote endpoints are not supported yet; expected one of onnx, torch, found "endpoint"',
     ],
     [
       "pivot: x/a\nsources: [y/A]\ndata: { path: c.jsonl }",

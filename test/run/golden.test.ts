@@ -2,7 +2,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createOnnxEngine } from "#src/engine/onnx/index.js";
+import { createEngine } from "#src/engine/index.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { silent } from "#src/reporter.js";
@@ -23,11 +23,7 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   out = join(folder, "run");
   const { recipe, text, file } = await loadRecipe(await writeRecipe(folder, RECIPE));
-  await runRecipe(
-    recipe,
-    { out, recipeText: text, recipeFile: file },
-    { reporter: silent, createEngine: createOnnxEngine },
-  );
+  await runRecipe(recipe, { out, recipeText: text, recipeFile: file }, { reporter: silent, createEngine });
 }, 300_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

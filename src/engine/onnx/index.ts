@@ -3,9 +3,9 @@
  * conversion of models; weights are read from their safetensors files.
  */
 import type { Engine, EngineModel, OptimiserOptions, Sequence, Trainer } from "../engine.ts";
+import { checkIds, type ModelLimits, packSequences, packTargets } from "../packed.ts";
 import { type Connection, connect } from "./connection.ts";
 import type { OpenedModel, StopFlag } from "./messages.ts";
-import { checkIds, type ModelLimits, packSequences, packTargets } from "./packed.ts";
 
 export interface OnnxEngineOptions {
   /**

@@ -1,10 +1,10 @@
 /** Teacher passes and logits: sequences in micro-batches through a model's forward programs. */
 import { isLongSequence } from "../../models/index.ts";
 import type { RowBatch } from "../engine.ts";
+import type { PackedSequences } from "../packed.ts";
 import { lengthBucket, planBatches, shapeKey } from "./batches.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { batchInputs, collectRows, extents, POSITION_BUDGET } from "./micro-batches.ts";
-import type { PackedSequences } from "./packed.ts";
 import { logitsProgram } from "./programs/logits.ts";
 import { rowsProgram } from "./programs/rows.ts";
 import type { Runtime } from "./runtime.ts";

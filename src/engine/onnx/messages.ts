@@ -1,7 +1,7 @@
 /** What the main thread and the engine's worker thread say to each other. One call at a time is worked on, in order. */
 import type { ErrorCode } from "../../errors.ts";
 import type { GenerateOptions, OptimiserOptions, RowBatch, StepResult, WeightDtype } from "../engine.ts";
-import type { PackedSequences, PackedTargets } from "./packed.ts";
+import type { PackedSequences, PackedTargets } from "../packed.ts";
 
 /** A model or trainer that lives in the worker. */
 export type Handle = number;

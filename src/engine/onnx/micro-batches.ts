@@ -2,8 +2,8 @@
 import { failure } from "../../errors.ts";
 import { isLongSequence, type ModelConfig } from "../../models/index.ts";
 import type { RowBatch } from "../engine.ts";
+import type { PackedSequences } from "../packed.ts";
 import type { MicroBatch } from "./batches.ts";
-import type { PackedSequences } from "./packed.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
 
 /** Positions of one micro-batch: enough for full matrix speed, and 2,048 x 152k logits are never made at once. */

@@ -4,9 +4,9 @@
  */
 import { isLongSequence, type Model } from "../../../models/index.ts";
 import type { RowBatch } from "../../engine.ts";
+import type { PackedSequences } from "../../packed.ts";
 import { lengthBucket, type MicroBatch, planBatches } from "../batches.ts";
 import { batchInputs, collectRows, extents, POSITION_BUDGET } from "../micro-batches.ts";
-import type { PackedSequences } from "../packed.ts";
 import { PASS_POSITIONS } from "../placement.ts";
 import type { Runtime } from "../runtime.ts";
 import { streamedHeadLogits, streamedHeadRows } from "./head.ts";

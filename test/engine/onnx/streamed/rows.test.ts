@@ -6,11 +6,11 @@ import { ADAMW, type Engine, type RowBatch, type Sequence } from "#src/engine/en
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { loadModel } from "#src/engine/onnx/loaded-model.js";
 import { createNativeGate } from "#src/engine/onnx/native-gate.js";
-import { packSequences } from "#src/engine/onnx/packed.js";
 import { loadRuntime, type Runtime } from "#src/engine/onnx/runtime.js";
 import { streamedNetwork } from "#src/engine/onnx/streamed/network.js";
 import { computeStreamedLogits, computeStreamedRows } from "#src/engine/onnx/streamed/rows.js";
 import { openWeightStream } from "#src/engine/onnx/streamed/weights.js";
+import { packSequences } from "#src/engine/packed.js";
 import { float32ToBfloat16, float32ToFloat16 } from "#src/formats/float.js";
 import { readSafetensors, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";

@@ -2,8 +2,8 @@
  * Sequences as a few flat arrays: what crosses the thread and what the worker works on. A sequence may be a view of a
  * large buffer, and a message would copy the whole of it; flat copies are small and move without another copy.
  */
-import { inputError, internalError } from "../../errors.ts";
-import type { Sequence, TrainSequence } from "../engine.ts";
+import { inputError, internalError } from "../errors.ts";
+import type { Sequence, TrainSequence } from "./engine.ts";
 
 /** S sequences; those of sequence s are `start[s] .. start[s+1]-1` of the flat array. */
 export interface PackedSequences {

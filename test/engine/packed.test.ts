@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { checkIds, packSequences, packTargets } from "#src/engine/onnx/packed.js";
+import { checkIds, packSequences, packTargets } from "#src/engine/packed.js";
 
 const limits = { folder: "models/tiny", vocabulary: 10, maxPositions: 6 };
 const sequence = (ids: number[], positions: number[]) => ({

@@ -1,0 +1,27 @@
+/** The engines by kind. To add one: a folder beside this file, and a line in the function below. */
+import type { Engine } from "./engine.ts";
+import { TORCH_DEFAULTS, type TorchSettings } from "./torch/settings.ts";
+
+/** What computes, in full: as a recipe or a command line says it, defaults filled in. */
+export type EngineSettings =
+  | { readonly kind: "onnx"; readonly threads: number | null }
+  | ({ readonly kind: "torch" } & TorchSettings);
+
+export const ENGINE_KINDS = ["onnx", "torch"] as const;
+
+export const EMBEDDED: EngineSettings = { kind: "onnx", threads: null };
+export const TORCH: Extract<EngineSettings, { kind: "torch" }> = { kind: "torch", ...TORCH_DEFAULTS };
+
+/** Starts an engine; throws one sentence where what it needs is not there. Each is loaded only where it is asked for. */
+export async function createEngine(settings: EngineSettings): Promise<Engine> {
+  switch (settings.kind) {
+    case "onnx": {
+      const { createOnnxEngine } = await import("./onnx/index.ts");
+      return createOnnxEngine(settings.threads === null ? {} : { threads: settings.threads });
+    }
+    case "torch": {
+      const { createTorchEngine } = await import("./torch/index.ts");
+      return createTorchEngine(settings);
+    }
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The torch engine: PyTorch on as many processes as there are GPUs, started with a job folder of numbers and waited for.
+ * Text, rows, targets, order and rates are made here; Python computes.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { internalError } from "../../errors.ts";
+import { createRandom } from "../../random.ts";
+import type { Engine, EngineModel, GenerateOptions, RowBatch, Sequence, Watch } from "../engine.ts";
+import { packSequences } from "../packed.ts";
+import { manners, signalOf, type TorchContext } from "./context.ts";
+import { hasSettings, type JobSettings, jobName, writeDraws, writeSequences, writeSettings } from "./job.ts";
+import { runJob } from "./launch.ts";
+import { type ModelFacts, modelFacts } from "./model-facts.ts";
+import { probePython } from "./python.ts";
+import { readAnswers, readLogits, readRows } from "./results.ts";
+import type { TorchSettings } from "./settings.ts";
+import { trainWhole } from "./training.ts";
+
+/** Sequences of a file of rows, and the most that an interruption costs. */
+const BLOCK = 256;
+/** Tokens of a micro-batch: on a GPU as many as keep it busy, on a processor as many as its memory likes. */
+const GPU_TOKENS = 8192;
+const CPU_TOKENS = 2048;
+
+/** Looks for Python first; throws one sentence where it cannot do the work. */
+export async function createTorchEngine(settings: TorchSettings): Promise<Engine> {
+  const facts = settings.launch === "manual" ? null : await probePython(settings.python, settings.device);
+  const onProcessor = settings.device === "cpu" || (facts !== null && facts.cuda === 0 && !facts.mps);
+  const microTokens = settings.microTokens ?? (onProcessor ? CPU_TOKENS : GPU_TOKENS);
+  const context: TorchContext = { settings, facts, microTokens };
+  return {
+    kind: "torch",
+    identity: `torch ${settings.compute}`,
+    open: async (folder, work) => openTorchModel(context, await modelFacts(folder), work),
+    train: () => Promise.reject(internalError("the torch engine trains as a whole")),
+    trainWhole: (training, watch) => trainWhole(context, training, watch),
+    dispose: () => Promise.resolve(),
+  };
+}
+
+function openTorchModel(context: TorchContext, model: ModelFacts, work: string | undefined): EngineModel {
+  const { folder, vocabulary, parameters } = model;
+  let known: Lookahead | undefined;
+  const rows = async (sequences: readonly Sequence[], topK: number, watch: Watch = {}): Promise<RowBatch> => {
+    const packed = packSequences(sequences, model);
+    const kept = Math.min(topK, vocabulary);
+    const settings: JobSettings = { kind: "rows", model: folder, ...manners(context), top_k: kept, block: BLOCK };
+    return withJob(work, jobName(settings, packed), async (job) => {
+      if (!(await hasSettings(job))) await writeSequences(job, packed, true);
+      await writeSettings(job, settings);
+      const onEvent = ({ event, done }: { readonly event: string; readonly done?: unknown }): void => {
+        if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
+      };
+      await runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) });
+      return readRows(job, Math.ceil(sequences.length / BLOCK), packed.positions.length, kept);
+    });
+  };
+  return {
+    folder,
+    vocabulary,
+    parameters,
+    ahead: async (sequences, topK, watch) => {
+      known = createLookahead(sequences, topK, await rows(sequences, topK, watch));
+    },
+    rows: async (sequences, topK) => known?.take(sequences, topK) ?? (await rows(sequences, topK)),
+    logits: async (ids) => {
+      // A row is read before its label: one more id, any, gives the last position a row.
+      const longer = Int32Array.from([...ids, 0]);
+      const positions = Int32Array.from(ids, (_, index) => index + 1);
+      const packed = packSequences([{ ids: longer, positions }], { ...model, maxPositions: null });
+      return withJob(undefined, "logits", async (job) => {
+        await writeSequences(job, packed, true);
+        await writeSettings(job, {
+          kind: "rows",
+          model: folder,
+          ...manners(context),
+          top_k: 1,
+          block: 1,
+          logits: true,
+        });
+        await runJob(job, context.settings, context.facts, { onEvent: () => {} });
+        return readLogits(job);
+      });
+    },
+    generate: async (prompts, options, onToken) => {
+      const packed = packSequences(
+        prompts.map((ids) => ({ ids, positions: new Int32Array(0) })),
+        model,
+      );
+      return withJob(undefined, "generate", async (job) => {
+        await writeSequences(job, packed, false);
+        if (options.temperature > 0) await writeDraws(job, drawsOf(prompts.length, options), options.maxTokens);
+        await writeSettings(job, { kind: "generate", model: folder, ...manners(context), ...generationOf(options) });
+        await runJob(job, context.settings, context.facts, { onEvent: () => {}, ...signalOf(options) });
+        const answers = await readAnswers(job, prompts.length);
+        answers.forEach((answer, prompt) => {
+          for (const id of answer) onToken?.(prompt, id);
+        });
+        return answers;
+      });
+    },
+    dispose: () => Promise.resolve(),
+  };
+}
+
+/** In `work`, where an interrupted job stays and is gone on with; else in a folder for this once. */
+async function withJob<T>(work: string | undefined, name: string, use: (job: string) => Promise<T>): Promise<T> {
+  if (work !== undefined) {
+    const job = join(work, name);
+    const result = await use(job);
+    await rm(job, { recursive: true, force: true });
+    return result;
+  }
+  const passing = await mkdtemp(join(tmpdir(), "fusechat-torch-"));
+  try {
+    return await use(join(passing, name));
+  } finally {
+    await rm(passing, { recursive: true, force: true });
+  }
+}
+
+function generationOf({ maxTokens, stopIds, temperature, topK, topP, bannedFrom }: GenerateOptions): object {
+  return {
+    max_tokens: maxTokens,
+    stop_ids: [...stopIds],
+    temperature,
+    top_k: topK,
+    top_p: topP,
+    ...(bannedFrom === undefined ? {} : { vocabulary: bannedFrom }),
+  };
+}
+
+/** [prompts, maxTokens] the numbers that the embedded engine's generator would draw with. */
+function drawsOf(prompts: number, { maxTokens, seed, seeds }: GenerateOptions): Float64Array {
+  const draws = new Float64Array(prompts * maxTokens);
+  for (let prompt = 0; prompt < prompts; prompt++) {
+    const random = createRandom(seeds?.[prompt] ?? `${seed}/${prompt}`);
+    for (let token = 0; token < maxTokens; token++) draws[prompt * maxTokens + token] = random.next();
+  }
+  return draws;
+}
+
+/** Rows that are there before they are asked for. */
+interface Lookahead {
+  /** Those of the next sequences; undefined where others are asked for than were announced. */
+  take(sequences: readonly Sequence[], topK: number): RowBatch | undefined;
+}
+
+function createLookahead(announced: readonly Sequence[], announcedK: number, all: RowBatch): Lookahead {
+  const width = all.topId.length / Math.max(1, all.labelLogp.length);
+  let next = 0;
+  let row = 0;
+  return {
+    take: (sequences, topK) => {
+      const same = sequences.every(({ ids, positions }, index) => {
+        const expected = announced[next + index];
+        return expected !== undefined && isEqual(expected.ids, ids) && isEqual(expected.positions, positions);
+      });
+      if (!same || topK !== announcedK) return undefined;
+      const count = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
+      const [first, end] = [row, row + count];
+      next += sequences.length;
+      row = end;
+      return {
+        labelLogp: all.labelLogp.slice(first, end),
+        topId: all.topId.slice(first * width, end * width),
+        topLogp: all.topLogp.slice(first * width, end * width),
+      };
+    },
+  };
+}
+
+function isEqual(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
+}

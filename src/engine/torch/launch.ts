@@ -1,0 +1,161 @@
+/**
+ * Starts the Python package on a job folder and follows it to its end. What it does stands in `events.jsonl`, why it
+ * failed in `error.json`, all it printed in `log.txt`; torchrun itself knows only of processes that died without a word.
+ *
+ * Ctrl-C writes the file `stop`: the job ends at its next step with a checkpoint. The processes form a group of their
+ * own, so that the terminal's Ctrl-C reaches this program alone; where this program goes, the group goes with it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import { exists, readJson, readText, writeFileAtomic } from "../../formats/files.ts";
+import { type JobEvent, openEvents } from "./events.ts";
+import { PACKAGE_FOLDER, type PythonFacts } from "./python.ts";
+import type { TorchSettings } from "./settings.ts";
+
+export interface Following {
+  readonly onEvent: (event: JobEvent) => void;
+  readonly signal?: AbortSignal;
+}
+
+const POLL_MILLISECONDS = 200;
+
+/**
+ * torchrun, ended by Linux when this program is, even by SIGKILL: alone it would go on to the end, and hold the job's
+ * lock meanwhile. Its workers end with it in the same way.
+ */
+const WITH_PARENT = `
+import ctypes, os, runpy, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 9)
+    if os.getppid() != int(os.environ["FUSECHAT_PID"]):
+        sys.exit("its parent has ended")
+sys.argv[0] = "torchrun"
+runpy.run_module("torch.distributed.run", run_name="__main__")
+`;
+
+/** Works on the job until `out/done.json` is there. Throws where it failed, or was stopped. */
+export async function runJob(
+  folder: string,
+  settings: TorchSettings,
+  facts: PythonFacts | null,
+  following: Following,
+): Promise<void> {
+  if (await isDone(folder)) return;
+  if (settings.launch === "manual" || facts === null) throw leftToRun(folder, settings);
+  throwIfInterrupted(following.signal, folder);
+  for (const name of ["stop", "error.json"]) await rm(join(folder, name), { force: true });
+  const events = await openEvents(join(folder, "events.jsonl"));
+  const log = openSync(join(folder, "log.txt"), "a");
+  const child = start(folder, settings, facts, log);
+  closeSync(log);
+  const group = -(child.pid ?? 0);
+  const killGroup = (): void => {
+    try {
+      process.kill(group, "SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  const stop = (): void => void writeFileAtomic(join(folder, "stop"), "").catch(killGroup);
+  following.signal?.addEventListener("abort", stop, { once: true });
+  process.on("exit", killGroup);
+  try {
+    const ended = exitOf(child, settings);
+    for (let running = true; running; ) {
+      running = await Promise.race([ended.then(() => false), pause(POLL_MILLISECONDS).then(() => true)]);
+      for (const event of await events.next()) following.onEvent(event);
+    }
+    await explain(folder, await ended, following.signal);
+  } finally {
+    process.removeListener("exit", killGroup);
+    following.signal?.removeEventListener("abort", stop);
+    killGroup();
+  }
+}
+
+export function isDone(folder: string): Promise<boolean> {
+  return exists(join(folder, "out", "done.json"));
+}
+
+/** Processes that this machine would run. */
+export function processesOf({ processes, device }: TorchSettings, facts: PythonFacts): number {
+  if (processes !== null) return processes;
+  return device === "cpu" || facts.cuda === 0 ? 1 : facts.cuda;
+}
+
+function start(folder: string, settings: TorchSettings, facts: PythonFacts, log: number): ChildProcess {
+  const processes = processesOf(settings, facts);
+  const run = ["--standalone", "--nproc-per-node", String(processes), "-m", "fusechat_torch"];
+  const [program, ...before] =
+    typeof settings.launch === "string" ? [settings.python, "-c", WITH_PARENT, ...run] : settings.launch;
+  // torchrun gives each of several processes one thread; on a processor they share its cores instead.
+  const threads = Math.max(1, Math.floor(availableParallelism() / processes));
+  return spawn(program!, [...before, folder], {
+    stdio: ["ignore", log, log],
+    detached: true,
+    env: {
+      OMP_NUM_THREADS: String(threads),
+      ...process.env,
+      PYTHONPATH: [PACKAGE_FOLDER, ...(process.env.PYTHONPATH === undefined ? [] : [process.env.PYTHONPATH])].join(":"),
+      PYTHONUNBUFFERED: "1",
+      FUSECHAT_PID: String(process.pid),
+      // What an earlier torchrun around this program has set is not meant for this one.
+      TORCHELASTIC_RUN_ID: undefined,
+    },
+  });
+}
+
+/** Its exit code or signal; throws where it cannot be started. */
+function exitOf(child: ChildProcess, { launch, python }: TorchSettings): Promise<number | string> {
+  const name = typeof launch === "string" ? python : (launch[0] ?? python);
+  return new Promise((resolve, reject) => {
+    child.once("error", (error) => reject(failure(name, `could not be started (${error.message})`, error)));
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? 1));
+  });
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, milliseconds));
+}
+
+/** Nothing where the job is done; else the error that it ended with. */
+async function explain(folder: string, ended: number | string, signal: AbortSignal | undefined): Promise<void> {
+  if (await isDone(folder)) return;
+  if (ended === 0) throwIfInterrupted(signal, folder);
+  const path = join(folder, "error.json");
+  if (await exists(path)) {
+    const { code, message } = (await readJson(path)) as { readonly code?: unknown; readonly message?: unknown };
+    throw code === 2 ? inputError(folder, String(message)) : failure(folder, String(message));
+  }
+  const text = await readText(join(folder, "log.txt"));
+  const reason = deathIn(text) ?? (ended === 0 ? "stopped before its end" : `ended with ${ended}: ${lastLine(text)}`);
+  throw failure(folder, `${reason} (all it printed is in log.txt there); run the same command again to continue`);
+}
+
+/** A process that died without a word (SIGKILL, a segmentation fault) is known to torchrun alone. */
+function deathIn(log: string): string | null {
+  const found = [...log.matchAll(/rank\s+: (\d+)[^\n]*\n\s+exitcode\s+: -(\d+)/g)];
+  const [, rank, signal] = found.filter(([, , number]) => number !== "15").at(-1) ?? [];
+  if (rank === undefined) return null;
+  return signal === "9"
+    ? `process ${rank} was killed (signal 9), mostly for lack of main memory`
+    : `process ${rank} died of signal ${signal}`;
+}
+
+function lastLine(text: string): string {
+  return text.trim().split("\n").at(-1)?.slice(0, 200) ?? "";
+}
+
+/** `launch: manual`: the job is whole, and somebody else runs it. */
+function leftToRun(folder: string, { processes }: TorchSettings): FusechatError {
+  const count = processes === null ? "gpu" : String(processes);
+  const line = `PYTHONPATH=${PACKAGE_FOLDER} python -m torch.distributed.run --standalone --nproc-per-node ${count} -m fusechat_torch ${folder}`;
+  return new FusechatError(
+    "interrupted",
+    `${folder}: the job is written; run this where the GPUs are, and then the same command again: ${line}`,
+  );
+}

@@ -1,0 +1,34 @@
+/** How the torch engine is started and computes; what a recipe's or a command's `engine: torch` says. */
+export const COMPUTES = ["bfloat16", "float32"] as const;
+export const DEVICES = ["auto", "cuda", "mps", "cpu"] as const;
+
+export type Compute = (typeof COMPUTES)[number];
+export type Device = (typeof DEVICES)[number];
+
+/**
+ * `local` starts torchrun here; a command is started instead of `python -m torch.distributed.run …` with its arguments
+ * after it (`srun`, a container); `manual` writes the job and says what to run, wherever that may be.
+ */
+export type Launch = "local" | "manual" | readonly string[];
+
+export interface TorchSettings {
+  /** The Python to start; it needs torch, transformers and safetensors. */
+  readonly python: string;
+  /** Processes on this machine; null: one a GPU, or one. */
+  readonly processes: number | null;
+  /** In which layers are computed; weights that are trained, moments, log-softmax and sums are float32 in both. */
+  readonly compute: Compute;
+  readonly device: Device;
+  readonly launch: Launch;
+  /** Tokens of a micro-batch of one process; null: by the device. */
+  readonly microTokens: number | null;
+}
+
+export const TORCH_DEFAULTS: TorchSettings = {
+  python: "python3",
+  processes: null,
+  compute: "bfloat16",
+  device: "auto",
+  launch: "local",
+  microTokens: null,
+};

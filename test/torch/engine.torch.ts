@@ -1,0 +1,160 @@
+/**
+ * The torch engine behind the interface of all engines, with a real Python: against the goldens and against the embedded
+ * engine, on models small enough that starting Python is what takes the time. `FUSECHAT_TORCH_PYTHON` names it.
+ */
+import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { readConversations } from "#src/data/read.js";
+import { collectDistributions } from "#src/distributions/collect.js";
+import { readDistributions } from "#src/distributions/read-folder.js";
+import type { Engine, Sequence } from "#src/engine/engine.js";
+import { createEngine, EMBEDDED, TORCH } from "#src/engine/index.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
+import { fuseTarget } from "#src/fuse/fuse.js";
+import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "#src/fuse/options.js";
+import type { ReporterEvent } from "#src/reporter.js";
+
+const GOLDEN = resolve(import.meta.dirname, "../golden");
+const MISTRAL = join(GOLDEN, "models/mistral");
+const { python } = inject("torch");
+
+let folder: string;
+let torch: Engine;
+let embedded: Engine;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fusechat-torch-test-"));
+  torch = await createEngine({ ...TORCH, python, device: "cpu", compute: "float32" });
+  embedded = await createEngine(EMBEDDED);
+});
+afterAll(async () => {
+  await torch.dispose();
+  await embedded.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const sequences: readonly Sequence[] = [
+  { ids: Int32Array.of(1, 5, 9, 30, 200, 7), positions: Int32Array.of(1, 3, 5) },
+  { ids: Int32Array.of(1, 77, 40), positions: Int32Array.of(2) },
+  { ids: Int32Array.of(1, 8), positions: new Int32Array(0) },
+];
+
+const largest = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((worst, value, index) => Math.max(worst, Math.abs(value - b[index]!)), 0);
+
+test("rows and logits are those of the embedded engine", async () => {
+  const ours = await embedded.open(MISTRAL);
+  const theirs = await torch.open(MISTRAL);
+  expect([theirs.vocabulary, theirs.parameters]).toEqual([ours.vocabulary, ours.parameters]);
+  const [a, b] = [await ours.rows(sequences, 10), await theirs.rows(sequences, 10)];
+  expect([...b.topId]).toEqual([...a.topId]);
+  expect(largest(a.labelLogp, b.labelLogp)).toBeLessThan(1e-5);
+  expect(largest(a.topLogp, b.topLogp)).toBeLessThan(1e-5);
+  const ids = sequences[0]!.ids;
+  expect(largest(await ours.logits(ids), await theirs.logits(ids))).toBeLessThan(1e-4);
+});
+
+test("answers are the embedded engine's, greedy and drawn with the same numbers", async () => {
+  const prompts = [Int32Array.of(1, 5, 9), Int32Array.of(1, 30, 31, 32)];
+  const greedy = { maxTokens: 8, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "s" };
+  const [ours, theirs] = [await embedded.open(MISTRAL), await torch.open(MISTRAL)];
+  for (const options of [greedy, { ...greedy, temperature: 0.8, topP: 0.95 }]) {
+    expect(await theirs.generate(prompts, options)).toEqual(await ours.generate(prompts, options));
+  }
+});
+
+describe("a fusion", () => {
+  const settings = () => ({
+    ...FUSION_DEFAULTS,
+    ...TRAINING_DEFAULTS,
+    epochs: 6,
+    batch: 8,
+    lr: 1e-3,
+    warmupRatio: 0.1,
+  });
+
+  test("trains the golden target: weights and log within the goldens' tolerances", async () => {
+    const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
+    const out = join(folder, "target");
+    const events: ReporterEvent[] = [];
+    const summary = await fuseTarget(
+      {
+        ...settings(),
+        shuffle: false,
+        model: MISTRAL,
+        conversations,
+        pivot: join(GOLDEN, "pipeline/distributions/mistral"),
+        aligned: join(GOLDEN, "pipeline/aligned/qwen2"),
+        out,
+      },
+      { engine: torch, reporter: { report: (event) => events.push(event) } },
+    );
+    expect(summary.steps).toBe(6);
+    const golden = (await readSafetensors(join(GOLDEN, "pipeline/targets/qwen2/model.safetensors"))).tensors;
+    const found = (await readSafetensors(join(out, "model.safetensors"))).tensors;
+    expect([...found.keys()].sort()).toEqual([...golden.keys()].sort());
+    for (const [name, { data }] of golden) {
+      expect(largest(data as Float32Array, found.get(name)!.data as Float32Array), name).toBeLessThan(3e-4);
+    }
+    const lines = async (path: string): Promise<Record<string, number>[]> =>
+      (await readFile(path, "utf8"))
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    const log = await lines(join(out, "log.jsonl"));
+    for (const [step, line] of (await lines(join(GOLDEN, "pipeline/targets/qwen2/log.jsonl"))).entries()) {
+      expect(Math.abs(log[step]!.loss! - line.loss!)).toBeLessThan(5e-5);
+      expect(Math.abs(log[step]!.grad_norm! / line.grad_norm! - 1)).toBeLessThan(1e-4);
+    }
+    expect(JSON.parse(await readFile(join(out, "fuse.json"), "utf8")).settings.engine).toBe("torch float32");
+    expect(await readdir(out)).not.toContain(".checkpoint");
+    expect(events.filter(({ type }) => type === "progress").at(-1)).toMatchObject({ done: 6, total: 6, unit: "steps" });
+  });
+
+  test("goes on after Ctrl-C, to the same weights", async () => {
+    const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
+    const options = { ...settings(), batch: 4, model: MISTRAL, conversations };
+    const whole = join(folder, "whole");
+    await fuseTarget({ ...options, out: whole }, { engine: torch, reporter: { report: () => {} } });
+    const out = join(folder, "stopped");
+    const interrupt = new AbortController();
+    const report = (event: ReporterEvent): void => {
+      if (event.type === "progress" && event.unit === "steps" && event.done >= 2) interrupt.abort();
+    };
+    const attempt = fuseTarget({ ...options, out }, { engine: torch, reporter: { report }, signal: interrupt.signal });
+    await expect(attempt).rejects.toThrow("interrupted; run the same command again to continue");
+    await fuseTarget({ ...options, out }, { engine: torch, reporter: { report: () => {} } });
+    expect(await readFile(join(out, "model.safetensors"))).toEqual(await readFile(join(whole, "model.safetensors")));
+    expect(await readFile(join(out, "log.jsonl"), "utf8")).toBe(await readFile(join(whole, "log.jsonl"), "utf8"));
+  });
+});
+
+test("distributions are collected in one job, and are the golden ones", async () => {
+  const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
+  const out = join(folder, "distributions");
+  await collectDistributions(
+    { model: MISTRAL, conversations, out, topK: 10, maxLength: 2048, template: "native", shardConversations: 3 },
+    { engine: torch, reporter: { report: () => {} } },
+  );
+  const golden = (await readDistributions(join(GOLDEN, "pipeline/distributions/mistral")).next()).value;
+  let row = 0;
+  for await (const { shard } of readDistributions(out)) {
+    const expected = golden!.shard.labelLogp.subarray(row, row + shard.labelLogp.length);
+    expect(largest(expected, shard.labelLogp)).toBeLessThan(1e-4);
+    row += shard.labelLogp.length;
+  }
+  expect(row).toBe(golden!.shard.labelLogp.length);
+  expect((await readdir(out)).filter((name) => name.startsWith("."))).toEqual([]);
+});
+
+test("a model that Python refuses is one sentence", async () => {
+  const broken = join(folder, "broken");
+  const { mkdir, writeFile } = await import("node:fs/promises");
+  await mkdir(broken);
+  const config = JSON.parse(await readFile(join(MISTRAL, "config.json"), "utf8"));
+  await writeFile(join(broken, "config.json"), JSON.stringify({ ...config, model_type: "no_such_model" }));
+  await copyFile(join(MISTRAL, "model.safetensors"), join(broken, "model.safetensors"));
+  const model = await torch.open(broken);
+  await expect(model.rows(sequences, 4)).rejects.toThrow(/no_such_model/);
+});
