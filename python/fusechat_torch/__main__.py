@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
 import resource
 import signal
@@ -56,12 +57,11 @@ def work(folder: Path) -> int:
 def run_job(job: Job, arrays: Arrays, group: Group) -> None:
     """From arrays to `done.json`. Raises Stopped where that was asked for, InputError and Failure."""
     began = time.monotonic()
-    if group.any(group.first and (job.out / "done.json").exists()):
-        return
     if group.first:
         forget_error(job.folder)
         _begin(job)
-    group.barrier()
+    if group.any(group.first and (job.out / "done.json").exists()):
+        return
     import transformers
 
     total = len(arrays.steps.batches) if arrays.steps else arrays.sequences.count
@@ -107,8 +107,6 @@ def _begin(job: Job) -> None:
 
 
 def _finish(job: Job) -> None:
-    import json
-
     from .resume import remove_checkpoints
 
     found = sorted(path for path in job.out.rglob("*") if path.is_file() and path.suffix != ".tmp")

@@ -31,7 +31,7 @@ _BY_LENGTH = ("dynamic", "longrope", "su")
 class Decoder(nn.Module):
     """Token ids to what the head reads, and the head's weight. Parameters are on the meta device until they are loaded."""
 
-    def __init__(self, folder: Path, dtype: torch.dtype, *, recompute: bool) -> None:
+    def __init__(self, folder: Path, dtype: torch.dtype, *, recompute: bool = False, grouped_experts: bool = False) -> None:
         super().__init__()
         raw = read_object(folder / "config.json")
         self.folder = folder
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
         self.config = text
         #: Where the text model stands in the class that transformers has for the whole checkpoint.
         self.class_prefix = "model." if whole is text else "model.language_model."
-        base: Any = _base_model(text, dtype)
+        base: Any = _base_model(text, dtype, grouped_experts)
         self.base: Any = base
         self.layers = _layers(self.base, text.num_hidden_layers)
         self.lm_head: nn.Module | None = None
@@ -149,11 +149,11 @@ def read_config(folder: Path, raw: dict[str, Any]) -> Any:
         ) from error
 
 
-def _base_model(config: Any, dtype: torch.dtype) -> nn.Module:
+def _base_model(config: Any, dtype: torch.dtype, grouped_experts: bool) -> nn.Module:
     from transformers import AttentionInterface, AutoModel
 
     AttentionInterface.register("fusechat", packed_attention)
-    if torch.device("cpu") and not torch.cuda.is_available():
+    if not grouped_experts:  # else what that package chooses
         config._experts_implementation = "eager"
     try:
         with parameters_on_meta():  # without dtype, the checkpoint's own would be taken

@@ -54,7 +54,9 @@ def build(job: Job, group: Group) -> Model:
     if settings and job.compute != "float32" and group.device.type == "mps":
         raise InputError("device mps: training computes in float32 there; set compute to float32")
     dtype = torch.float32 if settings and lora is None else compute
-    decoder = Decoder(job.model, dtype, recompute=settings is not None)
+    # The grouped product of experts is a kernel of GPUs, for bfloat16.
+    grouped = group.device.type == "cuda" and compute == torch.bfloat16
+    decoder = Decoder(job.model, dtype, recompute=settings is not None, grouped_experts=grouped)
     if lora:
         adapt(decoder, lora)
     else:
