@@ -5,7 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, systemCode } from "../formats/file-error.ts";
 
@@ -16,7 +16,7 @@ export interface HubSettings {
   readonly endpoint: string;
   /** As messages call it. */
   readonly host: string;
-  /** The folder of `models--org--name`. */
+  /** The folder of `models--org--name`, absolute. */
   readonly cache: string;
   readonly token: string | undefined;
   readonly offline: boolean;
@@ -41,7 +41,7 @@ export async function hubSettings(environment: Environment): Promise<HubSettings
   return {
     endpoint,
     host: new URL(endpoint).host,
-    cache: path("HF_HUB_CACHE", given("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub")),
+    cache: resolve(path("HF_HUB_CACHE", given("HUGGINGFACE_HUB_CACHE") ?? join(home, "hub"))),
     token: checkedToken(implicit),
     offline: isTrue("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"),
     timeoutMs: 1000 * seconds(given("HF_HUB_DOWNLOAD_TIMEOUT")),

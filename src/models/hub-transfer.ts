@@ -85,7 +85,8 @@ export async function bring(
 export const notGiven = (message: string): string =>
   `does not give it: ${message}; what has come is kept, run the same command again`;
 
-async function checkSpace(place: string, bytes: number): Promise<void> {
+/** Throws where the disk of a cache has not room for that many bytes. */
+export async function checkSpace(place: string, bytes: number): Promise<void> {
   const free = await freeBytes(place);
   const needed = bytes + OTHER_BYTES;
   if (free === undefined || free >= needed) return;
@@ -136,7 +137,7 @@ function tenths(bytes: number): number {
   return Math.ceil(bytes / 1e5) / 10;
 }
 
-function sizeText(bytes: number): string {
+export function sizeText(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }

@@ -16,7 +16,7 @@ import { readRemoteHeader } from "../hub/remote-header.ts";
 import { type Reporter, silent } from "../reporter.ts";
 import { codeFiles, textFiles, weightFiles } from "./hub-files.ts";
 import { checkCopy, type FoundModel, lookUp } from "./hub-lookup.ts";
-import { absentOf, bring, bytesToCome, eachOf, notGiven, type Transfer } from "./hub-transfer.ts";
+import { absentOf, bring, bytesToCome, checkSpace, eachOf, notGiven, type Transfer } from "./hub-transfer.ts";
 
 /** What a model of the Hub is, as far as it is known without its weights. */
 export interface HubOutline {
@@ -44,6 +44,8 @@ export interface Hub {
   fetch(id: HubId): Promise<string>;
   /** The commit that a revision stands for now; undefined where the Hub cannot be asked. */
   commit(id: HubId): Promise<string | undefined>;
+  /** Throws where the cache has not room for that many bytes. */
+  checkRoom(bytes: number): Promise<void>;
   /** Bytes a second in what has come so far; undefined where that was too little to tell. */
   rate(): number | undefined;
 }
@@ -122,6 +124,7 @@ export async function openHub({ reporter = silent, ...options }: HubOptions): Pr
         throw error;
       }
     },
+    checkRoom: (bytes) => checkSpace(connection.settings.cache, bytes),
     rate: () => {
       const { bytes, seconds } = transfer.transferred;
       return bytes >= TELLING_BYTES ? bytes / seconds : undefined;

@@ -8,7 +8,9 @@ import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import type { SafetensorsHeader } from "../formats/safetensors-header.ts";
 import { type HubId, parseHubId, printHubId } from "../hub/id.ts";
+import { estimateFetch } from "../models/fetch-estimate.ts";
 import type { Hub } from "../models/hub.ts";
+import { sizeText } from "../models/hub-transfer.ts";
 import { outlined } from "../models/reference.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
 import { hubIdOf, hubIdsOf, locateModels } from "../recipe/locate.ts";
@@ -48,7 +50,16 @@ export async function withHubModels(
   const outline = outlined(async () => models, outlines);
   const located = await locateModels(recipe, (id) => outline(taken(id)), options.where);
   const bring = async (): Promise<void> => {
-    for (const id of hubIdsOf(recipe)) await models.fetch(taken(id));
+    const ids = hubIdsOf(recipe).map(taken);
+    const { missing_bytes: bytes, models: all, seconds, rate, from } = await estimateFetch(models, ids);
+    if (bytes > 0) {
+      // Told, and known to fit, before the first of them comes: all together may take hours.
+      const count = all.filter(({ missing_bytes: missing }) => missing > 0).length;
+      const summary = `${sizeText(bytes)} of weights of ${count} ${count === 1 ? "model" : "models"} to fetch from ${from}, about ${Math.ceil(seconds / 60)} min (${rate})`;
+      reporter.report({ type: "end", stage: "fetch", summary, figures: { bytes, seconds, models: all } });
+      await models.checkRoom(bytes);
+    }
+    for (const id of ids) await models.fetch(id);
   };
   return { recipe: located, options: { toCome: { outlines, bring } } };
 }

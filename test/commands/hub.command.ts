@@ -354,6 +354,9 @@ describe("a recipe", () => {
     expect(first.error).toMatch(
       /fetch: org\/mistral@[0-9a-f]{12}: \d+ kB in 1 file \(weights\) from 127\.0\.0\.1:\d+ into /,
     );
+    expect(first.error).toMatch(
+      /^fetch: [\d.]+ kB of weights of 2 models to fetch from 127\.0\.0\.1:\d+, about 1 min \(assumed 12\.5 MB\/s\)$/m,
+    );
     const names = ["mistral", "qwen2"].map((name) => `org/${name}@${commitOf(server, `org/${name}`)}`);
     const plan = JSON.parse(await readFile(join(out, "plan.json"), "utf8"));
     expect([plan.recipe.pivot.hub, plan.recipe.sources[0].hub]).toEqual(names);
