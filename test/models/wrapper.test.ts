@@ -8,6 +8,8 @@ import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { readJson } from "#src/formats/files.js";
 import { readSafetensors, readTensorBytes, type Tensor, writeSafetensors } from "#src/formats/safetensors.js";
 import { openWeights } from "#src/formats/weights.js";
+import { mergeModels } from "#src/merge/merge.js";
+import { checkMergeConfig } from "#src/merge/read-config.js";
 import { checkWeights, openModel } from "#src/models/index.js";
 
 const GOLDEN = resolve(import.meta.dirname, "../golden/models");
@@ -115,6 +117,29 @@ test("without a head of its own, or with a copy of the embedding for one, the he
       const model = await openModel(folder);
       expect(model).toMatchObject(tied);
       checkWeights(model, (await openWeights(folder)).tensors);
+    },
+  );
+});
+
+test("a stack whose head is another model's embedding says so where either reader of configs looks", async () => {
+  await withCopy(
+    "gemma3",
+    (tensors) => {
+      const { data, ...rest } = tensors.get(EMBEDDING)!;
+      tensors.set(EMBEDDING, { ...rest, data: data.slice().reverse() as typeof data });
+    },
+    async (other) => {
+      const slice = (model: string) => ({ sources: [{ model, layer_range: [0, 4] }] });
+      const slices = [slice(join(GOLDEN, "gemma3")), slice(other)];
+      await mergeModels(checkMergeConfig({ merge_method: "passthrough", slices }, "stack"), {
+        out: join(other, "out"),
+      });
+      const config = (await readJson(join(other, "out/config.json"))) as { text_config: object };
+      expect(config).toMatchObject({
+        tie_word_embeddings: false,
+        text_config: { tie_word_embeddings: false, num_hidden_layers: 8 },
+      });
+      expect(await openModel(join(other, "out"))).toMatchObject({ head: HEAD, config: { tied: false, layers: 8 } });
     },
   );
 });

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 from internlm2 import load_as_llama
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer, PreTrainedModel
 
 NEW_TOKENS = 16
 
@@ -22,8 +22,10 @@ def load(folder: Path) -> tuple[PreTrainedModel, dict[str, Any]]:
     config = json.loads((folder / "config.json").read_text())
     if config["model_type"] == "internlm2":
         return load_as_llama(folder, config)
+    # Of several parts; without a picture they are their text part.
+    loader = AutoModelForImageTextToText if "text_config" in config else AutoModelForCausalLM
     # PyTorch's own attention, which version 4 takes by default, has no caps on scores (Gemma 2).
-    return AutoModelForCausalLM.from_pretrained(
+    return loader.from_pretrained(
         folder, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
     )
 

@@ -22,7 +22,8 @@ export function outputConfig(config: JsonObject, plan: MergePlan): JsonObject {
   for (const [depth, section] of sections.entries()) {
     const isLanguage = section === language;
     if (rows !== undefined && (isLanguage || section.has("vocab_size"))) section.set("vocab_size", jsonNumber(rows));
-    if (isTied !== undefined && (depth === 0 || section.has(TIED))) section.set(TIED, isTied);
+    // Readers ask either the outermost section or that of the language model.
+    if (isTied !== undefined && (depth === 0 || isLanguage || section.has(TIED))) section.set(TIED, isTied);
     if (plan.layers !== undefined) setLayers(section, depth, isLanguage, { donor: plan.donor, layers: plan.layers });
   }
   return result;

@@ -13,17 +13,25 @@ export const GOLDEN_MODELS = [
   "llama",
   "llama3",
   "mistral",
-  "mistral3",
   "mixtral",
   "phi3",
   "phi4-mini",
   "qwen2",
   "qwen3",
-  "qwen3_moe",
   "smollm3",
 ] as const;
 
-export const FURTHER_MODELS = ["gemma3", "glm4", "granite", "internlm3", "llama-yarn", "olmo2", "qwen2-yarn"] as const;
+export const FURTHER_MODELS = [
+  "gemma3",
+  "glm4",
+  "granite",
+  "internlm3",
+  "llama-yarn",
+  "mistral3",
+  "olmo2",
+  "qwen2-yarn",
+  "qwen3_moe",
+] as const;
 
 export const pipeline: string = resolve(import.meta.dirname, "../../golden/pipeline");
 
