@@ -9,6 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
@@ -27,7 +28,10 @@ def save_checkpoint(job: Job, optimiser: Optimiser, step: int, group: Group) -> 
     if group.first:
         shutil.rmtree(folder, ignore_errors=True)  # what a kill left of the same step
     group.barrier()
-    save(optimiser.state(), checkpoint_id=str(folder))
+    try:
+        save(optimiser.state(), checkpoint_id=str(folder))
+    except CheckpointException as error:  # a full disk, say; of one process or another
+        raise Failure(f"{folder}: the checkpoint cannot be written ({_last_line(error)})") from error
     group.barrier()
     if group.first:
         with open(job.out / "log.jsonl", "ab") as log:
@@ -53,11 +57,9 @@ def load_checkpoint(job: Job, optimiser: Optimiser, group: Group) -> tuple[int, 
     folder = _step_folder(job, step)
     try:
         load(optimiser.state(), checkpoint_id=str(folder))
-    except Exception as error:  # its reader raises what it meets: missing files, shapes, pickles
-        lines = str(error).strip().splitlines()
+    except (Exception, CheckpointException) as error:  # its reader raises what it meets: missing files, shapes, pickles
         raise Failure(
-            f"{folder}: the checkpoint cannot be read ({lines[-1] if lines else type(error).__name__}); "
-            f"remove {pointer.parent} to begin anew"
+            f"{folder}: the checkpoint cannot be read ({_last_line(error)}); remove {pointer.parent} to begin anew"
         ) from error
     optimiser.steps = updates
     log = job.out / "log.jsonl"
@@ -66,6 +68,12 @@ def load_checkpoint(job: Job, optimiser: Optimiser, group: Group) -> tuple[int, 
         raise Failure(f"{log}: expected the lines of {step} steps, as the checkpoint has, found {len(kept)}")
     group.barrier()  # all have read it before the first process cuts it
     return step, kept
+
+
+def _last_line(error: BaseException) -> str:
+    """PyTorch's reader and writer put the cause last, behind the traces of all processes."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def remove_checkpoints(job: Job) -> None:

@@ -1,5 +1,6 @@
 """A training that is killed, stopped or moved goes on: the same bytes on as many processes, the same numbers on others."""
 
+import fcntl
 import json
 import os
 import signal
@@ -151,13 +152,13 @@ def test_two_launchers_on_one_host_are_one_group(tmp_path: Path, whole: Path) ->
 
 def test_a_second_run_of_the_same_job_is_kept_out(tmp_path: Path) -> None:
     job = make(tmp_path / "job")
-    process = start(job, 1)
-    wait_for_step(job, process, 0)
-    second = start(job, 1)
-    assert second.wait(timeout=300) != 0
-    message = json.loads((job / "error.json").read_text())["message"]
-    assert message == f"{job}: another process works on this job"
-    assert process.wait(timeout=300) == 0
+    with open(job / "lock", "w") as lock:  # as a running process holds it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert start(job, 1).wait(timeout=300) != 0
+    told = json.loads((job / "error.json").read_text())
+    assert told == {"code": 1, "message": f"{job}: another process works on this job", "rank": 0}
+    assert not (job / "out").exists()
+    finish(job, 1)
     assert not (job / "error.json").exists()
 
 
