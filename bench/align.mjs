@@ -5,19 +5,21 @@
  * the same run. Whole folders: the whole stage in a process of its own, with one thread and with all, its time and the
  * peak of its private memory, tokenizers included; and reading and writing alone, beside copying the same files.
  *
- *   node bench/align.mjs [--quick] [--as-recipes] [dialogues of the folders] [rounds]
+ *   node bench/align.mjs [--quick] [--as-recipes] [--pivot folder --source folder] [dialogues of the folders] [rounds]
  *
  * --as-recipes times `split` with the chain rule and division by the pivot instead of every strategy as it is defined;
  * in one process the compiled loops of the one would slow the other down.
  *
- * Texts and tokenizers come from ../shared/data where it exists, else from test/golden.
+ * Texts and tokenizers come from ../shared/data where it exists, else from test/golden; --pivot and --source name other
+ * tokenizers.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { alignDistributions } from "../dist/align/align.js";
 import { alignPart } from "../dist/align/align-part.js";
 import { createLeadSwaps } from "../dist/align/leads.js";
@@ -38,9 +40,17 @@ import { numberToHalf } from "../dist/formats/float.js";
 import { createRandom } from "../dist/random.js";
 import { loadTokenizer } from "../dist/tokenizer/load.js";
 
-const quick = process.argv.includes("--quick");
-const AS_RECIPES = process.argv.includes("--as-recipes");
-const [first, second] = process.argv.slice(2).filter((argument) => !argument.startsWith("--"));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: "boolean", default: false },
+    "as-recipes": { type: "boolean", default: false },
+    pivot: { type: "string" },
+    source: { type: "string" },
+  },
+});
+const { quick, "as-recipes": AS_RECIPES } = values;
+const [first, second] = positionals;
 const DIALOGUES = Number(first ?? (quick ? 512 : 10_000));
 const ROUNDS = Number(second ?? (quick ? 3 : 9));
 const TOKENS = 700;
@@ -52,15 +62,17 @@ const DIFFERENT = Math.min(DIALOGUES, quick ? 256 : 2048);
 const root = resolve(import.meta.dirname, "..");
 const data = join(root, "../shared/data");
 const real = existsSync(data);
-const folders = real
+const usual = real
   ? { pivot: join(data, "tokenizers/openchat-3.5"), source: join(data, "tokenizers/qwen1.5") }
   : { pivot: join(root, "test/golden/models/mistral"), source: join(root, "test/golden/models/qwen2") };
+const folders = { pivot: values.pivot ?? usual.pivot, source: values.source ?? usual.source };
+const names = `${basename(folders.pivot)} and ${basename(folders.source)}`;
 
 const modelFolders = { pivotModel: folders.pivot, sourceModel: folders.source };
 // The stage alone, for a process whose memory is measured.
 if (first === "stage") {
   const options = { pivot: join(second, "pivot"), source: join(second, "source"), ...modelFolders, sequence: "bytes" };
-  const [threads, vocabulary, out] = process.argv.slice(4);
+  const [threads, vocabulary, out] = positionals.slice(2);
   await alignDistributions(
     { ...options, out, vocabulary, threads: Number(threads) },
     { reporter: { report: () => {} } },
@@ -99,7 +111,7 @@ async function dialogueByDialogue(work) {
   }
   const survey = mergeSurveys([surveyor.part()], sourceVocabulary);
   console.log(
-    `${real ? "openchat-3.5 and qwen1.5" : "golden mistral and qwen2"}: dialogues of ` +
+    `${names}: dialogues of ` +
       `${Math.round(survey.rows / survey.conversations)} pivot rows, ${percent(survey.sharedRows / survey.rows)} shared, top-${TOP_K}`,
   );
   const largest = Math.max(...conversations.map(([pivot]) => pivot.to));
@@ -173,7 +185,17 @@ async function wholeFolders(work) {
   for (const vocabulary of ["mapping-statistics", "split"]) {
     for (const threads of [1, availableParallelism()]) {
       const out = join(work, `aligned-${vocabulary}-${threads}`);
-      const { elapsed, peak } = await measured(["stage", work, String(threads), vocabulary, out]);
+      const { elapsed, peak } = await measured([
+        "stage",
+        work,
+        String(threads),
+        vocabulary,
+        out,
+        "--pivot",
+        folders.pivot,
+        "--source",
+        folders.source,
+      ]);
       const budget = vocabulary === "mapping-statistics" ? " (budget 200)" : "";
       console.log(
         `whole stage, ${vocabulary}, ${threads} ${threads === 1 ? "thread" : "threads"}: ${elapsed}, the process ` +

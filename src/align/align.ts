@@ -88,11 +88,14 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
   if (!Number.isSafeInteger(width) || width < 1 || width > LARGEST_WIDTH) {
     throw inputError("align", `expected a width of 1 to ${LARGEST_WIDTH}, found ${width}`);
   }
+  const readingPivot = readShardTokens(options.pivot, pivot, options.pivotModel, "--pivot-model");
+  const readSource = () => readShardTokens(options.source, source, options.sourceModel, "--source-model");
   const reading = [
     sha256OfFiles(pivotShards),
     sha256OfFiles(sourceShards),
-    readShardTokens(options.pivot, pivot, options.pivotModel, "--pivot-model"),
-    readShardTokens(options.source, source, options.sourceModel, "--source-model"),
+    readingPivot,
+    // After the other: a large file is 100 MB and more while it is parsed.
+    readingPivot.then(readSource, readSource),
   ] as const;
   // Of several errors the first in this order is told.
   await Promise.allSettled(reading);

@@ -5,35 +5,74 @@
  */
 import { Tokenizer as Library } from "tokenizers";
 import { inputError } from "../errors.ts";
+import { readSteps, type TokenizerDefinition } from "./definition.ts";
+import { nfc } from "./nfc-clusters.ts";
 import { withoutPrefix } from "./prefix-space.ts";
+import { type BpeModel, reduceModel } from "./reduced-model.ts";
 import { bytePiece, lettersOfBytes } from "./token-bytes.ts";
 import { readTokenizerFile } from "./token-table.ts";
 
 /** [texts] the first token of each text in running text, -1 for an empty one. */
 export type FirstTokens = (texts: readonly Uint8Array[]) => Promise<number[]>;
 
-/** Reads the folder's tokenizer, without its added tokens; only where first tokens are asked for. */
+/** Texts that the library is given at once: an Encoding of it holds strings and words besides the ids. */
+const BATCH = 512;
+
+/**
+ * Reads the folder's tokenizer, without its added tokens; only where first tokens are asked for. Every call makes a
+ * library of what its texts can need: ask for many at once.
+ */
 export async function openFirstTokens(folder: string): Promise<FirstTokens> {
-  const library = await openPlainLibrary(folder);
-  let pieces: Promise<FirstPiece> | undefined;
+  // Not the definition as a whole: its list of the vocabulary would stay as long as this.
+  const {
+    file,
+    path,
+    definition: { family, nfc: composes },
+  } = await readTokenizerFile(folder);
+  const bare = {
+    ...withoutPrefix(file, path),
+    added_tokens: [],
+    post_processor: null,
+    truncation: null,
+    padding: null,
+  };
+  const model = modelOf(file, path);
+  const spell = spellingOf({ family, nfc: composes }, file, path);
   return async (texts) => {
     const first: number[] = new Array(texts.length).fill(-1);
     const encoded: { readonly index: number; readonly text: string }[] = [];
+    const broken: number[] = [];
     for (const [index, bytes] of texts.entries()) {
       if (bytes.length === 0) continue;
       const text = longestValidBeginning(bytes);
-      if (text === "") {
-        pieces ??= openFirstPiece(folder);
-        first[index] = (await pieces)(bytes);
-      } else {
-        encoded.push({ index, text });
-      }
+      if (text === "") broken.push(index);
+      else encoded.push({ index, text });
     }
-    const encodings = await library.encodeBatch(
-      encoded.map(({ text }) => text),
-      { addSpecialTokens: false },
-    );
-    for (const [order, { index }] of encoded.entries()) first[index] = encodings[order]?.getIds()[0] ?? -1;
+    if (broken.length > 0) {
+      const piece = firstPiece(
+        model,
+        family,
+        broken.map((index) => texts[index]!),
+      );
+      for (const index of broken) first[index] = piece(texts[index]!);
+    }
+    if (encoded.length === 0) return first;
+    const needed =
+      spell === null
+        ? model
+        : reduceModel(
+            model,
+            encoded.map(({ text }) => spell(text)),
+          );
+    const library = Library.fromString(JSON.stringify({ ...bare, model: needed }));
+    for (let from = 0; from < encoded.length; from += BATCH) {
+      const batch = encoded.slice(from, from + BATCH);
+      const encodings = await library.encodeBatch(
+        batch.map(({ text }) => text),
+        { addSpecialTokens: false },
+      );
+      for (const [order, { index }] of batch.entries()) first[index] = encodings[order]?.getIds()[0] ?? -1;
+    }
     return first;
   };
 }
@@ -53,27 +92,45 @@ export function longestValidBeginning(bytes: Uint8Array): string {
   }
 }
 
-async function openPlainLibrary(folder: string): Promise<Library> {
-  const { file, path } = await readTokenizerFile(folder);
-  const bare = { added_tokens: [], post_processor: null, truncation: null, padding: null };
-  return Library.fromString(JSON.stringify({ ...withoutPrefix(file, path), ...bare }));
+function modelOf(file: object, path: string): BpeModel {
+  const { model } = file as { readonly model: BpeModel };
+  if (!Array.isArray(model.merges)) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
+  return model;
 }
 
-/** The first token of bytes that are no text. */
-type FirstPiece = (bytes: Uint8Array) => number;
+/** Pre-tokenizers that leave parts of the text as they are, besides the one that spells it in letters or with `▁`. */
+const CUTTING = [
+  ...["Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"],
+  ...["UnicodeScripts", "FixedLength"],
+];
 
-/** Few tokens need it, and its tables are as large as the vocabulary: it reads the file again. */
-async function openFirstPiece(folder: string): Promise<FirstPiece> {
-  const { file, definition, path } = await readTokenizerFile(folder);
-  const { family, vocabulary } = definition;
-  const ids = new Map(vocabulary);
-  if (family === "byte-level") return mergerOf((file as { model: Record<string, unknown> }).model, ids, path);
-  return (bytes) => ids.get(bytePiece(bytes[0]!)) ?? -1;
+/** How a text looks to the model before it is cut, or null where that is not known. */
+function spellingOf(
+  { family, nfc: composes }: Pick<TokenizerDefinition, "family" | "nfc">,
+  file: object,
+  path: string,
+): ((text: string) => string) | null {
+  const spells = family === "byte-level" ? "ByteLevel" : "Metaspace";
+  const { preTokenizers } = readSteps(file, path);
+  const others = preTokenizers.filter(({ type }) => !CUTTING.includes(type));
+  if (others.length > 1 || others.some(({ type }) => type !== spells)) return null;
+  if (family === "sentencepiece") return (text) => text.replaceAll(" ", "▁");
+  return (text) => lettersOfBytes(Buffer.from(composes ? nfc(text) : text, "utf8"));
+}
+
+/** The first token of bytes that are no text: few tokens need it. */
+function firstPiece(
+  model: BpeModel,
+  family: TokenizerDefinition["family"],
+  bytes: readonly Uint8Array[],
+): (bytes: Uint8Array) => number {
+  if (family === "byte-level") return mergerOf(reduceModel(model, bytes.map(lettersOfBytes)));
+  return ([byte]) => model.vocab[bytePiece(byte!)] ?? -1;
 }
 
 /** The first token after all byte-pair merges of `bytes`, none split off before. */
-function mergerOf(model: Record<string, unknown>, ids: ReadonlyMap<string, number>, path: string): FirstPiece {
-  if (!Array.isArray(model.merges)) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
+function mergerOf(model: BpeModel): (bytes: Uint8Array) => number {
+  const ids = new Map(Object.entries(model.vocab));
   const ranks = new Map<string, number>();
   // Files write a merge as "left right" or as ["left", "right"].
   for (const merge of model.merges) ranks.set(Array.isArray(merge) ? merge.join(" ") : String(merge), ranks.size);

@@ -6,8 +6,8 @@ import { oneToOne } from "../sparse-map.ts";
 import { equalBytes } from "./exact.ts";
 import type { StrategyInput, TokenText, VocabularyStrategy } from "./strategy.ts";
 
-/** Texts handed to the tokenizer at once: enough for its threads, few enough not to count in memory. */
-const BATCH = 512;
+/** Texts handed to the tokenizer at once: each time it is made anew of what they need. */
+const BATCH = 16_384;
 
 export const prefix: VocabularyStrategy = {
   name: "prefix",
