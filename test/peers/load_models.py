@@ -35,9 +35,20 @@ def greedy(model: PreTrainedModel, prompt: list[int]) -> list[int]:
     model.generation_config.eos_token_id = None
     ids = torch.tensor([prompt])
     answer = model.generate(
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW_TOKENS, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=NEW_TOKENS,
+        pad_token_id=0,
+        use_cache=not keys_change_later(model.config),
     )
     return answer[0, len(prompt) :].tolist()
+
+
+def keys_change_later(config: Any) -> bool:
+    """LongRoPE turns all keys otherwise beyond its original context; transformers 4 goes on with those it has kept."""
+    scaling = getattr(config, "rope_scaling", None) or {}
+    return scaling.get("rope_type", scaling.get("type")) in ("longrope", "su")
 
 
 @torch.inference_mode()
