@@ -104,8 +104,7 @@ export async function collectDistributions(
         // Nothing is written for a model that cannot be opened.
         if (begun === null) await writeSettings(out, settings, { hub: hubNameOf(resolve(options.model)) });
         await copyTokenizer(options.model, out);
-        if (model.ahead !== undefined)
-          await computeAhead({ model, tokeniser, metadata, first }, options, context, stage);
+        if (model.ahead !== undefined) await computeAhead(model, tokeniser, options, context, stage);
       }
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) {
@@ -137,29 +136,26 @@ export async function collectDistributions(
   }
 }
 
-/** What an engine that starts slowly is told of: the rows of all shards that are not there yet. */
+/**
+ * Tells an engine that starts slowly of all rows at once. Shards that are there already are among them: so it is the same
+ * job after every interruption, and is found again.
+ */
 async function computeAhead(
-  work: {
-    readonly model: EngineModel;
-    readonly tokeniser: ConversationTokeniser;
-    readonly metadata: DistributionsMetadata;
-    readonly first: number;
-  },
-  { conversations, out, shardConversations: size = SHARD_CONVERSATIONS }: CollectOptions,
+  model: EngineModel,
+  tokeniser: ConversationTokeniser,
+  { conversations, topK }: CollectOptions,
   { reporter, signal }: StageContext,
   stage: string,
 ): Promise<void> {
-  const { model, tokeniser, metadata } = work;
   const sequences: Sequence[] = [];
-  for (let first = work.first; first < conversations.length; first += size) {
-    if (await exists(join(out, shardName(first / size)))) continue;
-    for (const one of await tokeniser.tokenise(conversations.slice(first, first + size), first)) {
+  for (let first = 0; first < conversations.length; first += SHARD_CONVERSATIONS) {
+    for (const one of await tokeniser.tokenise(conversations.slice(first, first + SHARD_CONVERSATIONS), first)) {
       if (!("refused" in one)) sequences.push({ ids: one.ids, positions: one.rows.position });
     }
   }
   const onProgress = (done: number): void =>
     reporter.report({ type: "progress", stage, done, total: sequences.length, unit: "conversations" });
-  await model.ahead?.(sequences, metadata.topK, { onProgress, ...(signal === undefined ? {} : { signal }) });
+  await model.ahead?.(sequences, topK, { onProgress, ...(signal === undefined ? {} : { signal }) });
 }
 
 /** Beside the shards, so that a folder speaks for itself. */

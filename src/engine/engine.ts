@@ -134,8 +134,8 @@ export interface EngineModel {
   /** Distributions of every label of every sequence. */
   rows(sequences: readonly Sequence[], topK: number): Promise<RowBatch>;
   /**
-   * For engines that take minutes to start: all sequences that `rows` will be asked for next, in this order and with
-   * this K, so that they are computed in one go.
+   * For engines that take minutes to start: the sequences that `rows` will be asked for, in this order and with this K,
+   * so that they are computed in one go. Some may be left out. What is computed stays in `work`.
    */
   ahead?(sequences: readonly Sequence[], topK: number, watch?: Watch): Promise<void>;
   /** Logits [T, vocabulary] of one sequence; for tests and inspection. */

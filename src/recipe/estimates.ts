@@ -116,6 +116,13 @@ export function threadsOf({ engine }: Pick<Recipe, "engine">): number | null {
   return engine.kind === "onnx" ? engine.threads : null;
 }
 
+/** Whether memory and time of all engines of a recipe are known here: those of the embedded one are. */
+export function isEstimated({ engine, pivot, sources }: Pick<Recipe, "engine" | "pivot" | "sources">): boolean {
+  return [engine, ...[pivot, ...sources].map((model) => model.engine)].every(
+    (one) => one === null || one.kind === "onnx",
+  );
+}
+
 export function assumedThroughput(threads: number | null): Throughput {
   const cores = threads ?? availableParallelism();
   const rate = cores * ASSUMED_RATE_PER_CORE;

@@ -14,6 +14,7 @@ import {
   alignedBytes,
   checkpointBytes,
   distributionsBytes,
+  isEstimated,
   modelBytes,
   type Throughput,
   teacherMemory,
@@ -127,7 +128,9 @@ export function derivePlan(
       memory_bytes: Math.max(...stages.map((stage) => stage.memory_bytes)),
       seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
     },
-    throughput: throughput.basis,
+    throughput: isEstimated(recipe)
+      ? throughput.basis
+      : `${throughput.basis}; of what PyTorch computes they are the embedded engine's`,
   };
 }
 

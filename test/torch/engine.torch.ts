@@ -2,9 +2,11 @@
  * The torch engine behind the interface of all engines, with a real Python: against the goldens and against the embedded
  * engine, on models small enough that starting Python is what takes the time. `FUSECHAT_TORCH_PYTHON` names it.
  */
-import { copyFile, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { readConversations } from "#src/data/read.js";
 import { collectDistributions } from "#src/distributions/collect.js";
@@ -148,9 +150,47 @@ test("distributions are collected in one job, and are the golden ones", async ()
   expect((await readdir(out)).filter((name) => name.startsWith("."))).toEqual([]);
 });
 
+test("what was collected before an interruption is found again among all that was announced", async () => {
+  const work = join(folder, "announced");
+  const asked = [...sequences, { ids: Int32Array.of(1, 60, 61), positions: Int32Array.of(1, 2) }];
+  const first = await torch.open(relative(process.cwd(), MISTRAL), work);
+  await first.ahead!(asked, 4);
+  const jobs = await readdir(work);
+  const later = await torch.open(MISTRAL, work);
+  await later.ahead!(asked, 4);
+  expect(await readdir(work)).toEqual(jobs);
+  const last = await later.rows(asked.slice(3), 4);
+  const ours = await (await embedded.open(MISTRAL)).rows(asked.slice(3), 4);
+  expect([...last.topId]).toEqual([...ours.topId]);
+  expect(largest(ours.topLogp, last.topLogp)).toBeLessThan(1e-5);
+});
+
+describe("elsewhere", () => {
+  test("a command of one's own is given the job folder, and one that is not there is told", async () => {
+    const run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fusechat_torch"];
+    const settings = { ...TORCH, device: "cpu", compute: "float32" } as const;
+    const two = await createEngine({ ...settings, python: "not asked", launch: [python, ...run] });
+    const [a, b] = [await torch.open(MISTRAL), await two.open(MISTRAL)];
+    expect(largest((await a.rows(sequences, 4)).labelLogp, (await b.rows(sequences, 4)).labelLogp)).toBeLessThan(1e-5);
+    const none = await (await createEngine({ ...settings, launch: ["no-such-command"] })).open(MISTRAL);
+    await expect(none.rows(sequences, 4)).rejects.toThrow("no-such-command: could not be started");
+  });
+
+  test("a job that is run by hand is written, and gone on with when its result is there", async () => {
+    const work = join(folder, "by-hand");
+    const manual = await createEngine({ ...TORCH, device: "cpu", compute: "float32", launch: "manual" });
+    const model = await manual.open(MISTRAL, work);
+    const attempt = await model.ahead!(sequences, 4).catch((error: Error) => error.message);
+    const [, environment, line] = /: (PYTHONPATH=\S+) python (.+)$/.exec(String(attempt))!;
+    await promisify(execFile)("sh", ["-c", `${environment} ${python} ${line}`], { cwd: tmpdir() });
+    await model.ahead!(sequences, 4);
+    const ours = await (await embedded.open(MISTRAL)).rows(sequences, 4);
+    expect(largest(ours.labelLogp, (await model.rows(sequences, 4)).labelLogp)).toBeLessThan(1e-5);
+  });
+});
+
 test("a model that Python refuses is one sentence", async () => {
   const broken = join(folder, "broken");
-  const { mkdir, writeFile } = await import("node:fs/promises");
   await mkdir(broken);
   const config = JSON.parse(await readFile(join(MISTRAL, "config.json"), "utf8"));
   await writeFile(join(broken, "config.json"), JSON.stringify({ ...config, model_type: "no_such_model" }));

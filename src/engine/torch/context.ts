@@ -5,7 +5,7 @@ import type { TorchSettings } from "./settings.ts";
 
 export interface TorchContext {
   readonly settings: TorchSettings;
-  /** Null where the job is only written (`launch: manual`). */
+  /** Null where no Python is started here by this program itself. */
   readonly facts: PythonFacts | null;
   readonly microTokens: number;
 }

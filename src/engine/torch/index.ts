@@ -7,14 +7,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { internalError } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
-import type { Engine, EngineModel, GenerateOptions, RowBatch, Sequence, Watch } from "../engine.ts";
-import { packSequences } from "../packed.ts";
+import type { Engine, EngineModel, GenerateOptions, Watch } from "../engine.ts";
+import { type PackedSequences, packSequences } from "../packed.ts";
 import { manners, signalOf, type TorchContext } from "./context.ts";
+import type { JobEvent } from "./events.ts";
 import { hasSettings, type JobSettings, jobName, writeDraws, writeSequences, writeSettings } from "./job.ts";
 import { runJob } from "./launch.ts";
 import { type ModelFacts, modelFacts } from "./model-facts.ts";
 import { probePython } from "./python.ts";
-import { readAnswers, readLogits, readRows } from "./results.ts";
+import { type JobRows, openJobRows, readAnswers, readLogits } from "./results.ts";
 import type { TorchSettings } from "./settings.ts";
 import { trainWhole } from "./training.ts";
 
@@ -26,7 +27,7 @@ const CPU_TOKENS = 2048;
 
 /** Looks for Python first; throws one sentence where it cannot do the work. */
 export async function createTorchEngine(settings: TorchSettings): Promise<Engine> {
-  const facts = settings.launch === "manual" ? null : await probePython(settings.python, settings.device);
+  const facts = settings.launch !== "local" ? null : await probePython(settings.python, settings.device);
   const onProcessor = settings.device === "cpu" || (facts !== null && facts.cuda === 0 && !facts.mps);
   const microTokens = settings.microTokens ?? (onProcessor ? CPU_TOKENS : GPU_TOKENS);
   const context: TorchContext = { settings, facts, microTokens };
@@ -42,35 +43,42 @@ export async function createTorchEngine(settings: TorchSettings): Promise<Engine
 
 function openTorchModel(context: TorchContext, model: ModelFacts, work: string | undefined): EngineModel {
   const { folder, vocabulary, parameters } = model;
-  let known: Lookahead | undefined;
-  const rows = async (sequences: readonly Sequence[], topK: number, watch: Watch = {}): Promise<RowBatch> => {
-    const packed = packSequences(sequences, model);
-    const kept = Math.min(topK, vocabulary);
-    const settings: JobSettings = { kind: "rows", model: folder, ...manners(context), top_k: kept, block: BLOCK };
-    return withJob(work, jobName(settings, packed), async (job) => {
-      if (!(await hasSettings(job))) await writeSequences(job, packed, true);
-      await writeSettings(job, settings);
-      const onEvent = ({ event, done }: { readonly event: string; readonly done?: unknown }): void => {
-        if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
-      };
-      await runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) });
-      return readRows(job, Math.ceil(sequences.length / BLOCK), packed.positions.length, kept);
-    });
+  let announced: JobRows | undefined;
+  /** Computes the rows of all sequences in a job of its own, which stays. */
+  const compute = async (job: string, packed: PackedSequences, topK: number, watch: Watch): Promise<JobRows> => {
+    if (!(await hasSettings(job))) await writeSequences(job, packed, true);
+    await writeSettings(job, rowsSettings(context, folder, topK));
+    const onEvent = ({ event, done }: JobEvent): void => {
+      if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
+    };
+    await runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) });
+    return openJobRows(job, packed, topK, BLOCK);
   };
   return {
     folder,
     vocabulary,
     parameters,
-    ahead: async (sequences, topK, watch) => {
-      known = createLookahead(sequences, topK, await rows(sequences, topK, watch));
+    ...(work !== undefined && {
+      ahead: async (sequences, topK, watch = {}) => {
+        const packed = packSequences(sequences, model);
+        const kept = Math.min(topK, vocabulary);
+        const name = jobName(rowsSettings(context, folder, kept), packed);
+        announced = await compute(join(work, name), packed, kept, watch);
+      },
+    }),
+    rows: async (sequences, topK) => {
+      const packed = packSequences(sequences, model);
+      const kept = Math.min(topK, vocabulary);
+      const known = await announced?.find(packed, kept);
+      if (known !== undefined) return known;
+      return withJob("rows", async (job) => (await compute(job, packed, kept, {})).all());
     },
-    rows: async (sequences, topK) => known?.take(sequences, topK) ?? (await rows(sequences, topK)),
     logits: async (ids) => {
       // A row is read before its label: one more id, any, gives the last position a row.
       const longer = Int32Array.from([...ids, 0]);
       const positions = Int32Array.from(ids, (_, index) => index + 1);
       const packed = packSequences([{ ids: longer, positions }], { ...model, maxPositions: null });
-      return withJob(undefined, "logits", async (job) => {
+      return withJob("logits", async (job) => {
         await writeSequences(job, packed, true);
         await writeSettings(job, {
           kind: "rows",
@@ -89,7 +97,7 @@ function openTorchModel(context: TorchContext, model: ModelFacts, work: string |
         prompts.map((ids) => ({ ids, positions: new Int32Array(0) })),
         model,
       );
-      return withJob(undefined, "generate", async (job) => {
+      return withJob("generate", async (job) => {
         await writeSequences(job, packed, false);
         if (options.temperature > 0) await writeDraws(job, drawsOf(prompts.length, options), options.maxTokens);
         await writeSettings(job, { kind: "generate", model: folder, ...manners(context), ...generationOf(options) });
@@ -105,14 +113,12 @@ function openTorchModel(context: TorchContext, model: ModelFacts, work: string |
   };
 }
 
-/** In `work`, where an interrupted job stays and is gone on with; else in a folder for this once. */
-async function withJob<T>(work: string | undefined, name: string, use: (job: string) => Promise<T>): Promise<T> {
-  if (work !== undefined) {
-    const job = join(work, name);
-    const result = await use(job);
-    await rm(job, { recursive: true, force: true });
-    return result;
-  }
+function rowsSettings(context: TorchContext, model: string, topK: number): JobSettings {
+  return { kind: "rows", model, ...manners(context), top_k: topK, block: BLOCK };
+}
+
+/** A job in a folder for this once. */
+async function withJob<T>(name: string, use: (job: string) => Promise<T>): Promise<T> {
   const passing = await mkdtemp(join(tmpdir(), "fusechat-torch-"));
   try {
     return await use(join(passing, name));
@@ -140,38 +146,4 @@ function drawsOf(prompts: number, { maxTokens, seed, seeds }: GenerateOptions): 
     for (let token = 0; token < maxTokens; token++) draws[prompt * maxTokens + token] = random.next();
   }
   return draws;
-}
-
-/** Rows that are there before they are asked for. */
-interface Lookahead {
-  /** Those of the next sequences; undefined where others are asked for than were announced. */
-  take(sequences: readonly Sequence[], topK: number): RowBatch | undefined;
-}
-
-function createLookahead(announced: readonly Sequence[], announcedK: number, all: RowBatch): Lookahead {
-  const width = all.topId.length / Math.max(1, all.labelLogp.length);
-  let next = 0;
-  let row = 0;
-  return {
-    take: (sequences, topK) => {
-      const same = sequences.every(({ ids, positions }, index) => {
-        const expected = announced[next + index];
-        return expected !== undefined && isEqual(expected.ids, ids) && isEqual(expected.positions, positions);
-      });
-      if (!same || topK !== announcedK) return undefined;
-      const count = sequences.reduce((sum, { positions }) => sum + positions.length, 0);
-      const [first, end] = [row, row + count];
-      next += sequences.length;
-      row = end;
-      return {
-        labelLogp: all.labelLogp.slice(first, end),
-        topId: all.topId.slice(first * width, end * width),
-        topLogp: all.topLogp.slice(first * width, end * width),
-      };
-    },
-  };
-}
-
-function isEqual(a: Int32Array, b: Int32Array): boolean {
-  return a.length === b.length && a.every((value, index) => value === b[index]);
 }

@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve as resolvePath } from "node:path";
 import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { exists, readJson, readText, writeFileAtomic } from "../../formats/files.ts";
 import { type JobEvent, openEvents } from "./events.ts";
@@ -37,7 +37,7 @@ sys.argv[0] = "torchrun"
 runpy.run_module("torch.distributed.run", run_name="__main__")
 `;
 
-/** Works on the job until `out/done.json` is there. Throws where it failed, or was stopped. */
+/** `facts` of the Python are known where it is started here. Works on the job until `out/done.json` is there. Throws where it failed, or was stopped. */
 export async function runJob(
   folder: string,
   settings: TorchSettings,
@@ -45,17 +45,18 @@ export async function runJob(
   following: Following,
 ): Promise<void> {
   if (await isDone(folder)) return;
-  if (settings.launch === "manual" || facts === null) throw leftToRun(folder, settings);
+  if (settings.launch === "manual") throw leftToRun(folder, settings);
   throwIfInterrupted(following.signal, folder);
   for (const name of ["stop", "error.json"]) await rm(join(folder, name), { force: true });
   const events = await openEvents(join(folder, "events.jsonl"));
   const log = openSync(join(folder, "log.txt"), "a");
   const child = start(folder, settings, facts, log);
   closeSync(log);
-  const group = -(child.pid ?? 0);
   const killGroup = (): void => {
+    // Without a process there is no group; 0 would be this program's own.
+    if (child.pid === undefined) return;
     try {
-      process.kill(group, "SIGKILL");
+      process.kill(-child.pid, "SIGKILL");
     } catch {
       // It has ended by itself.
     }
@@ -82,12 +83,11 @@ export function isDone(folder: string): Promise<boolean> {
 }
 
 /** Processes that this machine would run. */
-export function processesOf({ processes, device }: TorchSettings, facts: PythonFacts): number {
-  if (processes !== null) return processes;
-  return device === "cpu" || facts.cuda === 0 ? 1 : facts.cuda;
+function processesOf({ processes, device }: TorchSettings, facts: PythonFacts | null): number {
+  return processes ?? (device === "cpu" ? 1 : Math.max(1, facts?.cuda ?? 1));
 }
 
-function start(folder: string, settings: TorchSettings, facts: PythonFacts, log: number): ChildProcess {
+function start(folder: string, settings: TorchSettings, facts: PythonFacts | null, log: number): ChildProcess {
   const processes = processesOf(settings, facts);
   const run = ["--standalone", "--nproc-per-node", String(processes), "-m", "fusechat_torch"];
   const [program, ...before] =
@@ -151,9 +151,9 @@ function lastLine(text: string): string {
 }
 
 /** `launch: manual`: the job is whole, and somebody else runs it. */
-function leftToRun(folder: string, { processes }: TorchSettings): FusechatError {
-  const count = processes === null ? "gpu" : String(processes);
-  const line = `PYTHONPATH=${PACKAGE_FOLDER} python -m torch.distributed.run --standalone --nproc-per-node ${count} -m fusechat_torch ${folder}`;
+function leftToRun(folder: string, { processes, device }: TorchSettings): FusechatError {
+  const count = String(processes ?? (device === "cpu" ? 1 : "gpu"));
+  const line = `PYTHONPATH=${PACKAGE_FOLDER} python -m torch.distributed.run --standalone --nproc-per-node ${count} -m fusechat_torch ${resolvePath(folder)}`;
   return new FusechatError(
     "interrupted",
     `${folder}: the job is written; run this where the GPUs are, and then the same command again: ${line}`,

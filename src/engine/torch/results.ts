@@ -2,33 +2,74 @@
 import { join } from "node:path";
 import { failure } from "../../errors.ts";
 import { readText } from "../../formats/files.ts";
-import { readSafetensors } from "../../formats/safetensors.ts";
+import { createRowReader, readSafetensors } from "../../formats/safetensors.ts";
 import type { RowBatch, StepResult } from "../engine.ts";
+import type { PackedSequences } from "../packed.ts";
 
-/** Rows of `R` rows in all, from the files of `blocks` blocks of sequences. */
-export async function readRows(folder: string, blocks: number, rows: number, topK: number): Promise<RowBatch> {
-  const labelLogp = new Float32Array(rows);
-  const topId = new Int32Array(rows * topK);
-  const topLogp = new Float32Array(rows * topK);
-  let at = 0;
-  for (let block = 0; block < blocks; block++) {
-    const path = join(folder, "out", `rows-${String(block).padStart(5, "0")}.safetensors`);
-    const { tensors } = await readSafetensors(path);
-    const label = floats(path, tensors.get("label_logp")?.data);
-    const id = tensors.get("top_id")?.data;
-    const logp = floats(path, tensors.get("top_logp")?.data);
-    const complete = id instanceof Int32Array && id.length === label.length * topK && logp.length === id.length;
-    if (!complete || at + label.length > rows) {
-      throw failure(path, `expected at most ${rows - at} rows of ${topK} ids each, found others; remove ${folder}`);
+/** The rows of a job's sequences, read from its files when they are asked for: 47 million rows are 4 GB. */
+export interface JobRows {
+  all(): Promise<RowBatch>;
+  /** Those of the next sequences that are these, in the order of the job; undefined where it has none such. */
+  find(sequences: PackedSequences, topK: number): Promise<RowBatch | undefined>;
+}
+
+/** `blockSize` sequences are a file. */
+export function openJobRows(folder: string, packed: PackedSequences, topK: number, blockSize: number): JobRows {
+  const rowsOf = createRowReader();
+  const count = packed.rowStart.length - 1;
+  let next = 0;
+  const read = async (from: number, to: number): Promise<RowBatch> => {
+    const first = packed.rowStart[from]!;
+    const rows = packed.rowStart[to]! - first;
+    const batch = {
+      labelLogp: new Float32Array(rows),
+      topId: new Int32Array(rows * topK),
+      topLogp: new Float32Array(rows * topK),
+    };
+    for (let block = Math.floor(from / blockSize); block * blockSize < to; block++) {
+      const blockRow = packed.rowStart[block * blockSize]!;
+      const begin = Math.max(first, blockRow);
+      const end = packed.rowStart[Math.min(to, (block + 1) * blockSize)]!;
+      if (begin === end) continue;
+      const path = join(folder, "out", `rows-${String(block).padStart(5, "0")}.safetensors`);
+      const columns = await rowsOf(path, ["label_logp", "top_id", "top_logp"], begin - blockRow, end - begin);
+      const [label, id, logp] = columns;
+      const typed = label instanceof Float32Array && id instanceof Int32Array && logp instanceof Float32Array;
+      if (!typed || id.length !== (end - begin) * topK || logp.length !== id.length) {
+        throw failure(path, `expected rows of ${topK} ids each, found others; remove ${folder}`);
+      }
+      batch.labelLogp.set(label, begin - first);
+      batch.topId.set(id, (begin - first) * topK);
+      batch.topLogp.set(logp, (begin - first) * topK);
     }
-    labelLogp.set(label, at);
-    topId.set(id, at * topK);
-    topLogp.set(logp, at * topK);
-    at += label.length;
-  }
-  if (at !== rows)
-    throw failure(folder, `expected ${rows} rows, found ${at}; remove it and run the same command again`);
-  return { labelLogp, topId, topLogp };
+    return batch;
+  };
+  return {
+    all: () => read(0, count),
+    find: async (wanted, wantedK) => {
+      const size = wanted.rowStart.length - 1;
+      for (let from = next; wantedK === topK && from + size <= count; from++) {
+        if (!isSameAt(packed, from, wanted)) continue;
+        next = from + size;
+        return read(from, next);
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Whether all of `wanted` are the sequences from `from` on: ids and labels. */
+function isSameAt(packed: PackedSequences, from: number, wanted: PackedSequences): boolean {
+  const size = wanted.rowStart.length - 1;
+  return (
+    isSame(packed.ids.subarray(packed.idStart[from], packed.idStart[from + size]), wanted.ids) &&
+    isSame(packed.positions.subarray(packed.rowStart[from], packed.rowStart[from + size]), wanted.positions) &&
+    wanted.idStart.every((start, n) => packed.idStart[from + n]! - packed.idStart[from]! === start)
+  );
+}
+
+function isSame(a: Int32Array, b: Int32Array): boolean {
+  return a.length === b.length && a.every((value, index) => value === b[index]);
 }
 
 /** [R, V] of a job that was asked for logits. */

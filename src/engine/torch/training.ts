@@ -3,7 +3,7 @@
  * last checkpoint to the end, and the weights are moved to where they belong.
  */
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { FusechatError, internalError } from "../../errors.ts";
 import { exists } from "../../formats/files.ts";
 import { renameForGood } from "../../formats/folders.ts";
@@ -89,7 +89,7 @@ function settingsOf(context: TorchContext, training: WholeTraining): JobSettings
   const { clipNorm, beta1, beta2, epsilon, weightDecay } = training.options;
   return {
     kind: "train",
-    model: training.model,
+    model: resolve(training.model),
     ...manners(context),
     lambda: training.lambda,
     clip_norm: clipNorm,
