@@ -4,12 +4,12 @@
  * none of fusion's, as for Mixtral.
  */
 import type { Architecture } from "./architecture.ts";
-import { gatedLayer, headNorms, selfAttention } from "./blocks.ts";
+import { gatedLayer } from "./blocks.ts";
 import { type ConfigFields, describe } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { expertLayer, readExperts } from "./expert-layer.ts";
-import { switchedWindows } from "./layer-windows.ts";
-import { llamaAttention, llamaGate, residualDecoder } from "./residual-decoder.ts";
+import { qwen3Attention } from "./qwen3.ts";
+import { llamaGate, residualDecoder } from "./residual-decoder.ts";
 
 /** What the published code assumes where the config is silent. */
 const DEFAULT_KEY_VALUE_HEADS = 4;
@@ -30,8 +30,6 @@ export const qwen3Moe: Architecture = {
       rotaryBase: 10_000,
       normEpsilon: 1e-6,
     });
-    const bias = fields.boolean("attention_bias", false);
-    const windows = switchedWindows(fields, config.layers);
     const experts = {
       ...readExperts(fields, { experts: DEFAULT_EXPERTS, chosen: DEFAULT_CHOSEN }),
       size: fields.count("moe_intermediate_size", DEFAULT_EXPERT_SIZE),
@@ -39,16 +37,7 @@ export const qwen3Moe: Architecture = {
     };
     const isSparse = sparseLayers(fields, config.layers);
     return residualDecoder(config, {
-      attention: (scope, { layer, prefix, x, residual }) => {
-        const options = {
-          names: llamaAttention(prefix),
-          inputBias: bias,
-          outputBias: bias,
-          window: windows[layer]!,
-          normalise: headNorms(scope, prefix, config),
-        };
-        return selfAttention(scope, x, config, options, residual);
-      },
+      attention: qwen3Attention(fields, config),
       feedForward: (scope, { layer, prefix, x, residual }) => {
         if (!isSparse[layer]) return gatedLayer(scope, x, config, { names: llamaGate(prefix), bias: false }, residual);
         const names = (expert: number) => llamaGate(`${prefix}mlp.experts.${expert}.`, "");

@@ -2,11 +2,12 @@
  * Qwen3, its dense sizes: Qwen2 without biases, with a head size of its own, and with every head's queries and keys
  * normalised before positions turn them.
  */
-import type { Architecture } from "./architecture.ts";
+import type { Architecture, ModelConfig } from "./architecture.ts";
 import { gatedLayer, headNorms, selfAttention } from "./blocks.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { switchedWindows } from "./layer-windows.ts";
-import { llamaAttention, llamaGate, residualDecoder } from "./residual-decoder.ts";
+import { llamaAttention, llamaGate, type ResidualDecoder, residualDecoder } from "./residual-decoder.ts";
 
 /** What the published code assumes where the config is silent. */
 const DEFAULT_KEY_VALUE_HEADS = 32;
@@ -24,21 +25,26 @@ export const qwen3: Architecture = {
       rotaryBase: 10_000,
       normEpsilon: 1e-6,
     });
-    const bias = fields.boolean("attention_bias", false);
-    const windows = switchedWindows(fields, config.layers);
     return residualDecoder(config, {
-      attention: (scope, { layer, prefix, x, residual }) => {
-        const options = {
-          names: llamaAttention(prefix),
-          inputBias: bias,
-          outputBias: bias,
-          window: windows[layer]!,
-          normalise: headNorms(scope, prefix, config),
-        };
-        return selfAttention(scope, x, config, options, residual);
-      },
+      attention: qwen3Attention(fields, config),
       feedForward: (scope, { prefix, x, residual }) =>
         gatedLayer(scope, x, config, { names: llamaGate(prefix), bias: false }, residual),
     });
   },
 };
+
+/** Attention of the dense sizes and of those with experts: every head's queries and keys are normalised. */
+export function qwen3Attention(fields: ConfigFields, config: ModelConfig): ResidualDecoder["attention"] {
+  const bias = fields.boolean("attention_bias", false);
+  const windows = switchedWindows(fields, config.layers);
+  return (scope, { layer, prefix, x, residual }) => {
+    const options = {
+      names: llamaAttention(prefix),
+      inputBias: bias,
+      outputBias: bias,
+      window: windows[layer]!,
+      normalise: headNorms(scope, prefix, config),
+    };
+    return selfAttention(scope, x, config, options, residual);
+  };
+}

@@ -1,6 +1,7 @@
 /**
  * The training program of every architecture with everything at once (tied head, grouped heads, biases, caps, a window
- * shorter than the sequence, a tail bucket, padding) in double precision, against finite differences of its own loss.
+ * shorter than the sequence, a tail bucket, padding) in double precision, against finite differences of its own loss. At
+ * length, because `golden.test.ts` holds every gradient of every golden model to the reference's already.
  */
 
 import { expect, test } from "vitest";
