@@ -35,14 +35,18 @@ export async function readText(path: string): Promise<string> {
   return text.startsWith(BYTE_ORDER_MARK) ? text.slice(BYTE_ORDER_MARK.length) : text;
 }
 
-/** The same with the byte order mark, where it is a part of the text. */
-export async function readTextExactly(path: string): Promise<string> {
-  let bytes: Uint8Array;
+/** A whole file as it is. */
+export async function readBytes(path: string): Promise<Uint8Array> {
   try {
-    bytes = await readFile(path);
+    return await readFile(path);
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+/** The same with the byte order mark, where it is a part of the text. */
+export async function readTextExactly(path: string): Promise<string> {
+  const bytes = await readBytes(path);
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {

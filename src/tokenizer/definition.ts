@@ -7,6 +7,7 @@
  */
 import { z } from "zod";
 import { inputError } from "../errors.ts";
+import type { ModelTables, TablesApart } from "./model-tables.ts";
 
 export interface AddedToken {
   readonly id: number;
@@ -36,7 +37,7 @@ export interface TokenizerDefinition {
   /** Pieces `<0xNN>` are bytes. */
   readonly byteFallback: boolean;
   /** Piece and id, in file order, added tokens included where the vocabulary lists them. */
-  readonly vocabulary: readonly (readonly [string, number])[];
+  readonly vocabulary: Iterable<readonly [string, number]>;
   readonly addedTokens: readonly AddedToken[];
   /** Pre-tokenizers that take something away from some texts, by name. */
   readonly removing: readonly string[];
@@ -83,7 +84,7 @@ export function readSteps(file: unknown, path: string): { normalisers: Component
 }
 
 /** Reads the parsed file, or says what in it is broken or not understood. `path` is for messages only. */
-export function readDefinition(file: unknown, path: string): TokenizerDefinition {
+export function readDefinition({ file, tables }: TablesApart, path: string): TokenizerDefinition {
   const { model, added_tokens: added } = parseFile(file, path);
   if (model.type !== "BPE") {
     throw unsupported(path, `a ${model.type} model`, "only BPE models say which bytes a token stands for");
@@ -97,7 +98,7 @@ export function readDefinition(file: unknown, path: string): TokenizerDefinition
   const { normalisers, preTokenizers } = readSteps(file, path);
   const byteLevel = preTokenizers.find((step) => step.type === "ByteLevel");
   const shared = {
-    vocabulary: readVocabulary(model.vocab, path),
+    vocabulary: readVocabulary(tables, path),
     addedTokens: (added ?? []).map(toAddedToken),
     removing: preTokenizers.flatMap(removingName),
   };
@@ -190,15 +191,16 @@ function isSpacePattern(pattern: unknown): boolean {
   return typeof pattern === "object" && pattern !== null && "String" in pattern && pattern.String === " ";
 }
 
-/** Checked by hand: a schema library takes seconds on 256,000 entries. */
-function readVocabulary(vocab: unknown, path: string): (readonly [string, number])[] {
-  if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) {
-    throw inputError(path, "not a tokenizer: expected model.vocab to map pieces to ids");
+/** Checked by hand, a schema library takes seconds on 256,000 entries; pieces and ids in a column each, 15 MB of them. */
+function readVocabulary(tables: ModelTables | null, path: string): TokenizerDefinition["vocabulary"] {
+  if (tables === null) {
+    throw inputError(path, "not a tokenizer: expected model.vocab to map pieces to ids, and model.merges to be a list");
   }
-  const entries: [string, number][] = Object.entries(vocab);
+  const pieces: string[] = [];
+  const ids: number[] = [];
   const taken = new Uint8Array(LARGEST_ID + 1);
-  for (const [piece, id] of entries) {
-    if (!Number.isInteger(id) || id < 0 || id > LARGEST_ID) {
+  for (const [piece, id] of tables.vocabulary.entries()) {
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > LARGEST_ID) {
       throw inputError(
         path,
         `expected ids of 0 to ${LARGEST_ID}, found ${JSON.stringify(id)} for ${JSON.stringify(piece)}`,
@@ -206,6 +208,19 @@ function readVocabulary(vocab: unknown, path: string): (readonly [string, number
     }
     if (taken[id] === 1) throw inputError(path, `the id ${id} of ${JSON.stringify(piece)} is given to two pieces`);
     taken[id] = 1;
+    pieces.push(piece);
+    ids.push(id);
   }
-  return entries;
+  const repeated = new Set(pieces).size < pieces.length ? firstRepeated(pieces) : undefined;
+  if (repeated !== undefined) throw inputError(path, `the piece ${JSON.stringify(repeated)} is there twice`);
+  return {
+    *[Symbol.iterator]() {
+      for (let i = 0; i < pieces.length; i++) yield [pieces[i]!, ids[i]!] as const;
+    },
+  };
+}
+
+function firstRepeated(pieces: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  return pieces.find((piece) => seen.size === seen.add(piece).size);
 }

@@ -6,14 +6,21 @@
 import { Tokenizer as Library } from "tokenizers";
 import { inputError } from "../errors.ts";
 import { readSteps, type TokenizerDefinition } from "./definition.ts";
+import { joinedJson, type ModelTables } from "./model-tables.ts";
 import { nfc } from "./nfc-clusters.ts";
 import { withoutPrefix } from "./prefix-space.ts";
-import { type BpeModel, reduceModel } from "./reduced-model.ts";
+import { reduceTables } from "./reduced-model.ts";
 import { bytePiece, lettersOfBytes } from "./token-bytes.ts";
 import { readTokenizerFile } from "./token-table.ts";
 
 /** [texts] the first token of each text in running text, -1 for an empty one. */
 export type FirstTokens = (texts: readonly Uint8Array[]) => Promise<number[]>;
+
+/** The model of a `tokenizer.json` without its tables, as far as it is looked into. */
+interface BpeModel {
+  readonly unk_token?: unknown;
+  readonly ignore_merges?: unknown;
+}
 
 /** Texts that the library is given at once: an Encoding of it holds strings and words besides the ids. */
 const BATCH = 512;
@@ -26,6 +33,7 @@ export async function openFirstTokens(folder: string): Promise<FirstTokens> {
   // Not the definition as a whole: its list of the vocabulary would stay as long as this.
   const {
     file,
+    tables,
     path,
     definition: { family, nfc: composes },
   } = await readTokenizerFile(folder);
@@ -36,7 +44,8 @@ export async function openFirstTokens(folder: string): Promise<FirstTokens> {
     truncation: null,
     padding: null,
   };
-  const model = modelOf(file, path);
+  const { model } = file as { readonly model: BpeModel };
+  if (tables === null) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
   const spell = spellingOf({ family, nfc: composes }, file, path);
   return async (texts) => {
     const first: number[] = new Array(texts.length).fill(-1);
@@ -51,6 +60,7 @@ export async function openFirstTokens(folder: string): Promise<FirstTokens> {
     if (broken.length > 0) {
       const piece = firstPiece(
         model,
+        tables,
         family,
         broken.map((index) => texts[index]!),
       );
@@ -59,12 +69,13 @@ export async function openFirstTokens(folder: string): Promise<FirstTokens> {
     if (encoded.length === 0) return first;
     const needed =
       spell === null
-        ? model
-        : reduceModel(
-            model,
+        ? tables
+        : reduceTables(
+            tables,
+            model.unk_token,
             encoded.map(({ text }) => spell(text)),
           );
-    const library = Library.fromString(JSON.stringify({ ...bare, model: needed }));
+    const library = Library.fromString(joinedJson({ file: { ...bare, model }, tables: needed }));
     for (let from = 0; from < encoded.length; from += BATCH) {
       const batch = encoded.slice(from, from + BATCH);
       const encodings = await library.encodeBatch(
@@ -92,12 +103,6 @@ export function longestValidBeginning(bytes: Uint8Array): string {
   }
 }
 
-function modelOf(file: object, path: string): BpeModel {
-  const { model } = file as { readonly model: BpeModel };
-  if (!Array.isArray(model.merges)) throw inputError(path, "not a tokenizer: expected model.merges to be a list");
-  return model;
-}
-
 /** Pre-tokenizers that leave parts of the text as they are, besides the one that spells it in letters or with `▁`. */
 const CUTTING = [
   ...["Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"],
@@ -121,19 +126,27 @@ function spellingOf(
 /** The first token of bytes that are no text: few tokens need it. */
 function firstPiece(
   model: BpeModel,
+  tables: ModelTables,
   family: TokenizerDefinition["family"],
   bytes: readonly Uint8Array[],
 ): (bytes: Uint8Array) => number {
-  if (family === "byte-level") return mergerOf(reduceModel(model, bytes.map(lettersOfBytes)));
-  return ([byte]) => model.vocab[bytePiece(byte!)] ?? -1;
+  if (family === "byte-level") return mergerOf(model, reduceTables(tables, model.unk_token, bytes.map(lettersOfBytes)));
+  const wanted = new Set(bytes.map(([byte]) => bytePiece(byte!)));
+  const ids = idsOf(tables.vocabulary, (piece) => wanted.has(piece));
+  return ([byte]) => ids.get(bytePiece(byte!)) ?? -1;
+}
+
+function idsOf(vocabulary: ModelTables["vocabulary"], isWanted: (piece: string) => boolean): Map<string, number> {
+  const ids = new Map<string, number>();
+  for (const [piece, id] of vocabulary.entries()) if (isWanted(piece)) ids.set(piece, Number(id));
+  return ids;
 }
 
 /** The first token after all byte-pair merges of `bytes`, none split off before. */
-function mergerOf(model: BpeModel): (bytes: Uint8Array) => number {
-  const ids = new Map(Object.entries(model.vocab));
+function mergerOf(model: BpeModel, { vocabulary, merges }: ModelTables): (bytes: Uint8Array) => number {
+  const ids = idsOf(vocabulary, () => true);
   const ranks = new Map<string, number>();
-  // Files write a merge as "left right" or as ["left", "right"].
-  for (const merge of model.merges) ranks.set(Array.isArray(merge) ? merge.join(" ") : String(merge), ranks.size);
+  for (const pair of merges.entries()) ranks.set(pair.join(" "), ranks.size);
   return (bytes) => {
     const letters = lettersOfBytes(bytes);
     if (model.ignore_merges === true) {

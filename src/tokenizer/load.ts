@@ -7,6 +7,7 @@ import { inputError, internalError } from "../errors.ts";
 import { batched } from "./batched.ts";
 import type { TokenizerDefinition } from "./definition.ts";
 import { type FirstTokens, openFirstTokens } from "./first-token.ts";
+import { joinedJson } from "./model-tables.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
 import { bytesOfPiece, tokenBytesOf } from "./token-bytes.ts";
@@ -27,10 +28,10 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   return createTokenizer(library, file, folder);
 }
 
-function openLibrary({ file, definition, path }: TokenizerFile): Library {
+function openLibrary({ definition, path, ...apart }: TokenizerFile): Library {
   let library: Library;
   try {
-    library = Library.fromString(JSON.stringify(file));
+    library = Library.fromString(joinedJson(apart));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw inputError(path, `the tokenizer library cannot read it: ${reason}`, error);
@@ -114,7 +115,8 @@ function createTokenizer(library: Library, file: TokenizerFile, folder: string):
 function addedSpellings(definition: TokenizerDefinition, library: Library): Map<number, AddedSpelling> {
   const { addedTokens, vocabulary, family } = definition;
   const ids = new Set(addedTokens.map(({ id }) => id));
-  const pieces = new Map(vocabulary.flatMap(([piece, id]) => (ids.has(id) ? [[id, piece] as const] : [])));
+  const pieces = new Map<number, string>();
+  for (const [piece, id] of vocabulary) if (ids.has(id)) pieces.set(id, piece);
   const spellings = new Map<number, AddedSpelling>();
   for (const token of addedTokens) {
     const normaliser = token.normalized ? library.getNormalizer() : null;

@@ -5,13 +5,7 @@
  * the few thousand pieces that are left.
  */
 
-/** The model of a `tokenizer.json`, as far as it is looked into. */
-export interface BpeModel {
-  readonly vocab: Readonly<Record<string, number>>;
-  readonly merges: readonly unknown[];
-  readonly unk_token?: unknown;
-  readonly ignore_merges?: unknown;
-}
+import { type ModelTables, mergesOf, vocabularyOf } from "./model-tables.ts";
 
 /** Parts of texts up to this long are remembered; longer pieces, runs of spaces mostly, are all kept. */
 const LONGEST_PART = 64;
@@ -19,20 +13,19 @@ const LONGEST_PART = 64;
 const PART_BITS = 25;
 const BYTE_PIECE = /^<0x[0-9A-F]{2}>$/;
 
-/** The model with the pieces and merges that may come up in `texts`, which are spelt as its pieces are. */
-export function reduceModel(model: BpeModel, texts: Iterable<string>): BpeModel {
+/** The pieces and merges that may come up in `texts`, which are spelt as the pieces are, and the unknown piece. */
+export function reduceTables(tables: ModelTables, unknown: unknown, texts: Iterable<string>): ModelTables {
   const isPart = partsOf(texts);
-  const vocab: Record<string, number> = Object.create(null);
-  for (const piece of Object.keys(model.vocab)) {
-    if (isPart(piece) || piece === model.unk_token || BYTE_PIECE.test(piece)) vocab[piece] = model.vocab[piece]!;
+  const vocab: Record<string, unknown> = Object.create(null);
+  for (const [piece, id] of tables.vocabulary.entries()) {
+    if (isPart(piece) || piece === unknown || BYTE_PIECE.test(piece)) vocab[piece] = id;
   }
-  // Files write a merge as "left right" or as ["left", "right"].
-  const merges = model.merges.filter((merge) => {
-    const [left, right] = Array.isArray(merge) ? merge : String(merge).split(" ");
+  const merges: (readonly [string, string])[] = [];
+  for (const [left, right] of tables.merges.entries()) {
     // By chance a piece is kept without its own parts.
-    return `${left}${right}` in vocab && left in vocab && right in vocab;
-  });
-  return { ...model, vocab, merges };
+    if (`${left}${right}` in vocab && left in vocab && right in vocab) merges.push([left, right]);
+  }
+  return { vocabulary: vocabularyOf(vocab), merges: mergesOf(merges) };
 }
 
 /** True for every part of the texts, for everything long, and by chance for a few others. */

@@ -18,7 +18,7 @@ const ids = z.union([z.number().int().min(0), z.array(z.number().int().min(0))])
 const generationFile = z.looseObject({ bos_token_id: ids, eos_token_id: ids });
 const tokenizerFile = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.number(), content: z.string() })).nullish(),
-  model: z.looseObject({ vocab: z.unknown() }).nullish(),
+  model: z.looseObject({ vocab: z.looseObject({}).nullish().catch(null) }).nullish(),
 });
 
 /** Reads the tokenizer's files, generation_config.json and config.json, each where it exists. */
@@ -70,13 +70,13 @@ function idsOf(
   return id === undefined ? [] : [id];
 }
 
-function idIn({ file, path }: TokenizerSource, content: string): number | undefined {
+function idIn({ file, tables, path }: TokenizerSource, content: string): number | undefined {
   const parsed = tokenizerFile.safeParse(file);
-  if (!parsed.success) throw inputError(path, "not a tokenizer: expected added_tokens and model");
+  if (!parsed.success) throw inputError(path, "not a tokenizer: expected a list of added_tokens");
   const added = parsed.data.added_tokens?.find((entry) => entry.content === content);
   if (added !== undefined) return added.id;
-  const vocab = parsed.data.model?.vocab;
-  if (typeof vocab !== "object" || vocab === null || !Object.hasOwn(vocab, content)) return undefined;
-  const id: unknown = (vocab as Record<string, unknown>)[content];
-  return typeof id === "number" ? id : undefined;
+  for (const [piece, id] of tables?.vocabulary.entries() ?? Object.entries(parsed.data.model?.vocab ?? {})) {
+    if (piece === content) return typeof id === "number" ? id : undefined;
+  }
+  return undefined;
 }

@@ -5,16 +5,15 @@
 import { inputError } from "../errors.ts";
 import { resolveAddedTokens } from "./added-tokens.ts";
 import { addedTokenEntry, readDefinition, type TokenizerDefinition } from "./definition.ts";
+import type { TablesApart } from "./model-tables.ts";
 import { RANK_ADDED, RANK_NONE, spellingOfPiece, type TokenBytes, tokenBytesOf } from "./token-bytes.ts";
 import type { TokenTable } from "./tokenizer.ts";
 import { readTokenizerSource } from "./tokenizer-source.ts";
 
-/** The tokenizer of a folder, and what it says. */
-export interface TokenizerFile {
+/** The tokenizer of a folder, with the added tokens and the prefix that its other files ask for, and what it says. */
+export interface TokenizerFile extends TablesApart {
   /** The file that was read, for messages. */
   readonly path: string;
-  /** As `tokenizer.json` has it, with the added tokens and the prefix that the folder's other files ask for. */
-  readonly file: object;
   readonly definition: TokenizerDefinition;
   readonly sha256: string;
   /** Spellings that are named as special but have no id. */
@@ -22,8 +21,8 @@ export interface TokenizerFile {
 }
 
 export async function readTokenizerFile(folder: string): Promise<TokenizerFile> {
-  const { path, file, sha256, named, more } = await readTokenizerSource(folder);
-  const read = readDefinition(file, path);
+  const { path, file, tables, sha256, named, more } = await readTokenizerSource(folder);
+  const read = readDefinition({ file, tables }, path);
   // Few folders name a token that no list has, so the table of all pieces waits for one.
   let pieces: ReadonlyMap<string, number> | undefined;
   const idOf = (content: string): number | undefined => {
@@ -39,7 +38,7 @@ export async function readTokenizerFile(folder: string): Promise<TokenizerFile> 
   const definition = { ...read, addedTokens };
   checkAddedTokens(definition, path);
   const completed = { ...file, added_tokens: addedTokens.map(addedTokenEntry) };
-  return { path, file: completed, definition, sha256, withoutId };
+  return { path, file: completed, tables, definition, sha256, withoutId };
 }
 
 /** An id is one token's and a spelling has one id: nothing that a second file adds takes a piece away. */

@@ -7,18 +7,18 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FusechatError, inputError } from "../errors.ts";
-import { exists, fileError, readJson, sha256OfFile, writeFileAtomic } from "../formats/files.ts";
+import { exists, fileError, readBytes, readJson, sha256OfFile, writeFileAtomic } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
 import type { AddedToken } from "./definition.ts";
 import { deriveTokenizerFile, ownTokensOf } from "./derived-file.ts";
+import { parseApart, setApart, type TablesApart } from "./model-tables.ts";
 import { isBuiltAnew, LLAMA, type PrefixSettings, readPrefixSettings, withPrefixSpace } from "./prefix-space.ts";
 import { readSentencePieceModel } from "./sentencepiece-model.ts";
 
-export interface TokenizerSource {
+/** `tokenizer.json`, with the prefix that the configuration asks for. */
+export interface TokenizerSource extends TablesApart {
   /** The file that was read. */
   readonly path: string;
-  /** `tokenizer.json`, parsed, with the prefix that the configuration asks for. */
-  readonly file: object;
   readonly sha256: string;
   readonly named: NamedTokens;
   /** Added tokens besides those of the file and the named ones. */
@@ -42,16 +42,23 @@ export async function readTokenizerSource(folder: string): Promise<TokenizerSour
   const modelPath = join(folder, SENTENCEPIECE);
   const hasModel = await exists(modelPath);
   if (await exists(path)) {
-    const file = await readJson(path);
-    if (typeof file !== "object" || file === null) throw inputError(path, "not a tokenizer: expected a JSON object");
+    const { file, tables } = await readFileApart(path);
     const isPrefixed = hasModel && isBuiltAnew(file, prefix, path);
     const more = isPrefixed ? ownTokensOf((await readSentencePieceModel(modelPath)).pieces) : [];
-    return { path, file: withPrefixSpace(file, prefix, path), sha256: await sha256OfFile(path), named, more };
+    return { path, file: withPrefixSpace(file, prefix, path), tables, sha256: await sha256OfFile(path), named, more };
   }
   if (!hasModel) throw await noTokenizer(folder);
   const file = await derive(folder, named, prefix);
   const sha256 = createHash("sha256").update(textOf(file)).digest("hex");
-  return { path: modelPath, file, sha256, named, more: [] };
+  return { path: modelPath, ...setApart(file), sha256, named, more: [] };
+}
+
+async function readFileApart(path: string): Promise<TablesApart> {
+  const apart = parseApart(await readBytes(path));
+  if (apart !== null) return apart;
+  const file = await readJson(path);
+  if (typeof file !== "object" || file === null) throw inputError(path, "not a tokenizer: expected a JSON object");
+  return setApart(file);
 }
 
 /**

@@ -4,17 +4,14 @@ import { join } from "node:path";
 import { Tokenizer as Library } from "tokenizers";
 import { describe, expect, test } from "vitest";
 import { createRandom } from "#src/random.js";
-import { type BpeModel, reduceModel } from "#src/tokenizer/reduced-model.js";
+import { joinedJson, mergesOf, setApart, type Table, vocabularyOf } from "#src/tokenizer/model-tables.js";
+import { reduceTables } from "#src/tokenizer/reduced-model.js";
 import { lettersOfBytes } from "#src/tokenizer/token-bytes.js";
 import { GOLDEN_MODELS } from "./edited-folder.ts";
 
-interface TokenizerJson {
-  readonly model: BpeModel;
-  readonly added_tokens: unknown;
-}
+const read = (name: string): object => JSON.parse(readFileSync(join(GOLDEN_MODELS, name, "tokenizer.json"), "utf8"));
 
-const read = (name: string): TokenizerJson =>
-  JSON.parse(readFileSync(join(GOLDEN_MODELS, name, "tokenizer.json"), "utf8"));
+const count = (table: Table<unknown>): number => [...table.entries()].length;
 
 const spellings: Readonly<Record<string, (text: string) => string>> = {
   // Its normaliser puts a prefix before the text.
@@ -37,26 +34,23 @@ describe.each(["mistral", "qwen2"])("%s", (name) => {
   const idsOf = async (library: Library, texts: string[]): Promise<number[][]> =>
     (await library.encodeBatch(texts, { addSpecialTokens: false })).map((encoding) => [...encoding.getIds()]);
 
-  test.each([1, 40])("%d texts", async (count) => {
-    const texts = randomTexts(`${name} ${count}`, count);
-    const model = reduceModel(file.model, texts.map(spellings[name]!));
-    expect(Object.keys(model.vocab).length).toBeLessThan(Object.keys(file.model.vocab).length);
-    expect(model.merges.length).toBeLessThan(file.model.merges.length);
-    const reduced = Library.fromString(JSON.stringify({ ...file, model }));
+  test.each([1, 40])("%d texts", async (many) => {
+    const texts = randomTexts(`${name} ${many}`, many);
+    const { file: rest, tables } = setApart(file);
+    const needed = reduceTables(tables!, null, texts.map(spellings[name]!));
+    expect(count(needed.vocabulary)).toBeLessThan(count(tables!.vocabulary));
+    expect(count(needed.merges)).toBeLessThan(count(tables!.merges));
+    const reduced = Library.fromString(joinedJson({ file: rest, tables: needed }));
     expect(await idsOf(reduced, texts)).toEqual(await idsOf(whole, texts));
   });
 });
 
 test("keeps what the texts hold, bytes, the unknown token and what is too long to tell", () => {
   const long = "a".repeat(65);
-  const model: BpeModel = {
-    vocab: { a: 0, b: 1, c: 2, ab: 3, bc: 4, "<0x0A>": 5, "<unk>": 6, [long]: 7, __proto__x: 8 },
-    merges: ["a b", ["b", "c"]],
-    unk_token: "<unk>",
-    ignore_merges: true,
-  };
-  const { vocab, merges, ignore_merges } = reduceModel(model, ["xaby"]);
-  expect({ ...vocab }).toEqual({ a: 0, b: 1, ab: 3, "<0x0A>": 5, "<unk>": 6, [long]: 7 });
-  expect(merges).toEqual(["a b"]);
-  expect(ignore_merges).toBe(true);
+  const vocab = { a: 0, b: 1, c: 2, ab: 3, bc: 4, "<0x0A>": 5, "<unk>": 6, [long]: 7, __proto__x: 8 };
+  const tables = { vocabulary: vocabularyOf(vocab), merges: mergesOf(["a b", ["b", "c"]]) };
+  const needed = reduceTables(tables, "<unk>", ["xaby"]);
+  const kept = Object.fromEntries(needed.vocabulary.entries());
+  expect(kept).toEqual({ a: 0, b: 1, ab: 3, "<0x0A>": 5, "<unk>": 6, [long]: 7 });
+  expect([...needed.merges.entries()]).toEqual([["a", "b"]]);
 });

@@ -10,6 +10,7 @@ import {
   numberOf,
   parseJsonDocument,
 } from "../../formats/json-document.ts";
+import { joinedJson } from "../../tokenizer/model-tables.ts";
 import { hasTokenizer, readTokenizerSource } from "../../tokenizer/tokenizer-source.ts";
 
 /** Token to id. */
@@ -56,7 +57,7 @@ export async function readTokenizerOf(folder: string): Promise<TokenizerFile> {
   if (await exists(path)) return readTokenizerFile(path);
   try {
     const derived = await readTokenizerSource(folder);
-    const parsed = parseJsonDocument(JSON.stringify(derived.file));
+    const parsed = parseJsonDocument(joinedJson(derived));
     return tokenizerFile(derived.path, "value" in parsed ? parsed.value : null);
   } catch (error) {
     if (!(error instanceof FusechatError) || !(await hasTokenizer(folder))) throw error;
