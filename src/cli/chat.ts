@@ -4,6 +4,7 @@ import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { EngineModel, GenerateOptions } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer, number } from "./option-values.ts";
 import { oneQuestion, questionsFrom } from "./questions.ts";
@@ -11,7 +12,7 @@ import { type ChatAnswer, openTalk } from "./talk.ts";
 import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
-interface Options extends TemplateFlags {
+interface Options extends TemplateFlags, EngineFlags {
   readonly prompt?: string;
   readonly system?: string;
   readonly temperature: number;
@@ -38,6 +39,7 @@ export const chatVerb: Verb = {
       .option("--max-tokens <n>", "longest answer", integer({ min: 1 }), 512)
       .option("--seed <n>", "of the sampling", integer(), 0);
     declareTemplate(command);
+    declareEngine(command);
   },
   run: async (invocation, positional, given) => {
     const asked = positional[0]!;
@@ -50,7 +52,7 @@ export const chatVerb: Verb = {
     let model: EngineModel | undefined;
     try {
       const stopIds = await readStopIds(folder, tokeniser);
-      model = await (await invocation.engine()).open(folder);
+      model = await (await invocation.engine(engineGiven(withoutEngine(options).flags))).open(folder);
       const generation = generationOptions(options, stopIds, tokeniser.tokenizer);
       const talk = openTalk(model, tokeniser, generation, options.system);
       const write = (text: string): void => {

@@ -1,5 +1,6 @@
 /** `fusechat evaluate BENCHMARK`: the figures of models with their intervals, and how the models compare. */
 import type { Command } from "commander";
+import { EMBEDDED, type EngineSettings } from "../engine/index.ts";
 import { inputError } from "../errors.ts";
 import type {
   Benchmark,
@@ -13,6 +14,7 @@ import { lockFolder } from "../formats/lock.ts";
 import { fetched, textOnly } from "../models/reference.ts";
 import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
+import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
   declareModels,
@@ -30,7 +32,7 @@ import { lazyEngine } from "./lazy-engine.ts";
 import { integer } from "./option-values.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
-interface Options extends ModelFlags, JudgeFlags {
+interface Options extends ModelFlags, JudgeFlags, EngineFlags {
   readonly out?: string;
   readonly plan?: boolean;
   readonly seed: number;
@@ -48,6 +50,7 @@ interface Evaluation {
   readonly judge: JudgeOptions | null;
   readonly seed: string;
   readonly kept: KeptEvaluation | null;
+  readonly engine: EngineSettings;
 }
 
 export const evaluateVerb: Verb = {
@@ -64,6 +67,7 @@ export const evaluateVerb: Verb = {
     declareJudge(command);
     declareJudgeBudget(command);
     declareRequests(command);
+    declareEngine(command);
     command.addHelpText("after", EXAMPLES);
   },
   run: async (invocation, positional, given) => {
@@ -76,6 +80,7 @@ export const evaluateVerb: Verb = {
       judge: judgeFor(chosen, entries, options, invocation),
       seed: String(options.seed),
       kept: options.out === undefined ? null : keepEvaluation(options.out, chosen.name),
+      engine: engineGiven(withoutEngine(options).flags) ?? EMBEDDED,
     };
     if (options.plan === true) {
       const requests = entries.map((entry) => requestOf(evaluation, entry));
@@ -171,14 +176,14 @@ function requestOf({ judge, seed, kept }: Evaluation, { named, settings }: Entry
 }
 
 async function evaluateEntry(evaluation: Evaluation, entry: Entry, invocation: Invocation): Promise<BenchmarkResult> {
-  const { benchmark, judge, kept } = evaluation;
+  const { benchmark, judge, kept, engine: settings } = evaluation;
   const request = requestOf(evaluation, entry);
   const { reporter, signal } = invocation;
   if (judge !== null) {
     const stage = [benchmark.name, request.subject?.name ?? []].flat().join(" ");
     reporter.report({ type: "end", stage, summary: costsInWords(await benchmark.estimate(request), judge) });
   }
-  const engine = lazyEngine(() => invocation.engine());
+  const engine = lazyEngine(settings, () => invocation.engine(settings));
   const result = await benchmark.evaluate(request, { engine, reporter, signal });
   await kept?.result(result);
   return result;

@@ -66,8 +66,8 @@ async function throughputOf(
   trial: boolean,
 ): Promise<Throughput> {
   const pivot = inputs.models[0]!;
-  const isSmall = pivot.model.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
-  if (!trial || !isSmall) return assumedThroughput(threadsOf(recipe));
+  const isSmall = pivot.facts.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
+  if (!trial || !isSmall || pivot.model === null) return assumedThroughput(threadsOf(recipe));
   return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
 }
 

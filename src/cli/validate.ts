@@ -21,8 +21,8 @@ export const validateVerb: Verb = {
     const { models, conversations, evaluations } = await openInputs(recipe, where, null, outlines);
     const { train, heldOut, leftOut } = conversations;
     print(`${file}: valid`);
-    for (const { name, role, model } of models) {
-      print(`  ${role} ${name}: ${model.architecture.name}, ${formatCount(model.parameters)} parameters`);
+    for (const { name, role, facts } of models) {
+      print(`  ${role} ${name}: ${facts.architecture}, ${formatCount(facts.parameters)} parameters`);
     }
     print(`  data: ${formatCount(train.length)} conversations to train on, ${formatCount(heldOut.length)} held out`);
     if (leftOut.length > 0) print(`  ${leftOutSentence(leftOut)}`);
@@ -34,11 +34,11 @@ export const validateVerb: Verb = {
     document({
       recipe: file,
       valid: true,
-      models: models.map(({ name, role, model }) => ({
+      models: models.map(({ name, role, facts }) => ({
         name,
         role,
-        architecture: model.architecture.name,
-        parameters: model.parameters,
+        architecture: facts.architecture,
+        parameters: facts.parameters,
       })),
       conversations: { train: train.length, held_out: heldOut.length, left_out: withoutFolders(leftOut) },
       evaluations,

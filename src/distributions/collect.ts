@@ -17,7 +17,6 @@ import { copyFileAtomic, exists, writeJson } from "../formats/files.ts";
 import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { hubNameOf, ownNameOf } from "../hub/id.ts";
-import { openModel } from "../models/index.ts";
 import { tokenizerFiles } from "../models/tokenizer-files.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { computedOtherwise, otherProgram, programOf } from "../version.ts";
@@ -71,7 +70,7 @@ export async function collectDistributions(
   let model: EngineModel | undefined;
   let lock: Lock | undefined;
   try {
-    const metadata = await readMetadata(options, tokeniser);
+    const metadata = await readMetadata(options, tokeniser, context.engine);
     const settings = settingsOf(options, metadata, size, context.engine);
     lock = await lockFolder(out);
     const begun = await checkSettings(out, settings);
@@ -189,10 +188,11 @@ function checkOptions({
 async function readMetadata(
   options: CollectOptions,
   { tokenizer, identity }: ConversationTokeniser,
+  engine: Engine,
 ): Promise<DistributionsMetadata> {
-  const { vocabularySize } = (await openModel(options.model)).config;
-  if (options.topK > vocabularySize) {
-    throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabularySize} tokens`);
+  const { vocabulary } = await engine.facts(options.model);
+  if (options.topK > vocabulary) {
+    throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabulary} tokens`);
   }
   return {
     model: options.name ?? ownNameOf(resolve(options.model)),
@@ -201,7 +201,7 @@ async function readMetadata(
     template: options.template,
     ...identity,
     topK: options.topK,
-    vocabulary: vocabularySize,
+    vocabulary,
     maxLength: options.maxLength,
   };
 }

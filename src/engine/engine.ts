@@ -126,6 +126,18 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What is known of a model that an engine can run, before it is opened. */
+export interface ModelFacts {
+  readonly folder: string;
+  /** The `model_type` of its config. */
+  readonly architecture: string;
+  /** Width of the head: logits per row. */
+  readonly vocabulary: number;
+  /** Longest sequence the model can read, or null where its config names none. */
+  readonly maxPositions: number | null;
+  readonly parameters: number;
+}
+
 export interface EngineModel {
   readonly folder: string;
   /** Width of the head: logits per row. */
@@ -154,6 +166,8 @@ export interface Engine {
   readonly kind: string;
   /** What results depend on besides their inputs, kept with them; absent for the embedded engine. */
   readonly identity?: string;
+  /** Whether this engine can run the model of a folder: what is known of it, or one error that says why not. */
+  facts(folder: string): Promise<ModelFacts>;
   /** Opens a Hugging Face model folder for inference. What takes more than one attempt may be kept in `work`. */
   open(folder: string, work?: string): Promise<EngineModel>;
   /** Opens a folder's weights for training: float32 master weights, AdamW. */

@@ -1,5 +1,6 @@
-/** The engines by kind. To add one: a folder beside this file, and a line in the function below. */
-import type { Engine } from "./engine.ts";
+/** The engines by kind. To add one: a folder beside this file, and a line in each of the functions below. */
+import { NO_OUTLINES, type Outlines } from "../formats/weights.ts";
+import type { Engine, ModelFacts } from "./engine.ts";
 import { TORCH_DEFAULTS, type TorchSettings } from "./torch/settings.ts";
 
 /** What computes, in full: as a recipe or a command line says it, defaults filled in. */
@@ -23,5 +24,19 @@ export async function createEngine(settings: EngineSettings): Promise<Engine> {
       const { createTorchEngine } = await import("./torch/index.ts");
       return createTorchEngine(settings);
     }
+  }
+}
+
+/** Whether an engine of a kind can run a model, asked before one is started: as `Engine.facts`, of a folder or its `outlines`. */
+export async function modelFacts(
+  kind: EngineSettings["kind"],
+  folder: string,
+  outlines: Outlines = NO_OUTLINES,
+): Promise<ModelFacts> {
+  switch (kind) {
+    case "onnx":
+      return (await import("./onnx/model-facts.ts")).modelFacts(folder, outlines);
+    case "torch":
+      return (await import("./torch/model-facts.ts")).modelFacts(folder, outlines);
   }
 }

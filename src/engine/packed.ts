@@ -3,7 +3,7 @@
  * large buffer, and a message would copy the whole of it; flat copies are small and move without another copy.
  */
 import { inputError, internalError } from "../errors.ts";
-import type { Sequence, TrainSequence } from "./engine.ts";
+import type { ModelFacts, Sequence, TrainSequence } from "./engine.ts";
 
 /** S sequences; those of sequence s are `start[s] .. start[s+1]-1` of the flat array. */
 export interface PackedSequences {
@@ -29,12 +29,7 @@ export interface PackedTargets {
 }
 
 /** What sequences must respect. */
-export interface ModelLimits {
-  readonly folder: string;
-  readonly vocabulary: number;
-  /** Longest sequence the model can read, or null where its config names none. */
-  readonly maxPositions: number | null;
-}
+export type ModelLimits = Pick<ModelFacts, "folder" | "vocabulary" | "maxPositions">;
 
 /** Checks and packs. Throws an input error that names the sequence and the position in it. */
 export function packSequences(sequences: readonly Sequence[], limits: ModelLimits): PackedSequences {

@@ -12,7 +12,6 @@ import { layOutShard } from "../distributions/teacher-pass.ts";
 import type { StageContext } from "../engine/context.ts";
 import { openWeights } from "../formats/weights.ts";
 import { ownNameOf } from "../hub/id.ts";
-import { openModel } from "../models/index.ts";
 import type { FuseOptions } from "./options.ts";
 import { type Pair, shardRows } from "./pair.ts";
 
@@ -24,13 +23,13 @@ const CHUNK = 256;
 export async function openPlainPair(
   options: Pick<FuseOptions, "model" | "conversations" | "maxLength" | "templateSettings">,
   stage: string,
-  { reporter }: Pick<StageContext, "reporter">,
+  { reporter, engine }: Pick<StageContext, "reporter" | "engine">,
 ): Promise<Pair> {
   const { model, conversations } = options;
   const maxLength = options.maxLength ?? MAX_LENGTH;
   const settings = options.templateSettings ?? DEFAULT_TEMPLATE_SETTINGS;
   const open = () => openConversationTokeniser(model, { maxLength, settings });
-  const { vocabularySize } = (await openModel(model)).config;
+  const { vocabulary } = await engine.facts(model);
   const tokeniser = await open();
   const { identity } = tokeniser;
   const tokenizerSha256 = tokeniser.tokenizer.sha256;
@@ -42,7 +41,7 @@ export async function openPlainPair(
     template: "native",
     ...identity,
     topK: 0,
-    vocabulary: vocabularySize,
+    vocabulary,
     maxLength,
   };
   const nothing = layOutShard(metadata, []);

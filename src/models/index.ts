@@ -92,8 +92,8 @@ function findArchitecture(fields: ConfigFields): Architecture {
   const found = type === undefined ? "is missing" : `unknown architecture ${describe(type)}`;
   throw inputError(
     `${fields.path}: model_type`,
-    `${found}; known are ${names.join(", ")} (another one is a file in src/models and a line in its index, as ` +
-      `docs/adding.md says)${suggestion(String(type), names)}`,
+    `${found}; known are ${names.join(", ")} (engine: torch runs others; one more here is a file in src/models and a ` +
+      `line in its index, as docs/adding.md says)${suggestion(String(type), names)}`,
   );
 }
 

@@ -5,7 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import type { Conversation } from "../data/conversation.ts";
-import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import {
   generationBytes,
   PROCESS_BYTES,
@@ -14,6 +14,7 @@ import {
   trainingBytes,
 } from "../engine/onnx/memory.ts";
 import type { Model } from "../models/index.ts";
+import type { OpenedModel } from "./open-inputs.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** Bytes of a distributions shard's rows: label, span, lead, and K pairs of an id and a float16. */
@@ -135,17 +136,17 @@ export const TRIAL_PARAMETERS = 200e6;
 /** Times a teacher pass of the pivot over a few conversations, the second time it runs. */
 export async function measuredThroughput(
   engine: Engine,
-  pivot: { readonly model: Model; readonly trial: readonly Sequence[] },
+  pivot: Pick<OpenedModel, "facts" | "trial">,
   topK: number,
 ): Promise<Throughput> {
-  const model = await engine.open(pivot.model.folder);
+  const model = await engine.open(pivot.facts.folder);
   try {
     await model.rows(pivot.trial, topK);
     const startedAt = performance.now();
     await model.rows(pivot.trial, topK);
     const seconds = (performance.now() - startedAt) / 1000;
     const tokens = pivot.trial.reduce((sum, { ids }) => sum + ids.length, 0);
-    const rate = (FORWARD * pivot.model.parameters * tokens) / seconds;
+    const rate = (FORWARD * pivot.facts.parameters * tokens) / seconds;
     const speed = Math.round(tokens / seconds);
     return throughputAt(rate, `measured ${speed} tokens/s in a teacher pass of the pivot over ${tokens} tokens`);
   } finally {

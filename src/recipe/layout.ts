@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import type { TemplateSettings } from "../data/template-settings.ts";
+import type { EngineSettings } from "../engine/index.ts";
 import type { RecipeBenchmark } from "./evaluation.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
 
@@ -49,6 +50,8 @@ export interface RunModel {
   readonly folder: string;
   /** What its prompts are rendered with. */
   readonly template: TemplateSettings;
+  /** Of a source that is computed by another engine than the rest of the recipe. */
+  readonly engine?: EngineSettings;
   /** The source that a target was fused with. */
   readonly source?: string;
 }
@@ -64,6 +67,7 @@ export function modelsOf(recipe: Recipe): RunModel[] {
         role: "source",
         folder: source.model,
         template: templateOf(recipe, source),
+        ...(source.engine !== null && { engine: source.engine }),
       }),
     ),
     ...recipe.sources.map((source) => targetOf(recipe, source)),

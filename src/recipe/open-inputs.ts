@@ -1,17 +1,17 @@
 /**
- * Everything that a recipe names, opened and checked before any work begins: configs of supported architectures, whole
- * weight files with the tensors the architecture asks for, tokenizers, chat templates, conversations. All problems
- * come in one error.
+ * Everything that a recipe names, opened and checked before any work begins: models that their engines can run, tokenizers,
+ * chat templates, conversations. All problems come in one error.
  */
 import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
-import type { Sequence } from "../engine/engine.ts";
+import type { ModelFacts, Sequence } from "../engine/engine.ts";
+import { modelFacts } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
 import { NO_OUTLINES, type Outlines, openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import { checkWeights, type Model, openModel } from "../models/index.ts";
+import { type Model, openModel } from "../models/index.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
 import { templateOf } from "./layout.ts";
 import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
@@ -21,7 +21,9 @@ import type { Recipe, RecipeModel } from "./recipe.ts";
 export interface OpenedModel {
   readonly name: string;
   readonly role: "pivot" | "source";
-  readonly model: Model;
+  readonly facts: ModelFacts;
+  /** The decoder that the embedded engine builds of it; null where it is another engine's alone. */
+  readonly model: Model | null;
   readonly weights: Weights;
   /** Tokens that its conversations are cut to: `max_length`, or less where the model takes no more. */
   readonly maxLength: number;
@@ -93,10 +95,11 @@ async function open(
 ): Promise<OpenedModel> {
   const { isPivot, sample, outlines } = how;
   const { name, model: folder } = reference;
-  const model = await openModel(folder, outlines);
+  const kind = isPivot && recipe.engine.kind === "onnx" ? "onnx" : (reference.engine ?? recipe.engine).kind;
+  const facts = await modelFacts(kind, folder, outlines);
+  const model = kind === "onnx" ? await openModel(folder, outlines) : await knownModel(folder, outlines);
   const weights = await openWeights(folder, outlines);
-  checkWeights(model, weights.tensors);
-  const maxLength = longestOf(recipe, model);
+  const maxLength = longestOf(recipe, facts);
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
   const tokeniser = await openConversationTokeniser(folder, {
     maxLength,
@@ -113,6 +116,7 @@ async function open(
     return {
       name,
       role: isPivot ? "pivot" : "source",
+      facts,
       model,
       weights,
       maxLength,
@@ -131,9 +135,19 @@ async function open(
   }
 }
 
+/** Null where the embedded engine has no such architecture. */
+async function knownModel(folder: string, outlines: Outlines): Promise<Model | null> {
+  try {
+    return await openModel(folder, outlines);
+  } catch (error) {
+    if (error instanceof FusechatError && error.code === "input") return null;
+    throw error;
+  }
+}
+
 /** `max_length`, or the model's own limit where that is lower. */
-export function longestOf(recipe: Recipe, model: Model): number {
-  return Math.min(recipe.data.max_length, model.config.maxPositions ?? Number.POSITIVE_INFINITY);
+export function longestOf(recipe: Recipe, { maxPositions }: Pick<ModelFacts, "maxPositions">): number {
+  return Math.min(recipe.data.max_length, maxPositions ?? Number.POSITIVE_INFINITY);
 }
 
 /** At most `count` entries, evenly spread over the list. */

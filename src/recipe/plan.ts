@@ -109,7 +109,7 @@ export function derivePlan(
     warmup_steps: warmupSteps(steps, warmup_ratio),
     checkpoints: checkpointSteps(steps),
     tokens: epochs * pivotPlan.train_tokens,
-    micro_batch_tokens: positionBudget(pivot.model),
+    micro_batch_tokens: pivot.model === null ? TORCH_TOKENS : positionBudget(pivot.model),
     checkpoint_bytes: checkpointSteps(steps).length === 0 ? 0 : 2 * checkpointBytes(pivotPlan.parameters),
     token_file_bytes: tokenFileBytes(pivotPlan.train_tokens, pivotPlan.train_rows),
   };
@@ -134,13 +134,13 @@ export function derivePlan(
   };
 }
 
-function planModel({ name, role, model, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
+function planModel({ name, role, facts, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
   const scale = sample.conversations === 0 ? 0 : conversations / sample.conversations;
   return {
     name,
     role,
-    architecture: model.architecture.name,
-    parameters: model.parameters,
+    architecture: facts.architecture,
+    parameters: facts.parameters,
     max_length: maxLength,
     refused_conversations: Math.round(sample.refused * scale),
     train_tokens: Math.round(sample.tokens * scale),
@@ -164,25 +164,25 @@ interface StageFacts {
 function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): PlannedStage[] {
   const { models, training, pivot, throughput, availableMemoryBytes } = facts;
   const { top_k } = recipe.distributions;
-  const pivotConfig = pivot.model.config;
-  const teacherBytes = inputs.models.map(({ model, sample }) => teacherMemory(model, longestOf(sample.extents)));
+  const teacherBytes = inputs.models.map(({ model, facts, sample }) =>
+    model === null ? WEIGHT_BYTES * facts.parameters : teacherMemory(model, longestOf(sample.extents)),
+  );
   const stages: PlannedStage[] = [];
   const add = (stage: string, disk: number, memory: number, seconds: number): void => {
     const fits = memory <= availableMemoryBytes;
     stages.push({ stage, disk_bytes: Math.round(disk), memory_bytes: Math.round(memory), fits, seconds });
   };
   for (const [index, { name, train_rows, train_tokens, parameters }] of models.entries()) {
-    const disk = distributionsBytes(train_rows, top_k, inputs.models[index]!.model.config.vocabularySize);
+    const disk = distributionsBytes(train_rows, top_k, inputs.models[index]!.facts.vocabulary);
     const seconds = throughput.inferenceSeconds(parameters, train_tokens);
     add(`distributions ${name}`, disk, teacherBytes[index]!, seconds);
   }
   for (const [index, { name, train_rows }] of models.slice(1).entries()) {
-    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivotConfig.vocabularySize);
-    const source = inputs.models[index + 1]!.model.config;
+    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivot.facts.vocabulary);
     const seconds =
       (train_rows + models[0]!.train_rows) * ALIGN_SECONDS_PER_ROW +
-      pivotConfig.vocabularySize * PIVOT_TOKEN_SECONDS +
-      source.vocabularySize * SOURCE_TOKEN_SECONDS;
+      pivot.facts.vocabulary * PIVOT_TOKEN_SECONDS +
+      inputs.models[index + 1]!.facts.vocabulary * SOURCE_TOKEN_SECONDS;
     add(`align ${name}`, disk, ALIGN_MEMORY, seconds);
   }
   const trainings = [
@@ -190,18 +190,20 @@ function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): Pl
     ...fineTuningRunsOf(recipe).map((name) => `fine-tune ${name}`),
   ];
   const memory =
-    trainingMemory(pivot.model, trainingExtent(recipe, pivot, training)) +
+    (pivot.model === null
+      ? TRAINED_BYTES * pivot.facts.parameters
+      : trainingMemory(pivot.model, trainingExtent(recipe, pivot, training))) +
     trainingDataMemory(inputs.conversations.train);
   for (const stage of trainings) {
-    const disk = modelBytes(pivot.model.parameters, recipe.fuse.dtype);
-    add(stage, disk, memory, throughput.trainingSeconds(pivot.model.parameters, training.tokens));
+    const disk = modelBytes(pivot.facts.parameters, recipe.fuse.dtype);
+    add(stage, disk, memory, throughput.trainingSeconds(pivot.facts.parameters, training.tokens));
   }
   const merges = modelsOf(recipe).filter(
     ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
   );
   for (const [index, { name }] of merges.entries()) {
-    const disk = modelBytes(pivot.model.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
-    const read = (recipe.sources.length + 1) * modelBytes(pivot.model.parameters, recipe.fuse.dtype);
+    const disk = modelBytes(pivot.facts.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
+    const read = (recipe.sources.length + 1) * modelBytes(pivot.facts.parameters, recipe.fuse.dtype);
     add(`merge ${name}`, disk, MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND);
   }
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
@@ -242,6 +244,11 @@ function trainingExtent({ fuse, seed }: Recipe, { sample }: OpenedModel, trainin
 function longestOf(extents: readonly Extent[]): number {
   return extents.reduce((longest, { length }) => Math.max(longest, length), 1);
 }
+
+/** Of a model that PyTorch alone runs: its weights in float32, in training their gradients and two moments besides. */
+const WEIGHT_BYTES = 4;
+const TRAINED_BYTES = 16;
+const TORCH_TOKENS = 8192;
 
 /** Enough to meet nearly all shapes; planning a step takes a millisecond. */
 const PLANNED_STEPS = 200;

@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import type { BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
 import { readJson, writeJson } from "../formats/files.ts";
-import { openModel } from "../models/index.ts";
 import { benchmarkOf, MAX_LENGTH } from "../recipe/evaluation.ts";
 import { evaluationRequest } from "../recipe/evaluation-request.ts";
 import { judgeRecipeGates } from "../recipe/gates.ts";
@@ -20,13 +19,14 @@ export async function evaluate({ evaluation, model }: WorkOf<"evaluate">, run: P
   const request = evaluationRequest(run.recipe, evaluation, model, run.out, judge);
   const settings = { ...request.settings };
   const subject = request.subject;
+  const context = await stageContext(run, model.engine);
   if (settings[MAX_LENGTH] !== undefined && subject?.kind === "folder") {
-    const { maxPositions } = (await openModel(subject.folder)).config;
+    const { maxPositions } = await context.engine.facts(subject.folder);
     settings[MAX_LENGTH] = Math.min(Number(settings[MAX_LENGTH]), maxPositions ?? Number.POSITIVE_INFINITY);
   }
   const path = join(run.out, resultFile(evaluation.name, model.name));
   await makeFolderOf(path);
-  await writeJson(path, await benchmark.evaluate({ ...request, settings }, await stageContext(run)));
+  await writeJson(path, await benchmark.evaluate({ ...request, settings }, context));
 }
 
 /** Every model against the pivot, and the fused model against every other. */

@@ -6,7 +6,10 @@ import { makeFolder } from "../formats/folders.ts";
 import type { PerformContext } from "./runner.ts";
 
 /** With the recipe's engine, or the one that a model has of its own. */
-export async function stageContext(run: PerformContext, engine: EngineSettings | null = null): Promise<StageContext> {
+export async function stageContext(
+  run: PerformContext,
+  engine: EngineSettings | null | undefined = null,
+): Promise<StageContext> {
   return { engine: await run.engine(engine ?? run.recipe.engine), ...listeners(run) };
 }
 

@@ -10,7 +10,6 @@ import { openWeights } from "../formats/weights.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
 import { mergeModels } from "../merge/merge.ts";
-import { openModel } from "../models/index.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
 import { assumedThroughput, threadsOf } from "../recipe/estimates.ts";
 import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel, templateOf } from "../recipe/layout.ts";
@@ -80,6 +79,7 @@ async function prepareData({ recipe, out, reporter }: PerformContext): Promise<v
 async function collect({ model }: WorkOf<"distributions">, run: PerformContext): Promise<void> {
   const { recipe, out } = run;
   const { top_k: topK, template } = recipe.distributions;
+  const context = await stageContext(run, model.engine);
   await collectDistributions(
     {
       model: model.model,
@@ -87,12 +87,12 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
       conversations: await conversationsOf(run, RUN_FILES.train),
       out: join(out, distributionsFolder(model.name)),
       topK,
-      maxLength: await maxLengthOf(recipe, model.model),
+      maxLength: longestOf(recipe, await context.engine.facts(model.model)),
       template,
       templateSettings: templateOf(recipe, template === "pivot" ? recipe.pivot : model),
       ...(template === "pivot" ? { templateFolder: recipe.pivot.model } : {}),
     },
-    await stageContext(run, model.engine),
+    context,
   );
 }
 
@@ -159,8 +159,4 @@ async function mergedDtype({ dtype }: RecipeMerge, { pivot }: Recipe): Promise<M
 
 async function conversationsOf({ out }: PerformContext, file: string): Promise<Conversation[]> {
   return (await readConversations(join(out, file))).conversations;
-}
-
-async function maxLengthOf(recipe: Recipe, folder: string): Promise<number> {
-  return longestOf(recipe, await openModel(folder));
 }

@@ -1,5 +1,6 @@
 /** An engine of our own: every distribution is a function of the row's place alone, and calls are counted. */
 import type { Engine, EngineModel, RowBatch, Sequence } from "#src/engine/engine.js";
+import { modelFacts } from "#src/engine/index.js";
 
 export interface FakeEngine extends Engine {
   /** Sequences whose rows were asked for, by call. */
@@ -40,5 +41,6 @@ export function fakeEngine(vocabulary: number, change: (rows: RowBatch) => RowBa
     generate: unused,
     dispose: async () => {},
   });
-  return { kind: "fake", calls, open, train: unused, dispose: async () => {} };
+  const facts = (folder: string) => modelFacts("onnx", folder);
+  return { kind: "fake", calls, facts, open, train: unused, dispose: async () => {} };
 }

@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Engine, StepResult, Trainer, TrainStep } from "#src/engine/engine.js";
+import { modelFacts } from "#src/engine/index.js";
 import { writeFileAtomic } from "#src/formats/files.js";
 import { writeSafetensors } from "#src/formats/safetensors.js";
 
@@ -28,6 +29,7 @@ export function fakeEngine(options: FakeOptions = {}): FakeEngine {
   return {
     kind: "fake",
     steps,
+    facts: (folder) => modelFacts("onnx", folder),
     open: () => Promise.reject(new Error("the fake engine only trains")),
     train: async () => trainer(),
     dispose: async () => {},

@@ -213,8 +213,8 @@ describe("a config that cannot be right is refused by its field", () => {
     [{ ...PHI3, sliding_window: 0 }, "sliding_window: expected a whole number of at least 1, found 0"],
     [
       { ...LLAMA, model_type: "lama" },
-      `model_type: unknown architecture "lama"; known are ${NAMES} (another one is a file in src/models and a line in ` +
-        'its index, as docs/adding.md says); did you mean "llama"?',
+      `model_type: unknown architecture "lama"; known are ${NAMES} (engine: torch runs others; one more here is a file in ` +
+        'src/models and a line in its index, as docs/adding.md says); did you mean "llama"?',
     ],
     [{}, `model_type: is missing; known are ${NAMES}`],
   ])("%#", (config, message) => {

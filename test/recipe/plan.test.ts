@@ -20,8 +20,8 @@ test("a stage states the memory of its largest micro-batch, and whether that is 
     // Sessions of the other shapes come on top of the longest conversation's.
     const longest = Math.max(...pivot!.sample.extents.map(({ length }) => length));
     const single = { shapes: [fullBatch(longest, 1)], severalBatches: false };
-    expect(memory).toBeGreaterThan(190e6 + trainingBytes(pivot!.model, single));
-    expect(memory).toBeLessThan(290e6 + trainingBytes(pivot!.model, single));
+    expect(memory).toBeGreaterThan(190e6 + trainingBytes(pivot!.model!, single));
+    expect(memory).toBeLessThan(290e6 + trainingBytes(pivot!.model!, single));
     expect(plan.total.memory_bytes).toBe(Math.max(...plan.stages.map(({ memory_bytes }) => memory_bytes)));
     expect(plan.stages.map(({ fits }) => fits)).not.toContain(false);
 

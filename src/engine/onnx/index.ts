@@ -6,6 +6,7 @@ import type { Engine, EngineModel, OptimiserOptions, Sequence, Trainer } from ".
 import { checkIds, type ModelLimits, packSequences, packTargets } from "../packed.ts";
 import { type Connection, connect } from "./connection.ts";
 import type { OpenedModel, StopFlag } from "./messages.ts";
+import { modelFacts } from "./model-facts.ts";
 
 export interface OnnxEngineOptions {
   /**
@@ -34,6 +35,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions = {}): Promise
   }
   return {
     kind: "onnx",
+    facts: (folder) => modelFacts(folder),
     open: async (folder) => engineModel(connection, folder, await connection.call("open", { folder })),
     train: (folder, optimiser) => openTrainer(connection, folder, optimiser),
     dispose: () => connection.dispose(),

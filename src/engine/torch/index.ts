@@ -7,16 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { internalError } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
-import type { Engine, EngineModel, GenerateOptions, Watch } from "../engine.ts";
+import type { Engine, EngineModel, GenerateOptions, ModelFacts, Watch } from "../engine.ts";
 import { type PackedSequences, packSequences } from "../packed.ts";
 import { manners, signalOf, type TorchContext } from "./context.ts";
 import type { JobEvent } from "./events.ts";
 import { hasSettings, type JobSettings, jobName, writeDraws, writeSequences, writeSettings } from "./job.ts";
 import { runJob } from "./launch.ts";
-import { type ModelFacts, modelFacts } from "./model-facts.ts";
+import { modelFacts } from "./model-facts.ts";
 import { probePython } from "./python.ts";
 import { type JobRows, openJobRows, readAnswers, readLogits } from "./results.ts";
-import type { TorchSettings } from "./settings.ts";
+import { identityOf, type TorchSettings } from "./settings.ts";
 import { trainWhole } from "./training.ts";
 
 /** Sequences of a file of rows, and the most that an interruption costs. */
@@ -33,7 +33,8 @@ export async function createTorchEngine(settings: TorchSettings): Promise<Engine
   const context: TorchContext = { settings, facts, microTokens };
   return {
     kind: "torch",
-    identity: `torch ${settings.compute}`,
+    identity: identityOf(settings),
+    facts: (folder) => modelFacts(folder),
     open: async (folder, work) => openTorchModel(context, await modelFacts(folder), work),
     train: () => Promise.reject(internalError("the torch engine trains as a whole")),
     trainWhole: (training, watch) => trainWhole(context, training, watch),

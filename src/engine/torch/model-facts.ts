@@ -1,33 +1,40 @@
 /**
  * What must be known of a model before its sequences are written. Any architecture that transformers has will do, so
- * nothing is asked of the config but sizes, by the names all of them have; a wrapper keeps them in `text_config`.
+ * nothing is asked of the config but sizes, by the names all of them have; a wrapper keeps them in `text_config`. Whether
+ * transformers has the architecture, Python says when the model is opened.
  */
 import { join, resolve } from "node:path";
 import { inputError } from "../../errors.ts";
 import { readJson } from "../../formats/files.ts";
 import type { TensorInfo } from "../../formats/safetensors.ts";
-import { openWeights } from "../../formats/weights.ts";
-import type { ModelLimits } from "../packed.ts";
+import { NO_OUTLINES, type Outlines, openWeights } from "../../formats/weights.ts";
+import type { ModelFacts } from "../engine.ts";
 
-export interface ModelFacts extends ModelLimits {
-  readonly parameters: number;
-}
+const QUANTISED = ["quantization_config", "compression_config"];
 
-export async function modelFacts(folder: string): Promise<ModelFacts> {
+export async function modelFacts(folder: string, outlines: Outlines = NO_OUTLINES): Promise<ModelFacts> {
   const path = join(folder, "config.json");
   const config = await readJson(path);
   if (!isRecord(config)) throw inputError(path, "expected an object");
   const fields = isRecord(config.text_config) ? { ...config, ...config.text_config } : config;
-  const { tensors } = await openWeights(folder);
-  const positions = fields.max_position_embeddings;
+  if (typeof config.model_type !== "string") {
+    throw inputError(`${path}: model_type`, `expected a name, found ${JSON.stringify(config.model_type)}`);
+  }
+  const packed = QUANTISED.find((key) => isRecord(fields[key]));
+  if (packed !== undefined) {
+    throw inputError(`${path}: ${packed}`, "the checkpoint is quantised; take the floating-point one it was made from");
+  }
+  const { tensors } = await openWeights(folder, outlines);
+  const positions = fields.max_position_embeddings ?? fields.n_positions;
   let parameters = 0;
   for (const { shape } of tensors.values()) parameters += shape.reduce((product, extent) => product * extent, 1);
   return {
     folder: resolve(folder),
+    architecture: config.model_type,
     vocabulary:
       fields.vocab_size === undefined ? embeddingRows(folder, tensors) : vocabularyOf(path, fields.vocab_size),
-    parameters,
     maxPositions: typeof positions === "number" && positions > 0 ? positions : null,
+    parameters,
   };
 }
 

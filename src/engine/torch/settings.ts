@@ -24,6 +24,11 @@ export interface TorchSettings {
   readonly microTokens: number | null;
 }
 
+/** What results depend on besides their inputs. */
+export function identityOf({ compute }: Pick<TorchSettings, "compute">): string {
+  return `torch ${compute}`;
+}
+
 export const TORCH_DEFAULTS: TorchSettings = {
   python: "python3",
   processes: null,

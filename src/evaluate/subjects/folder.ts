@@ -11,7 +11,6 @@ import type { StageContext } from "../../engine/context.ts";
 import type { EngineModel } from "../../engine/engine.ts";
 import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, throwIfInterrupted } from "../../errors.ts";
-import { openModel } from "../../models/index.ts";
 import { openedReasoning } from "../reasoning.ts";
 import { folderIdentity } from "./folder-identity.ts";
 import type { Answer, Dialogue, Subject, SubjectReference } from "./subject.ts";
@@ -35,13 +34,14 @@ export async function openFolder(
   { name, folder, template }: Extract<SubjectReference, { kind: "folder" }>,
   context: StageContext,
 ): Promise<FolderSubject> {
-  const { maxPositions } = (await openModel(folder)).config;
+  const { maxPositions } = await context.engine.facts(folder);
   const longest = maxPositions ?? 2 ** 31 - 1;
   const tokeniser = await openConversationTokeniser(folder, {
     maxLength: longest,
     ...(template !== undefined && { settings: template }),
   });
-  const identity = await folderIdentity(folder, tokeniser.identity);
+  const { identity: engine } = context.engine;
+  const identity = [await folderIdentity(folder, tokeniser.identity), engine ?? []].flat().join(" ");
   let model: EngineModel | undefined;
   const opened = async (): Promise<EngineModel> => {
     model ??= await context.engine.open(folder);

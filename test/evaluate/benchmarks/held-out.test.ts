@@ -18,6 +18,7 @@ const gemma2 = join(models, "gemma2");
 function fakeEngine(nats: (folder: string, row: number) => number): Engine {
   return {
     kind: "fake",
+    facts: () => Promise.reject(new Error("not asked for")),
     open: async (folder) => {
       let row = 0;
       return {

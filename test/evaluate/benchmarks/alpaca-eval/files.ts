@@ -94,7 +94,7 @@ export function contextWithoutEngine(): StageContext & { readonly warnings: stri
   const warnings: string[] = [];
   const notAsked = () => Promise.reject(new Error("not asked for"));
   return {
-    engine: { kind: "none", open: notAsked, train: notAsked, dispose: async () => {} },
+    engine: { kind: "none", facts: notAsked, open: notAsked, train: notAsked, dispose: async () => {} },
     reporter: {
       report: (event) => {
         if (event.type === "warning") warnings.push(event.message);

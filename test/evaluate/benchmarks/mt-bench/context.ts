@@ -6,7 +6,7 @@ export function contextWithoutEngine(): StageContext & { readonly warnings: stri
   const warnings: string[] = [];
   const notAsked = () => Promise.reject(new Error("not asked for"));
   return {
-    engine: { kind: "none", open: notAsked, train: notAsked, dispose: async () => {} },
+    engine: { kind: "none", facts: notAsked, open: notAsked, train: notAsked, dispose: async () => {} },
     reporter: {
       report: (event: ReporterEvent) => {
         if (event.type === "warning") warnings.push(event.message);
