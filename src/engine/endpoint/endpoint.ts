@@ -3,19 +3,11 @@
  * "Chat completions"). Models under test and judges are both reached through it. A key never stands in a file: it
  * comes from the environment, through the command line, and is written nowhere.
  */
+import type { ConnectionOptions } from "../http/connection.ts";
 
-export interface EndpointOptions {
-  /** Base URL up to and including the version, such as `http://127.0.0.1:8000/v1`. */
-  readonly url: string;
-  /** The server's name of the model. */
+export interface EndpointOptions extends ConnectionOptions {
+  /** The server's name of the model; `url` is the base up to and including the version, `http://127.0.0.1:8000/v1`. */
   readonly model: string;
-  readonly apiKey?: string;
-  /** Requests in flight at most. */
-  readonly concurrency: number;
-  /** Seconds until a request without an answer counts as failed. */
-  readonly timeoutSeconds: number;
-  /** Attempts a request gets, the first among them; only what may pass (429, 5xx, a broken connection) is repeated. */
-  readonly attempts: number;
 }
 
 /** In OpenAI's form; an assistant's `tool_calls` and a tool's `tool_call_id` and `name` go over as they are. */

@@ -4,6 +4,8 @@
  * (usage, log-probabilities, the reason for the end) is null.
  */
 import { z } from "zod";
+import type { Unreadable } from "../http/connection.ts";
+import { excerpt } from "../http/excerpt.ts";
 import type { ChatReply, TokenLogprob } from "./endpoint.ts";
 
 /** Rounding puts some servers' certain tokens a little above 0. */
@@ -25,12 +27,6 @@ const completion = z.looseObject({
     .min(1),
   usage: z.looseObject({ prompt_tokens: count.nullish(), completion_tokens: count.nullish() }).nullish(),
 });
-
-/** What is wrong with a reply; `cut`: it ends in the middle, so another attempt may bring the whole. */
-export interface Unreadable {
-  readonly problem: string;
-  readonly cut: boolean;
-}
 
 /** `redact` takes secrets out of a text; it goes over all that is kept of the reply. */
 export function readReply(body: Uint8Array, redact: (text: string) => string): ChatReply | Unreadable {
@@ -75,13 +71,4 @@ function topLogprobsOf(
   return places.map(({ top_logprobs }) =>
     top_logprobs.map(({ token, logprob }) => ({ token: redact(token), logprob })),
   );
-}
-
-/** The beginning of a text as one line, for messages. */
-export function excerpt(text: string): string {
-  const line = text
-    .slice(0, 2000)
-    .replace(/[\s\p{Cc}]+/gu, " ")
-    .trim();
-  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }

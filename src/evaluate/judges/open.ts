@@ -5,9 +5,9 @@
  */
 import { openEndpoint } from "../../engine/endpoint/client.ts";
 import type { ChatReply, ChatRequest } from "../../engine/endpoint/endpoint.ts";
+import { inFlight, watchSilence } from "../../engine/http/in-flight.ts";
 import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import type { Reporter } from "../../reporter.ts";
-import { inFlight, watchSilence } from "../in-flight.ts";
 import { openKeptLines } from "../kept-lines.ts";
 import { estimatedTokens, openBudget } from "./budget.ts";
 import type { Judge, JudgeAnswer, JudgeEstimate, JudgeOptions, JudgeQuestion } from "./judge.ts";

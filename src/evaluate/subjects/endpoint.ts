@@ -4,9 +4,9 @@ import type { Turn } from "../../data/conversation.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { openEndpoint } from "../../engine/endpoint/client.ts";
 import type { ChatMessage, ChatRequest } from "../../engine/endpoint/endpoint.ts";
+import { inFlight, watchSilence } from "../../engine/http/in-flight.ts";
 import { FusechatError, failure, throwIfInterrupted } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
-import { inFlight, watchSilence } from "../in-flight.ts";
 import type { Answer, AnswerSettings, Dialogue, Subject, SubjectReference } from "./subject.ts";
 
 /** Seeds are drawn below this: some servers keep them in 32 bits with a sign. */

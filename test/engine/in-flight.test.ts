@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { inFlight, watchSilence } from "#src/evaluate/in-flight.js";
+import { inFlight, watchSilence } from "#src/engine/http/in-flight.js";
 
 async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

@@ -4,9 +4,12 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { z } from "zod";
-import { excerpt } from "./reply.ts";
+import { excerpt } from "./excerpt.ts";
 
 export interface Refusal {
+  readonly status: number;
+  /** What the server says, without secrets. */
+  readonly message: string;
   readonly problem: string;
   readonly mayPass: boolean;
   /** Another request would fare no better: key, model or address are wrong. */
@@ -17,6 +20,8 @@ export interface Refusal {
 
 /** What messages need to know of the request; `redact` takes secrets out of what the server says. */
 interface Asked {
+  /** What is asked for: `chat completions`. */
+  readonly what: string;
   readonly model: string;
   readonly hasKey: boolean;
   readonly redact: (text: string) => string;
@@ -41,11 +46,11 @@ export function refusalOf(
   status: number,
   headers: IncomingHttpHeaders,
   body: Uint8Array,
-  { model, hasKey, redact }: Asked,
+  { what, model, hasKey, redact }: Asked,
 ): Refusal {
   const { message, parameter, code } = readError(body, redact);
   const said = message === "" ? `HTTP ${status}` : `HTTP ${status}: ${message}`;
-  const refusal = { mayPass: false, always: false, parameter: null };
+  const refusal = { status, message, mayPass: false, always: false, parameter: null };
   if (status >= 300 && status < 400) {
     const problem = `redirects to ${hostOf(headers.location)}, where no key is sent; give that address if it is the right one`;
     return { ...refusal, problem, always: true };
@@ -59,7 +64,7 @@ export function refusalOf(
     };
   }
   if (status === 404) {
-    const problem = `the server knows no model ${JSON.stringify(model)} or no chat completions (${said}); check URL and model`;
+    const problem = `the server knows no model ${JSON.stringify(model)} or no ${what} (${said}); check URL and model`;
     return { ...refusal, problem, always: true };
   }
   if (code === "insufficient_quota" || status === 402) {

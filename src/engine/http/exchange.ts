@@ -1,14 +1,15 @@
 /**
- * One HTTP POST on Node's own client: a deadline over the whole exchange, a limit on the reply, and nothing automatic.
+ * One HTTP request on Node's own client: a deadline over the whole exchange, a limit on the reply, and nothing automatic.
  * Redirects are not followed, because the key would go with them; proxies are not asked; a reply cut short is an error.
  */
 import { type Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
 
-export interface PostOptions {
+export interface ExchangeOptions {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** null asks with GET. */
+  readonly body: string | null;
   readonly agent: Agent;
   readonly timeoutSeconds: number;
   /** Longest reply, bytes. */
@@ -47,10 +48,10 @@ const CONNECTION_ERRORS: Readonly<Record<string, NoReply>> = {
 };
 
 /** The whole reply, whatever its status, or why there is none. Never rejects; aborted, it says so at once. */
-export async function post(options: PostOptions): Promise<HttpReply | NoReply> {
-  const first = await exchange(options);
+export async function exchange(options: ExchangeOptions): Promise<HttpReply | NoReply> {
+  const first = await attempt(options);
   // A kept connection that the server closed meanwhile says nothing about the server: ask once more on another.
-  return "staleConnection" in first ? exchange({ ...options, agent: withoutKept(options.agent) }) : first;
+  return "staleConnection" in first ? attempt({ ...options, agent: withoutKept(options.agent) }) : first;
 }
 
 function withoutKept(agent: Agent): Agent {
@@ -58,15 +59,15 @@ function withoutKept(agent: Agent): Agent {
   return agent;
 }
 
-function exchange(options: PostOptions): Promise<HttpReply | NoReply | (NoReply & { staleConnection: true })> {
+function attempt(options: ExchangeOptions): Promise<HttpReply | NoReply | (NoReply & { staleConnection: true })> {
   const { url, headers, body, agent, timeoutSeconds, longest, signal } = options;
   return new Promise((resolve) => {
     const send = url.protocol === "https:" ? httpsRequest : httpRequest;
-    const bytes = Buffer.from(body, "utf8");
+    const bytes = body === null ? null : Buffer.from(body, "utf8");
     const request = send(url, {
-      method: "POST",
+      method: bytes === null ? "GET" : "POST",
       agent,
-      headers: { ...headers, "content-length": String(bytes.byteLength) },
+      headers: bytes === null ? headers : { ...headers, "content-length": String(bytes.byteLength) },
     });
     const settle = (outcome: HttpReply | NoReply | (NoReply & { staleConnection: true })): void => {
       clearTimeout(deadline);
@@ -103,7 +104,7 @@ function exchange(options: PostOptions): Promise<HttpReply | NoReply | (NoReply 
         settle({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(pieces, length) });
       });
     });
-    request.end(bytes);
+    request.end(bytes ?? undefined);
   });
 }
 

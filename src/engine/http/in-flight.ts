@@ -4,7 +4,7 @@
  * the number of pieces.
  */
 import { setMaxListeners } from "node:events";
-import { failure } from "../errors.ts";
+import { failure } from "../../errors.ts";
 
 /**
  * The first piece that fails ends the drawing; what is under way is finished and given out before its error is thrown.
