@@ -5,14 +5,14 @@ import { collectDistributions } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
 import { textOnly } from "../models/reference.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
-import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
+import { declareEngine, type EngineFlags, engineGiven, type ServerFlags, withoutEngine } from "./engine-options.ts";
 import { formatCount } from "./figures.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";
 import { integer } from "./option-values.ts";
 import { declareTemplate, type TemplateFlags, templateSettings } from "./template-options.ts";
 import type { Verb } from "./verb.ts";
 
-interface Options extends TemplateFlags, EngineFlags {
+interface Options extends TemplateFlags, EngineFlags, ServerFlags {
   readonly model: string;
   readonly data: string;
   readonly irregular: IrregularRule;
@@ -46,24 +46,26 @@ export const distributionsVerb: Verb = {
       .option("--shard-conversations <n>", "conversations a shard (default: 256)", integer({ min: 1 }));
     declareTemplate(command);
     declareIrregular(command);
-    declareEngine(command);
+    declareEngine(command, true);
   },
   run: async (invocation, _positional, options) => {
-    const { data, irregular, templateModel, ...rest } = options as unknown as Options;
+    const { flags, rest: own } = withoutEngine(options as unknown as Options);
+    const { data, irregular, templateModel, server, serverModel, concurrency, ...rest } = own;
     if ((rest.template === "pivot") !== (templateModel !== undefined)) {
       throw inputError("--template-model", "is needed with --template pivot, and with nothing else");
     }
     const { reporter } = invocation;
+    const settings = engineGiven(flags, { server, serverModel, concurrency });
     const conversations = await conversationsOf(data, irregular, { reporter, stage: "distributions" });
     const context = {
-      engine: await invocation.engine(engineGiven(withoutEngine(rest).flags)),
+      engine: await invocation.engine(settings),
       reporter: invocation.reporter,
       signal: invocation.signal,
     };
     const begun = performance.now();
     const summary = await collectDistributions(
       {
-        model: await modelFolder(invocation, rest.model),
+        model: await modelFolder(invocation, rest.model, server === undefined ? undefined : textOnly),
         conversations,
         out: rest.out,
         topK: rest.topK,

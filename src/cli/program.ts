@@ -12,6 +12,7 @@ import { silent } from "../reporter.ts";
 import { VERSION } from "../version.ts";
 import { createJsonReporter } from "./json-reporter.ts";
 import { createProgressReporter } from "./progress-reporter.ts";
+import { serverKeys } from "./server-keys.ts";
 import type { Streams } from "./streams.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
@@ -84,7 +85,7 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
       if (json) line(events ? resultEvent(value) : value);
     },
     engine: (settings = EMBEDDED) => {
-      engine ??= createEngine(settings);
+      engine ??= createEngine(settings, serverKeys(streams.environment));
       return engine;
     },
     hub: () => {

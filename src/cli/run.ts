@@ -11,6 +11,7 @@ import type { BenchmarkComparison } from "../recipe/results.ts";
 import { resultTable } from "../run/result-table.ts";
 import { runRecipe } from "../run/run-recipe.ts";
 import { declareJudge, type JudgeFlags, judgeAccess, withheldKey } from "./judge-options.ts";
+import { serverKeys } from "./server-keys.ts";
 import type { Invocation, Verb } from "./verb.ts";
 
 export const runVerb: Verb = {
@@ -41,7 +42,7 @@ export const runVerb: Verb = {
         where,
         judge,
       },
-      { reporter, signal, hub, createEngine },
+      { reporter, signal, hub, createEngine: (settings) => createEngine(settings, serverKeys(environment)) },
     );
     const comparisons: Record<string, BenchmarkComparison> = {};
     for (const { name } of recipe.evaluate.benchmarks) {

@@ -12,6 +12,7 @@ import { checkTemplateSettings, type TemplateSettings } from "../data/template-s
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
 import type { Engine, EngineModel, Sequence } from "../engine/engine.ts";
+import { revisionOf, servedSha256, servedText } from "../engine/server/served-model.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { copyFileAtomic, exists, writeJson } from "../formats/files.ts";
 import { type Lock, lockFolder } from "../formats/lock.ts";
@@ -112,10 +113,14 @@ export async function collectDistributions(
       }
       const accepted = tokenised.filter((one): one is TokenisedConversation => !("refused" in one));
       const part = await finishedShard(unfinished, metadata, first, block.length);
-      const shard = await computeShard(model, metadata, accepted, part, async (larger) => {
-        await writeDistributionsShard(unfinished, larger);
-        report(larger.conversation.length);
-        throwIfInterrupted(context.signal, stage);
+      const shard = await computeShard(model, metadata, accepted, {
+        begun: part,
+        onBatch: async (larger) => {
+          await writeDistributionsShard(unfinished, larger);
+          report(larger.conversation.length);
+          throwIfInterrupted(context.signal, stage);
+        },
+        watch: { onProgress: report, ...(context.signal === undefined ? {} : { signal: context.signal }) },
       });
       await writeDistributionsShard(path, shard);
       await rm(unfinished, { force: true });
@@ -190,13 +195,14 @@ async function readMetadata(
   { tokenizer, identity }: ConversationTokeniser,
   engine: Engine,
 ): Promise<DistributionsMetadata> {
+  const { served } = engine;
   const { vocabulary } = await engine.facts(options.model);
   if (options.topK > vocabulary) {
     throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabulary} tokens`);
   }
   return {
     model: options.name ?? ownNameOf(resolve(options.model)),
-    weightsSha256: await (await openWeights(options.model)).sha256(),
+    ...(await weightsOf(options.model, served, tokenizer.sha256)),
     tokenizerSha256: tokenizer.sha256,
     template: options.template,
     ...identity,
@@ -204,6 +210,17 @@ async function readMetadata(
     vocabulary,
     maxLength: options.maxLength,
   };
+}
+
+/** The weights by their hash, or which model it is that a server has. */
+async function weightsOf(
+  folder: string,
+  served: Engine["served"],
+  tokenizerSha256: string,
+): Promise<Pick<DistributionsMetadata, "weightsSha256" | "served">> {
+  if (served === undefined) return { weightsSha256: await (await openWeights(folder)).sha256() };
+  const text = servedText(served, await revisionOf(folder));
+  return { weightsSha256: servedSha256(text, tokenizerSha256), served: text };
 }
 
 /** What the shards depend on. No paths: the same work elsewhere has the same settings. */
@@ -215,6 +232,7 @@ function settingsOf(
 ): Settings {
   return {
     model: metadata.model,
+    ...(metadata.served === undefined ? {} : { served: metadata.served }),
     weights_sha256: metadata.weightsSha256,
     tokenizer_sha256: metadata.tokenizerSha256,
     template: metadata.template,

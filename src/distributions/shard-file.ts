@@ -134,6 +134,7 @@ export async function writeDistributionsShard(path: string, shard: Distributions
     format: FORMAT,
     model: metadata.model,
     weights_sha256: metadata.weightsSha256,
+    ...(metadata.served === undefined ? {} : { served: metadata.served }),
     tokenizer_sha256: metadata.tokenizerSha256,
     template: metadata.template,
     template_sha256: metadata.templateSha256,
@@ -163,6 +164,7 @@ function metadataOf(shard: ShardMetadata): DistributionsMetadata {
   return {
     model: metadataText(shard, "model"),
     weightsSha256: metadataText(shard, "weights_sha256"),
+    ...(Object.hasOwn(shard.metadata, "served") ? { served: metadataText(shard, "served") } : {}),
     tokenizerSha256: metadataText(shard, "tokenizer_sha256"),
     template,
     ...identity,

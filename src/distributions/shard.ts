@@ -5,6 +5,8 @@
 export interface DistributionsMetadata {
   readonly model: string;
   readonly weightsSha256: string;
+  /** Of a model behind a server, whose weights nobody here has seen: which one it is; `weightsSha256` is then a hash of this. */
+  readonly served?: string;
   readonly tokenizerSha256: string;
   readonly template: "native" | "pivot";
   /** What the prompts were rendered with: hashes of the template's text and of the special tokens given to it, */

@@ -1,7 +1,7 @@
 /** One shard's worth of conversations through a model: rows in batches, in order, into the columns of the shard. */
 import { createHash } from "node:crypto";
 import type { TokenisedConversation } from "../data/conversation.ts";
-import type { EngineModel } from "../engine/engine.ts";
+import type { EngineModel, Watch } from "../engine/engine.ts";
 import { isLogProbability } from "../engine/log-probability.ts";
 import { type FusechatError, failure, inputError } from "../errors.ts";
 import { numberToHalf } from "../formats/float.ts";
@@ -22,26 +22,35 @@ export function callTokens(parameters: number): number {
   return Math.max(LEAST_TOKENS, Math.min(MOST_TOKENS, Math.floor(CALL_WORK / parameters)));
 }
 
+export interface ShardWork {
+  /** What an earlier call has computed of the first conversations. */
+  readonly begun: DistributionsShard | undefined;
+  /** Is handed the shard of those that are done, while some are left. */
+  readonly onBatch: (part: DistributionsShard) => Promise<void>;
+  /** Told of conversations done within a call to the engine, by engines whose calls take long. */
+  readonly watch?: Watch;
+}
+
 /**
- * Computes the rows of all conversations. What an earlier call has computed of their first ones comes in as `begun`;
- * `onBatch` is handed the shard of those that are done, while some are left. Conversations are cut into the same calls
- * to the engine whether it begins in the middle or not, so that the result has the same bytes.
+ * Computes the rows of all conversations. They are cut into the same calls to the engine whether it begins in the middle
+ * or not, so that the result has the same bytes.
  */
 export async function computeShard(
   model: EngineModel,
   metadata: DistributionsMetadata,
   conversations: readonly TokenisedConversation[],
-  begun: DistributionsShard | undefined,
-  onBatch: (part: DistributionsShard) => Promise<void>,
+  { begun, onBatch, watch = {} }: ShardWork,
 ): Promise<DistributionsShard> {
   const shard = layOutShard(metadata, conversations);
   const { topK } = metadata;
   let done = begun === undefined ? 0 : takeOver(shard, begun);
   while (done < conversations.length) {
-    const batch = takeBatch(conversations, done, callTokens(model.parameters));
+    const before = done;
+    const batch = takeBatch(conversations, done, model.callTokens ?? callTokens(model.parameters));
     const { labelLogp, topId, topLogp } = await model.rows(
-      batch.map(({ ids, rows }) => ({ ids, positions: rows.position })),
+      batch.map(({ conversation, ids, rows }) => ({ ids, positions: rows.position, conversation })),
       topK,
+      { ...watch, onProgress: (count) => watch.onProgress?.(before + count) },
     );
     const firstRow = shard.rowStart[done]!;
     for (let row = 0; row < labelLogp.length; row++) {

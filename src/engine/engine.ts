@@ -3,6 +3,7 @@
  * PyTorch and remote endpoints. A stage sees nothing of an engine but this file, and the same numeric test suite runs
  * against each. Weights never cross it: models come from folders and go to folders.
  */
+import type { ServedModel } from "./server/served-model.ts";
 
 /** One tokenised conversation and the labels in it whose distributions are wanted. */
 export interface Sequence {
@@ -10,6 +11,8 @@ export interface Sequence {
   readonly ids: Int32Array;
   /** Indices into `ids` of the labels, ascending, each at least 1. The row of a label is the softmax *before* it. */
   readonly positions: Int32Array;
+  /** Index of its conversation in the data, for messages. */
+  readonly conversation?: number;
 }
 
 /** Distributions of all rows of a batch, in the order of its sequences and their positions. R rows, K kept. */
@@ -143,8 +146,10 @@ export interface EngineModel {
   /** Width of the head: logits per row. */
   readonly vocabulary: number;
   readonly parameters: number;
-  /** Distributions of every label of every sequence. */
-  rows(sequences: readonly Sequence[], topK: number): Promise<RowBatch>;
+  /** Tokens that `rows` likes to be handed at once, where that does not follow from the number of parameters. */
+  readonly callTokens?: number;
+  /** Distributions of every label of every sequence. Only engines whose calls take long look at `watch`. */
+  rows(sequences: readonly Sequence[], topK: number, watch?: Watch): Promise<RowBatch>;
   /**
    * For engines that take minutes to start: the sequences that `rows` will be asked for, in this order and with this K,
    * so that they are computed in one go. Some may be left out. What is computed stays in `work`.
@@ -162,10 +167,12 @@ export interface EngineModel {
 }
 
 export interface Engine {
-  /** "onnx" or "torch". */
+  /** As a recipe calls it. */
   readonly kind: string;
   /** What results depend on besides their inputs, kept with them; absent for the embedded engine. */
   readonly identity?: string;
+  /** The model behind a server, whose weights are not here: what stands for their hash. */
+  readonly served?: ServedModel;
   /** Whether this engine can run the model of a folder: what is known of it, or one error that says why not. */
   facts(folder: string): Promise<ModelFacts>;
   /** Opens a Hugging Face model folder for inference. What takes more than one attempt may be kept in `work`. */

@@ -13,7 +13,7 @@ import { syncFolder } from "./folders.ts";
 
 export interface GrowingFile {
   /** Writes at the end; returns the byte at which what was written begins. One call at a time. */
-  append(text: string): Promise<number>;
+  append(what: string | Uint8Array): Promise<number>;
   /** Flushes to the disk all that was appended. */
   sync(): Promise<void>;
   close(): Promise<void>;
@@ -51,9 +51,9 @@ function growingFile(path: string, handle: FileHandle, length: number): GrowingF
     torn = false;
   };
   return {
-    append: async (text) => {
+    append: async (what) => {
       if (lost !== undefined) throw lost;
-      const bytes = Buffer.from(text, "utf8");
+      const bytes = typeof what === "string" ? Buffer.from(what, "utf8") : what;
       try {
         await mend();
         torn = true;

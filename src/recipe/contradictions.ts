@@ -6,7 +6,7 @@ import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
-import { foreignSettings } from "./engine-schema.ts";
+import { foreignSettings, serverProblem } from "./engine-schema.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import { evaluationProblems } from "./evaluation-problems.ts";
 import { modelsOf } from "./layout.ts";
@@ -54,13 +54,12 @@ function engines(file: RecipeFile): RecipeProblem[] {
     engine: typeof reference === "string" ? undefined : reference.engine,
     path: index === 0 ? ["pivot", "engine"] : ["sources", index - 1, "engine"],
   }));
-  return [...models, { engine: file.engine, path: ["engine"] }].flatMap(({ engine, path }) =>
-    (engine === undefined ? [] : foreignSettings(engine)).map(({ key, message }) => ({
-      path: [...path, key],
-      key: true,
-      message,
-    })),
-  );
+  return [...models, { engine: file.engine, path: ["engine"] }].flatMap(({ engine, path }): RecipeProblem[] => {
+    if (engine === undefined) return [];
+    const foreign = foreignSettings(engine).map(({ key, message }) => ({ path: [...path, key], key: true, message }));
+    const message = serverProblem(engine, file.distributions.top_k, path[0] === "engine");
+    return message === null ? foreign : [...foreign, { path, message }];
+  });
 }
 
 /** Where the name of a model comes from. */

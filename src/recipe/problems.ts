@@ -17,7 +17,7 @@ type Issue = z.core.$ZodIssue;
 
 /** Names that the design has and this version has not. */
 const NOT_YET: Readonly<Record<string, string>> = {
-  endpoint: "remote endpoints are not supported yet",
+  endpoint: "a server is named by its kind",
 };
 
 /** `issues` must carry their inputs (`reportInput: true`). */

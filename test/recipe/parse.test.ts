@@ -219,7 +219,7 @@ baseline: [sft]
     ],
     [
       "pivot: a\nsources: [{ model: b, engine: { kind: endpoint, url: http://gpu } }]\ndata: { path: c.jsonl }",
-      'recipe.yaml:2:39 sources[0].engine.kind: remote endpoints are not supported yet; expected one of onnx, torch, found "endpoint"',
+      'recipe.yaml:2:39 sources[0].engine.kind: a server is named by its kind; expected one of onnx, torch, vllm, sglang, found "endpoint"',
     ],
     [
       "pivot: x/a\nsources: [y/A]\ndata: { path: c.jsonl }",
