@@ -5,6 +5,7 @@
  * all the same.
  */
 import { join } from "node:path";
+import { generationMemory, teacherMemory, trainingMemory } from "../engine/onnx/estimate.ts";
 import { fullBatch, positionBudget } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { placementOf } from "../engine/onnx/placement.ts";
@@ -13,7 +14,7 @@ import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
 import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
-import { generationMemory, teacherMemory, trainingMemory } from "../recipe/estimates.ts";
+import { modelSizes } from "../models/sizes.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
 
@@ -172,20 +173,14 @@ function shapeOf(fields: Fields, model: Model | null): Fields {
   };
 }
 
-const EXPERT = /\.experts\.\d+\./;
-
 /** Parameters that a token meets: of the experts only those it is sent to. Undefined for models without experts. */
 function activeParameters(
   fields: Fields,
   model: Model | null,
   stored: ReadonlyMap<string, TensorInfo> | null,
 ): number | undefined {
-  const shapes = model?.shapes ?? [...(stored?.values() ?? [])];
-  const experts = shapes.filter(({ name }) => EXPERT.test(name));
-  const count = fields.num_local_experts ?? fields.num_experts ?? fields.n_routed_experts;
-  const chosen = fields.num_experts_per_tok;
-  if (experts.length === 0 || typeof count !== "number" || typeof chosen !== "number") return undefined;
-  return storedParameters(shapes) - Math.round(storedParameters(experts) * (1 - chosen / count));
+  const { parameters, activeParameters: active } = modelSizes(fields, model?.shapes ?? stored?.values() ?? []);
+  return active === parameters ? undefined : active;
 }
 
 function storedParameters(tensors: Iterable<{ readonly shape: readonly number[] }>): number {

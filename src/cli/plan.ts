@@ -1,17 +1,19 @@
 /** `fusechat plan`: what a recipe or a merge would do, and what it would cost. Nothing is written. */
 import { leftOutSentence } from "../data/irregular.ts";
+import type { MachineFacts } from "../engine/estimates.ts";
+import { measuredThroughput, TRIAL_PARAMETERS } from "../engine/onnx/throughput.ts";
+import { type PythonFacts, probePython } from "../engine/torch/python.ts";
+import { FusechatError } from "../errors.ts";
 import { readText } from "../formats/files.ts";
 import type { SafetensorsHeader } from "../formats/safetensors.ts";
 import { parseYamlDocuments } from "../formats/yaml.ts";
 import { estimateFetch } from "../models/fetch-estimate.ts";
 import { outlined } from "../models/reference.ts";
-import type { Throughput } from "../recipe/estimates.ts";
-import { assumedThroughput, measuredThroughput, TRIAL_PARAMETERS, threadsOf } from "../recipe/estimates.ts";
 import { plannedJudge } from "../recipe/judge.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { hubIdsOf, locateModels } from "../recipe/locate.ts";
 import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
-import { derivePlan, type Plan } from "../recipe/plan.ts";
+import { derivePlan, enginesOf, type Plan, type PlannedStage } from "../recipe/plan.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
 import { budgetWarnings } from "./evaluate-plan.ts";
@@ -27,7 +29,7 @@ export const planVerb: Verb = {
   declare: (command) => {
     command
       .argument("<recipe>", "recipe file, or mergekit YAML")
-      .option("--no-trial", "assume a speed instead of measuring a teacher pass of the pivot");
+      .option("--no-trial", "assume a speed instead of measuring a teacher pass of the pivot, or asking for GPUs");
     declareJudge(command);
   },
   run: async (invocation, [file = ""], options) => {
@@ -42,7 +44,8 @@ export const planVerb: Verb = {
     const inputs = await openInputs(recipe, where, judge, outlines);
     // Weights that are not here yet cannot be tried.
     const trial = options.trial === true && inputs.models[0]!.weights.files.every((path) => !outlines.has(path));
-    const plan = derivePlan(recipe, inputs, await throughputOf(invocation, recipe, inputs, trial));
+    const looking = { trial, probe: options.trial === true };
+    const plan = derivePlan(recipe, inputs, await machineOf(invocation, recipe, inputs, looking));
     const ids = hubIdsOf(written);
     const fetch = ids.length === 0 ? null : await estimateFetch(await invocation.hub(), ids);
     invocation.print(planTable(plan));
@@ -59,16 +62,41 @@ async function isMergeFile(file: string): Promise<boolean> {
   return typeof value === "object" && value !== null && "merge_method" in value;
 }
 
-async function throughputOf(
+interface Looking {
+  /** Whether the pivot may be tried, */
+  readonly trial: boolean;
+  /** and Python asked for its GPUs. */
+  readonly probe: boolean;
+}
+
+/** What can be found out in seconds of whatever will compute here. */
+async function machineOf(
   invocation: Invocation,
   recipe: Recipe,
-  inputs: RecipeInputs,
-  trial: boolean,
-): Promise<Throughput> {
-  const pivot = inputs.models[0]!;
-  const isSmall = pivot.facts.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
-  if (!trial || !isSmall || pivot.model === null) return assumedThroughput(threadsOf(recipe));
-  return measuredThroughput(await invocation.engine(), pivot, recipe.distributions.top_k);
+  { models }: RecipeInputs,
+  { trial, probe }: Looking,
+): Promise<MachineFacts> {
+  const engines = enginesOf(recipe);
+  const [pivot] = models;
+  const embedded = engines.find(({ kind }) => kind === "onnx");
+  const isSmall = pivot !== undefined && pivot.facts.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
+  const throughput =
+    trial && isSmall && embedded !== undefined
+      ? await measuredThroughput(await invocation.engine(embedded), pivot, recipe.distributions.top_k)
+      : undefined;
+  const pythons = new Map<string, PythonFacts>();
+  for (const engine of probe ? engines : []) {
+    if (engine.kind !== "torch" || engine.gpu !== null || engine.launch !== "local" || pythons.has(engine.python))
+      continue;
+    try {
+      pythons.set(engine.python, await probePython(engine.python, engine.device));
+    } catch (error) {
+      if (!(error instanceof FusechatError)) throw error;
+      const message = `${error.message}; memory is planned for, and cannot be compared`;
+      invocation.reporter.report({ type: "warning", stage: "plan", message });
+    }
+  }
+  return { ...(throughput === undefined ? {} : { throughput }), pythons };
 }
 
 /** What evaluations ask for; calls and tokens of judges before the first of them is made. */
@@ -85,6 +113,25 @@ function evaluationLines({ evaluations, recipe }: Plan): string[] {
   const budget = { maxCalls: max_calls ?? undefined, maxTokens: max_tokens ?? undefined };
   const estimates = evaluations.flatMap(({ judge }) => judge ?? []);
   return [...lines, ...budgetWarnings(estimates, budget), ""];
+}
+
+/** A stage that has not the memory it needs. */
+function fitLine({
+  stage,
+  fits,
+  memory_bytes,
+  memory,
+  available_memory_bytes,
+  processes,
+  advice,
+}: PlannedStage): string[] {
+  if (fits !== false) return [];
+  const available = formatBytes(available_memory_bytes ?? 0);
+  const each = processes > 1 ? ` in each of ${processes} processes` : "";
+  const way = advice === null ? "" : `; ${advice}`;
+  return [
+    `${stage} will not fit: it needs about ${formatBytes(memory_bytes)} of ${memory}${each}, ${available} are available${way}.`,
+  ];
 }
 
 /** The plan as lines for people. */
@@ -119,23 +166,24 @@ export function planTable(plan: Plan): string {
     ...evaluationLines(plan),
     ...columns([
       ["stage", "disk", "memory", "time"],
-      ...[...stages, { stage: "in all", ...total }].map((stage) => [
+      ...stages.map((stage) => [
         stage.stage,
         formatBytes(stage.disk_bytes),
-        formatBytes(stage.memory_bytes),
-        formatSeconds(stage.seconds),
+        `${formatBytes(stage.memory_bytes)}${stage.processes > 1 ? ` x ${stage.processes}` : ""}`,
+        stage.seconds === null ? "?" : formatSeconds(stage.seconds),
       ]),
+      [
+        "in all",
+        formatBytes(total.disk_bytes),
+        formatBytes(total.memory_bytes),
+        total.seconds === null ? "?" : formatSeconds(total.seconds),
+      ],
     ]),
     "",
+    ...(total.work_bytes > 0 ? [`At most ${formatBytes(total.work_bytes)} of disk more while a stage works.`] : []),
     `Disk follows from the file formats; memory and time are estimates (${plan.throughput}).`,
+    ...stages.flatMap(fitLine),
   ];
-  for (const { stage, memory_bytes, fits } of stages) {
-    if (fits) continue;
-    const available = formatBytes(plan.available_memory_bytes);
-    lines.push(
-      `${stage} will not fit: it needs about ${formatBytes(memory_bytes)} of memory, ${available} are available.`,
-    );
-  }
   for (const { name, max_length } of models) {
     if (max_length < plan.recipe.data.max_length) {
       lines.push(`${name} takes at most ${formatCount(max_length)} tokens: its conversations are cut there.`);

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { ENGINE_KINDS, type EngineSettings, TORCH } from "../engine/index.ts";
 import { isServerKind, SERVER_KIND_NAMES, serverKind } from "../engine/server/kinds/index.ts";
 import { SERVER_CONCURRENCY } from "../engine/server/settings.ts";
+import { GPUS, type GpuName } from "../engine/torch/gpus.ts";
 import { COMPUTES, DEVICES, type Launch } from "../engine/torch/settings.ts";
 
 type Kind = EngineSettings["kind"];
@@ -28,7 +29,9 @@ const mapping = z.strictObject({
     .min(1)
     .max(1024)
     .optional()
-    .describe("`torch`: processes on this machine. (processes; default one a GPU, else one)"),
+    .describe(
+      "`torch`: processes on this machine; for `plan`, where a command or somebody else starts them, all there are. (processes; default one a GPU, else one)",
+    ),
   compute: z
     .enum(COMPUTES)
     .optional()
@@ -45,6 +48,11 @@ const mapping = z.strictObject({
     .min(1)
     .optional()
     .describe("`torch`: tokens of a micro-batch of one process. (tokens; default 8192, on processors 2048)"),
+  gpu: z
+    // YAML reads a bare 4090 as a number.
+    .union([z.enum(GPUS), z.literal(4090)])
+    .optional()
+    .describe("`torch`: the card that `plan` reckons with, for memory and hours. (name; default the one that is here)"),
   url: z
     .string()
     .regex(/^https?:\/\//i, "an address such as http://127.0.0.1:8000")
@@ -85,6 +93,7 @@ export type EngineFile =
       device?: (typeof DEVICES)[number] | undefined;
       launch?: Launch | string[] | undefined;
       micro_tokens?: number | undefined;
+      gpu?: GpuName | 4090 | undefined;
       url?: string | undefined;
       model?: string | undefined;
       concurrency?: number | undefined;
@@ -107,11 +116,12 @@ export function writeOutEngine(file: EngineFile): EngineSettings {
     ...(other.device !== undefined && { device: other.device }),
     ...(other.launch !== undefined && { launch: other.launch }),
     ...(other.micro_tokens !== undefined && { microTokens: other.micro_tokens }),
+    ...(other.gpu !== undefined && { gpu: other.gpu === 4090 ? "4090" : other.gpu }),
   };
 }
 
 const SERVER_KEYS = ["url", "model", "concurrency", "max_logprobs"];
-const TORCH_KEYS = ["python", "processes", "compute", "device", "launch", "micro_tokens"];
+const TORCH_KEYS = ["python", "processes", "compute", "device", "launch", "micro_tokens", "gpu"];
 
 function keysOf(kind: Kind): readonly string[] {
   return kind === "onnx" ? ["threads"] : kind === "torch" ? TORCH_KEYS : SERVER_KEYS;

@@ -2,6 +2,7 @@
  * Everything that a recipe names, opened and checked before any work begins: models that their engines can run, tokenizers,
  * chat templates, conversations. All problems come in one error.
  */
+import { join } from "node:path";
 import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { ModelFacts, Sequence } from "../engine/engine.ts";
@@ -9,9 +10,11 @@ import { modelFacts } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
+import { readJson } from "../formats/files.ts";
 import { NO_OUTLINES, type Outlines, openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { type Model, openModel } from "../models/index.ts";
+import { type ModelSizes, modelSizes } from "../models/sizes.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
 import { templateOf } from "./layout.ts";
 import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
@@ -24,6 +27,7 @@ export interface OpenedModel {
   readonly facts: ModelFacts;
   /** The decoder that the embedded engine builds of it; null where it is another engine's alone. */
   readonly model: Model | null;
+  readonly sizes: ModelSizes;
   readonly weights: Weights;
   /** Tokens that its conversations are cut to: `max_length`, or less where the model takes no more. */
   readonly maxLength: number;
@@ -98,6 +102,7 @@ async function open(
   const kind = isPivot && recipe.engine.kind === "onnx" ? "onnx" : (reference.engine ?? recipe.engine).kind;
   const facts = await modelFacts(kind, folder, outlines);
   const model = kind === "onnx" ? await openModel(folder, outlines) : await knownModel(folder, outlines);
+  const config = (await readJson(join(folder, "config.json"))) as Readonly<Record<string, unknown>>;
   const weights = await openWeights(folder, outlines);
   const maxLength = longestOf(recipe, facts);
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
@@ -118,6 +123,7 @@ async function open(
       role: isPivot ? "pivot" : "source",
       facts,
       model,
+      sizes: modelSizes(config, model?.shapes ?? weights.tensors.values()),
       weights,
       maxLength,
       sample: {

@@ -5,23 +5,14 @@
  */
 
 import { type LeftOut, withoutFolders } from "../data/irregular.ts";
-import { type Extent, planBatches } from "../engine/onnx/batches.ts";
-import { type BatchShape, fullBatch, positionBudget, type TrainingExtent } from "../engine/onnx/memory.ts";
+import type { Cost, Estimate, LoraShape } from "../engine/estimate.ts";
+import { type Estimates, estimatesFor, type MachineFacts } from "../engine/estimates.ts";
+import type { EngineSettings } from "../engine/index.ts";
+import type { Extent } from "../engine/onnx/batches.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import { batches } from "../fuse/shuffle.ts";
-import {
-  alignedBytes,
-  checkpointBytes,
-  distributionsBytes,
-  isEstimated,
-  modelBytes,
-  type Throughput,
-  teacherMemory,
-  tokenFileBytes,
-  trainingDataMemory,
-  trainingMemory,
-} from "./estimates.ts";
+import { alignedBytes, distributionsBytes, modelBytes, trainingDataMemory } from "./estimates.ts";
 import { benchmarkOf } from "./evaluation.ts";
 import { evaluatedModels, fineTuningRunsOf, modelsOf } from "./layout.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
@@ -43,10 +34,20 @@ export interface PlannedModel {
 export interface PlannedStage {
   readonly stage: string;
   readonly disk_bytes: number;
+  /** Disk that is given back when the stage is done. */
+  readonly work_bytes: number;
+  /** Of each process. */
   readonly memory_bytes: number;
-  /** Whether that much memory is available here, now. */
-  readonly fits: boolean;
-  readonly seconds: number;
+  readonly processes: number;
+  /** Which memory that is, and how much of it a process has; null where that is not known. */
+  readonly memory: string;
+  readonly available_memory_bytes: number | null;
+  /** Whether it is enough; null where that is not known. */
+  readonly fits: boolean | null;
+  /** What to change where it does not. */
+  readonly advice: string | null;
+  /** Null where the speed of what computes is not known. */
+  readonly seconds: number | null;
 }
 
 export interface Plan {
@@ -72,27 +73,31 @@ export interface Plan {
     /** A checkpoint is taken after these many steps. */
     readonly checkpoints: readonly number[];
     readonly tokens: number;
-    /** Tokens of a micro-batch at most, padding included; a longer conversation is alone in one. */
+    /** Tokens of a micro-batch of one process at most, padding included; a longer conversation is alone in one. */
     readonly micro_batch_tokens: number;
     /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it, */
     readonly checkpoint_bytes: number;
-    /** and the tokens of all conversations. */
+    /** and the tokens of all conversations, for an engine of other processes their targets too. */
     readonly token_file_bytes: number;
   };
   readonly evaluations: readonly PlannedEvaluation[];
   readonly stages: readonly PlannedStage[];
   readonly available_memory_bytes: number;
-  readonly total: { readonly disk_bytes: number; readonly memory_bytes: number; readonly seconds: number };
+  readonly total: {
+    readonly disk_bytes: number;
+    /** The most that any stage gives back, on top. */
+    readonly work_bytes: number;
+    readonly memory_bytes: number;
+    /** Null where that of a stage is. */
+    readonly seconds: number | null;
+  };
   /** What the time rests on, for people. */
   readonly throughput: string;
 }
 
-export function derivePlan(
-  recipe: Recipe,
-  inputs: RecipeInputs,
-  throughput: Throughput,
-  availableMemoryBytes: number = availableMemory(),
-): Plan {
+export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: MachineFacts = {}): Plan {
+  const availableMemoryBytes = machine.availableBytes ?? availableMemory();
+  const estimates = estimatesFor({ ...machine, availableBytes: availableMemoryBytes });
   const { train, heldOut, overlapping, leftOut } = inputs.conversations;
   const models = inputs.models.map((opened) => planModel(opened, train.length));
   const pivot = inputs.models[0]!;
@@ -100,6 +105,20 @@ export function derivePlan(
   const trained = train.length - pivotPlan.refused_conversations;
   const { batch, epochs, warmup_ratio } = recipe.fuse;
   const steps = totalSteps(trained, batch, epochs);
+  const estimate = estimates(recipe.engine);
+  const cost = (width: number) =>
+    estimate.training(pivot, {
+      steps,
+      epochs,
+      tokens: pivotPlan.train_tokens,
+      rows: pivotPlan.train_rows,
+      batches: () => firstBatches(recipe, pivot, steps),
+      dataBytes: trainingDataMemory(train),
+      width,
+      checkpoints: checkpointSteps(steps).length,
+      lora: loraOf(recipe),
+    });
+  const ofTarget = cost(Math.max(recipe.align.width, recipe.distributions.top_k));
   const training: Plan["training"] = {
     targets: recipe.sources.length,
     fine_tuning_runs: fineTuningRunsOf(recipe).length,
@@ -109,11 +128,12 @@ export function derivePlan(
     warmup_steps: warmupSteps(steps, warmup_ratio),
     checkpoints: checkpointSteps(steps),
     tokens: epochs * pivotPlan.train_tokens,
-    micro_batch_tokens: pivot.model === null ? TORCH_TOKENS : positionBudget(pivot.model),
-    checkpoint_bytes: checkpointSteps(steps).length === 0 ? 0 : 2 * checkpointBytes(pivotPlan.parameters),
-    token_file_bytes: tokenFileBytes(pivotPlan.train_tokens, pivotPlan.train_rows),
+    micro_batch_tokens: ofTarget.microBatchTokens,
+    checkpoint_bytes: ofTarget.checkpointBytes,
+    token_file_bytes: ofTarget.workBytes - ofTarget.checkpointBytes,
   };
-  const stages = planStages(recipe, inputs, { models, training, pivot, throughput, availableMemoryBytes });
+  const costs = { ofTarget, ofFineTuning: cost(0) };
+  const stages = planStages(recipe, inputs, { models, pivot, estimates, costs, availableMemoryBytes });
   return {
     recipe,
     conversations: { train: train.length, held_out: heldOut.length, overlapping, left_out: withoutFolders(leftOut) },
@@ -125,13 +145,26 @@ export function derivePlan(
     available_memory_bytes: availableMemoryBytes,
     total: {
       disk_bytes: stages.reduce((sum, stage) => sum + stage.disk_bytes, 0),
+      work_bytes: Math.max(...stages.map((stage) => stage.work_bytes)),
       memory_bytes: Math.max(...stages.map((stage) => stage.memory_bytes)),
-      seconds: stages.reduce((sum, stage) => sum + stage.seconds, 0),
+      seconds: stages.reduce<number | null>(
+        (sum, { seconds }) => (sum === null || seconds === null ? null : sum + seconds),
+        0,
+      ),
     },
-    throughput: isEstimated(recipe)
-      ? throughput.basis
-      : `${throughput.basis}; of what PyTorch computes they are the embedded engine's`,
+    throughput: [...new Set(enginesOf(recipe).map((engine) => estimates(engine).basis))].join("; "),
   };
+}
+
+/** Of everything, then of the models that have one of their own. */
+export function enginesOf({ engine, pivot, sources }: Recipe): readonly EngineSettings[] {
+  const own = [pivot, ...sources].flatMap((model) => model.engine ?? []);
+  // Where every model has its own, trainings still are everybody's.
+  return [engine, ...own];
+}
+
+function loraOf(_: Recipe): LoraShape | null {
+  return null;
 }
 
 function planModel({ name, role, facts, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
@@ -155,100 +188,107 @@ function checkpointSteps(steps: number): number[] {
 
 interface StageFacts {
   readonly models: readonly PlannedModel[];
-  readonly training: Plan["training"];
   readonly pivot: OpenedModel;
-  readonly throughput: Throughput;
+  readonly estimates: Estimates;
+  readonly costs: { readonly ofTarget: Cost; readonly ofFineTuning: Cost };
   readonly availableMemoryBytes: number;
 }
 
 function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): PlannedStage[] {
-  const { models, training, pivot, throughput, availableMemoryBytes } = facts;
+  const { models, pivot, estimates, costs, availableMemoryBytes } = facts;
   const { top_k } = recipe.distributions;
-  const teacherBytes = inputs.models.map(({ model, facts, sample }) =>
-    model === null ? WEIGHT_BYTES * facts.parameters : teacherMemory(model, longestOf(sample.extents)),
-  );
+  const everybodys = estimates(recipe.engine);
   const stages: PlannedStage[] = [];
-  const add = (stage: string, disk: number, memory: number, seconds: number): void => {
-    const fits = memory <= availableMemoryBytes;
-    stages.push({ stage, disk_bytes: Math.round(disk), memory_bytes: Math.round(memory), fits, seconds });
+  const add = (stage: string, disk: number, by: Machine, cost: Cost): void => {
+    stages.push({
+      stage,
+      disk_bytes: Math.round(disk),
+      work_bytes: Math.round(cost.workBytes),
+      memory_bytes: Math.round(cost.memoryBytes),
+      processes: by.processes,
+      memory: by.memory,
+      available_memory_bytes: by.availableBytes === null ? null : Math.round(by.availableBytes),
+      fits: by.availableBytes === null ? null : cost.memoryBytes <= by.availableBytes,
+      advice: cost.advice,
+      seconds: cost.seconds,
+    });
   };
-  for (const [index, { name, train_rows, train_tokens, parameters }] of models.entries()) {
-    const disk = distributionsBytes(train_rows, top_k, inputs.models[index]!.facts.vocabulary);
-    const seconds = throughput.inferenceSeconds(parameters, train_tokens);
-    add(`distributions ${name}`, disk, teacherBytes[index]!, seconds);
+  /** What this program does itself. */
+  const here: Machine = { processes: 1, memory: "memory", availableBytes: availableMemoryBytes };
+  const own = (memoryBytes: number, seconds: number): Cost => ({ memoryBytes, seconds, workBytes: 0, advice: null });
+  const passes = (estimate: Estimate, opened: OpenedModel, tokens: number, rows: number): Cost =>
+    estimate.passes(opened, { extents: opened.sample.extents, tokens, rows, topK: top_k });
+
+  const references = [recipe.pivot, ...recipe.sources];
+  for (const [index, { name, train_rows, train_tokens }] of models.entries()) {
+    const opened = inputs.models[index]!;
+    const estimate = estimates(references[index]!.engine ?? recipe.engine);
+    const disk = distributionsBytes(train_rows, top_k, opened.sizes.vocabularySize);
+    add(`distributions ${name}`, disk, estimate, passes(estimate, opened, train_tokens, train_rows));
   }
   for (const [index, { name, train_rows }] of models.slice(1).entries()) {
-    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivot.facts.vocabulary);
+    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivot.sizes.vocabularySize);
     const seconds =
       (train_rows + models[0]!.train_rows) * ALIGN_SECONDS_PER_ROW +
-      pivot.facts.vocabulary * PIVOT_TOKEN_SECONDS +
-      inputs.models[index + 1]!.facts.vocabulary * SOURCE_TOKEN_SECONDS;
-    add(`align ${name}`, disk, ALIGN_MEMORY, seconds);
+      pivot.sizes.vocabularySize * PIVOT_TOKEN_SECONDS +
+      inputs.models[index + 1]!.sizes.vocabularySize * SOURCE_TOKEN_SECONDS;
+    add(`align ${name}`, disk, here, own(ALIGN_MEMORY, seconds));
   }
-  const trainings = [
-    ...recipe.sources.map(({ name }) => `fuse ${name}`),
-    ...fineTuningRunsOf(recipe).map((name) => `fine-tune ${name}`),
-  ];
-  const memory =
-    (pivot.model === null
-      ? TRAINED_BYTES * pivot.facts.parameters
-      : trainingMemory(pivot.model, trainingExtent(recipe, pivot, training))) +
-    trainingDataMemory(inputs.conversations.train);
-  for (const stage of trainings) {
-    const disk = modelBytes(pivot.facts.parameters, recipe.fuse.dtype);
-    add(stage, disk, memory, throughput.trainingSeconds(pivot.facts.parameters, training.tokens));
-  }
+  const trained = modelBytes(pivot.sizes.parameters, recipe.fuse.dtype);
+  for (const { name } of recipe.sources) add(`fuse ${name}`, trained, everybodys, costs.ofTarget);
+  for (const name of fineTuningRunsOf(recipe)) add(`fine-tune ${name}`, trained, everybodys, costs.ofFineTuning);
   const merges = modelsOf(recipe).filter(
     ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
   );
   for (const [index, { name }] of merges.entries()) {
-    const disk = modelBytes(pivot.facts.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
-    const read = (recipe.sources.length + 1) * modelBytes(pivot.facts.parameters, recipe.fuse.dtype);
-    add(`merge ${name}`, disk, MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND);
+    const disk = modelBytes(pivot.sizes.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
+    const read = (recipe.sources.length + 1) * trained;
+    add(`merge ${name}`, disk, here, own(MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND));
   }
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
     const { prompts } = inputs.evaluations[index]!;
     const evaluated = evaluatedModels(recipe, evaluation);
     const generates = benchmarkOf(evaluation.benchmark).reads === "answers";
-    let seconds = 0;
-    for (const { role, name } of evaluated) {
-      const model = models.find((planned) => role === "source" && planned.name === name) ?? models[0]!;
-      const tokens = (model.train_tokens * prompts) / Math.max(1, inputs.conversations.train.length);
-      seconds += throughput.inferenceSeconds(model.parameters, tokens) * (generates ? GENERATION_FACTOR : 1);
-    }
+    const each = evaluated.map(({ role, name, engine }) => {
+      const place = Math.max(
+        0,
+        models.findIndex((planned) => role === "source" && planned.name === name),
+      );
+      const share = prompts / Math.max(1, inputs.conversations.train.length);
+      const { train_tokens, train_rows } = models[place]!;
+      const estimate = engine === undefined ? everybodys : estimates(engine);
+      return passes(estimate, inputs.models[place]!, train_tokens * share, train_rows * share);
+    });
     const disk = evaluated.length * prompts * (generates ? ANSWER_BYTES : RESULT_BYTES);
-    add(`evaluate ${evaluation.name}`, disk, Math.max(...teacherBytes), seconds);
+    add(`evaluate ${evaluation.name}`, disk, everybodys, oneAfterTheOther(each, generates ? GENERATION_FACTOR : 1));
   }
   return stages;
 }
 
-/** The micro-batches of the first steps: of the very batches, where the sample is the whole data set. */
-function trainingExtent({ fuse, seed }: Recipe, { sample }: OpenedModel, training: Plan["training"]): TrainingExtent {
+/** Where a stage is worked on. */
+type Machine = Pick<Estimate, "processes" | "memory" | "availableBytes">;
+
+/** The costs of a stage that has several models; each takes `factor` as long. */
+function oneAfterTheOther(costs: readonly Cost[], factor: number): Cost {
+  const largest = costs.reduce((most, cost) => (cost.memoryBytes > most.memoryBytes ? cost : most));
+  let seconds: number | null = 0;
+  for (const cost of costs)
+    seconds = seconds === null || cost.seconds === null ? null : seconds + cost.seconds * factor;
+  return { ...largest, seconds, workBytes: Math.max(...costs.map(({ workBytes }) => workBytes)) };
+}
+
+/** The conversations of the first steps: the very batches, where the sample is the whole data set. */
+function* firstBatches(
+  { fuse, seed }: Recipe,
+  { sample }: OpenedModel,
+  steps: number,
+): Generator<readonly Extent[], void, void> {
   const { extents } = sample;
   const batchOf = batches(extents.length, fuse.batch, seed, fuse.shuffle);
-  const shapes = new Map<string, BatchShape>();
-  let severalBatches = false;
-  for (let step = 0; step < Math.min(training.steps, PLANNED_STEPS); step++) {
-    const planned = planBatches(
-      batchOf(step).map((index) => extents[index]!),
-      training.micro_batch_tokens,
-    );
-    severalBatches ||= planned.length > 1;
-    for (const { size, length, rows } of planned)
-      shapes.set(`${size}/${length}/${rows}`, { batch: size, length, rows });
+  for (let step = 0; step < Math.min(steps, PLANNED_STEPS); step++) {
+    yield batchOf(step).map((index) => extents[index]!);
   }
-  if (shapes.size === 0) return { shapes: [fullBatch(1, 1)], severalBatches };
-  return { shapes: [...shapes.values()], severalBatches };
 }
-
-function longestOf(extents: readonly Extent[]): number {
-  return extents.reduce((longest, { length }) => Math.max(longest, length), 1);
-}
-
-/** Of a model that PyTorch alone runs: its weights in float32, in training their gradients and two moments besides. */
-const WEIGHT_BYTES = 4;
-const TRAINED_BYTES = 16;
-const TORCH_TOKENS = 8192;
 
 /** Enough to meet nearly all shapes; planning a step takes a millisecond. */
 const PLANNED_STEPS = 200;

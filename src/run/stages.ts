@@ -11,7 +11,6 @@ import { fuseTarget } from "../fuse/fuse.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
 import { mergeModels } from "../merge/merge.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
-import { assumedThroughput, threadsOf } from "../recipe/estimates.ts";
 import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel, templateOf } from "../recipe/layout.ts";
 import { mergeConfigOf } from "../recipe/merge-config.ts";
 import { longestOf, openInputs } from "../recipe/open-inputs.ts";
@@ -26,8 +25,7 @@ import type { Unit, UnitWork } from "./units.ts";
 type WorkOf<Kind extends UnitWork["kind"]> = Extract<UnitWork, { kind: Kind }>;
 
 export const STAGES: RunStages = {
-  plan: async (recipe, judge, where, outlines) =>
-    derivePlan(recipe, await openInputs(recipe, where, judge, outlines), assumedThroughput(threadsOf(recipe))),
+  plan: async (recipe, judge, where, outlines) => derivePlan(recipe, await openInputs(recipe, where, judge, outlines)),
   perform,
   renderReport,
 };

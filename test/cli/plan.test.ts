@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { planTable } from "#src/cli/plan.js";
-import { assumedThroughput } from "#src/recipe/estimates.js";
+import { assumedThroughput } from "#src/engine/onnx/throughput.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { openInputs } from "#src/recipe/open-inputs.js";
 import { derivePlan } from "#src/recipe/plan.js";
@@ -13,7 +13,7 @@ test("a stage that needs more memory than there is has a line that says how much
     const { recipe, where } = await loadRecipe(await writeRecipe(folder));
     const inputs = await openInputs(recipe, where);
     const lines = (available: number) =>
-      planTable(derivePlan(recipe, inputs, assumedThroughput(1), available))
+      planTable(derivePlan(recipe, inputs, { throughput: assumedThroughput(1), availableBytes: available }))
         .split("\n")
         .filter((line) => line.includes("will not fit"));
     expect(lines(64e9)).toEqual([]);

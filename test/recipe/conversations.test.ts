@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { planTable } from "#src/cli/plan.js";
+import { assumedThroughput } from "#src/engine/onnx/throughput.js";
 import { prepareConversations } from "#src/recipe/conversations.js";
-import { assumedThroughput } from "#src/recipe/estimates.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { openInputs } from "#src/recipe/open-inputs.js";
 import { derivePlan } from "#src/recipe/plan.js";
@@ -32,7 +32,7 @@ test("with leave-out irregular records of all files are counted together, and th
   const { train, heldOut, leftOut } = await prepareConversations(recipe);
   expect([train.length, heldOut.length]).toEqual([3, 1]);
   expect(leftOut.map(({ reason, count }) => [reason, count])).toEqual(LEFT_OUT.map((one) => [one.reason, one.count]));
-  const plan = derivePlan(recipe, await openInputs(recipe, where), assumedThroughput(1));
+  const plan = derivePlan(recipe, await openInputs(recipe, where), { throughput: assumedThroughput(1) });
   expect(plan.conversations).toEqual({ train: 3, held_out: 1, overlapping: 0, left_out: LEFT_OUT });
   expect(planTable(plan)).toContain(
     "4 records are left out: 3 with a turn of the user after a turn of the user (first: a.jsonl:2); 1 without turns (first: b.jsonl:3)\n",

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fullBatch, trainingBytes } from "#src/engine/onnx/memory.js";
-import { assumedThroughput } from "#src/recipe/estimates.js";
+import { assumedThroughput } from "#src/engine/onnx/throughput.js";
 import { loadRecipe } from "#src/recipe/load.js";
 import { openInputs } from "#src/recipe/open-inputs.js";
 import { derivePlan } from "#src/recipe/plan.js";
@@ -14,7 +14,7 @@ test("a stage states the memory of its largest micro-batch, and whether that is 
   try {
     const { recipe, where } = await loadRecipe(await writeRecipe(folder));
     const inputs = await openInputs(recipe, where);
-    const plan = derivePlan(recipe, inputs, assumedThroughput(1), 1e9);
+    const plan = derivePlan(recipe, inputs, { throughput: assumedThroughput(1), availableBytes: 1e9 });
     const memory = (plan.stages.find(({ stage }) => stage.startsWith("fuse ")) ?? plan.stages[0]!).memory_bytes;
     const [pivot] = inputs.models;
     // Sessions of the other shapes come on top of the longest conversation's.
@@ -25,7 +25,7 @@ test("a stage states the memory of its largest micro-batch, and whether that is 
     expect(plan.total.memory_bytes).toBe(Math.max(...plan.stages.map(({ memory_bytes }) => memory_bytes)));
     expect(plan.stages.map(({ fits }) => fits)).not.toContain(false);
 
-    const small = derivePlan(recipe, inputs, assumedThroughput(1), memory - 1);
+    const small = derivePlan(recipe, inputs, { throughput: assumedThroughput(1), availableBytes: memory - 1 });
     expect(small.available_memory_bytes).toBe(memory - 1);
     for (const { stage, fits, memory_bytes } of small.stages)
       expect([stage, fits]).toEqual([stage, memory_bytes < memory]);

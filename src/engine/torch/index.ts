@@ -16,21 +16,17 @@ import { runJob } from "./launch.ts";
 import { modelFacts } from "./model-facts.ts";
 import { probePython } from "./python.ts";
 import { type JobRows, openJobRows, readAnswers, readLogits } from "./results.ts";
-import { identityOf, type TorchSettings } from "./settings.ts";
+import { identityOf, microTokensOf, type TorchSettings } from "./settings.ts";
 import { trainWhole } from "./training.ts";
 
 /** Sequences of a file of rows, and the most that an interruption costs. */
 const BLOCK = 256;
-/** Tokens of a micro-batch: on a GPU as many as keep it busy, on a processor as many as its memory likes. */
-const GPU_TOKENS = 8192;
-const CPU_TOKENS = 2048;
 
 /** Looks for Python first; throws one sentence where it cannot do the work. */
 export async function createTorchEngine(settings: TorchSettings): Promise<Engine> {
   const facts = settings.launch !== "local" ? null : await probePython(settings.python, settings.device);
   const onProcessor = settings.device === "cpu" || (facts !== null && facts.cuda === 0 && !facts.mps);
-  const microTokens = settings.microTokens ?? (onProcessor ? CPU_TOKENS : GPU_TOKENS);
-  const context: TorchContext = { settings, facts, microTokens };
+  const context: TorchContext = { settings, facts, microTokens: microTokensOf(settings, onProcessor) };
   return {
     kind: "torch",
     identity: identityOf(settings),

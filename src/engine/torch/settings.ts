@@ -1,4 +1,6 @@
 /** How the torch engine is started and computes; what a recipe's or a command's `engine: torch` says. */
+import type { GpuName } from "./gpus.ts";
+
 export const COMPUTES = ["bfloat16", "float32"] as const;
 export const DEVICES = ["auto", "cuda", "mps", "cpu"] as const;
 
@@ -22,6 +24,8 @@ export interface TorchSettings {
   readonly launch: Launch;
   /** Tokens of a micro-batch of one process; null: by the device. */
   readonly microTokens: number | null;
+  /** The card that plans are made for; null: the one that is here. */
+  readonly gpu: GpuName | null;
 }
 
 /** What results depend on besides their inputs. */
@@ -36,4 +40,13 @@ export const TORCH_DEFAULTS: TorchSettings = {
   device: "auto",
   launch: "local",
   microTokens: null,
+  gpu: null,
 };
+
+/** Tokens of a micro-batch: on a GPU as many as keep it busy, on a processor as many as its memory likes. */
+const GPU_TOKENS = 8192;
+const CPU_TOKENS = 2048;
+
+export function microTokensOf({ microTokens }: TorchSettings, onProcessor: boolean): number {
+  return microTokens ?? (onProcessor ? CPU_TOKENS : GPU_TOKENS);
+}
