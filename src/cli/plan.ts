@@ -8,7 +8,7 @@ import { readText } from "../formats/files.ts";
 import type { SafetensorsHeader } from "../formats/safetensors.ts";
 import { parseYamlDocuments } from "../formats/yaml.ts";
 import { estimateFetch } from "../models/fetch-estimate.ts";
-import { outlined } from "../models/reference.ts";
+import { outlined, textOnly } from "../models/reference.ts";
 import { plannedJudge } from "../recipe/judge.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { hubIdsOf, locateModels } from "../recipe/locate.ts";
@@ -40,10 +40,15 @@ export const planVerb: Verb = {
     const { recipe: written, where } = await loadRecipe(file);
     const judge = plannedJudge(written, judgeAccess(options as JudgeFlags, invocation.environment));
     const outlines = new Map<string, SafetensorsHeader>();
-    const recipe = await locateModels(written, outlined(invocation.hub, outlines), where);
+    const recipe = await locateModels(
+      written,
+      { whole: outlined(invocation.hub, outlines), text: textOnly(invocation.hub) },
+      where,
+    );
     const inputs = await openInputs(recipe, where, judge, outlines);
     // Weights that are not here yet cannot be tried.
-    const trial = options.trial === true && inputs.models[0]!.weights.files.every((path) => !outlines.has(path));
+    const trial =
+      options.trial === true && (inputs.models[0]!.weights?.files ?? []).every((path) => !outlines.has(path));
     const looking = { trial, probe: options.trial === true };
     const plan = derivePlan(recipe, inputs, await machineOf(invocation, recipe, inputs, looking));
     const ids = hubIdsOf(written);
@@ -134,6 +139,16 @@ function fitLine({
   ];
 }
 
+/** What servers are asked for. */
+function serverLines({ models, recipe, tokens_counted: counted }: Plan): string[] {
+  const lines = models.flatMap(({ name, train_tokens: tokens, server }) => {
+    if (server === null) return [];
+    const asked = `${counted ? "" : "about "}${formatCount(tokens)} tokens in about ${formatCount(server.requests)} requests`;
+    return `distributions ${name}: ${asked} to ${server.url} (${server.kind}), ${recipe.distributions.top_k} candidates a row`;
+  });
+  return lines.length === 0 ? [] : [...lines, ""];
+}
+
 /** The plan as lines for people. */
 export function planTable(plan: Plan): string {
   const { conversations, models, training, stages, total } = plan;
@@ -163,6 +178,7 @@ export function planTable(plan: Plan): string {
       : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
     `${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`,
     "",
+    ...serverLines(plan),
     ...evaluationLines(plan),
     ...columns([
       ["stage", "disk", "memory", "time"],

@@ -1,7 +1,7 @@
 /** `fusechat validate`: every mistake in a recipe and in what it names, at once. */
 import { leftOutSentence, withoutFolders } from "../data/irregular.ts";
 import type { SafetensorsHeader } from "../formats/safetensors.ts";
-import { outlined } from "../models/reference.ts";
+import { outlined, textOnly } from "../models/reference.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { locateModels } from "../recipe/locate.ts";
 import { openInputs } from "../recipe/open-inputs.ts";
@@ -17,7 +17,7 @@ export const validateVerb: Verb = {
   run: async ({ print, document, hub }, [file = ""]) => {
     const { recipe: written, where } = await loadRecipe(file);
     const outlines = new Map<string, SafetensorsHeader>();
-    const recipe = await locateModels(written, outlined(hub, outlines), where);
+    const recipe = await locateModels(written, { whole: outlined(hub, outlines), text: textOnly(hub) }, where);
     const { models, conversations, evaluations } = await openInputs(recipe, where, null, outlines);
     const { train, heldOut, leftOut } = conversations;
     print(`${file}: valid`);

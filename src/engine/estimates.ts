@@ -29,7 +29,7 @@ export function estimatesFor(machine: MachineFacts = {}): Estimates {
       case "torch":
         return estimateTorch(engine, { facts: machine.pythons?.get(engine.python) ?? null, availableBytes });
       default:
-        return estimateServer(engine.kind, availableBytes);
+        return estimateServer(engine, availableBytes);
     }
   };
 }

@@ -8,6 +8,7 @@
  */
 import { basename, resolve } from "node:path";
 import type { StageContext } from "../engine/context.ts";
+import { isOfRevision, revisionOf } from "../engine/server/served-model.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
 import { lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
@@ -159,6 +160,15 @@ function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): Tar
 
 /** Targets must start from the very model whose distributions they keep. */
 async function checkModel(pivot: string, options: FuseOptions, pair: Pair): Promise<void> {
+  const { model: name, served } = pair.metadata;
+  if (served !== undefined) {
+    const revision = await revisionOf(options.model);
+    if (isOfRevision(served, revision)) return;
+    throw inputError(
+      pivot,
+      `holds distributions of ${name} from a server (${served}), but ${options.model} is ${revision}; give the model that the server has, by the same folder or id, or collect the distributions of this one`,
+    );
+  }
   const found = await (await openWeights(options.model)).sha256();
   const expected = pair.metadata.weightsSha256;
   if (found === expected) return;

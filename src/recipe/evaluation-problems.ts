@@ -1,11 +1,11 @@
 /** What a schema cannot say of a recipe's evaluation: names that clash, models and figures that there are not. */
 import { suggestion } from "../errors.ts";
-import { entriesOf } from "./evaluation.ts";
+import { entriesOf, readsAnswers } from "./evaluation.ts";
 import { parseRecipeGates } from "./gates.ts";
 import { modelsNamed, modelsOf, modelWords, RESERVED_EVALUATIONS } from "./layout.ts";
 import { BENCHMARK_NAMES } from "./names.ts";
 import type { RecipeProblem } from "./problems.ts";
-import type { Recipe } from "./recipe.ts";
+import { isServed, type Recipe } from "./recipe.ts";
 import type { RecipeFile } from "./schema.ts";
 
 export function evaluationProblems(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
@@ -43,7 +43,13 @@ function models(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
   return entriesOf(file.evaluate).flatMap(({ entry, path }) => {
     const words = typeof entry === "string" ? [] : (entry.models ?? []);
     return words.flatMap((word, index): RecipeProblem[] => {
-      if (modelsNamed(word, all).length > 0) return [];
+      const named = modelsNamed(word, all);
+      const served = named.find(isServed);
+      if (served !== undefined && readsAnswers(typeof entry === "string" ? entry : entry.benchmark)) {
+        const message = `${served.name} is behind a server, which gives distributions alone and writes no answers here; leave it out`;
+        return [{ path: [...path, "models", index], message }];
+      }
+      if (named.length > 0) return [];
       const known = modelWords(all);
       const message = `the run has no model ${JSON.stringify(word)}${suggestion(word, known)} (there is: ${known.join(", ")})`;
       return [{ path: [...path, "models", index], message }];

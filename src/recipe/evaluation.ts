@@ -83,6 +83,11 @@ export function benchmarkOf(name: string): Benchmark {
   return BENCHMARKS.find((candidate) => candidate.name === name)!;
 }
 
+/** True where models are asked for answers, not for probabilities. */
+export function readsAnswers(benchmark: string): boolean {
+  return benchmarkOf(benchmark).reads === "answers";
+}
+
 /** True where an evaluation reads the conversations that the run itself has held out. */
 export function readsHeldOut({ benchmark, settings }: RecipeBenchmark): boolean {
   return settings[DATA] === undefined && benchmarkOf(benchmark).options.some(({ name }) => name === DATA);

@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import type { TemplateSettings } from "../data/template-settings.ts";
 import type { EngineSettings } from "../engine/index.ts";
-import type { RecipeBenchmark } from "./evaluation.ts";
-import type { Recipe, RecipeMerge, RecipeModel } from "./recipe.ts";
+import { type RecipeBenchmark, readsAnswers } from "./evaluation.ts";
+import { isServed, type Recipe, type RecipeMerge, type RecipeModel } from "./recipe.ts";
 
 export const RUN_FILES = {
   recipe: "recipe.yaml",
@@ -133,10 +133,13 @@ export function modelWords(models: readonly RunModel[]): string[] {
   return [...new Set([...models.map(({ name }) => name), ...Object.keys(ROLE_WORDS)])];
 }
 
-/** The models of a run that an evaluation looks at, in the order of the run. */
-export function evaluatedModels(recipe: Recipe, { models: words }: RecipeBenchmark): RunModel[] {
+/**
+ * The models of a run that an evaluation looks at, in the order of the run. Those that a server has write no answers here:
+ * they are left out where answers are asked for, unless they are named.
+ */
+export function evaluatedModels(recipe: Recipe, { benchmark, models: words }: RecipeBenchmark): RunModel[] {
   const all = modelsOf(recipe);
-  if (words === null) return all;
+  if (words === null) return readsAnswers(benchmark) ? all.filter((model) => !isServed(model)) : all;
   const chosen = words.flatMap((word) => modelsNamed(word, all));
   return all.filter((model) => chosen.includes(model));
 }

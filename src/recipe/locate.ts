@@ -5,26 +5,29 @@ import type { KeyPath } from "../formats/yaml.ts";
 import { type HubId, hubNameOf, parseHubId } from "../hub/id.ts";
 import type { HubFolder } from "../models/reference.ts";
 import { pathText } from "./problems.ts";
-import type { Recipe, RecipeModel } from "./recipe.ts";
+import { isServed, type Recipe, type RecipeModel } from "./recipe.ts";
 
 /** The id of a model that is on the Hub; undefined of one that was found as a folder. */
 export function hubIdOf({ model }: RecipeModel): HubId | undefined {
   return isAbsolute(model) ? undefined : parseHubId(model);
 }
 
-/** All of them, in the order of the recipe. */
+/** All of them whose weights are needed, in the order of the recipe. */
 export function hubIdsOf({ pivot, sources }: Recipe): readonly HubId[] {
-  return [pivot, ...sources].flatMap((model) => hubIdOf(model) ?? []);
+  return [pivot, ...sources.filter((source) => !isServed(source))].flatMap((model) => hubIdOf(model) ?? []);
 }
 
-/** A recipe whose paths are found, with a folder for every model; what is wrong with several is told together. */
+/**
+ * A recipe whose paths are found, with a folder for every model; what is wrong with several is told together. `text` gives
+ * those of models that a server has, whose weights are not needed.
+ */
 export async function locateModels(
   recipe: Recipe,
-  hub: HubFolder,
+  { whole, text }: { readonly whole: HubFolder; readonly text: HubFolder },
   where: (path: KeyPath) => string = pathText,
 ): Promise<Recipe> {
   const problems: string[] = [];
-  const locate = async (model: RecipeModel, path: KeyPath): Promise<RecipeModel> => {
+  const locate = async (model: RecipeModel, path: KeyPath, hub: HubFolder): Promise<RecipeModel> => {
     const id = hubIdOf(model);
     if (id === undefined) return withHubName(model, model.model);
     try {
@@ -35,9 +38,11 @@ export async function locateModels(
       return model;
     }
   };
-  const pivot = await locate(recipe.pivot, ["pivot"]);
+  const pivot = await locate(recipe.pivot, ["pivot"], whole);
   const sources: RecipeModel[] = [];
-  for (const [index, source] of recipe.sources.entries()) sources.push(await locate(source, ["sources", index]));
+  for (const [index, source] of recipe.sources.entries()) {
+    sources.push(await locate(source, ["sources", index], isServed(source) ? text : whole));
+  }
   if (problems.length > 0) throw inputErrors(problems);
   return { ...recipe, pivot, sources };
 }

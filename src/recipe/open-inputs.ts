@@ -19,16 +19,19 @@ import { type PreparedConversations, prepareConversations } from "./conversation
 import { templateOf } from "./layout.ts";
 import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
 import { pathText } from "./problems.ts";
-import type { Recipe, RecipeModel } from "./recipe.ts";
+import { isServed, type Recipe, type RecipeModel } from "./recipe.ts";
 
 export interface OpenedModel {
   readonly name: string;
   readonly role: "pivot" | "source";
   readonly facts: ModelFacts;
+  /** The server that computes its distributions. */
+  readonly server: { readonly kind: string; readonly url: string } | null;
   /** The decoder that the embedded engine builds of it; null where it is another engine's alone. */
   readonly model: Model | null;
   readonly sizes: ModelSizes;
-  readonly weights: Weights;
+  /** Null of a model that a server has. */
+  readonly weights: Weights | null;
   /** Tokens that its conversations are cut to: `max_length`, or less where the model takes no more. */
   readonly maxLength: number;
   /** What the conversations of the sample are to this model. */
@@ -99,11 +102,18 @@ async function open(
 ): Promise<OpenedModel> {
   const { isPivot, sample, outlines } = how;
   const { name, model: folder } = reference;
-  const kind = isPivot && recipe.engine.kind === "onnx" ? "onnx" : (reference.engine ?? recipe.engine).kind;
+  const served = isServed(reference) && !isPivot;
+  // The pivot is trained by the recipe's engine, whoever computes its distributions.
+  const ownKind = isPivot && (recipe.engine.kind === "onnx" || isServed(reference)) ? null : reference.engine?.kind;
+  const kind = ownKind ?? recipe.engine.kind;
   const facts = await modelFacts(kind, folder, outlines);
-  const model = kind === "onnx" ? await openModel(folder, outlines) : await knownModel(folder, outlines);
   const config = (await readJson(join(folder, "config.json"))) as Readonly<Record<string, unknown>>;
-  const weights = await openWeights(folder, outlines);
+  const model = served
+    ? null
+    : kind === "onnx"
+      ? await openModel(folder, outlines)
+      : await knownModel(folder, outlines);
+  const weights = served ? null : await openWeights(folder, outlines);
   const maxLength = longestOf(recipe, facts);
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
   const tokeniser = await openConversationTokeniser(folder, {
@@ -122,8 +132,9 @@ async function open(
       name,
       role: isPivot ? "pivot" : "source",
       facts,
+      server: serverOf(reference),
       model,
-      sizes: modelSizes(config, model?.shapes ?? weights.tensors.values()),
+      sizes: modelSizes(config, model?.shapes ?? weights?.tensors.values() ?? []),
       weights,
       maxLength,
       sample: {
@@ -139,6 +150,10 @@ async function open(
   } finally {
     await tokeniser.dispose();
   }
+}
+
+function serverOf({ engine }: RecipeModel): OpenedModel["server"] {
+  return engine !== null && "url" in engine ? { kind: engine.kind, url: engine.url } : null;
 }
 
 /** Null where the embedded engine has no such architecture. */

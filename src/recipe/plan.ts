@@ -10,6 +10,7 @@ import { type Estimates, estimatesFor, type MachineFacts } from "../engine/estim
 import type { EngineSettings } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
+import { requestsOf } from "../engine/server/rows.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import { batches } from "../fuse/shuffle.ts";
 import { alignedBytes, distributionsBytes, modelBytes, trainingDataMemory } from "./estimates.ts";
@@ -29,6 +30,8 @@ export interface PlannedModel {
   readonly refused_conversations: number;
   readonly train_tokens: number;
   readonly train_rows: number;
+  /** What the server is asked that has it; null where it is computed here. */
+  readonly server: { readonly kind: string; readonly url: string; readonly requests: number } | null;
 }
 
 export interface PlannedStage {
@@ -167,8 +170,9 @@ function loraOf(_: Recipe): LoraShape | null {
   return null;
 }
 
-function planModel({ name, role, facts, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
+function planModel({ name, role, facts, server, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
   const scale = sample.conversations === 0 ? 0 : conversations / sample.conversations;
+  const lengths = sample.extents.map(({ length }) => length);
   return {
     name,
     role,
@@ -178,6 +182,7 @@ function planModel({ name, role, facts, maxLength, sample }: OpenedModel, conver
     refused_conversations: Math.round(sample.refused * scale),
     train_tokens: Math.round(sample.tokens * scale),
     train_rows: Math.round(sample.rows * scale),
+    server: server === null ? null : { ...server, requests: Math.ceil(requestsOf(lengths) * scale) },
   };
 }
 
@@ -310,6 +315,6 @@ const MERGE_MEMORY = 135e6;
 const MERGE_BYTES_PER_SECOND = 400e6;
 
 function storedDtype(pivot: OpenedModel): "float32" | "float16" | "bfloat16" {
-  const dtype = [...pivot.weights.tensors.values()][0]?.dtype;
+  const dtype = [...(pivot.weights?.tensors ?? new Map()).values()][0]?.dtype;
   return dtype === "F16" ? "float16" : dtype === "BF16" ? "bfloat16" : "float32";
 }

@@ -1,6 +1,7 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
 import type { IrregularRule } from "../data/irregular.ts";
 import type { EngineSettings } from "../engine/index.ts";
+import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { Dtype, RecipeFile } from "./schema.ts";
 
@@ -20,6 +21,11 @@ export interface RecipeModel {
   readonly template_variables: Readonly<Record<string, unknown>>;
   /** What computes its distributions; null: what computes everything else. */
   readonly engine: EngineSettings | null;
+}
+
+/** Whether a server computes this model's distributions: its weights need not be here. */
+export function isServed({ engine }: { readonly engine?: EngineSettings | null }): boolean {
+  return engine !== null && engine !== undefined && isServerKind(engine.kind);
 }
 
 export interface RecipeMerge {

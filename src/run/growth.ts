@@ -5,7 +5,7 @@
  */
 import { needsJudge } from "../recipe/judge.ts";
 import { recipeDifference } from "../recipe/parse.ts";
-import type { Recipe } from "../recipe/recipe.ts";
+import type { Recipe, RecipeModel } from "../recipe/recipe.ts";
 
 export interface RecipeChange {
   /** What was added: `source qwen2`. */
@@ -64,8 +64,19 @@ function nameOf({ name }: { readonly name: string }): string {
   return name;
 }
 
-/** How a judge is reached and what it may cost is no matter of results: a run goes on with a larger budget. */
+/**
+ * How judges and servers are reached and what they may cost is no matter of results: a run goes on with a larger budget, and
+ * where its server is another day.
+ */
 function withoutMeans(recipe: Recipe): unknown {
   const { benchmarks, judge, gates } = recipe.evaluate;
-  return { ...recipe, evaluate: { benchmarks, judge: { model: judge.model }, gates } };
+  const pivot = withoutAddress(recipe.pivot);
+  const sources = recipe.sources.map(withoutAddress);
+  return { ...recipe, pivot, sources, evaluate: { benchmarks, judge: { model: judge.model }, gates } };
+}
+
+function withoutAddress(model: RecipeModel): unknown {
+  if (model.engine === null || !("url" in model.engine)) return model;
+  const { kind, model: name } = model.engine;
+  return { ...model, engine: { kind, model: name } };
 }

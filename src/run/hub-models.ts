@@ -29,9 +29,11 @@ export async function withHubModels(
   options: RunOptions,
   { hub, reporter }: { readonly hub: (() => Promise<Hub>) | undefined; readonly reporter: Reporter },
 ): Promise<WithHubModels> {
-  const [first] = hubIdsOf(recipe);
-  if (first === undefined) return { recipe: await locateModels(recipe, refuse), options: {} };
-  if (hub === undefined) return { recipe: await locateModels(recipe, refuse, options.where), options: {} };
+  const nowhere = { whole: refuse, text: refuse };
+  const isOnHub = [recipe.pivot, ...recipe.sources].some((model) => hubIdOf(model) !== undefined);
+  if (!isOnHub || hub === undefined) {
+    return { recipe: await locateModels(recipe, nowhere, options.where), options: {} };
+  }
   const models = await hub();
   const before = options.force === true ? new Map<string, string>() : await commitsOf(options.out);
   const pinned = new Map<string, HubId>();
@@ -48,7 +50,8 @@ export async function withHubModels(
   const taken = (id: HubId): HubId => pinned.get(printHubId(id)) ?? id;
   const outlines = new Map<string, SafetensorsHeader>();
   const outline = outlined(async () => models, outlines);
-  const located = await locateModels(recipe, (id) => outline(taken(id)), options.where);
+  const folders = { whole: (id: HubId) => outline(taken(id)), text: (id: HubId) => models.text(taken(id)) };
+  const located = await locateModels(recipe, folders, options.where);
   const bring = async (): Promise<void> => {
     const ids = hubIdsOf(recipe).map(taken);
     const { missing_bytes: bytes, models: all, seconds, rate, from } = await estimateFetch(models, ids);

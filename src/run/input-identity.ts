@@ -25,7 +25,11 @@ const EDGE_BYTES = 1 << 20;
 
 export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null): Promise<InputIdentity> {
   const identity: Record<string, string> = { pivot: await folderFingerprint(recipe.pivot.model) };
-  for (const { name, model } of recipe.sources) identity[`source ${name}`] = await folderFingerprint(model);
+  for (const { name, model, engine } of recipe.sources) {
+    const fingerprint = await folderFingerprint(model);
+    const server = engine !== null && "url" in engine ? ` ${engine.kind} ${engine.model ?? ""}` : "";
+    identity[`source ${name}`] = `${fingerprint}${server}`;
+  }
   const files = [...recipe.data.path, ...(recipe.data.held_out_path ?? [])];
   const keys = files.map((_, index) => {
     const held = index - recipe.data.path.length;
@@ -69,8 +73,10 @@ export async function checkInputIdentity(run: string, identity: InputIdentity, g
  */
 export async function checkWeights(run: string, { pivot, sources }: Recipe): Promise<void> {
   for (const { name, model } of [pivot, ...sources]) {
-    const collected = (await readSettings(join(run, distributionsFolder(name))))?.weights_sha256;
-    if (collected === undefined || collected === (await (await openWeights(model)).sha256())) continue;
+    const { weights_sha256: collected, served } = (await readSettings(join(run, distributionsFolder(name)))) ?? {};
+    // Whether a server still has the model it had, it is asked when work goes on.
+    if (collected === undefined || served !== undefined || collected === (await (await openWeights(model)).sha256()))
+      continue;
     throw inputError(
       model,
       `its weights are no longer those that ${run} began with; restore them, or use another --out`,

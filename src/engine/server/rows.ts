@@ -14,7 +14,7 @@ import { type Server, type TooLong, viewsOf, withAdvice } from "./server.ts";
  * Tokens of a request: a few conversations. The logits of a prompt lie outside of the memory that servers plan with (2,048
  * positions of a vocabulary of 152 thousand take 1.2 GB in float32), and a lost reply costs no more than this.
  */
-const REQUEST_TOKENS = 2048;
+export const REQUEST_TOKENS = 2048;
 
 /** A sequence that is asked for: its own ids up to the last label, where its rows go, and what it is kept under. */
 interface Wanted {
@@ -113,6 +113,18 @@ async function takeKept(journal: RowJournal | null, wanted: readonly Wanted[]): 
     wanted.map(({ key }) => key),
     (place) => wanted[place]!.views,
   );
+}
+
+/** How many requests conversations of these lengths take, tokens up to their last label. */
+export function requestsOf(lengths: readonly number[]): number {
+  let [requests, tokens] = [0, Infinity];
+  for (const length of lengths) {
+    tokens += length;
+    if (tokens <= REQUEST_TOKENS) continue;
+    requests++;
+    tokens = length;
+  }
+  return requests;
 }
 
 /** What follows the last label changes nothing. */

@@ -24,6 +24,11 @@ export function servedText({ kind, model }: ServedModel, revision: string): stri
   return `${kind} ${model} of ${revision}`;
 }
 
+/** Whether a text of `servedText` speaks of this revision. */
+export function isOfRevision(served: string, revision: string): boolean {
+  return served.endsWith(` of ${revision}`);
+}
+
 /** Stands for the hash of weights that are not here. */
 export function servedSha256(served: string, tokenizerSha256: string): string {
   return createHash("sha256").update(`${served}\n${tokenizerSha256}\n`).digest("hex");
