@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["distributions"],
   ["align"],
   ["fuse", "merge", "evaluate"],
+  ["answers"],
   ["recipe"],
   ["report"],
   ["run"],

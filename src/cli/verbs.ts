@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   fuse: async () => (await import("./fuse.ts")).fuseVerb,
   merge: async () => (await import("./merge.ts")).mergeVerb,
   evaluate: async () => (await import("./evaluate.ts")).evaluateVerb,
+  answers: async () => (await import("./answers.ts")).answersVerb,
   chat: async () => (await import("./chat.ts")).chatVerb,
   inspect: async () => (await import("./inspect.ts")).inspectVerb,
   list: async () => (await import("./list.ts")).listVerb,

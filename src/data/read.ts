@@ -8,7 +8,7 @@ import { openAtomic } from "../formats/files.ts";
 import { openRecords } from "./containers/index.ts";
 import { beyondContent, type Conversation } from "./conversation.ts";
 import { type IrregularRule, type LeftOut, LeftOutCounts, leftOutSentence } from "./irregular.ts";
-import { parseRecord } from "./shapes/record.ts";
+import { type Parsed, parseQuestion, parseRecord } from "./shapes/record.ts";
 
 /** More bad records than this are only counted: the first ones show what is wrong. */
 const LISTED_PROBLEMS = 20;
@@ -26,13 +26,26 @@ export interface ReadConversations {
  * All conversations of a file, a folder or a pattern of files, in order. With `refuse` one error tells of all bad
  * records.
  */
-export async function readConversations(path: string, irregular: IrregularRule = "refuse"): Promise<ReadConversations> {
+export function readConversations(path: string, irregular: IrregularRule = "refuse"): Promise<ReadConversations> {
+  return readAll(path, irregular, parseRecord);
+}
+
+/** The same where an answer may be missing: what is to be asked. */
+export function readQuestions(path: string, irregular: IrregularRule = "refuse"): Promise<ReadConversations> {
+  return readAll(path, irregular, parseQuestion);
+}
+
+async function readAll(
+  path: string,
+  irregular: IrregularRule,
+  parse: (record: unknown) => Parsed,
+): Promise<ReadConversations> {
   const conversations: Conversation[] = [];
   const leftOut = new LeftOutCounts();
   const listed: string[] = [];
   let problems = 0;
   for await (const { file, place, record, problem } of openRecords(path)) {
-    const parsed = problem === undefined ? parseRecord(record) : { problem };
+    const parsed = problem === undefined ? parse(record) : { problem };
     if ("conversation" in parsed) {
       // Of data that is refused nothing has to be kept.
       if (problems === 0 || irregular === "leave-out") conversations.push(parsed.conversation);

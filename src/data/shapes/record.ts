@@ -8,8 +8,9 @@ import { SHAPES } from "./index.ts";
 import { checkVerdicts } from "./masks.ts";
 import { lost, reasoningOf, refuseUnreadable } from "./message-list.ts";
 import { checkOrder, checkTrained } from "./order.ts";
-import { ANSWER_KEYS, withReasoning } from "./question-answer.ts";
+import { ANSWER_KEYS, asContext, questionOf, withReasoning } from "./question-answer.ts";
 import { speakerNamed } from "./roles.ts";
+import { historyOf } from "./rounds.ts";
 import { toolsOf } from "./tool-calls.ts";
 import { describe, type Foreign, isFilled, isGiven, isObject, textOf } from "./values.ts";
 
@@ -19,11 +20,20 @@ const SYSTEM_KEYS = ["system", "system_prompt", "system_message"] as const;
 
 /** Reads one record of any of the shapes. */
 export function parseRecord(record: unknown): Parsed {
+  return parse(record, true);
+}
+
+/** The same of a record that need not have an answer: its turns may end with a question. */
+export function parseQuestion(record: unknown): Parsed {
+  return parse(record, false);
+}
+
+function parse(record: unknown, needsAnswer: boolean): Parsed {
   try {
     if (!isObject(record)) {
       throw new Irregular("that are no objects", `expected a JSON object, found ${describe(record)}`);
     }
-    return { conversation: conversationOf(record) };
+    return { conversation: conversationOf(record, needsAnswer) };
   } catch (error) {
     if (error instanceof Irregular) return { problem: { reason: error.reason, sentence: error.message } };
     throw error;
@@ -35,7 +45,7 @@ export function looksLikeRecord(value: unknown): boolean {
   return isObject(value) && SHAPES.some((shape) => shape.recognises(value));
 }
 
-function conversationOf(record: Foreign): Conversation {
+function conversationOf(record: Foreign, needsAnswer: boolean): Conversation {
   const shape = SHAPES.find(({ recognises }) => recognises(record));
   if (shape === undefined) {
     const keys = Object.keys(record);
@@ -48,12 +58,14 @@ function conversationOf(record: Foreign): Conversation {
   checkVerdicts(record);
   checkNamedMask(record);
   refuseUnreadable(record, "");
-  const read = shape.turns(record);
+  const isQuestion = !needsAnswer && !shape.isList && !ANSWER_KEYS.some((key) => isFilled(record[key]));
+  const asked = isQuestion ? [...historyOf(record.history), ...asContext(questionOf(record))] : [];
+  const read = asked.length > 0 ? asked : shape.turns(record);
   if (shape.isList) refuseBesideList(record, read);
   const reasoning = shape.isList ? reasoningOf(record, "the record") : undefined;
   const turns = withSystem(record, isFilled(reasoning) ? withReasoning(read, reasoning!) : read);
   checkOrder(turns);
-  checkTrained(turns);
+  if (needsAnswer) checkTrained(turns);
   const tools = toolsOf(isObject(record.input) ? record.input : record);
   return {
     id: conversationId(turns, tools),

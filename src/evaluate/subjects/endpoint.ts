@@ -67,9 +67,11 @@ export function openEndpointSubject(
   };
 }
 
-function requestFor({ id, turns }: Dialogue, { temperature, maxTokens, seed }: AnswerSettings): ChatRequest {
+function requestFor({ id, turns }: Dialogue, { temperature, topP, maxTokens, seed }: AnswerSettings): ChatRequest {
   const request: ChatRequest = { messages: turns.map(messageOf), temperature, maxTokens, topLogprobs: 0 };
-  return temperature === 0 ? request : { ...request, seed: createRandom(`${seed}/${id}`).integer(SEEDS) };
+  if (temperature === 0) return request;
+  const nucleus = topP === undefined || topP === 1 ? {} : { topP };
+  return { ...request, ...nucleus, seed: createRandom(`${seed}/${id}`).integer(SEEDS) };
 }
 
 /** What an assistant thought stays away, as servers ask for it; a mask says nothing about an answer. */

@@ -57,7 +57,7 @@ export async function openFolder(
     return {
       name,
       identity,
-      answer: async (dialogues, { temperature, maxTokens, seed }, signal = context.signal, onAnswer) => {
+      answer: async (dialogues, { temperature, topP = 1, maxTokens, seed }, signal = context.signal, onAnswer) => {
         const stage = `answers ${name}`;
         const total = dialogues.length;
         context.reporter.report({ type: "start", stage, total, unit: "dialogues" });
@@ -83,7 +83,7 @@ export async function openFolder(
               maxTokens,
               stopIds,
               temperature,
-              topP: 1,
+              topP,
               topK: 0,
               seed,
               seeds: batch.map(({ index }) => `${seed}/${dialogues[index]!.id}`),

@@ -72,8 +72,9 @@ export async function keepAnswers(subject: Subject, file: string): Promise<Subje
 function answerKey(
   identity: string,
   { id, turns }: Dialogue,
-  { temperature, maxTokens, seed }: AnswerSettings,
+  { temperature, topP = 1, maxTokens, seed }: AnswerSettings,
 ): string {
-  const parts = [identity, id, turns.map(({ role, content }) => [role, content]), temperature, maxTokens, seed];
+  const asked = turns.map(({ role, content }) => [role, content]);
+  const parts = [identity, id, asked, temperature, maxTokens, seed, ...(topP === 1 ? [] : [topP])];
   return createHash("sha256").update(JSON.stringify(parts), "utf8").digest("hex");
 }

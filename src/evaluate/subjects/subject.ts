@@ -34,6 +34,8 @@ export interface Dialogue {
 export interface AnswerSettings {
   /** 0 is greedy. */
   readonly temperature: number;
+  /** Nucleus: the smallest set of most probable tokens whose mass reaches this; default 1, all of them. */
+  readonly topP?: number;
   readonly maxTokens: number;
   /** With the dialogue's id it seeds the sampling. */
   readonly seed: string;

@@ -1,0 +1,53 @@
+/**
+ * Prompts: conversations up to their last question. An answer that follows it is the reference that rules and judges may
+ * look at; answers before it are context, on which nothing made from the prompt trains.
+ */
+import type { Conversation, Turn } from "../data/conversation.ts";
+import { LeftOutCounts } from "../data/irregular.ts";
+import type { Dialogue } from "../evaluate/subjects/subject.ts";
+
+export interface Prompt {
+  readonly dialogue: Dialogue;
+  /** The answer that the data has, or null. */
+  readonly reference: string | null;
+  readonly skill?: string;
+}
+
+/** What nobody can be asked is counted by reason; of equal prompts the first stays. */
+export function promptsOf(
+  conversations: readonly Conversation[],
+  path: string,
+): { prompts: Prompt[]; leftOut: LeftOutCounts } {
+  const prompts: Prompt[] = [];
+  const leftOut = new LeftOutCounts();
+  const seen = new Set<string>();
+  for (const [index, { turns, tools, skill }] of conversations.entries()) {
+    const leave = (reason: string): void => leftOut.add(reason, path, `: conversation ${index + 1}`);
+    const last = turns.at(-1)!;
+    const asked = last.role === "assistant" ? turns.slice(0, -1) : turns;
+    if (tools !== undefined || turns.some(({ role, toolCalls }) => role === "tool" || toolCalls !== undefined)) {
+      leave("with tools, with which no model is asked here");
+      continue;
+    }
+    if (asked.at(-1)?.role !== "user") {
+      leave("without a question");
+      continue;
+    }
+    const key = JSON.stringify(asked.map(({ role, content }) => [role, content]));
+    if (seen.has(key)) {
+      leave("with the question of another");
+      continue;
+    }
+    seen.add(key);
+    prompts.push({
+      dialogue: { id: `prompt ${prompts.length + 1}`, turns: asked.map(asContext) },
+      reference: last.role === "assistant" ? last.content : null,
+      ...(skill === undefined ? {} : { skill }),
+    });
+  }
+  return { prompts, leftOut };
+}
+
+function asContext(turn: Turn): Turn {
+  return turn.role === "assistant" ? { ...turn, trained: false } : turn;
+}
