@@ -109,11 +109,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 ANSWERING = ("deepseek_v3", "gpt_oss", "lfm2")
 
 
-def make(name: str, folder: Path) -> None:
+def make(name: str, folder: Path, **changes: int) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(11)
-    config = AutoConfig.for_model(name, **(COMMON | (MODELS[name] if name in MODELS else REFUSED[name][0])))
+    config = AutoConfig.for_model(name, **(COMMON | (MODELS[name] if name in MODELS else REFUSED[name][0]) | changes))
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
     with torch.no_grad():
         for p in [*model.parameters(), *model.buffers()]:
