@@ -13,7 +13,7 @@ export const CLOSE_LIST = 0x5d;
 const SPACE = 0x20;
 const END = -1;
 
-/** So many digits are exact in a double, and their quotient by an exact power of ten is within 2e-15 of the text. */
+/** So many digits are exact in a double; what is cut is below 1e-14 of the number, far from where a float32 would round otherwise. */
 const DIGITS = 15;
 const POWERS: Float64Array = Float64Array.from({ length: 23 }, (_, exponent) => 10 ** exponent);
 
@@ -105,7 +105,7 @@ export class JsonCursor {
     this.literal("null");
   }
 
-  /** A number within 2e-15 of its text; NaN and infinities where the text says so. */
+  /** A number within 1e-14 of its text; NaN and infinities where the text says so. */
   number(): number {
     const { bytes } = this;
     let byte = this.peek();

@@ -87,10 +87,13 @@ async function* answers(
     const reply = await server.rows(request, candidates, signal);
     if ("tooLong" in reply) {
       if (few.length === 1) throw tooLong(server, few[0]!.sequence, reply);
-      const half = Math.ceil(few.length / 2);
-      limit = Math.min(limit, tokensOf(few.slice(0, half)));
-      await ask(few.slice(0, half), signal);
-      await ask(few.slice(half), signal);
+      limit = Math.min(limit, tokensOf(few.slice(0, Math.ceil(few.length / 2))));
+      // What is learned on the way holds for the rest.
+      for (let first = 0; first < few.length; ) {
+        const end = Math.min(endOfRequest(few, first, limit), first + Math.ceil(few.length / 2));
+        await ask(few.slice(first, end), signal);
+        first = end;
+      }
       return few;
     }
     let row = 0;

@@ -20,6 +20,7 @@ const CHOICES = keyBytes("choices");
 const INDEX = keyBytes("index");
 const PROMPT_LOGPROBS = keyBytes("prompt_logprobs");
 const LOGPROB = keyBytes("logprob");
+const RANK = keyBytes("rank");
 
 const MISSING = "has no prompt_logprobs: is it a server without the log-probabilities of prompts?";
 
@@ -118,7 +119,13 @@ function readChoice(cursor: JsonCursor, request: RowsRequest, sink: RowSink, at:
 }
 
 /** The list of one prompt: what stands at a label becomes a row. */
-function readPrompt(cursor: JsonCursor, { sequences }: RowsRequest, place: number, sink: RowSink, at: RowPlace): void {
+function readPrompt(
+  cursor: JsonCursor,
+  { sequences, topK }: RowsRequest,
+  place: number,
+  sink: RowSink,
+  at: RowPlace,
+): void {
   const { ids, positions } = sequences[place]!;
   if (cursor.isNull()) throw new JsonProblem(MISSING);
   const views = sink.views(place);
@@ -135,8 +142,8 @@ function readPrompt(cursor: JsonCursor, { sequences }: RowsRequest, place: numbe
     at.position = position;
     if (cursor.isNull()) throw new RowProblem("is null");
     candidates.clear();
-    readCandidates(cursor, candidates.add);
-    candidates.settle(row, ids[position]!, Number.NaN, views);
+    const labelLogp = readCandidates(cursor, topK, ids[position]!, candidates.add);
+    candidates.settle(row, ids[position]!, labelLogp, views);
     row++;
   }
   if (position !== ids.length) {
@@ -144,19 +151,34 @@ function readPrompt(cursor: JsonCursor, { sequences }: RowsRequest, place: numbe
   }
 }
 
-/** `{"<id>": {"logprob": -0.5, …}, …}` */
-function readCandidates(cursor: JsonCursor, add: (id: number, logp: number) => void): void {
+/**
+ * `{"<id>": {"logprob": -0.5, "rank": 1, …}, …}`. What ranks behind the K asked for is the label beside them: its
+ * log-probability is given back, NaN where there is none.
+ */
+function readCandidates(
+  cursor: JsonCursor,
+  topK: number,
+  label: number,
+  add: (id: number, logp: number) => void,
+): number {
+  let labelLogp = Number.NaN;
   cursor.expect(OPEN_OBJECT);
   for (let first = true; cursor.member(CLOSE_OBJECT, first); first = false) {
     cursor.key();
     const id = cursor.keyNumber();
     let logp = Number.NaN;
+    let rank = 1;
     cursor.expect(OPEN_OBJECT);
     for (let firstField = true; cursor.member(CLOSE_OBJECT, firstField); firstField = false) {
       cursor.key();
       if (cursor.isKey(LOGPROB) && !cursor.isNull()) logp = cursor.number();
+      else if (cursor.isKey(RANK) && !cursor.isNull()) rank = cursor.number();
       else cursor.skip();
     }
-    add(id, logp);
+    if (rank <= topK) add(id, logp);
+    else if (id !== label) throw new RowProblem(`has the token ${id} of rank ${rank}, which is not its label`);
+    else if (Number.isNaN(logp)) throw new RowProblem("has no number as the log-probability of its label");
+    else labelLogp = logp;
   }
+  return labelLogp;
 }
