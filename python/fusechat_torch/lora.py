@@ -16,6 +16,9 @@ from .errors import InputError
 from .job import LoraSettings
 from .weights import local_part, local_rows
 
+#: As the only target: every linear module of the layers.
+ALL_LINEAR = "all-linear"
+
 
 class AdaptedLinear(nn.Linear):
     """A linear module whose class was changed after it was made; see `adapt`."""
@@ -38,12 +41,13 @@ def adapt(decoder: Decoder, settings: LoraSettings) -> None:
         for name, module in decoder.base.named_modules()
         if type(module) is nn.Linear and name.startswith("layers.")
     }
-    for target in settings.targets:
+    everything = settings.targets == (ALL_LINEAR,)
+    for target in () if everything else settings.targets:
         if not any(last_name(name) == target for name in linears):
             known = ", ".join(dict.fromkeys(last_name(name) for name in linears))
             raise InputError(f"lora: no linear module is called {target!r}; this model's are called {known}")
     for name, module in linears.items():
-        if last_name(name) in settings.targets:
+        if everything or last_name(name) in settings.targets:
             module.__class__ = AdaptedLinear
             adapted: Any = module
             adapted.factor = settings.factor

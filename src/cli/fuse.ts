@@ -2,12 +2,15 @@
 import { type Command, Option } from "commander";
 import type { IrregularRule } from "../data/irregular.ts";
 import type { WeightDtype } from "../engine/engine.ts";
+import { ALL_LINEAR, alphaOf, LORA_DEFAULTS, type LoraSettings } from "../engine/lora.ts";
+import { inputError } from "../errors.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import {
   FUSION_DEFAULTS,
   LEVELS,
   type Level,
+  LORA_NEEDS_TORCH,
   TAILS,
   type Tail,
   TRAINING_DEFAULTS,
@@ -23,7 +26,7 @@ import { declareTemplate, type TemplateFlags, templateGiven } from "./template-o
 import type { Verb } from "./verb.ts";
 
 /** What the flags of `declare` parse to, their defaults filled in. */
-interface Options extends TemplateFlags, EngineFlags {
+interface Options extends TemplateFlags, EngineFlags, LoraFlags {
   model: string;
   data: string;
   irregular: IrregularRule;
@@ -46,6 +49,13 @@ interface Options extends TemplateFlags, EngineFlags {
   shuffle: boolean;
   dtype: WeightDtype;
   checkpointSteps?: number;
+}
+
+interface LoraFlags {
+  loraRank?: number | undefined;
+  loraAlpha?: number | undefined;
+  loraTargets?: string[] | undefined;
+  loraKeep?: boolean | undefined;
 }
 
 export const fuseVerb: Verb = {
@@ -90,6 +100,18 @@ export const fuseVerb: Verb = {
         new Option("--dtype <dtype>", "of the written weights").choices(WEIGHT_DTYPES).default(TRAINING_DEFAULTS.dtype),
       )
       .option(
+        "--lora-rank <n>",
+        "train adapters of this rank instead of all weights (engine torch)",
+        integer({ min: 1 }),
+      )
+      .option(
+        "--lora-alpha <alpha>",
+        "an adapter counts alpha / rank times (default: twice the rank)",
+        number({ min: 0 }),
+      )
+      .option("--lora-targets <names...>", `last names of the modules that get one (default: ${ALL_LINEAR})`)
+      .option("--lora-keep", "write the adapter too, below adapter/, for peft")
+      .option(
         "--checkpoint-steps <n>",
         "steps between checkpoints (default: a tenth, at least 10)",
         integer({ min: 1 }),
@@ -105,7 +127,10 @@ export const fuseVerb: Verb = {
   },
   run: async (invocation, _positional, options) => {
     const { flags, rest } = withoutEngine(options as unknown as Options);
-    const { data, irregular, date, templateVariable, templateName, ...settings } = rest;
+    const { data, irregular, date, templateVariable, templateName, ...others } = rest;
+    const { loraRank, loraAlpha, loraTargets, loraKeep, ...settings } = others;
+    const lora = loraGiven({ loraRank, loraAlpha, loraTargets, loraKeep });
+    if (lora !== undefined && flags.engine !== "torch") throw inputError("--lora-rank", LORA_NEEDS_TORCH);
     const templates = templateGiven({
       ...(date !== undefined && { date }),
       ...(templateVariable !== undefined && { templateVariable }),
@@ -118,6 +143,7 @@ export const fuseVerb: Verb = {
         ...settings,
         model: await modelFolder(invocation, settings.model),
         conversations,
+        ...(lora !== undefined && { lora }),
         ...(templates !== undefined && { templateSettings: templates }),
       },
       { engine: await invocation.engine(engineGiven(flags)), reporter, signal },
@@ -138,3 +164,19 @@ export const fuseVerb: Verb = {
     return undefined;
   },
 };
+
+/** Adapters are asked for by their rank. */
+function loraGiven({ loraRank, loraAlpha, loraTargets, loraKeep }: LoraFlags): LoraSettings | undefined {
+  if (loraRank === undefined) {
+    const given = { "--lora-alpha": loraAlpha, "--lora-targets": loraTargets, "--lora-keep": loraKeep };
+    const [first] = Object.entries(given).find(([, value]) => value !== undefined) ?? [];
+    if (first !== undefined) throw inputError(first, "says how adapters are trained; add --lora-rank, or leave it out");
+    return undefined;
+  }
+  return {
+    rank: loraRank,
+    alpha: loraAlpha ?? alphaOf(loraRank),
+    targets: loraTargets ?? LORA_DEFAULTS.targets,
+    keep: loraKeep ?? LORA_DEFAULTS.keep,
+  };
+}

@@ -3,6 +3,8 @@
  * PyTorch and remote endpoints. A stage sees nothing of an engine but this file, and the same numeric test suite runs
  * against each. Weights never cross it: models come from folders and go to folders.
  */
+
+import type { LoraSettings } from "./lora.ts";
 import type { ServedModel } from "./server/served-model.ts";
 
 /** One tokenised conversation and the labels in it whose distributions are wanted. */
@@ -96,9 +98,11 @@ export interface WholeTraining {
   readonly steps: readonly { readonly batch: readonly number[]; readonly learningRate: number }[];
   readonly checkpointSteps: number;
   readonly dtype: WeightDtype;
+  /** Adapters that are trained instead of the weights; their first values follow from the seed. Null: the weights are. */
+  readonly lora: (LoraSettings & { readonly seed: number }) | null;
   /** Kept between attempts, gone after the training. */
   readonly work: string;
-  /** Where the weights go: an existing folder. */
+  /** Where the weights go: an existing folder; an adapter that is kept goes to `adapter` in it. */
   readonly out: string;
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Model } from "../models/index.ts";
 import type { ModelSizes } from "../models/sizes.ts";
+import type { LoraSettings } from "./lora.ts";
 import type { Extent } from "./onnx/batches.ts";
 
 /** A model as far as it is known without its weights. */
@@ -39,11 +40,7 @@ export interface TrainingWork {
   readonly lora: LoraShape | null;
 }
 
-export interface LoraShape {
-  readonly rank: number;
-  /** Last names of the products that get one. */
-  readonly targets: readonly string[];
-}
+export type LoraShape = Pick<LoraSettings, "rank" | "targets">;
 
 export interface Cost {
   /** Of one process, in the memory that its weights are in. */

@@ -16,7 +16,7 @@ import { computedOtherwise, otherProgram } from "../version.ts";
 import { abandonTarget, beginTarget, examineFolder, removeCheckpoints, removeLeftovers } from "./checkpoint.ts";
 import { fusionFunction } from "./functions/index.ts";
 import { type Lessons, openLessons } from "./lessons.ts";
-import { checkOptions, type FuseOptions } from "./options.ts";
+import { checkOptions, type FuseOptions, LORA_NEEDS_TORCH } from "./options.ts";
 import { openPair, type Pair } from "./pair.ts";
 import { openPlainPair } from "./plain-pair.ts";
 import { describeTarget, type TargetRecord } from "./record.ts";
@@ -44,6 +44,7 @@ export interface FuseSummary {
 
 export async function fuseTarget(options: FuseOptions, context: StageContext): Promise<FuseSummary> {
   checkOptions(options);
+  if (options.lora !== undefined && context.engine.trainWhole === undefined) throw inputError("fuse", LORA_NEEDS_TORCH);
   const pair = await openInputs(options, context);
   const lock = await lockFolder(options.out);
   try {

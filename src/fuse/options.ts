@@ -3,6 +3,7 @@
 import type { Conversation } from "../data/conversation.ts";
 import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
 import type { WeightDtype } from "../engine/engine.ts";
+import { ALL_LINEAR, LORA_TARGET, type LoraSettings } from "../engine/lora.ts";
 import { inputError, suggestion } from "../errors.ts";
 import { fusionFunction } from "./functions/index.ts";
 
@@ -46,7 +47,13 @@ export interface TrainingSettings {
    * 5e-6, less than half a bfloat16 step for every |w| above 0.002: rounding would undo most of a short training.
    */
   readonly dtype: WeightDtype;
+  /** Low-rank adapters are trained instead of the weights, and added to them in the end. */
+  readonly lora?: LoraSettings | undefined;
 }
+
+/** Said of a recipe's key or a command's flag. */
+export const LORA_NEEDS_TORCH =
+  "low-rank adapters are trained by PyTorch alone; choose engine: torch (--engine torch), or train the weights themselves";
 
 export interface FuseOptions extends FusionSettings, TrainingSettings {
   /** The pivot's model folder. */
@@ -101,6 +108,7 @@ export function checkOptions(options: FuseOptions): void {
   checkWhole("epochs", options.epochs, 1);
   checkWhole("batch", options.batch, 1);
   checkWhole("seed", options.seed, 0);
+  if (options.lora !== undefined) checkLora(options.lora);
   if (options.checkpointSteps !== undefined) checkWhole("checkpoint-steps", options.checkpointSteps, 1);
   if (options.conversations.length === 0) {
     throw inputError("fuse", "the data set is empty; expected at least one conversation");
@@ -123,6 +131,20 @@ export function checkOptions(options: FuseOptions): void {
     throw inputError(
       "fuse",
       'level "row" compares label by label and needs the source\'s own shards; add --source DIR',
+    );
+  }
+}
+
+function checkLora({ rank, alpha, targets }: LoraSettings): void {
+  checkWhole("lora-rank", rank, 1);
+  if (!(alpha > 0 && Number.isFinite(alpha)))
+    throw inputError("fuse", `lora-alpha: expected more than 0, found ${alpha}`);
+  const wrong = targets.find((name) => !LORA_TARGET.test(name));
+  if (targets.length === 0 || wrong !== undefined) {
+    const found = wrong === undefined ? "none" : JSON.stringify(wrong);
+    throw inputError(
+      "fuse",
+      `lora-targets: expected last names of modules such as q_proj, or ${ALL_LINEAR}, found ${found}`,
     );
   }
 }

@@ -68,6 +68,7 @@ export async function describeTarget(
       shuffle: options.shuffle,
       dtype: options.dtype,
       max_length: pair.metadata.maxLength,
+      ...loraSettings(options),
       ...(engine.identity === undefined ? {} : { engine: engine.identity }),
     },
     inputs: {
@@ -78,6 +79,13 @@ export async function describeTarget(
       ...pair.hashes,
     },
   };
+}
+
+/** Nothing where the weights themselves are trained. */
+function loraSettings({ lora }: FuseOptions): Record<string, Value> {
+  if (lora === undefined) return {};
+  const { rank, alpha, targets, keep } = lora;
+  return { lora_rank: rank, lora_alpha: alpha, lora_targets: targets.join(" "), lora_keep: keep };
 }
 
 async function hubModels(

@@ -3,10 +3,12 @@
  * training log, a model card and, written last of all, the record of what it was made from.
  */
 import { join } from "node:path";
+import { ADAPTER_FOLDER } from "../engine/lora.ts";
 import { inputError } from "../errors.ts";
-import { writeFileAtomic, writeJson } from "../formats/files.ts";
+import { readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { copyModelFiles } from "../models/folder.ts";
+import { ADAPTER_CONFIG } from "../models/hub-files.ts";
 import type { LogLine } from "./journal.ts";
 import { RECORD_FILE, type TargetRecord } from "./record.ts";
 
@@ -36,9 +38,20 @@ export async function completeTarget(
   figures: TargetFigures,
 ): Promise<void> {
   await copyModelFiles(model, out, { torch_dtype: String(record.settings.dtype) });
+  if (record.settings.lora_keep === true) await nameBase(join(out, ADAPTER_FOLDER, ADAPTER_CONFIG), record);
   await writeFileAtomic(join(out, "README.md"), modelCard(record, figures));
   const weights = await (await openWeights(out)).sha256();
   await writeJson(join(out, RECORD_FILE), { ...record, figures, weights_sha256: weights });
+}
+
+/** What loads the adapter looks for its base by this name. */
+async function nameBase(path: string, record: TargetRecord): Promise<void> {
+  const config = (await readJson(path)) as Record<string, unknown>;
+  await writeJson(path, { ...config, base_model_name_or_path: baseOf(record) });
+}
+
+function baseOf({ hub, pivot }: TargetRecord): string {
+  return hub?.pivot?.split("@")[0] ?? pivot;
 }
 
 /** Throws where the weights of a finished target are gone, or no longer those that were trained. */
@@ -71,7 +84,7 @@ export function modelCard(record: TargetRecord, figures: TargetFigures): string 
   return [
     "---",
     "library_name: transformers",
-    `base_model: ${JSON.stringify(record.hub?.pivot?.split("@")[0] ?? record.pivot)}`,
+    `base_model: ${JSON.stringify(baseOf(record))}`,
     "tags: [fusechat]",
     "---",
     "",

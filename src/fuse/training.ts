@@ -70,6 +70,7 @@ async function trainAtOnce(
       steps: rates.map((rate, step) => ({ batch: batchOf(step), learningRate: rate })),
       checkpointSteps: options.checkpointSteps ?? checkpointInterval(total),
       dtype: options.dtype,
+      lora: options.lora === undefined ? null : { ...options.lora, seed: options.seed },
       work: join(options.out, WORK_FOLDER),
       out: options.out,
     },

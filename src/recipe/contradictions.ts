@@ -4,6 +4,7 @@
  */
 import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import { LORA_NEEDS_TORCH } from "../fuse/options.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
 import { foreignSettings, serverProblem } from "./engine-schema.ts";
@@ -23,6 +24,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
     ...mergeOptions(recipe, file),
     ...mergeNames(recipe, file),
     ...engines(file),
+    ...adapters(recipe),
     ...evaluationProblems(recipe, file),
   ];
 }
@@ -60,6 +62,11 @@ function engines(file: RecipeFile): RecipeProblem[] {
     const message = serverProblem(engine, file.distributions.top_k, path[0] === "engine");
     return message === null ? foreign : [...foreign, { path, message }];
   });
+}
+
+function adapters({ fuse, engine }: Recipe): RecipeProblem[] {
+  if (fuse.lora === undefined || engine.kind === "torch") return [];
+  return [{ path: ["fuse", "lora"], key: true, message: LORA_NEEDS_TORCH }];
 }
 
 /** Where the name of a model comes from. */

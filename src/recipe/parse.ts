@@ -3,6 +3,7 @@
  * `load.ts` finds those a recipe names.
  */
 import { recommendedTransfer } from "../align/recommended.ts";
+import { alphaOf } from "../engine/lora.ts";
 import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { ownNameOf } from "../hub/id.ts";
@@ -112,7 +113,7 @@ function writeOut(file: RecipeFile): Recipe {
       unshared: file.align.unshared,
       width: file.align.width ?? 2 * file.distributions.top_k,
     },
-    fuse: file.fuse,
+    fuse: writeOutFuse(file.fuse),
     merge: merges.map((merge, index) => writeOutMerge(merge, index)),
     baselines: file.baselines,
     evaluate: writeOutEvaluation(file.evaluate, file.data),
@@ -168,4 +169,9 @@ export function recipeDifference(
 
 function isTree(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
+}
+
+/** Without adapters there is no key of theirs. */
+function writeOutFuse({ lora, ...fuse }: RecipeFile["fuse"]): Recipe["fuse"] {
+  return lora === undefined ? fuse : { ...fuse, lora: { ...lora, alpha: lora.alpha ?? alphaOf(lora.rank) } };
 }

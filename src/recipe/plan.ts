@@ -5,7 +5,7 @@
  */
 
 import { type LeftOut, withoutFolders } from "../data/irregular.ts";
-import type { Cost, Estimate, LoraShape } from "../engine/estimate.ts";
+import type { Cost, Estimate } from "../engine/estimate.ts";
 import { type Estimates, estimatesFor, type MachineFacts } from "../engine/estimates.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
@@ -119,7 +119,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
       dataBytes: trainingDataMemory(train),
       width,
       checkpoints: checkpointSteps(steps).length,
-      lora: loraOf(recipe),
+      lora: recipe.fuse.lora ?? null,
     });
   const ofTarget = cost(Math.max(recipe.align.width, recipe.distributions.top_k));
   const training: Plan["training"] = {
@@ -164,10 +164,6 @@ export function enginesOf({ engine, pivot, sources }: Recipe): readonly EngineSe
   const own = [pivot, ...sources].flatMap((model) => model.engine ?? []);
   // Where every model has its own, trainings still are everybody's.
   return [engine, ...own];
-}
-
-function loraOf(_: Recipe): LoraShape | null {
-  return null;
 }
 
 function planModel({ name, role, facts, server, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {

@@ -2,6 +2,7 @@
 import type { IrregularRule } from "../data/irregular.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
+import type { LoraSettings } from "../engine/lora.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { Dtype, RecipeFile } from "./schema.ts";
 
@@ -62,7 +63,7 @@ export interface Recipe {
     /** Already filled in: twice `top_k` by default. */
     readonly width: number;
   };
-  readonly fuse: RecipeFile["fuse"];
+  readonly fuse: Omit<RecipeFile["fuse"], "lora"> & { readonly lora?: LoraSettings };
   readonly merge: readonly RecipeMerge[];
   readonly baselines: readonly ("sft" | "sft-merge")[];
   readonly evaluate: RecipeEvaluation;

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
+import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
 import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
@@ -161,6 +162,29 @@ const align = z
   .prefault({})
   .describe("How a source's predictions come to the pivot's tokens. (section; default as below)");
 
+const lora = z.strictObject({
+  rank: count(1)
+    .max(65536)
+    .default(LORA_DEFAULTS.rank)
+    .describe(`Rank of each adapter. (dimensions; default ${LORA_DEFAULTS.rank})`),
+  alpha: z
+    .number()
+    .gt(0)
+    .optional()
+    .describe("An adapter counts alpha / rank times. (no unit; default twice the rank)"),
+  targets: z
+    .array(z.string().regex(LORA_TARGET, "the last name of a module, such as q_proj"))
+    .min(1)
+    .default([...LORA_DEFAULTS.targets])
+    .describe(
+      `Last names of the modules that get one, such as \`q_proj\`; \`${ALL_LINEAR}\` is every matrix product of the layers. (list of names; default [${ALL_LINEAR}])`,
+    ),
+  keep: z
+    .boolean()
+    .default(LORA_DEFAULTS.keep)
+    .describe("Write each target's adapter beside it too, as `adapter/`, for peft. (yes or no; default false)"),
+});
+
 const fuse = z
   .strictObject({
     function: z
@@ -203,6 +227,11 @@ const fuse = z
       .enum(["float32", "float16", "bfloat16"])
       .default("float32")
       .describe("Type in which targets are written; training itself is in float32. (name; default float32)"),
+    lora: lora
+      .optional()
+      .describe(
+        "Train low-rank adapters instead of all weights, with `engine: torch`; targets are whole models all the same. (section; default none)",
+      ),
   })
   .prefault({})
   .describe("How each target is trained. (section; default as below)");
@@ -334,6 +363,7 @@ export interface RecipeFile {
     weight_decay: number;
     shuffle: boolean;
     dtype: Dtype;
+    lora?: { rank: number; alpha?: number | undefined; targets: string[]; keep: boolean } | undefined;
   };
   merge: MergeFile | MergeFile[];
   baselines: ("sft" | "sft-merge")[];

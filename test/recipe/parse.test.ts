@@ -301,3 +301,15 @@ describe("differences", () => {
     expect(recipeDifference(recipe(SHORTEST), longer)?.key).toBe("sources[1]");
   });
 });
+
+test("adapters are asked for by a section, whose defaults are written out; without it there is no key of theirs", () => {
+  const adapted = parseRecipe(`${SHORTEST}engine: torch\nfuse: { lora: { rank: 8 } }`, "recipe.yaml").recipe;
+  expect(adapted.fuse.lora).toEqual({ rank: 8, alpha: 16, targets: ["all-linear"], keep: false });
+  expect("lora" in parseRecipe(SHORTEST, "recipe.yaml").recipe.fuse).toBe(false);
+});
+
+test("adapters need the engine that trains them", () => {
+  expect(() => parseRecipe(`${SHORTEST}fuse: { lora: {} }`, "recipe.yaml")).toThrow(
+    "recipe.yaml:4:9 fuse.lora: low-rank adapters are trained by PyTorch alone; choose engine: torch (--engine torch), or train the weights themselves",
+  );
+});

@@ -114,6 +114,46 @@ describe("a fusion", () => {
     expect(events.filter(({ type }) => type === "progress").at(-1)).toMatchObject({ done: 6, total: 6, unit: "steps" });
   });
 
+  test("of adapters gives a whole model, and the adapter that makes it of the pivot", async () => {
+    const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
+    const out = join(folder, "adapted");
+    const lora = { rank: 4, alpha: 8, targets: ["all-linear"], keep: true };
+    const options = { ...settings(), lr: 1e-2, model: MISTRAL, conversations, lora, out };
+    await fuseTarget(options, { engine: torch, reporter: { report: () => {} } });
+    const opened = async (path: string): Promise<(name: string) => Float32Array> => {
+      const { tensors } = await readSafetensors(path);
+      return (name) => tensors.get(name)!.data as Float32Array;
+    };
+    const pivot = await opened(join(MISTRAL, "model.safetensors"));
+    const target = await opened(join(out, "model.safetensors"));
+    const adapter = await opened(join(out, "adapter/adapter_model.safetensors"));
+    const name = "model.layers.1.mlp.down_proj";
+    const [a, b] = ["lora_A", "lora_B"].map((part) => adapter(`base_model.model.${name}.${part}.weight`));
+    const [before, after] = [pivot(`${name}.weight`), target(`${name}.weight`)];
+    const columns = a!.length / lora.rank;
+    const summed = before.map((value, at) => {
+      const [row, column] = [Math.floor(at / columns), at % columns];
+      for (let r = 0; r < lora.rank; r++) value += 2 * b![row * lora.rank + r]! * a![r * columns + column]!;
+      return value;
+    });
+    expect(largest(before, after)).toBeGreaterThan(1e-3);
+    expect(largest(summed, after)).toBeLessThan(1e-6);
+    expect(target("model.embed_tokens.weight")).toEqual(pivot("model.embed_tokens.weight"));
+    const config = JSON.parse(await readFile(join(out, "adapter/adapter_config.json"), "utf8"));
+    expect(config).toMatchObject({ r: 4, lora_alpha: 8, base_model_name_or_path: "mistral", task_type: "CAUSAL_LM" });
+    expect(config.target_modules).toHaveLength(7);
+    const record = JSON.parse(await readFile(join(out, "fuse.json"), "utf8"));
+    const asked = { lora_rank: 4, lora_alpha: 8, lora_targets: "all-linear", lora_keep: true };
+    expect(record.settings).toMatchObject(asked);
+    expect((await fuseTarget(options, { engine: torch, reporter: { report: () => {} } })).skipped).toBe(true);
+    await expect(
+      fuseTarget({ ...options, lora: { ...lora, rank: 8 } }, { engine: torch, reporter: { report: () => {} } }),
+    ).rejects.toThrow("holds a target with lora_rank 4, but now it is 8");
+    await expect(fuseTarget(options, { engine: embedded, reporter: { report: () => {} } })).rejects.toThrow(
+      "fuse: low-rank adapters are trained by PyTorch alone",
+    );
+  });
+
   test("goes on after Ctrl-C, to the same weights", async () => {
     const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
     const options = { ...settings(), batch: 4, model: MISTRAL, conversations };

@@ -1,17 +1,11 @@
 /** What would fit, where a model does not: more processes, smaller micro-batches, low-rank adapters. */
 import type { ModelSizes } from "../../models/sizes.ts";
-import type { LoraShape } from "../estimate.ts";
+import { LORA_DEFAULTS } from "../lora.ts";
 import { type ProcessWork, processBytes } from "./memory.ts";
 
 const MOST_PROCESSES = 1024;
 /** Smaller micro-batches keep no card busy. */
 const LEAST_TOKENS = 512;
-/** What is suggested where adapters are. */
-const SUGGESTED: LoraShape = {
-  rank: 16,
-  targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
-};
-
 type Place = "gpu" | "processor";
 
 /** The fewest processes with which it fits; null where no number does. */
@@ -40,7 +34,7 @@ export function advise(sizes: ModelSizes, work: ProcessWork, limit: number, plac
   const processes = place === "gpu" ? leastProcesses(sizes, work, limit, place) : null;
   if (processes !== null && processes > work.processes) ways.push(`at least ${processes} processes, each with a GPU`);
   if (work.kind === "train" && work.lora === null) {
-    const least = leastProcesses(sizes, { ...work, lora: SUGGESTED }, limit, place);
+    const least = leastProcesses(sizes, { ...work, lora: LORA_DEFAULTS }, limit, place);
     if (least !== null && least <= work.processes) ways.push("fuse.lora");
     else if (least !== null && place === "gpu") ways.push(`fuse.lora with ${least} processes`);
   }

@@ -9,6 +9,7 @@
  */
 import type { ModelSizes } from "../../models/sizes.ts";
 import type { LoraShape } from "../estimate.ts";
+import { ALL_LINEAR } from "../lora.ts";
 import type { Compute } from "./settings.ts";
 
 export interface ProcessWork {
@@ -37,7 +38,10 @@ export function processBytes(sizes: ModelSizes, work: ProcessWork, place: "gpu" 
 /** Parameters that are trained: those of the adapters, where there are some. */
 export function trainedParameters({ parameters, linears }: ModelSizes, lora: LoraShape | null): number {
   if (lora === null) return parameters;
-  return lora.targets.reduce((sum, name) => sum + lora.rank * (linears.get(name) ?? 0), 0);
+  const sides = lora.targets.includes(ALL_LINEAR)
+    ? [...linears.values()]
+    : lora.targets.map((name) => linears.get(name) ?? 0);
+  return lora.rank * sides.reduce((sum, side) => sum + side, 0);
 }
 
 function rowsBytes(sizes: ModelSizes, { processes: W, microTokens: T, compute }: ProcessWork): number {

@@ -8,6 +8,7 @@ import { FusechatError, internalError } from "../../errors.ts";
 import { exists } from "../../formats/files.ts";
 import { renameForGood } from "../../formats/folders.ts";
 import type { StepResult, TrainSequence, Watch, WholeTraining } from "../engine.ts";
+import { ADAPTER_FOLDER } from "../lora.ts";
 import { packSequences } from "../packed.ts";
 import { manners, signalOf, type TorchContext } from "./context.ts";
 import type { JobEvent } from "./events.ts";
@@ -39,7 +40,10 @@ export async function trainWhole(
     }
     throw error;
   }
-  for (const name of (await readdir(join(job, "out"))).filter((file) => file.startsWith("model"))) {
+  const results = (await readdir(join(job, "out"))).filter(
+    (name) => name.startsWith("model") || name === ADAPTER_FOLDER,
+  );
+  for (const name of results) {
     await renameForGood(join(job, "out", name), join(training.out, name));
   }
   return readLog(job, training.steps.length);
@@ -98,6 +102,7 @@ function settingsOf(context: TorchContext, training: WholeTraining): JobSettings
     weight_decay: weightDecay,
     checkpoint_steps: training.checkpointSteps,
     dtype: training.dtype,
+    ...(training.lora !== null && { lora: { ...training.lora, targets: [...training.lora.targets] } }),
   };
 }
 

@@ -15,7 +15,7 @@ function sizesOf(config: Readonly<Record<string, unknown>>): ModelSizes {
 const mistral = { sizes: sizesOf(MISTRAL_7B), model: null };
 const qwen = { sizes: sizesOf(QWEN_72B), model: null };
 const machine = { facts: null, availableBytes: 16e9 };
-const LORA = { rank: 16, targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] };
+const LORA = { rank: 16, targets: ["all-linear"] };
 
 /** 95,000 conversations of 700 tokens, as the paper's. */
 const extents = Array.from({ length: 128 }, () => ({ length: 700, rows: 500 }));
