@@ -151,9 +151,9 @@ def explain(folder: Path, error: BaseException) -> int:
     if isinstance(error, InputError | Failure):
         message = str(error)
     elif isinstance(error, torch.OutOfMemoryError):
-        message = f"out of GPU memory: {first_line(error)}; lower micro_tokens, or take more GPUs"
+        message = f"out of GPU memory: {first_line(error)}"
     elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
-        message = f"out of memory: {first_line(error)}; lower micro_tokens, or take more processes"
+        message = f"out of memory: {first_line(error)}"
     elif isinstance(error, OSError):
         message = f"{error.filename or folder}: {error.strerror or error}"
     else:

@@ -14,6 +14,7 @@ import type { JobEvent } from "./events.ts";
 import { hasSettings, type JobSettings, jobName, writeDraws, writeSequences, writeSettings } from "./job.ts";
 import { runJob } from "./launch.ts";
 import { modelFacts } from "./model-facts.ts";
+import { explainingMemory } from "./out-of-memory.ts";
 import { probePython } from "./python.ts";
 import { type JobRows, openJobRows, readAnswers, readLogits } from "./results.ts";
 import { identityOf, microTokensOf, type TorchSettings } from "./settings.ts";
@@ -48,7 +49,9 @@ function openTorchModel(context: TorchContext, model: ModelFacts, work: string |
     const onEvent = ({ event, done }: JobEvent): void => {
       if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
     };
-    await runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) });
+    await explainingMemory(context, { model: folder, kind: "rows", lora: null }, () =>
+      runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) }),
+    );
     return openJobRows(job, packed, topK, BLOCK);
   };
   return {

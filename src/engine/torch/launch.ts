@@ -83,7 +83,7 @@ export function isDone(folder: string): Promise<boolean> {
 }
 
 /** Processes that this machine would run. */
-function processesOf({ processes, device }: TorchSettings, facts: PythonFacts | null): number {
+export function processesOf({ processes, device }: TorchSettings, facts: PythonFacts | null): number {
   return processes ?? (device === "cpu" ? 1 : Math.max(1, facts?.cuda ?? 1));
 }
 

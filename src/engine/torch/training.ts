@@ -15,6 +15,7 @@ import type { JobEvent } from "./events.ts";
 import { hasSettings, type JobSettings, writeSequences, writeSettings, writeSteps, writeTargets } from "./job.ts";
 import { runJob } from "./launch.ts";
 import { modelFacts } from "./model-facts.ts";
+import { explainingMemory } from "./out-of-memory.ts";
 import { readLog } from "./results.ts";
 
 /** Returns a result a step, those of earlier attempts included. */
@@ -31,7 +32,9 @@ export async function trainWhole(
     if (step !== undefined) watch.onProgress?.(Number(event.step) + 1, step);
   };
   try {
-    await runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) });
+    await explainingMemory(context, { model: training.model, kind: "train", lora: training.lora }, () =>
+      runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) }),
+    );
   } catch (error) {
     // Without a checkpoint there is nothing to go on with, and the next attempt may be another training.
     const interrupted = error instanceof FusechatError && error.code === "interrupted";
