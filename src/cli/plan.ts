@@ -7,13 +7,15 @@ import { FusechatError } from "../errors.ts";
 import { readText } from "../formats/files.ts";
 import type { SafetensorsHeader } from "../formats/safetensors.ts";
 import { parseYamlDocuments } from "../formats/yaml.ts";
+import { printHubId } from "../hub/id.ts";
 import { estimateFetch } from "../models/fetch-estimate.ts";
 import { outlined, textOnly } from "../models/reference.ts";
 import { plannedJudge } from "../recipe/judge.ts";
-import { loadRecipe } from "../recipe/load.ts";
-import { hubIdsOf, locateModels } from "../recipe/locate.ts";
+import { loadForPlan } from "../recipe/load.ts";
+import { hubIdsOf, locateKnownModels } from "../recipe/locate.ts";
 import { openInputs, type RecipeInputs } from "../recipe/open-inputs.ts";
-import { derivePlan, enginesOf, type Plan, type PlannedStage } from "../recipe/plan.ts";
+import { derivePlan, enginesOf, type Plan } from "../recipe/plan.ts";
+import type { PlannedStage } from "../recipe/plan-stages.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { columns } from "../run/result-table.ts";
 import { budgetWarnings } from "./evaluate-plan.ts";
@@ -37,21 +39,22 @@ export const planVerb: Verb = {
       await showMergePlan(invocation, file);
       return undefined;
     }
-    const { recipe: written, where } = await loadRecipe(file);
+    const { loaded, lacksData } = await loadForPlan(file);
+    const { recipe: written, where } = loaded;
     const judge = plannedJudge(written, judgeAccess(options as JudgeFlags, invocation.environment));
     const outlines = new Map<string, SafetensorsHeader>();
-    const recipe = await locateModels(
-      written,
-      { whole: outlined(invocation.hub, outlines), text: textOnly(invocation.hub) },
-      where,
-    );
-    const inputs = await openInputs(recipe, where, judge, outlines);
+    const { recipe, unread } = await locateKnownModels(written, {
+      whole: outlined(invocation.hub, outlines),
+      text: textOnly(invocation.hub),
+    });
+    const inputs = await openInputs(recipe, where, judge, outlines, { unread, data: lacksData });
     // Weights that are not here yet cannot be tried.
     const trial =
-      options.trial === true && (inputs.models[0]!.weights?.files ?? []).every((path) => !outlines.has(path));
+      options.trial === true &&
+      inputs.models.flatMap(({ weights }) => weights?.files ?? []).every((path) => !outlines.has(path));
     const looking = { trial, probe: options.trial === true };
     const plan = derivePlan(recipe, inputs, await machineOf(invocation, recipe, inputs, looking));
-    const ids = hubIdsOf(written);
+    const ids = hubIdsOf(written).filter((id) => !unread.some(({ model }) => model === printHubId(id)));
     const fetch = ids.length === 0 ? null : await estimateFetch(await invocation.hub(), ids);
     invocation.print(planTable(plan));
     if (fetch !== null) invocation.print(fetchLines(fetch).join("\n"));
@@ -121,22 +124,24 @@ function evaluationLines({ evaluations, recipe }: Plan): string[] {
 }
 
 /** A stage that has not the memory it needs. */
-function fitLine({
-  stage,
-  fits,
-  memory_bytes,
-  memory,
-  available_memory_bytes,
-  processes,
-  advice,
-}: PlannedStage): string[] {
+function fitLine({ stage, fits, memory_bytes, memory, available_memory_bytes, ...more }: PlannedStage): string[] {
   if (fits !== false) return [];
-  const available = formatBytes(available_memory_bytes ?? 0);
+  const { processes, advice } = more;
+  const available = orUnknown(available_memory_bytes, formatBytes);
   const each = processes > 1 ? ` in each of ${processes} processes` : "";
   const way = advice === null ? "" : `; ${advice}`;
-  return [
-    `${stage} will not fit: it needs about ${formatBytes(memory_bytes)} of ${memory}${each}, ${available} are available${way}.`,
-  ];
+  const needed = orUnknown(memory_bytes, formatBytes);
+  return [`${stage} will not fit: it needs about ${needed} of ${memory}${each}, ${available} are available${way}.`];
+}
+
+function orUnknown(value: number | null, format: (value: number) => string): string {
+  return value === null ? "?" : format(value);
+}
+
+/** A sum, some of whose parts may be missing. */
+function totalOf({ total }: Plan, key: Plan["total"]["partial"][number], format: (value: number) => string): string {
+  if (!total.partial.includes(key)) return format(total[key]);
+  return total[key] === 0 ? "?" : `over ${format(total[key])}`;
 }
 
 /** What servers are asked for. */
@@ -151,32 +156,31 @@ function serverLines({ models, recipe, tokens_counted: counted }: Plan): string[
 
 /** The plan as lines for people. */
 export function planTable(plan: Plan): string {
-  const { conversations, models, training, stages, total } = plan;
+  const { conversations, models, unread, training, stages, total } = plan;
   const about = plan.tokens_counted ? "" : "about ";
-  const lines = [
-    `${formatCount(conversations.train)} conversations to train on, ${formatCount(conversations.held_out)} held out`,
-    ...(conversations.left_out.length > 0 ? [leftOutSentence(conversations.left_out)] : []),
-    "",
-    ...columns([
-      ["model", "role", "architecture", "parameters", `tokens${about === "" ? "" : " (about)"}`, "rows", "refused"],
-      ...models.map((model) => [
-        model.name,
-        model.role,
-        model.architecture,
-        formatCount(model.parameters),
-        formatCount(model.train_tokens),
-        formatCount(model.train_rows),
-        formatCount(model.refused_conversations),
-      ]),
-    ]),
-    "",
+  const pivotFigures = [
     `${training.targets + training.fine_tuning_runs} trainings of ${formatCount(training.steps)} steps ` +
-      `(${formatCount(training.steps_per_epoch)} an epoch, ${formatCount(training.warmup_steps)} of warm-up), ` +
-      `${about}${formatCount(training.tokens)} tokens each, at most ${formatCount(training.micro_batch_tokens)} at a time`,
+      `(${formatCount(training.steps_per_epoch)} an epoch, ${formatCount(training.warmup_steps)} of warm-up)` +
+      (training.tokens === null || training.micro_batch_tokens === null
+        ? ""
+        : `, ${about}${formatCount(training.tokens)} tokens each, at most ${formatCount(training.micro_batch_tokens)} at a time`),
     training.checkpoints.length === 0
       ? "no checkpoints: a training that is interrupted starts again"
-      : `checkpoints after steps ${training.checkpoints.join(", ")}, at most ${formatBytes(training.checkpoint_bytes)} at a time`,
-    `${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`,
+      : `checkpoints after steps ${training.checkpoints.join(", ")}` +
+        (training.checkpoint_bytes === null ? "" : `, at most ${formatBytes(training.checkpoint_bytes)} at a time`),
+    ...(training.token_file_bytes === null
+      ? []
+      : [`${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`]),
+  ];
+  const lines = [
+    `${formatCount(conversations.train)} conversations to train on, ${formatCount(conversations.held_out)} held out` +
+      (plan.expected ? ", by data.size: the data is not here yet" : ""),
+    ...(conversations.left_out.length > 0 ? [leftOutSentence(conversations.left_out)] : []),
+    "",
+    ...(models.length === 0 ? [] : [...modelLines(plan, about), ""]),
+    ...unreadLines(plan),
+    ...(unread.length === 0 ? [] : [""]),
+    ...pivotFigures,
     "",
     ...serverLines(plan),
     ...evaluationLines(plan),
@@ -184,15 +188,16 @@ export function planTable(plan: Plan): string {
       ["stage", "disk", "memory", "time"],
       ...stages.map((stage) => [
         stage.stage,
-        formatBytes(stage.disk_bytes),
-        `${formatBytes(stage.memory_bytes)}${stage.processes > 1 ? ` x ${stage.processes}` : ""}`,
-        stage.seconds === null ? "?" : formatSeconds(stage.seconds),
+        orUnknown(stage.disk_bytes, formatBytes),
+        orUnknown(stage.memory_bytes, formatBytes) +
+          (stage.processes > 1 && stage.memory_bytes !== null ? ` x ${stage.processes}` : ""),
+        orUnknown(stage.seconds, formatSeconds),
       ]),
       [
         "in all",
-        formatBytes(total.disk_bytes),
-        formatBytes(total.memory_bytes),
-        total.seconds === null ? "?" : formatSeconds(total.seconds),
+        totalOf(plan, "disk_bytes", formatBytes),
+        totalOf(plan, "memory_bytes", formatBytes),
+        totalOf(plan, "seconds", formatSeconds),
       ],
     ]),
     "",
@@ -206,4 +211,31 @@ export function planTable(plan: Plan): string {
     }
   }
   return lines.join("\n");
+}
+
+function modelLines({ models }: Plan, about: string): string[] {
+  return columns([
+    ["model", "role", "architecture", "parameters", `tokens${about === "" ? "" : " (about)"}`, "rows", "refused"],
+    ...models.map((model) => [
+      model.name,
+      model.role,
+      model.architecture,
+      formatCount(model.parameters),
+      formatCount(model.train_tokens),
+      formatCount(model.train_rows),
+      formatCount(model.refused_conversations),
+    ]),
+  ]);
+}
+
+/** A sentence a reason: mostly it is the same for all. */
+function unreadLines({ unread }: Plan): string[] {
+  const names = new Map<string, string[]>();
+  for (const { name, model, because } of unread) {
+    const reason = because.startsWith(`${model}: `) ? because.slice(model.length + 2) : because;
+    names.set(reason, [...(names.get(reason) ?? []), name]);
+  }
+  return [...names].map(
+    ([reason, of]) => `Not read, and ? stands for what follows from it: ${of.join(", ")} (${reason}).`,
+  );
 }

@@ -28,6 +28,11 @@ export function trainingDataMemory(conversations: readonly Conversation[]): numb
   return SHARDS_BYTES + conversationsMemory(conversations);
 }
 
+/** The same of conversations that are not here, of so many tokens; a token is four characters. */
+export function expectedDataMemory(conversations: number, tokens: number): number {
+  return SHARDS_BYTES + CONVERSATION_BYTES * conversations + UNCOLLECTED * 4 * tokens;
+}
+
 /** A shard of 256 conversations of either side, and two batches. */
 const SHARDS_BYTES = 60e6;
 /** Objects, ids and places of a conversation. */

@@ -24,8 +24,18 @@ export interface LoadedRecipe extends ParsedRecipe {
 
 /** Reads `file`; models and data of the recipe it returns are absolute paths that exist, or ids of the Hub. */
 export async function loadRecipe(file: string): Promise<LoadedRecipe> {
+  return (await loadForPlan(file, false)).loaded;
+}
+
+/** The same, but that data need not be there whose `size` the recipe states. */
+export async function loadForPlan(
+  file: string,
+  mayLackData = true,
+): Promise<{ readonly loaded: LoadedRecipe; readonly lacksData: boolean }> {
   const text = await readText(file);
-  return findReferences(text, file, attemptRecipe(text, file), dirname(resolve(file)));
+  const attempt = attemptRecipe(text, file);
+  const isStated = mayLackData && attempt.parsed?.recipe.data.size !== undefined;
+  return findReferences(text, file, attempt, dirname(resolve(file)), isStated);
 }
 
 /**
@@ -34,7 +44,7 @@ export async function loadRecipe(file: string): Promise<LoadedRecipe> {
  */
 export async function checkRecipe(value: unknown, where = "recipe"): Promise<LoadedRecipe> {
   const text = `${JSON.stringify(value ?? null, null, 2)}\n`;
-  return findReferences(text, where, attemptRecipe(text, where, false), resolve());
+  return (await findReferences(text, where, attemptRecipe(text, where, false), resolve())).loaded;
 }
 
 async function findReferences(
@@ -42,19 +52,24 @@ async function findReferences(
   file: string,
   attempt: RecipeAttempt,
   folder: string,
-): Promise<LoadedRecipe> {
+  mayLackData = false,
+): Promise<{ readonly loaded: LoadedRecipe; readonly lacksData: boolean }> {
+  let lacksData = false;
   const references = referencesOf(attempt.raw);
   const found = new Map<string, string>();
   const problems = [...attempt.problems];
   for (const { path, value, kind } of references) {
     const place = await (kind === "data" ? findData : findPath)(value, folder);
-    const problem = await PROBLEMS[kind](value, place);
+    const isLacking = mayLackData && path[0] === "data" && place.found === null;
+    lacksData ||= isLacking;
+    const problem = isLacking ? null : await PROBLEMS[kind](value, place);
     if (problem !== null) problems.push(`${attempt.where(path)}: ${problem}`);
     if (place.found !== null) found.set(value, place.found);
   }
   if (attempt.parsed === null || problems.length > 0) throw inputErrors(problems);
   const { recipe, where } = attempt.parsed;
-  return { recipe: withPaths(recipe, (value) => found.get(value) ?? value), where, text, file };
+  const loaded = { recipe: withPaths(recipe, (value) => found.get(value) ?? value), where, text, file };
+  return { loaded, lacksData };
 }
 
 function withPaths(recipe: Recipe, absolute: (value: string) => string): Recipe {

@@ -17,13 +17,19 @@ export function hubIdsOf({ pivot, sources }: Recipe): readonly HubId[] {
   return [pivot, ...sources.filter((source) => !isServed(source))].flatMap((model) => hubIdOf(model) ?? []);
 }
 
+/** Folders of models: with the weights or their headers, and without. */
+export interface HubFolders {
+  readonly whole: HubFolder;
+  readonly text: HubFolder;
+}
+
 /**
  * A recipe whose paths are found, with a folder for every model; what is wrong with several is told together. `text` gives
  * those of models that a server has, whose weights are not needed.
  */
 export async function locateModels(
   recipe: Recipe,
-  { whole, text }: { readonly whole: HubFolder; readonly text: HubFolder },
+  { whole, text }: HubFolders,
   where: (path: KeyPath) => string = pathText,
 ): Promise<Recipe> {
   const problems: string[] = [];
@@ -45,6 +51,37 @@ export async function locateModels(
   }
   if (problems.length > 0) throw inputErrors(problems);
   return { ...recipe, pivot, sources };
+}
+
+/** A model of the Hub of which nothing could be read. */
+export interface UnreadModel {
+  readonly name: string;
+  /** Its id. */
+  readonly model: string;
+  readonly because: string;
+}
+
+/** As `locateModels`; models of the Hub that cannot be read keep their id, and are told. */
+export async function locateKnownModels(
+  recipe: Recipe,
+  { whole, text }: HubFolders,
+): Promise<{ readonly recipe: Recipe; readonly unread: readonly UnreadModel[] }> {
+  const unread: UnreadModel[] = [];
+  const locate = async (model: RecipeModel, hub: HubFolder): Promise<RecipeModel> => {
+    const id = hubIdOf(model);
+    if (id === undefined) return withHubName(model, model.model);
+    try {
+      return withHubName(model, await hub(id));
+    } catch (error) {
+      if (!(error instanceof FusechatError) || !["input", "failed"].includes(error.code)) throw error;
+      unread.push({ name: model.name, model: model.model, because: error.message });
+      return model;
+    }
+  };
+  const pivot = await locate(recipe.pivot, whole);
+  const sources: RecipeModel[] = [];
+  for (const source of recipe.sources) sources.push(await locate(source, isServed(source) ? text : whole));
+  return { recipe: { ...recipe, pivot, sources }, unread };
 }
 
 function withHubName(model: RecipeModel, folder: string): RecipeModel {

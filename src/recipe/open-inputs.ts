@@ -16,8 +16,10 @@ import type { KeyPath } from "../formats/yaml.ts";
 import { type Model, openModel } from "../models/index.ts";
 import { type ModelSizes, modelSizes } from "../models/sizes.ts";
 import { type PreparedConversations, prepareConversations } from "./conversations.ts";
+import { readsHeldOut } from "./evaluation.ts";
 import { templateOf } from "./layout.ts";
-import { type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
+import type { UnreadModel } from "./locate.ts";
+import { expectedEvaluation, type PlannedEvaluation, planEvaluation } from "./plan-evaluation.ts";
 import { pathText } from "./problems.ts";
 import { isServed, type Recipe, type RecipeModel } from "./recipe.ts";
 
@@ -50,8 +52,12 @@ export interface OpenedModel {
 }
 
 export interface RecipeInputs {
+  /** Pivot and sources, in their order, without those that are unread. */
   readonly models: readonly OpenedModel[];
+  readonly unread: readonly UnreadModel[];
   readonly conversations: PreparedConversations;
+  /** What stands for the conversations, which are not here. */
+  readonly expected: ExpectedData | null;
   readonly evaluations: readonly PlannedEvaluation[];
 }
 
@@ -59,12 +65,29 @@ export interface RecipeInputs {
 const SAMPLED_CONVERSATIONS = 1000;
 const TRIAL_CONVERSATIONS = 32;
 
+export interface ExpectedData {
+  readonly train: number;
+  readonly heldOut: number;
+  /** Means of a conversation. */
+  readonly tokens: number;
+  readonly rows: number;
+}
+
+/** What is known not to be here. */
+export interface Lacking {
+  readonly unread: readonly UnreadModel[];
+  readonly data: boolean;
+}
+
+const NOTHING_LACKS: Lacking = { unread: [], data: false };
+
 /** `where` places a key of the recipe in its file, for messages; `judge` is who judges, where that is known. */
 export async function openInputs(
   recipe: Recipe,
   where: (path: KeyPath) => string = pathText,
   judge: JudgeOptions | null = null,
   outlines: Outlines = NO_OUTLINES,
+  lacking: Lacking = NOTHING_LACKS,
 ): Promise<RecipeInputs> {
   const problems: string[] = [];
   const attempt = async <T>(path: KeyPath, open: () => Promise<T>): Promise<T | undefined> => {
@@ -76,31 +99,52 @@ export async function openInputs(
       return undefined;
     }
   };
-  const conversations = await attempt(["data", "path"], () => prepareConversations(recipe));
+  const expected = lacking.data ? expectedData(recipe) : null;
+  const conversations =
+    expected === null ? await attempt(["data", "path"], () => prepareConversations(recipe)) : NO_CONVERSATIONS;
   const sample = evenly(conversations?.train ?? [], SAMPLED_CONVERSATIONS);
   const models: OpenedModel[] = [];
   for (const [index, reference] of [recipe.pivot, ...recipe.sources].entries()) {
     const path = index === 0 ? ["pivot"] : ["sources", index - 1];
-    const opened = await attempt(path, () => open(recipe, reference, { isPivot: index === 0, sample, outlines }));
+    if (lacking.unread.some(({ name }) => name === reference.name)) continue;
+    const how = { isPivot: index === 0, sample, expected, outlines };
+    const opened = await attempt(path, () => open(recipe, reference, how));
     if (opened !== undefined) models.push(opened);
   }
   const evaluations: PlannedEvaluation[] = [];
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
     const heldOut = conversations?.heldOut ?? [];
     const path = ["evaluate", "benchmarks", index];
-    const planned = await attempt(path, () => planEvaluation(recipe, evaluation, heldOut, judge));
+    const planned =
+      expected !== null && readsHeldOut(evaluation)
+        ? expectedEvaluation(recipe, evaluation, expected.heldOut)
+        : await attempt(path, () => planEvaluation(recipe, evaluation, heldOut, judge));
     if (planned !== undefined) evaluations.push(planned);
   }
   if (problems.length > 0 || conversations === undefined) throw inputErrors(problems);
-  return { models, conversations, evaluations };
+  return { models, unread: lacking.unread, conversations, expected, evaluations };
+}
+
+const NO_CONVERSATIONS: PreparedConversations = { train: [], heldOut: [], overlapping: 0, leftOut: [] };
+
+function expectedData({ data }: Recipe): ExpectedData | null {
+  if (data.size === undefined) return null;
+  const { conversations, tokens, rows } = data.size;
+  const heldOut = data.held_out_path === null ? Math.round(conversations * data.held_out) : 0;
+  return { train: conversations - heldOut, heldOut, tokens: tokens / conversations, rows: rows / conversations };
 }
 
 async function open(
   recipe: Recipe,
   reference: RecipeModel,
-  how: { readonly isPivot: boolean; readonly sample: readonly Conversation[]; readonly outlines: Outlines },
+  how: {
+    readonly isPivot: boolean;
+    readonly sample: readonly Conversation[];
+    readonly expected: ExpectedData | null;
+    readonly outlines: Outlines;
+  },
 ): Promise<OpenedModel> {
-  const { isPivot, sample, outlines } = how;
+  const { isPivot, sample, expected, outlines } = how;
   const { name, model: folder } = reference;
   const served = isServed(reference) && !isPivot;
   // The pivot is trained by the recipe's engine, whoever computes its distributions.
@@ -115,6 +159,10 @@ async function open(
       : await knownModel(folder, outlines);
   const weights = served ? null : await openWeights(folder, outlines);
   const maxLength = longestOf(recipe, facts);
+  const role = isPivot ? "pivot" : "source";
+  const sizes = modelSizes(config, model?.shapes ?? weights?.tensors.values() ?? []);
+  const known = { name, role, facts, server: serverOf(reference), model, sizes, weights, maxLength } as const;
+  if (expected !== null) return { ...known, sample: expectedSample(expected, maxLength), trial: [] };
   const usesPivotTemplate = !isPivot && recipe.distributions.template === "pivot";
   const tokeniser = await openConversationTokeniser(folder, {
     maxLength,
@@ -129,14 +177,7 @@ async function open(
       throw inputError(folder, `the chat template refuses every conversation: ${refusal.refused}`);
     }
     return {
-      name,
-      role: isPivot ? "pivot" : "source",
-      facts,
-      server: serverOf(reference),
-      model,
-      sizes: modelSizes(config, model?.shapes ?? weights?.tensors.values() ?? []),
-      weights,
-      maxLength,
+      ...known,
       sample: {
         conversations: found.length,
         refused: found.length - read.length,
@@ -150,6 +191,20 @@ async function open(
   } finally {
     await tokeniser.dispose();
   }
+}
+
+/** As many conversations of the mean length as fill a step of the papers. */
+function expectedSample({ tokens, rows }: ExpectedData, maxLength: number): OpenedModel["sample"] {
+  const conversations = 128;
+  const length = Math.min(Math.ceil(tokens), maxLength);
+  return {
+    conversations,
+    refused: 0,
+    tokens: conversations * tokens,
+    extents: Array.from({ length: conversations }, () => ({ length, rows: Math.ceil(rows) })),
+    rows: conversations * rows,
+    responseBytes: 0,
+  };
 }
 
 function serverOf({ engine }: RecipeModel): OpenedModel["server"] {

@@ -103,6 +103,7 @@ function writeOut(file: RecipeFile): Recipe {
       irregular: file.data.irregular,
       held_out: file.data.held_out,
       held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
+      ...(file.data.size !== undefined && { size: file.data.size }),
     },
     distributions: file.distributions,
     align: {

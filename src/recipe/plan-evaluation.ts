@@ -58,6 +58,12 @@ export async function planEvaluation(
   };
 }
 
+/** Of conversations that are not here: so many prompts, and nothing of what judging them costs. */
+export function expectedEvaluation(recipe: Recipe, evaluation: RecipeBenchmark, prompts: number): PlannedEvaluation {
+  const { name, benchmark } = evaluation;
+  return { name, benchmark, models: evaluatedModels(recipe, evaluation).length, prompts, judge: null };
+}
+
 /** Benchmarks read files, and the run that holds these conversations is not there yet: a passing folder stands for it. */
 async function withHeldOut<T>(heldOut: readonly Conversation[], use: (run: string) => Promise<T>): Promise<T> {
   const run = await mkdtemp(join(tmpdir(), "fusechat-plan-"));

@@ -5,19 +5,20 @@
  */
 
 import { type LeftOut, withoutFolders } from "../data/irregular.ts";
-import type { Cost, Estimate } from "../engine/estimate.ts";
-import { type Estimates, estimatesFor, type MachineFacts } from "../engine/estimates.ts";
+import type { TrainingCost } from "../engine/estimate.ts";
+import { estimatesFor, type MachineFacts } from "../engine/estimates.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { requestsOf } from "../engine/server/rows.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import { batches } from "../fuse/shuffle.ts";
-import { alignedBytes, distributionsBytes, modelBytes, trainingDataMemory } from "./estimates.ts";
-import { benchmarkOf } from "./evaluation.ts";
-import { evaluatedModels, fineTuningRunsOf, modelsOf } from "./layout.ts";
+import { expectedDataMemory, trainingDataMemory } from "./estimates.ts";
+import { fineTuningRunsOf } from "./layout.ts";
+import type { UnreadModel } from "./locate.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedEvaluation } from "./plan-evaluation.ts";
+import { type PlannedStage, planStages } from "./plan-stages.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface PlannedModel {
@@ -34,25 +35,6 @@ export interface PlannedModel {
   readonly server: { readonly kind: string; readonly url: string; readonly requests: number } | null;
 }
 
-export interface PlannedStage {
-  readonly stage: string;
-  readonly disk_bytes: number;
-  /** Disk that is given back when the stage is done. */
-  readonly work_bytes: number;
-  /** Of each process. */
-  readonly memory_bytes: number;
-  readonly processes: number;
-  /** Which memory that is, and how much of it a process has; null where that is not known. */
-  readonly memory: string;
-  readonly available_memory_bytes: number | null;
-  /** Whether it is enough; null where that is not known. */
-  readonly fits: boolean | null;
-  /** What to change where it does not. */
-  readonly advice: string | null;
-  /** Null where the speed of what computes is not known. */
-  readonly seconds: number | null;
-}
-
 export interface Plan {
   readonly recipe: Recipe;
   readonly conversations: {
@@ -62,9 +44,13 @@ export interface Plan {
     /** Records that cannot be used, by reason. */
     readonly left_out: readonly LeftOut[];
   };
+  /** True where the data is not here, and its `size` in the recipe stands for it. */
+  readonly expected: boolean;
   /** True where tokens and rows were counted over all conversations, false where a sample was extrapolated. */
   readonly tokens_counted: boolean;
   readonly models: readonly PlannedModel[];
+  /** Models of the Hub of which nothing could be read. */
+  readonly unread: readonly UnreadModel[];
   readonly training: {
     /** Trainings of the pivot: targets, and fine-tuning runs for comparison. */
     readonly targets: number;
@@ -75,13 +61,14 @@ export interface Plan {
     readonly warmup_steps: number;
     /** A checkpoint is taken after these many steps. */
     readonly checkpoints: readonly number[];
-    readonly tokens: number;
+    /** What follows is null where the pivot is unread. */
+    readonly tokens: number | null;
     /** Tokens of a micro-batch of one process at most, padding included; a longer conversation is alone in one. */
-    readonly micro_batch_tokens: number;
+    readonly micro_batch_tokens: number | null;
     /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it, */
-    readonly checkpoint_bytes: number;
+    readonly checkpoint_bytes: number | null;
     /** and the tokens of all conversations, for an engine of other processes their targets too. */
-    readonly token_file_bytes: number;
+    readonly token_file_bytes: number | null;
   };
   readonly evaluations: readonly PlannedEvaluation[];
   readonly stages: readonly PlannedStage[];
@@ -91,8 +78,9 @@ export interface Plan {
     /** The most that any stage gives back, on top. */
     readonly work_bytes: number;
     readonly memory_bytes: number;
-    /** Null where that of a stage is. */
-    readonly seconds: number | null;
+    readonly seconds: number;
+    /** Of which of these the figure of a stage is missing. */
+    readonly partial: readonly ("disk_bytes" | "memory_bytes" | "seconds")[];
   };
   /** What the time rests on, for people. */
   readonly throughput: string;
@@ -101,62 +89,77 @@ export interface Plan {
 export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: MachineFacts = {}): Plan {
   const availableMemoryBytes = machine.availableBytes ?? availableMemory();
   const estimates = estimatesFor({ ...machine, availableBytes: availableMemoryBytes });
-  const { train, heldOut, overlapping, leftOut } = inputs.conversations;
-  const models = inputs.models.map((opened) => planModel(opened, train.length));
-  const pivot = inputs.models[0]!;
-  const pivotPlan = models[0]!;
-  const trained = train.length - pivotPlan.refused_conversations;
+  const { overlapping, leftOut } = inputs.conversations;
+  const { train, heldOut } = countsOf(inputs);
+  const models = inputs.models.map((opened) => planModel(opened, train));
+  const pivot = inputs.models.find(({ role }) => role === "pivot");
+  const pivotPlan = models.find(({ role }) => role === "pivot");
+  const trained = train - (pivotPlan?.refused_conversations ?? 0);
   const { batch, epochs, warmup_ratio } = recipe.fuse;
   const steps = totalSteps(trained, batch, epochs);
   const estimate = estimates(recipe.engine);
-  const cost = (width: number) =>
-    estimate.training(pivot, {
+  const cost = (opened: OpenedModel, { train_tokens, train_rows }: PlannedModel, width: number): TrainingCost =>
+    estimate.training(opened, {
       steps,
       epochs,
-      tokens: pivotPlan.train_tokens,
-      rows: pivotPlan.train_rows,
-      batches: () => firstBatches(recipe, pivot, steps),
-      dataBytes: trainingDataMemory(train),
+      tokens: train_tokens,
+      rows: train_rows,
+      batches: () => firstBatches(recipe, opened, steps),
+      dataBytes:
+        inputs.expected === null
+          ? trainingDataMemory(inputs.conversations.train)
+          : expectedDataMemory(train, train_tokens),
       width,
       checkpoints: checkpointSteps(steps).length,
       lora: recipe.fuse.lora ?? null,
     });
-  const ofTarget = cost(Math.max(recipe.align.width, recipe.distributions.top_k));
-  const training: Plan["training"] = {
-    targets: recipe.sources.length,
-    fine_tuning_runs: fineTuningRunsOf(recipe).length,
-    conversations: trained,
-    steps_per_epoch: steps / epochs,
-    steps,
-    warmup_steps: warmupSteps(steps, warmup_ratio),
-    checkpoints: checkpointSteps(steps),
-    tokens: epochs * pivotPlan.train_tokens,
-    micro_batch_tokens: ofTarget.microBatchTokens,
-    checkpoint_bytes: ofTarget.checkpointBytes,
-    token_file_bytes: ofTarget.workBytes - ofTarget.checkpointBytes,
-  };
-  const costs = { ofTarget, ofFineTuning: cost(0) };
-  const stages = planStages(recipe, inputs, { models, pivot, estimates, costs, availableMemoryBytes });
+  const width = Math.max(recipe.align.width, recipe.distributions.top_k);
+  const costs =
+    pivot === undefined || pivotPlan === undefined
+      ? null
+      : { ofTarget: cost(pivot, pivotPlan, width), ofFineTuning: cost(pivot, pivotPlan, 0) };
+  const stages = planStages(recipe, { inputs, models, conversations: train, estimates, costs, availableMemoryBytes });
+  const sumOf = (key: "disk_bytes" | "seconds"): number => stages.reduce((sum, stage) => sum + (stage[key] ?? 0), 0);
+  const mostOf = (key: "work_bytes" | "memory_bytes"): number => Math.max(...stages.map((stage) => stage[key] ?? 0));
+  const ofTarget = costs?.ofTarget;
   return {
     recipe,
-    conversations: { train: train.length, held_out: heldOut.length, overlapping, left_out: withoutFolders(leftOut) },
-    tokens_counted: pivot.sample.conversations === train.length,
+    conversations: { train, held_out: heldOut, overlapping, left_out: withoutFolders(leftOut) },
+    expected: inputs.expected !== null,
+    tokens_counted: pivot !== undefined && pivot.sample.conversations === train,
     models,
-    training,
+    unread: inputs.unread,
+    training: {
+      targets: recipe.sources.length,
+      fine_tuning_runs: fineTuningRunsOf(recipe).length,
+      conversations: trained,
+      steps_per_epoch: steps / epochs,
+      steps,
+      warmup_steps: warmupSteps(steps, warmup_ratio),
+      checkpoints: checkpointSteps(steps),
+      tokens: pivotPlan === undefined ? null : epochs * pivotPlan.train_tokens,
+      micro_batch_tokens: ofTarget?.microBatchTokens ?? null,
+      checkpoint_bytes: ofTarget?.checkpointBytes ?? null,
+      token_file_bytes: ofTarget === undefined ? null : ofTarget.workBytes - ofTarget.checkpointBytes,
+    },
     evaluations: inputs.evaluations,
     stages,
     available_memory_bytes: availableMemoryBytes,
     total: {
-      disk_bytes: stages.reduce((sum, stage) => sum + stage.disk_bytes, 0),
-      work_bytes: Math.max(...stages.map((stage) => stage.work_bytes)),
-      memory_bytes: Math.max(...stages.map((stage) => stage.memory_bytes)),
-      seconds: stages.reduce<number | null>(
-        (sum, { seconds }) => (sum === null || seconds === null ? null : sum + seconds),
-        0,
+      disk_bytes: sumOf("disk_bytes"),
+      work_bytes: mostOf("work_bytes"),
+      memory_bytes: mostOf("memory_bytes"),
+      seconds: sumOf("seconds"),
+      partial: (["disk_bytes", "memory_bytes", "seconds"] as const).filter((key) =>
+        stages.some((stage) => stage[key] === null),
       ),
     },
     throughput: [...new Set(enginesOf(recipe).map((engine) => estimates(engine).basis))].join("; "),
   };
+}
+
+function countsOf({ conversations, expected }: RecipeInputs): { readonly train: number; readonly heldOut: number } {
+  return expected ?? { train: conversations.train.length, heldOut: conversations.heldOut.length };
 }
 
 /** Of everything, then of the models that have one of their own. */
@@ -187,97 +190,6 @@ function checkpointSteps(steps: number): number[] {
   return Array.from({ length: Math.max(0, Math.ceil(steps / interval) - 1) }, (_, index) => (index + 1) * interval);
 }
 
-interface StageFacts {
-  readonly models: readonly PlannedModel[];
-  readonly pivot: OpenedModel;
-  readonly estimates: Estimates;
-  readonly costs: { readonly ofTarget: Cost; readonly ofFineTuning: Cost };
-  readonly availableMemoryBytes: number;
-}
-
-function planStages(recipe: Recipe, inputs: RecipeInputs, facts: StageFacts): PlannedStage[] {
-  const { models, pivot, estimates, costs, availableMemoryBytes } = facts;
-  const { top_k } = recipe.distributions;
-  const everybodys = estimates(recipe.engine);
-  const stages: PlannedStage[] = [];
-  const add = (stage: string, disk: number, by: Machine, cost: Cost): void => {
-    stages.push({
-      stage,
-      disk_bytes: Math.round(disk),
-      work_bytes: Math.round(cost.workBytes),
-      memory_bytes: Math.round(cost.memoryBytes),
-      processes: by.processes,
-      memory: by.memory,
-      available_memory_bytes: by.availableBytes === null ? null : Math.round(by.availableBytes),
-      fits: by.availableBytes === null ? null : cost.memoryBytes <= by.availableBytes,
-      advice: cost.advice,
-      seconds: cost.seconds,
-    });
-  };
-  /** What this program does itself. */
-  const here: Machine = { processes: 1, memory: "memory", availableBytes: availableMemoryBytes };
-  const own = (memoryBytes: number, seconds: number): Cost => ({ memoryBytes, seconds, workBytes: 0, advice: null });
-  const passes = (estimate: Estimate, opened: OpenedModel, tokens: number, rows: number): Cost =>
-    estimate.passes(opened, { extents: opened.sample.extents, tokens, rows, topK: top_k });
-
-  const references = [recipe.pivot, ...recipe.sources];
-  for (const [index, { name, train_rows, train_tokens }] of models.entries()) {
-    const opened = inputs.models[index]!;
-    const estimate = estimates(references[index]!.engine ?? recipe.engine);
-    const disk = distributionsBytes(train_rows, top_k, opened.sizes.vocabularySize);
-    add(`distributions ${name}`, disk, estimate, passes(estimate, opened, train_tokens, train_rows));
-  }
-  for (const [index, { name, train_rows }] of models.slice(1).entries()) {
-    const disk = alignedBytes(models[0]!.train_rows, recipe.align.width, pivot.sizes.vocabularySize);
-    const seconds =
-      (train_rows + models[0]!.train_rows) * ALIGN_SECONDS_PER_ROW +
-      pivot.sizes.vocabularySize * PIVOT_TOKEN_SECONDS +
-      inputs.models[index + 1]!.sizes.vocabularySize * SOURCE_TOKEN_SECONDS;
-    add(`align ${name}`, disk, here, own(ALIGN_MEMORY, seconds));
-  }
-  const trained = modelBytes(pivot.sizes.parameters, recipe.fuse.dtype);
-  for (const { name } of recipe.sources) add(`fuse ${name}`, trained, everybodys, costs.ofTarget);
-  for (const name of fineTuningRunsOf(recipe)) add(`fine-tune ${name}`, trained, everybodys, costs.ofFineTuning);
-  const merges = modelsOf(recipe).filter(
-    ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
-  );
-  for (const [index, { name }] of merges.entries()) {
-    const disk = modelBytes(pivot.sizes.parameters, recipe.merge[index]?.dtype ?? storedDtype(pivot));
-    const read = (recipe.sources.length + 1) * trained;
-    add(`merge ${name}`, disk, here, own(MERGE_MEMORY, read / MERGE_BYTES_PER_SECOND));
-  }
-  for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
-    const { prompts } = inputs.evaluations[index]!;
-    const evaluated = evaluatedModels(recipe, evaluation);
-    const generates = benchmarkOf(evaluation.benchmark).reads === "answers";
-    const each = evaluated.map(({ role, name, engine }) => {
-      const place = Math.max(
-        0,
-        models.findIndex((planned) => role === "source" && planned.name === name),
-      );
-      const share = prompts / Math.max(1, inputs.conversations.train.length);
-      const { train_tokens, train_rows } = models[place]!;
-      const estimate = engine === undefined ? everybodys : estimates(engine);
-      return passes(estimate, inputs.models[place]!, train_tokens * share, train_rows * share);
-    });
-    const disk = evaluated.length * prompts * (generates ? ANSWER_BYTES : RESULT_BYTES);
-    add(`evaluate ${evaluation.name}`, disk, everybodys, oneAfterTheOther(each, generates ? GENERATION_FACTOR : 1));
-  }
-  return stages;
-}
-
-/** Where a stage is worked on. */
-type Machine = Pick<Estimate, "processes" | "memory" | "availableBytes">;
-
-/** The costs of a stage that has several models; each takes `factor` as long. */
-function oneAfterTheOther(costs: readonly Cost[], factor: number): Cost {
-  const largest = costs.reduce((most, cost) => (cost.memoryBytes > most.memoryBytes ? cost : most));
-  let seconds: number | null = 0;
-  for (const cost of costs)
-    seconds = seconds === null || cost.seconds === null ? null : seconds + cost.seconds * factor;
-  return { ...largest, seconds, workBytes: Math.max(...costs.map(({ workBytes }) => workBytes)) };
-}
-
 /** The conversations of the first steps: the very batches, where the sample is the whole data set. */
 function* firstBatches(
   { fuse, seed }: Recipe,
@@ -293,24 +205,3 @@ function* firstBatches(
 
 /** Enough to meet nearly all shapes; planning a step takes a millisecond. */
 const PLANNED_STEPS = 200;
-
-/** A conversation's entry in an evaluation file: its id of 64 digits and five figures. */
-const RESULT_BYTES = 200;
-/** The same with an answer, which is kept twice, and perhaps a judgment. */
-const ANSWER_BYTES = 4000;
-/** Writing an answer token by token takes this many times what reading a conversation of the data takes. */
-const GENERATION_FACTOR = 10;
-/** Counting and transfer of a row, two shards in memory; measured at 2 to 5 microseconds. */
-const ALIGN_SECONDS_PER_ROW = 5e-6;
-/** Reading a tokenizer's table, and of the pivot the first tokens of texts too: 2.4 s for 262k tokens. */
-const PIVOT_TOKEN_SECONDS = 9e-6;
-const SOURCE_TOKEN_SECONDS = 3.5e-6;
-const ALIGN_MEMORY = 300e6;
-/** Chunks of all models, whatever their size: measured at 80 to 135 MB on two threads; SCE reads 500 to 700 MB/s there. */
-const MERGE_MEMORY = 135e6;
-const MERGE_BYTES_PER_SECOND = 400e6;
-
-function storedDtype(pivot: OpenedModel): "float32" | "float16" | "bfloat16" {
-  const dtype = [...(pivot.weights?.tensors ?? new Map()).values()][0]?.dtype;
-  return dtype === "F16" ? "float16" : dtype === "BF16" ? "bfloat16" : "float32";
-}

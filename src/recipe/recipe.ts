@@ -4,7 +4,7 @@ import type { EngineSettings } from "../engine/index.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { LoraSettings } from "../engine/lora.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
-import type { Dtype, RecipeFile } from "./schema.ts";
+import type { DataSize, Dtype, RecipeFile } from "./schema.ts";
 
 export interface RecipeModel {
   /** Unique in the recipe; names folders, tables and charts. */
@@ -52,6 +52,8 @@ export interface Recipe {
     readonly irregular: IrregularRule;
     readonly held_out: number;
     readonly held_out_path: readonly string[] | null;
+    /** What a plan reckons with as long as the data is not here. */
+    readonly size?: Readonly<DataSize>;
   };
   readonly distributions: RecipeFile["distributions"];
   readonly align: {

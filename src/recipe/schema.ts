@@ -108,6 +108,16 @@ const data = z
       .union([z.string().min(1), z.array(z.string().min(1)).min(1)])
       .optional()
       .describe("Held-out conversations of their own; `held_out` is then not used. (path; default none)"),
+    size: z
+      .strictObject({
+        conversations: count(1).describe("All of them. (conversations; required)"),
+        tokens: count(1).describe("Of all conversations, in the pivot's tokens. (tokens; required)"),
+        rows: count(1).describe("Tokens of responses among them. (tokens; required)"),
+      })
+      .optional()
+      .describe(
+        "What the data will have: `plan` reckons with it as long as `path` is not there. (section; default none)",
+      ),
   })
   .describe("The conversations that the models are fused on. (section; required)");
 
@@ -319,6 +329,13 @@ export type ModelReference =
     };
 export type Dtype = "float32" | "float16" | "bfloat16";
 
+/** Of data that is not here yet. */
+export interface DataSize {
+  conversations: number;
+  tokens: number;
+  rows: number;
+}
+
 export interface MergeFile {
   name?: string | undefined;
   method: string;
@@ -341,6 +358,7 @@ export interface RecipeFile {
     irregular: IrregularRule;
     held_out: number;
     held_out_path?: string | string[] | undefined;
+    size?: DataSize | undefined;
   };
   distributions: { top_k: number; template: "native" | "pivot" };
   align: {
