@@ -1,8 +1,8 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
 import type { IrregularRule } from "../data/irregular.ts";
 import type { EngineSettings } from "../engine/index.ts";
-import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { LoraSettings } from "../engine/lora.ts";
+import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { DataSize, Dtype, RecipeFile } from "./schema.ts";
 

@@ -4,10 +4,10 @@ import { expect, test } from "vitest";
 import { runCommandLine } from "#src/cli/program.js";
 import { loadVerbs } from "#src/cli/verbs.js";
 import { modelFromConfig } from "#src/models/index.js";
-import { memoryStreams } from "./memory-streams.ts";
 import { openServer, temporaryFolder } from "../hub/models.ts";
 import type { Files, HubServer } from "../hub/server.ts";
 import { INTERNLM2_20B, MISTRAL_7B, MIXTRAL_8X7B, QWEN_72B, SOLAR_10_7B } from "../models/published.ts";
+import { memoryStreams } from "./memory-streams.ts";
 
 const RECIPE = resolve(import.meta.dirname, "../../examples/paper/recipe.yaml");
 
