@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import fcntl
-import json
 import os
 import resource
 import signal
@@ -16,13 +15,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from . import FORMAT
 from .arrays import Arrays, check_ids, check_targets, read_arrays
 from .errors import Failure, InputError, Stopped
-from .files import first_line, read_object, write_atomic
+from .files import first_line
 from .group import Group, device_of, join
 from .job import Job, read_job
 from .journal import asked_to_stop, fail, forget_error, tell, this_rank
+from .results import begin, finish
 
 
 def main(arguments: list[str]) -> int:
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def work(folder: Path) -> int:
     job = read_job(folder)
-    arrays = read_arrays(job)
+    arrays = None if job.kind == "session" else read_arrays(job)
     group = join(device_of(job.device))
     try:
         run_job(job, arrays, group)
@@ -54,17 +53,17 @@ def work(folder: Path) -> int:
     return 0
 
 
-def run_job(job: Job, arrays: Arrays, group: Group) -> None:
-    """From arrays to `done.json`. Raises Stopped where that was asked for, InputError and Failure."""
+def run_job(job: Job, arrays: Arrays | None, group: Group) -> None:
+    """From arrays, which a session has none of, to `done.json`. Raises Stopped where asked to stop, InputError and Failure."""
     began = time.monotonic()
     if group.first:
         forget_error(job.folder)
-        _begin(job)
+        begin(job)
     if group.any(group.first and (job.out / "done.json").exists()):
         return
     import transformers
 
-    total = len(arrays.steps.batches) if arrays.steps else arrays.sequences.count
+    total = 0 if arrays is None else len(arrays.steps.batches) if arrays.steps else arrays.sequences.count
     tell(
         job.folder,
         "start",
@@ -79,10 +78,14 @@ def run_job(job: Job, arrays: Arrays, group: Group) -> None:
     from .generate import run_generate
     from .model import build
     from .rows import run_rows
+    from .session import run_session
     from .train import run_train
 
     torch.backends.cuda.matmul.allow_tf32 = False
     model = build(job, group)
+    if arrays is None:
+        run_session(job, model, group)
+        return
     check_ids(job, arrays.sequences, model.decoder.vocabulary)
     if arrays.targets and group.first:
         check_targets(job, arrays.targets, model.decoder.vocabulary)
@@ -92,27 +95,8 @@ def run_job(job: Job, arrays: Arrays, group: Group) -> None:
     {"rows": run_rows, "train": run_train, "generate": run_generate}[job.kind](job, arrays, model, group)
     peak = group.largest(_peak_bytes(group.device))
     if group.first:
-        _finish(job)
+        finish(job)
     tell(job.folder, "done", seconds=round(time.monotonic() - began, 3), peak_bytes=int(peak))
-
-
-def _begin(job: Job) -> None:
-    record = job.folder / "begun.json"
-    if record.exists():
-        if read_object(record).get("job_sha256") != job.sha256:
-            raise InputError(f"{job.folder}: its results were begun under another job; give this one a folder of its own")
-    else:
-        write_atomic(record, f'{{"format": "{FORMAT}", "job_sha256": "{job.sha256}"}}\n')
-    job.out.mkdir(exist_ok=True)
-
-
-def _finish(job: Job) -> None:
-    from .resume import remove_checkpoints
-
-    found = sorted(path for path in job.out.rglob("*") if path.is_file() and path.suffix != ".tmp")
-    files = {path.relative_to(job.out).as_posix(): path.stat().st_size for path in found}
-    write_atomic(job.out / "done.json", json.dumps({"format": FORMAT, "kind": job.kind, "files": files}) + "\n")
-    remove_checkpoints(job)
 
 
 def _peak_bytes(device: torch.device) -> float:

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -21,20 +23,36 @@ def run_generate(job: Job, arrays: Arrays, model: Model, group: Group) -> None:
     settings, sequences = job.settings, arrays.sequences
     assert isinstance(settings, GenerateSettings)
     room = [sequences.length(n) + settings.max_tokens for n in range(sequences.count)]
-    answers: dict[int, list[int]] = {}
-    done = 0
+    answers: dict[int, list[int]] = {n: [] for n in range(sequences.count)}
+    done, stopped = 0, False
     for one in rounds(room, group.world, job.micro_tokens, single=not model.decoder.packs):
         began = time.monotonic()
         which = one[group.rank]
         prompts = [sequences.ids_of(n) for n in which]
         draws = None if arrays.draws is None else arrays.draws[which]
-        made = _answers(job, settings, prompts, draws, model, group)
+        told = _Told(job.folder, which) if settings.stream else None
+        made, stopped = _answers(job, settings, prompts, draws, model, group, told)
         answers.update(zip(which, made, strict=True))
         done += sum(len(own) for own in one)
+        if stopped:
+            break
         tell(job.folder, "progress", done=done, total=sequences.count, seconds=round(time.monotonic() - began, 4))
-    merged = {n: made for part in group.gathered(answers) for n, made in part.items()}
+    merged = {n: [] for n in answers} | {n: made for part in group.gathered(answers) for n, made in part.items() if made}
     if group.first:
         write_atomic(job.out / "answers.jsonl", "".join(f"{json.dumps(merged[n])}\n" for n in sorted(merged)))
+    if stopped:
+        raise Stopped
+
+
+class _Told:
+    """Ids as they come, of the first process's prompts."""
+
+    def __init__(self, folder: Path, prompts: list[int]) -> None:
+        self._folder = folder
+        self._prompts = prompts
+
+    def __call__(self, place: int, token: int) -> None:
+        tell(self._folder, "token", prompt=self._prompts[place], id=token)
 
 
 def _answers(
@@ -44,8 +62,10 @@ def _answers(
     draws: torch.Tensor | None,
     model: Model,
     group: Group,
-) -> list[list[int]]:
-    """`draws` is [prompts, max_tokens]. A process without a prompt goes along with one token."""
+    told: Callable[[int, int], None] | None,
+) -> tuple[list[list[int]], bool]:
+    """`draws` is [prompts, max_tokens]. A process without a prompt goes along with one token. Also, whether they were
+    stopped before their ends."""
     texts = prompts or [torch.zeros(1, dtype=torch.int64)]
     made: list[list[int]] = [[] for _ in texts]
     unfinished = [bool(prompts)] * len(texts)
@@ -64,8 +84,10 @@ def _answers(
             unfinished[b] = unfinished[b] and token not in settings.stop_ids
             if unfinished[b]:
                 made[b].append(token)
+                if told:
+                    told(b, token)
         if group.any(asked_to_stop(job.folder)):
-            raise Stopped
+            return made[: len(prompts)], True
         if t + 1 == settings.max_tokens or not group.any(any(unfinished)):
             break
         if cache is None:
@@ -79,7 +101,7 @@ def _answers(
         pack = Pack([1] * len(chosen), cache.filled.clone(), torch.zeros(0, dtype=torch.int32))
         context, at = Context(pack, cache, decode=True), torch.arange(len(chosen), device=group.device)
         ids = chosen.to(group.device)
-    return made[: len(prompts)]
+    return made[: len(prompts)], False
 
 
 def choose(logits: torch.Tensor, settings: GenerateSettings, draws: torch.Tensor | None) -> torch.Tensor:

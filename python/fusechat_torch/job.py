@@ -11,7 +11,7 @@ from .errors import InputError
 from .fields import Fields
 from .files import read_object
 
-Kind = Literal["rows", "train", "generate"]
+Kind = Literal["rows", "train", "generate", "session"]
 FloatName = Literal["float32", "bfloat16", "float16"]
 
 #: Keys that say how a job is worked on, not what comes out up to rounding: they may change between two starts.
@@ -52,6 +52,11 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class SessionSettings:
+    """None of its own: what is to be done comes with each request."""
+
+
+@dataclass(frozen=True)
 class GenerateSettings:
     max_tokens: int
     stop_ids: frozenset[int]
@@ -60,6 +65,8 @@ class GenerateSettings:
     top_p: float
     #: Ids from there on are never taken; None: no limit but the head.
     vocabulary: int | None
+    #: Each id is told as it comes.
+    stream: bool
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Job:
     device: Literal["auto", "cpu", "cuda", "mps"]
     compute: Literal["float32", "bfloat16"]
     micro_tokens: int
-    settings: RowsSettings | TrainSettings | GenerateSettings
+    settings: RowsSettings | TrainSettings | GenerateSettings | SessionSettings
     #: Of what decides about the result: two jobs with the same one give the same.
     sha256: str
 
@@ -86,7 +93,7 @@ def read_job(folder: Path) -> Job:
     fields = Fields(f"{folder / 'job.json'}", values)
     if fields.text("format") != FORMAT:
         raise InputError(f"{folder / 'job.json'}: expected format {FORMAT}, found {values['format']!r}")
-    kinds: tuple[Kind, ...] = ("rows", "train", "generate")
+    kinds: tuple[Kind, ...] = ("rows", "train", "generate", "session")
     kind = fields.choice("kind", kinds)
     model = folder / fields.text("model")
     if not (model / "config.json").is_file():
@@ -96,13 +103,15 @@ def read_job(folder: Path) -> Job:
     device = fields.choice("device", devices, "auto")
     compute = fields.choice("compute", computes)
     micro_tokens = fields.integer("micro_tokens", 1)
-    settings: RowsSettings | TrainSettings | GenerateSettings
+    settings: RowsSettings | TrainSettings | GenerateSettings | SessionSettings
     if kind == "rows":
         settings = _rows(fields)
     elif kind == "train":
         settings = _train(fields)
-    else:
+    elif kind == "generate":
         settings = _generate(fields)
+    else:
+        settings = SessionSettings()
     fields.end()
     return Job(folder, kind, model, device, compute, micro_tokens, settings, _hash(folder, values))
 
@@ -155,6 +164,7 @@ def _generate(fields: Fields) -> GenerateSettings:
         top_k=fields.integer("top_k", 0),
         top_p=fields.number("top_p", 0, 1),
         vocabulary=None if vocabulary == 2**53 else vocabulary,
+        stream=fields.flag("stream", False),
     )
 
 

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { readConversations } from "#src/data/read.js";
 import { collectDistributions } from "#src/distributions/collect.js";
 import { readDistributions } from "#src/distributions/read-folder.js";
-import type { Engine, Sequence } from "#src/engine/engine.js";
+import type { Engine, EngineModel, Sequence } from "#src/engine/engine.js";
 import { createEngine, EMBEDDED, TORCH } from "#src/engine/index.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
 import { fuseTarget } from "#src/fuse/fuse.js";
@@ -25,10 +25,15 @@ const { python } = inject("torch");
 let folder: string;
 let torch: Engine;
 let embedded: Engine;
+/** One model, asked all along by both. */
+let theirs: EngineModel;
+let ours: EngineModel;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "fusechat-torch-test-"));
   torch = await createEngine({ ...TORCH, python, device: "cpu", compute: "float32" });
   embedded = await createEngine(EMBEDDED);
+  theirs = await torch.open(MISTRAL);
+  ours = await embedded.open(MISTRAL);
 });
 afterAll(async () => {
   await torch.dispose();
@@ -46,8 +51,6 @@ const largest = (a: Float32Array, b: Float32Array): number =>
   a.reduce((worst, value, index) => Math.max(worst, Math.abs(value - b[index]!)), 0);
 
 test("rows and logits are those of the embedded engine", async () => {
-  const ours = await embedded.open(MISTRAL);
-  const theirs = await torch.open(MISTRAL);
   expect([theirs.vocabulary, theirs.parameters]).toEqual([ours.vocabulary, ours.parameters]);
   const [a, b] = [await ours.rows(sequences, 10), await theirs.rows(sequences, 10)];
   expect([...b.topId]).toEqual([...a.topId]);
@@ -60,7 +63,6 @@ test("rows and logits are those of the embedded engine", async () => {
 test("answers are the embedded engine's, greedy and drawn with the same numbers", async () => {
   const prompts = [Int32Array.of(1, 5, 9), Int32Array.of(1, 30, 31, 32)];
   const greedy = { maxTokens: 8, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "s" };
-  const [ours, theirs] = [await embedded.open(MISTRAL), await torch.open(MISTRAL)];
   for (const options of [greedy, { ...greedy, temperature: 0.8, topP: 0.95 }]) {
     expect(await theirs.generate(prompts, options)).toEqual(await ours.generate(prompts, options));
   }
@@ -200,9 +202,9 @@ test("what was collected before an interruption is found again among all that wa
   await later.ahead!(asked, 4);
   expect(await readdir(work)).toEqual(jobs);
   const last = await later.rows(asked.slice(3), 4);
-  const ours = await (await embedded.open(MISTRAL)).rows(asked.slice(3), 4);
-  expect([...last.topId]).toEqual([...ours.topId]);
-  expect(largest(ours.topLogp, last.topLogp)).toBeLessThan(1e-5);
+  const known = await ours.rows(asked.slice(3), 4);
+  expect([...last.topId]).toEqual([...known.topId]);
+  expect(largest(known.topLogp, last.topLogp)).toBeLessThan(1e-5);
 });
 
 describe("elsewhere", () => {
@@ -210,8 +212,9 @@ describe("elsewhere", () => {
     const run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fusechat_torch"];
     const settings = { ...TORCH, device: "cpu", compute: "float32" } as const;
     const two = await createEngine({ ...settings, python: "not asked", launch: [python, ...run] });
-    const [a, b] = [await torch.open(MISTRAL), await two.open(MISTRAL)];
-    expect(largest((await a.rows(sequences, 4)).labelLogp, (await b.rows(sequences, 4)).labelLogp)).toBeLessThan(1e-5);
+    const [a, b] = [await ours.rows(sequences, 4), await (await two.open(MISTRAL)).rows(sequences, 4)];
+    await two.dispose();
+    expect(largest(a.labelLogp, b.labelLogp)).toBeLessThan(1e-5);
     const none = await (await createEngine({ ...settings, launch: ["no-such-command"] })).open(MISTRAL);
     await expect(none.rows(sequences, 4)).rejects.toThrow("no-such-command: could not be started");
   });
@@ -224,8 +227,8 @@ describe("elsewhere", () => {
     const [, environment, line] = /: (PYTHONPATH=\S+) python (.+)$/.exec(String(attempt))!;
     await promisify(execFile)("sh", ["-c", `${environment} ${python} ${line}`], { cwd: tmpdir() });
     await model.ahead!(sequences, 4);
-    const ours = await (await embedded.open(MISTRAL)).rows(sequences, 4);
-    expect(largest(ours.labelLogp, (await model.rows(sequences, 4)).labelLogp)).toBeLessThan(1e-5);
+    const known = await ours.rows(sequences, 4);
+    expect(largest(known.labelLogp, (await model.rows(sequences, 4)).labelLogp)).toBeLessThan(1e-5);
   });
 });
 

@@ -2,8 +2,6 @@
  * The torch engine: PyTorch on as many processes as there are GPUs, started with a job folder of numbers and waited for.
  * Text, rows, targets, order and rates are made here; Python computes.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { internalError } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
@@ -17,6 +15,7 @@ import { modelFacts } from "./model-facts.ts";
 import { explainingMemory } from "./out-of-memory.ts";
 import { probePython } from "./python.ts";
 import { type JobRows, openJobRows, readAnswers, readLogits } from "./results.ts";
+import { openSession, type Session } from "./session.ts";
 import { identityOf, microTokensOf, type TorchSettings } from "./settings.ts";
 import { trainWhole } from "./training.ts";
 
@@ -28,18 +27,31 @@ export async function createTorchEngine(settings: TorchSettings): Promise<Engine
   const facts = settings.launch !== "local" ? null : await probePython(settings.python, settings.device);
   const onProcessor = settings.device === "cpu" || (facts !== null && facts.cuda === 0 && !facts.mps);
   const context: TorchContext = { settings, facts, microTokens: microTokensOf(settings, onProcessor) };
+  const sessions: Session[] = [];
   return {
     kind: "torch",
     identity: identityOf(settings),
     facts: (folder) => modelFacts(folder),
-    open: async (folder, work) => openTorchModel(context, await modelFacts(folder), work),
+    open: async (folder, work) => {
+      const model = await modelFacts(folder);
+      const session = openSession(context, folder);
+      sessions.push(session);
+      return openTorchModel(context, model, session, work);
+    },
     train: () => Promise.reject(internalError("the torch engine trains as a whole")),
     trainWhole: (training, watch) => trainWhole(context, training, watch),
-    dispose: () => Promise.resolve(),
+    dispose: async () => {
+      await Promise.all(sessions.map((session) => session.end()));
+    },
   };
 }
 
-function openTorchModel(context: TorchContext, model: ModelFacts, work: string | undefined): EngineModel {
+function openTorchModel(
+  context: TorchContext,
+  model: ModelFacts,
+  session: Session,
+  work: string | undefined,
+): EngineModel {
   const { folder, vocabulary, parameters } = model;
   let announced: JobRows | undefined;
   /** Computes the rows of all sequences in a job of its own, which stays. */
@@ -71,25 +83,25 @@ function openTorchModel(context: TorchContext, model: ModelFacts, work: string |
       const kept = Math.min(topK, vocabulary);
       const known = await announced?.find(packed, kept);
       if (known !== undefined) return known;
-      return withJob("rows", async (job) => (await compute(job, packed, kept, {})).all());
+      return session.ask({
+        write: async (job) => {
+          await writeSequences(job, packed, true);
+          return rowsSettings(context, folder, kept);
+        },
+        read: (job) => openJobRows(job, packed, kept, BLOCK).all(),
+      });
     },
     logits: async (ids) => {
       // A row is read before its label: one more id, any, gives the last position a row.
       const longer = Int32Array.from([...ids, 0]);
       const positions = Int32Array.from(ids, (_, index) => index + 1);
       const packed = packSequences([{ ids: longer, positions }], { ...model, maxPositions: null });
-      return withJob("logits", async (job) => {
-        await writeSequences(job, packed, true);
-        await writeSettings(job, {
-          kind: "rows",
-          model: folder,
-          ...manners(context),
-          top_k: 1,
-          block: 1,
-          logits: true,
-        });
-        await runJob(job, context.settings, context.facts, { onEvent: () => {} });
-        return readLogits(job);
+      return session.ask({
+        write: async (job) => {
+          await writeSequences(job, packed, true);
+          return { ...rowsSettings(context, folder, 1), logits: true };
+        },
+        read: readLogits,
       });
     },
     generate: async (prompts, options, onToken) => {
@@ -97,34 +109,36 @@ function openTorchModel(context: TorchContext, model: ModelFacts, work: string |
         prompts.map((ids) => ({ ids, positions: new Int32Array(0) })),
         model,
       );
-      return withJob("generate", async (job) => {
-        await writeSequences(job, packed, false);
-        if (options.temperature > 0) await writeDraws(job, drawsOf(prompts.length, options), options.maxTokens);
-        await writeSettings(job, { kind: "generate", model: folder, ...manners(context), ...generationOf(options) });
-        await runJob(job, context.settings, context.facts, { onEvent: () => {}, ...signalOf(options) });
-        const answers = await readAnswers(job, prompts.length);
-        answers.forEach((answer, prompt) => {
-          for (const id of answer) onToken?.(prompt, id);
-        });
-        return answers;
+      const told = prompts.map(() => 0);
+      const tell = (prompt: number, id: number): void => {
+        told[prompt]!++;
+        onToken?.(prompt, id);
+      };
+      const answers = await session.ask({
+        write: async (job) => {
+          await writeSequences(job, packed, false);
+          if (options.temperature > 0) await writeDraws(job, drawsOf(prompts.length, options), options.maxTokens);
+          const settings = { kind: "generate" as const, model: folder, ...manners(context), ...generationOf(options) };
+          return { ...settings, stream: onToken !== undefined };
+        },
+        read: (job) => readAnswers(job, prompts.length),
+        onEvent: ({ event, prompt, id }) => {
+          if (event === "token") tell(Number(prompt), Number(id));
+        },
+        ...signalOf(options),
       });
+      // Only the first process tells of its prompts.
+      answers.forEach((answer, prompt) => {
+        for (const id of answer.subarray(told[prompt]!)) tell(prompt, id);
+      });
+      return answers;
     },
-    dispose: () => Promise.resolve(),
+    dispose: () => session.end(),
   };
 }
 
 function rowsSettings(context: TorchContext, model: string, topK: number): JobSettings {
   return { kind: "rows", model, ...manners(context), top_k: topK, block: BLOCK };
-}
-
-/** A job in a folder for this once. */
-async function withJob<T>(name: string, use: (job: string) => Promise<T>): Promise<T> {
-  const passing = await mkdtemp(join(tmpdir(), "fusechat-torch-"));
-  try {
-    return await use(join(passing, name));
-  } finally {
-    await rm(passing, { recursive: true, force: true });
-  }
 }
 
 function generationOf({ maxTokens, stopIds, temperature, topK, topP, bannedFrom }: GenerateOptions): object {

@@ -19,7 +19,9 @@ const JOB_FILE = "job.json";
 /** Rows of a file of targets: 160 MB at W = 20. */
 const TARGET_ROWS = 1_000_000;
 
-export type JobSettings = Readonly<Record<string, unknown>> & { readonly kind: "rows" | "train" | "generate" };
+export type JobSettings = Readonly<Record<string, unknown>> & {
+  readonly kind: "rows" | "train" | "generate" | "session";
+};
 
 /** Writes the settings: the folder is a job from now on. They may be written anew before each attempt. */
 export async function writeSettings(folder: string, settings: JobSettings): Promise<void> {

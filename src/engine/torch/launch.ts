@@ -47,8 +47,36 @@ export async function runJob(
   if (await isDone(folder)) return;
   if (settings.launch === "manual") throw leftToRun(folder, settings);
   throwIfInterrupted(following.signal, folder);
-  for (const name of ["stop", "error.json"]) await rm(join(folder, name), { force: true });
   const events = await openEvents(join(folder, "events.jsonl"));
+  const job = await startJob(folder, settings, facts);
+  const stop = (): void => void askToStop(folder).catch(job.kill);
+  following.signal?.addEventListener("abort", stop, { once: true });
+  try {
+    for (let running = true; running; ) {
+      running = await Promise.race([job.ended.then(() => false), pause(POLL_MILLISECONDS).then(() => true)]);
+      for (const event of await events.next()) following.onEvent(event);
+    }
+    await explain(folder, await job.ended, following.signal);
+  } finally {
+    following.signal?.removeEventListener("abort", stop);
+    job.kill();
+  }
+}
+
+/** Processes that work on a job, and go where this program goes. */
+export interface RunningJob {
+  /** Exit code or signal; rejected where nothing could be started. */
+  readonly ended: Promise<number | string>;
+  /** Ends them at once, where they are still there. */
+  kill(): void;
+}
+
+export async function startJob(
+  folder: string,
+  settings: TorchSettings,
+  facts: PythonFacts | null,
+): Promise<RunningJob> {
+  for (const name of ["stop", "error.json"]) await rm(join(folder, name), { force: true });
   const log = openSync(join(folder, "log.txt"), "a");
   const child = start(folder, settings, facts, log);
   closeSync(log);
@@ -61,21 +89,19 @@ export async function runJob(
       // It has ended by itself.
     }
   };
-  const stop = (): void => void writeFileAtomic(join(folder, "stop"), "").catch(killGroup);
-  following.signal?.addEventListener("abort", stop, { once: true });
   process.on("exit", killGroup);
-  try {
-    const ended = exitOf(child, settings);
-    for (let running = true; running; ) {
-      running = await Promise.race([ended.then(() => false), pause(POLL_MILLISECONDS).then(() => true)]);
-      for (const event of await events.next()) following.onEvent(event);
-    }
-    await explain(folder, await ended, following.signal);
-  } finally {
-    process.removeListener("exit", killGroup);
-    following.signal?.removeEventListener("abort", stop);
-    killGroup();
-  }
+  return {
+    ended: exitOf(child, settings),
+    kill: () => {
+      process.removeListener("exit", killGroup);
+      killGroup();
+    },
+  };
+}
+
+/** A job ends at its next step or token, a session when it has nothing to do. */
+export function askToStop(folder: string): Promise<void> {
+  return writeFileAtomic(join(folder, "stop"), "");
 }
 
 export function isDone(folder: string): Promise<boolean> {
@@ -118,12 +144,12 @@ function exitOf(child: ChildProcess, { launch, python }: TorchSettings): Promise
   });
 }
 
-function pause(milliseconds: number): Promise<void> {
+export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, milliseconds));
 }
 
 /** Nothing where the job is done; else the error that it ended with. */
-async function explain(folder: string, ended: number | string, signal: AbortSignal | undefined): Promise<void> {
+export async function explain(folder: string, ended: number | string, signal?: AbortSignal): Promise<void> {
   if (await isDone(folder)) return;
   if (ended === 0) throwIfInterrupted(signal, folder);
   const path = join(folder, "error.json");
