@@ -74,7 +74,7 @@ def attention() -> None:
                 ("loop", torch.bfloat16, "cpu"),
                 *((("fused", torch.bfloat16, DEVICE),) if DEVICE == "cuda" else ()),
             ):
-                own = [t.to(device, dtype).requires_grad_() for t in made]
+                own = [t.to(device, dtype).clone().requires_grad_() for t in made]
                 context = Context(Pack.of(lengths, torch.device(device)))
                 out = attend(own[0], own[1], own[2], context, 0, size**-0.5, window, None, None)
                 out.backward(upstream.to(device, dtype))
