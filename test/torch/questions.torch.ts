@@ -41,7 +41,7 @@ test("an ensemble's answers are the embedded engine's: asked, and read by every 
   const data = join(folder, "questions.jsonl");
   const turns = (n: number) => [
     { role: "user", content: `What is ${n} + ${n}?` },
-    { role: "assistant", content: `${2 * n}` },
+    { role: "assistant", content: `#### ${2 * n}` },
   ];
   await writeFile(data, [1, 2, 3].map((n) => `${JSON.stringify({ turns: turns(n) })}\n`).join(""));
   const [ours, theirs] = await both(
