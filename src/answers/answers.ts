@@ -41,15 +41,11 @@ const BLOCK = 1024;
 
 /** Writes `out` and `F-card.json`; the same prompts, models and seed give the same bytes. */
 export async function writeAnswers(options: AnswersOptions, context: StageContext): Promise<AnswersCard> {
-  const { prompts, models, perPrompt, temperature, topP, seed, selection, out } = options;
+  const { prompts, perPrompt, temperature, topP, seed, selection, out } = options;
   checkOptions(options);
   const beside = out.replace(/\.jsonl$/, "");
-  const card = createCard(
-    prompts.length,
-    models.map(({ name }) => name),
-    settingsOf(options),
-    options.leftOut,
-  );
+  const names = options.sources.map(({ subject }) => subject.name);
+  const card = createCard(prompts.length, names, settingsOf(options), options.leftOut);
   await makeFolder(dirname(out));
   const lock = await acquireLock(`${out}.lock`, (holder) =>
     inputError(out, `process ${holder} is writing to it; wait for it, or name another file`),
@@ -58,8 +54,9 @@ export async function writeAnswers(options: AnswersOptions, context: StageContex
   let scorer: Scorer | undefined;
   try {
     await refuseForeign(out, `${beside}-card.json`);
-    for (const [index, file] of answerFiles(models.map(({ name }) => name)).entries()) {
-      sources.push(await openSubject(models[index]!, context, null, `${beside}-${file}`));
+    for (const [index, file] of answerFiles(names).entries()) {
+      const { subject, engine = context.engine } = options.sources[index]!;
+      sources.push(await openSubject(subject, { ...context, engine }, null, `${beside}-${file}`));
     }
     scorer = await findScorer(selection).open({ ...options, keep: beside }, context);
     const settings: AnswerSettings = { temperature, topP, maxTokens: options.maxTokens, seed };
@@ -103,9 +100,9 @@ export async function writeAnswers(options: AnswersOptions, context: StageContex
   }
 }
 
-function checkOptions({ prompts, models, perPrompt, temperature, selection }: AnswersOptions): void {
+function checkOptions({ prompts, sources, perPrompt, temperature, selection }: AnswersOptions): void {
   if (prompts.length === 0) throw inputError("answers", "there is no prompt to answer");
-  if (models.length === 0) throw inputError("answers", "there is nobody to answer; add --model MODEL");
+  if (sources.length === 0) throw inputError("answers", "there is nobody to answer; add --model MODEL");
   if (perPrompt > 1 && temperature === 0) {
     throw inputError(
       "answers",

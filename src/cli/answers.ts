@@ -4,6 +4,7 @@ import { writeAnswers } from "../answers/answers.ts";
 import type { AnswersCard } from "../answers/card.ts";
 import { promptsOf } from "../answers/prompts.ts";
 import { SCORERS } from "../answers/scorers/index.ts";
+import type { AnswerSource } from "../answers/scorers/scorer.ts";
 import { KEPT, type Kept } from "../answers/select.ts";
 import { type IrregularRule, LeftOutCounts, leftOutSentence } from "../data/irregular.ts";
 import { readQuestions } from "../data/read.ts";
@@ -12,7 +13,6 @@ import { EMBEDDED } from "../engine/index.ts";
 import { inputError } from "../errors.ts";
 import { RULE_NAMES } from "../evaluate/benchmarks/exact-match/rules.ts";
 import type { Reasoning } from "../evaluate/reasoning.ts";
-import type { SubjectReference } from "../evaluate/subjects/subject.ts";
 import { columns } from "../run/result-table.ts";
 import { declareIrregular } from "./conversations-option.ts";
 import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
@@ -109,8 +109,11 @@ export const answersVerb: Verb = {
     const { environment, hub, reporter, signal } = invocation;
     if (!options.out.endsWith(".jsonl"))
       throw inputError("--out", `expected a name that ends with .jsonl, found ${JSON.stringify(options.out)}`);
-    const models: SubjectReference[] = [];
-    for (const text of options.model) models.push((await subjectOf(text, options, { environment, hub })).subject);
+    const models: AnswerSource["subject"][] = [];
+    for (const text of options.model) {
+      const { subject } = await subjectOf(text, options, { environment, hub });
+      if (subject.kind !== "ensemble") models.push(subject);
+    }
     const twice = models.find(({ name }, index) => models.findIndex((other) => other.name === name) < index);
     if (twice !== undefined) throw inputError("--model", `${twice.name} is there twice; leave one of them out`);
     const read = await readQuestions(options.prompts, options.irregular);
@@ -129,7 +132,7 @@ export const answersVerb: Verb = {
       {
         prompts,
         leftOut: leftOut.list(),
-        models,
+        sources: models.map((subject) => ({ subject })),
         perPrompt: options.perPrompt,
         temperature: options.temperature,
         topP: options.topP,

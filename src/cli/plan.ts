@@ -144,6 +144,15 @@ function totalOf({ total }: Plan, key: Plan["total"]["partial"][number], format:
   return total[key] === 0 ? "?" : `over ${format(total[key])}`;
 }
 
+function trainedOn({ conversations: { train, prompts }, recipe: { data } }: Plan): string {
+  if (prompts === null || data.answers === null) return `${formatCount(train)} conversations to train on`;
+  const { from, per_prompt: perPrompt, max_tokens: maxTokens } = data.answers;
+  return (
+    `${formatCount(prompts)} prompts, ${formatCount(prompts * perPrompt * from.length)} answers of at most ${formatCount(maxTokens)} tokens ` +
+    `by ${from.join(", ")}; at most ${formatCount(train)} conversations to train on, counted as if no answer were ruled out`
+  );
+}
+
 /** What servers are asked for. */
 function serverLines({ models, recipe, tokens_counted: counted }: Plan): string[] {
   const lines = models.flatMap(({ name, train_tokens: tokens, server }) => {
@@ -173,7 +182,7 @@ export function planTable(plan: Plan): string {
       : [`${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`]),
   ];
   const lines = [
-    `${formatCount(conversations.train)} conversations to train on, ${formatCount(conversations.held_out)} held out` +
+    `${trainedOn(plan)}, ${formatCount(conversations.held_out)} held out` +
       (plan.expected ? ", by data.size: the data is not here yet" : ""),
     ...(conversations.left_out.length > 0 ? [leftOutSentence(conversations.left_out)] : []),
     "",

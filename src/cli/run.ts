@@ -42,7 +42,13 @@ export const runVerb: Verb = {
         where,
         judge,
       },
-      { reporter, signal, hub, createEngine: (settings) => createEngine(settings, serverKeys(environment)) },
+      {
+        reporter,
+        signal,
+        hub,
+        keyFor: serverKeys(environment),
+        createEngine: (settings) => createEngine(settings, serverKeys(environment)),
+      },
     );
     const comparisons: Record<string, BenchmarkComparison> = {};
     for (const { name } of recipe.evaluate.benchmarks) {

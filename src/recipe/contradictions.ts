@@ -7,6 +7,7 @@ import type { KeyPath } from "../formats/yaml.ts";
 import { LORA_NEEDS_TORCH } from "../fuse/options.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
+import { answersProblems } from "./answers.ts";
 import { foreignSettings, serverProblem } from "./engine-schema.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import { evaluationProblems } from "./evaluation-problems.ts";
@@ -21,6 +22,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
   return [
     ...modelNames(recipe, file),
     ...split(recipe),
+    ...answersProblems(recipe),
     ...mergeOptions(recipe, file),
     ...mergeNames(recipe, file),
     ...engines(file),

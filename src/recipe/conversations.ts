@@ -4,13 +4,16 @@
  */
 import type { Conversation } from "../data/conversation.ts";
 import { type IrregularRule, type LeftOut, LeftOutCounts } from "../data/irregular.ts";
-import { type ReadConversations, readConversations } from "../data/read.ts";
+import { type ReadConversations, readConversations, readQuestions } from "../data/read.ts";
 import { splitHeldOut } from "../data/split.ts";
 import { inputError } from "../errors.ts";
+import { plannedConversations } from "./answers.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import type { Recipe } from "./recipe.ts";
 
 export interface PreparedConversations {
+  /** What the recipe's models will answer, for `train` to be made of; null where answers are given. */
+  readonly prompts: readonly Conversation[] | null;
   readonly train: readonly Conversation[];
   readonly heldOut: readonly Conversation[];
   /** Conversations left out of training because they stand in `held_out_path` too. */
@@ -19,11 +22,27 @@ export interface PreparedConversations {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Reads and splits the data of a recipe whose paths are found; refuses a split that leaves a side empty. */
-export async function prepareConversations({ data, evaluate }: Recipe): Promise<PreparedConversations> {
-  const { conversations: all, leftOut } = await readAll(data.path, data.irregular);
+/**
+ * Reads and splits the data of a recipe whose paths are found; refuses a split that leaves a side empty. Where models are to
+ * answer, `train` is what that may come to.
+ */
+export async function prepareConversations(recipe: Recipe): Promise<PreparedConversations> {
+  const split = await splitConversations(recipe);
+  if (recipe.data.answers === null) return { ...split, prompts: null };
+  const unanswered = split.heldOut.findIndex(({ turns }) => turns.at(-1)?.role !== "assistant");
+  if (unanswered >= 0) {
+    throw inputError(
+      "data",
+      `held-out conversation ${unanswered + 1} is a question without an answer, and models are judged by answers; give held_out_path`,
+    );
+  }
+  return { ...split, prompts: split.train, train: plannedConversations(recipe, split.train) };
+}
+
+async function splitConversations({ data, evaluate }: Recipe): Promise<Omit<PreparedConversations, "prompts">> {
+  const { conversations: all, leftOut } = await readAll(data.path, data.irregular, data.answers !== null);
   if (data.held_out_path !== null) {
-    const { conversations: heldOut, leftOut: leftOutToo } = await readAll(data.held_out_path, data.irregular);
+    const { conversations: heldOut, leftOut: leftOutToo } = await readAll(data.held_out_path, data.irregular, false);
     const ids = new Set(heldOut.map(({ id }) => id));
     const train = all.filter(({ id }) => !ids.has(id));
     if (train.length === 0) {
@@ -45,11 +64,16 @@ export async function prepareConversations({ data, evaluate }: Recipe): Promise<
   return { train, heldOut, overlapping: 0, leftOut };
 }
 
-async function readAll(paths: readonly string[], irregular: IrregularRule): Promise<ReadConversations> {
+async function readAll(
+  paths: readonly string[],
+  irregular: IrregularRule,
+  asQuestions: boolean,
+): Promise<ReadConversations> {
+  const readOne = asQuestions ? readQuestions : readConversations;
   const conversations: Conversation[] = [];
   const leftOut: (readonly LeftOut[])[] = [];
   for (const path of paths) {
-    const read = await readConversations(path, irregular);
+    const read = await readOne(path, irregular);
     for (const one of read.conversations) conversations.push(one);
     leftOut.push(read.leftOut);
   }

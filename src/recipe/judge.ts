@@ -24,8 +24,8 @@ export interface JudgeAccess {
 
 export const NO_ACCESS: JudgeAccess = { chosen: {}, otherwise: {}, keyFor: () => undefined };
 
-export function needsJudge({ evaluate }: Recipe): boolean {
-  return evaluate.benchmarks.some(({ benchmark }) => benchmarkOf(benchmark).judged);
+export function needsJudge({ data, evaluate }: Recipe): boolean {
+  return data.answers?.select === "judge" || evaluate.benchmarks.some(({ benchmark }) => benchmarkOf(benchmark).judged);
 }
 
 /** Who would judge, as far as that is known; null where it is not, or nobody is needed. */
@@ -49,7 +49,7 @@ export function judgeOptionsOf(judge: RecipeJudge, access: JudgeAccess, where: s
     const variable = model === undefined ? "FUSECHAT_JUDGE_MODEL" : "FUSECHAT_JUDGE_URL";
     throw inputError(
       where,
-      `a benchmark of this recipe needs a judge, and its ${missing} is not known; set judge.${missing} or ${variable}`,
+      `this recipe needs a judge, and its ${missing} is not known; set judge.${missing} or ${variable}`,
     );
   }
   const apiKey = access.keyFor(url);

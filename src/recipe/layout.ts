@@ -12,7 +12,11 @@ export const RUN_FILES = {
   recipe: "recipe.yaml",
   plan: "plan.json",
   timing: "timing.jsonl",
+  /** What is answered, where the recipe's models answer. */
+  prompts: "data/prompts.jsonl",
   train: "data/train.jsonl",
+  /** Of the answers that are trained on. */
+  card: "data/train-card.json",
   heldOut: "data/held-out.jsonl",
   leftOut: "data/left-out.json",
   gates: "evaluate/gates.json",

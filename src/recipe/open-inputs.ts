@@ -125,7 +125,7 @@ export async function openInputs(
   return { models, unread: lacking.unread, conversations, expected, evaluations };
 }
 
-const NO_CONVERSATIONS: PreparedConversations = { train: [], heldOut: [], overlapping: 0, leftOut: [] };
+const NO_CONVERSATIONS: PreparedConversations = { prompts: null, train: [], heldOut: [], overlapping: 0, leftOut: [] };
 
 function expectedData({ data }: Recipe): ExpectedData | null {
   if (data.size === undefined) return null;

@@ -7,6 +7,7 @@ import { alphaOf } from "../engine/lora.ts";
 import { inputErrors } from "../errors.ts";
 import { type KeyPath, parseYaml } from "../formats/yaml.ts";
 import { ownNameOf } from "../hub/id.ts";
+import { writeOutAnswers } from "./answers-schema.ts";
 import { contradictions } from "./contradictions.ts";
 import { writeOutEngine } from "./engine-schema.ts";
 import { writeOutEvaluation } from "./evaluation.ts";
@@ -93,9 +94,10 @@ function writeOut(file: RecipeFile): Recipe {
   const merges = Array.isArray(file.merge) ? file.merge : [file.merge];
   const recommended = recommendedTransfer(file.align.vocabulary);
   const list = (paths: string | string[]): readonly string[] => (Array.isArray(paths) ? paths : [paths]);
+  const sources = file.sources.map((source) => namedModel(source, variables));
   return {
     pivot: namedModel(file.pivot, variables),
-    sources: file.sources.map((source) => namedModel(source, variables)),
+    sources,
     data: {
       path: list(file.data.path),
       max_length: file.data.max_length,
@@ -104,6 +106,13 @@ function writeOut(file: RecipeFile): Recipe {
       held_out: file.data.held_out,
       held_out_path: file.data.held_out_path === undefined ? null : list(file.data.held_out_path),
       ...(file.data.size !== undefined && { size: file.data.size }),
+      answers:
+        file.data.answers === undefined
+          ? null
+          : writeOutAnswers(
+              file.data.answers,
+              sources.map(({ name }) => name),
+            ),
     },
     distributions: file.distributions,
     align: {

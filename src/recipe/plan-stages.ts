@@ -1,6 +1,7 @@
 /** The stages of a plan, in their order: what each leaves on disk, and what it takes while it works. */
 import type { Cost, Estimate } from "../engine/estimate.ts";
 import type { Estimates } from "../engine/estimates.ts";
+import { answeringModels } from "./answers.ts";
 import { alignedBytes, distributionsBytes, modelBytes } from "./estimates.ts";
 import { benchmarkOf } from "./evaluation.ts";
 import { evaluatedModels, fineTuningRunsOf, modelsOf } from "./layout.ts";
@@ -67,6 +68,17 @@ export function planStages(recipe: Recipe, facts: StageFacts): PlannedStage[] {
   const pivot = known(recipe.pivot.name);
   const stages: PlannedStage[] = [];
 
+  if (recipe.data.answers !== null) {
+    const answers =
+      (facts.inputs.conversations.prompts?.length ?? facts.conversations) * recipe.data.answers.per_prompt;
+    const share = answers / Math.max(1, facts.conversations);
+    const each = answeringModels(recipe).map(({ name, engine }) => {
+      const model = known(name);
+      return model && passes(estimates(engine ?? recipe.engine), model, share);
+    });
+    const cost = oneAfterTheOther(each, GENERATION_FACTOR);
+    stages.push(stageOf("answers", each.length * answers * ANSWER_BYTES, everybodys, cost));
+  }
   for (const { name, engine } of [recipe.pivot, ...recipe.sources]) {
     const estimate = estimates(engine ?? recipe.engine);
     const model = known(name);

@@ -38,7 +38,10 @@ export interface PlannedModel {
 export interface Plan {
   readonly recipe: Recipe;
   readonly conversations: {
+    /** Where models answer: at most, and each as long as the answer that is given, or as a quarter of the longest. */
     readonly train: number;
+    /** Questions that the recipe's models answer; null where answers are given. */
+    readonly prompts: number | null;
     readonly held_out: number;
     readonly overlapping: number;
     /** Records that cannot be used, by reason. */
@@ -124,7 +127,13 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
   const ofTarget = costs?.ofTarget;
   return {
     recipe,
-    conversations: { train, held_out: heldOut, overlapping, left_out: withoutFolders(leftOut) },
+    conversations: {
+      train,
+      prompts: inputs.conversations.prompts?.length ?? null,
+      held_out: heldOut,
+      overlapping,
+      left_out: withoutFolders(leftOut),
+    },
     expected: inputs.expected !== null,
     tokens_counted: pivot !== undefined && pivot.sample.conversations === train,
     models,

@@ -3,6 +3,7 @@ import type { IrregularRule } from "../data/irregular.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import type { LoraSettings } from "../engine/lora.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
+import type { RecipeAnswers } from "./answers-schema.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
 import type { DataSize, Dtype, RecipeFile } from "./schema.ts";
 
@@ -54,6 +55,8 @@ export interface Recipe {
     readonly held_out_path: readonly string[] | null;
     /** What a plan reckons with as long as the data is not here. */
     readonly size?: Readonly<DataSize>;
+    /** The models' own answers to the prompts of `path`, in place of those given there; null: those given there. */
+    readonly answers: RecipeAnswers | null;
   };
   readonly distributions: RecipeFile["distributions"];
   readonly align: {

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
+import { type AnswersFile, answersSchema } from "./answers-schema.ts";
 import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import {
@@ -117,6 +118,11 @@ const data = z
       .optional()
       .describe(
         "What the data will have: `plan` reckons with it as long as `path` is not there. (section; default none)",
+      ),
+    answers: answersSchema()
+      .optional()
+      .describe(
+        "Train on the models' own answers to the questions of `path`, which then need none; docs/answers.md. (section; default none)",
       ),
   })
   .describe("The conversations that the models are fused on. (section; required)");
@@ -359,6 +365,7 @@ export interface RecipeFile {
     held_out: number;
     held_out_path?: string | string[] | undefined;
     size?: DataSize | undefined;
+    answers?: AnswersFile | undefined;
   };
   distributions: { top_k: number; template: "native" | "pivot" };
   align: {

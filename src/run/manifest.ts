@@ -47,6 +47,7 @@ const TIMING_FILE = "timing.jsonl";
 
 const KINDS: Readonly<Record<UnitWork["kind"], ResultKind>> = {
   data: "data",
+  answers: "data",
   distributions: "distributions",
   align: "alignment",
   fuse: "target",

@@ -6,6 +6,7 @@
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSettings } from "../engine/index.ts";
+import type { KeyFor } from "../engine/server/settings.ts";
 import { internalError, throwIfInterrupted } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
@@ -50,6 +51,8 @@ export interface RunContext {
   readonly signal?: AbortSignal;
   /** Called once for each engine of the recipe, when the first unit needs it; the run disposes of them. */
   createEngine(settings: EngineSettings): Promise<Engine>;
+  /** Keys of servers; none by default. */
+  readonly keyFor?: KeyFor;
 }
 
 export interface RunSummary {
@@ -83,6 +86,8 @@ export interface PerformContext {
   readonly signal?: AbortSignal;
   /** The recipe's engine, or the one that a model has of its own. */
   engine(settings?: EngineSettings): Promise<Engine>;
+  /** Keys of servers that answer. */
+  readonly keyFor: KeyFor;
   /** Who judges; only where a benchmark of the recipe needs one. */
   judge(): JudgeOptions;
 }
@@ -122,6 +127,7 @@ export async function runUnits(
         engines.set(key, engine);
         return engine;
       },
+      keyFor: context.keyFor ?? (() => undefined),
       judge: () => {
         if (judge === null) throw internalError("a benchmark asks for a judge, and says that it needs none");
         return judge;

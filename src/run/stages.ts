@@ -1,21 +1,25 @@
 /** The real work of each kind of unit: a recipe's settings handed to the stage that knows what to do with them. */
 import { join } from "node:path";
 import { alignDistributions } from "../align/align.ts";
+import { writeAnswers } from "../answers/answers.ts";
+import { promptsOf } from "../answers/prompts.ts";
+import type { AnswerSource } from "../answers/scorers/scorer.ts";
 import type { Conversation } from "../data/conversation.ts";
 import { countOf, leftOutSentence, withoutFolders } from "../data/irregular.ts";
-import { readConversations, writeConversations } from "../data/read.ts";
+import { readConversations, readQuestions, writeConversations } from "../data/read.ts";
 import { collectDistributions } from "../distributions/collect.ts";
 import { writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
 import { mergeModels } from "../merge/merge.ts";
+import { answerSource, rewardServer } from "../recipe/answers.ts";
 import { prepareConversations } from "../recipe/conversations.ts";
 import { alignedFolder, distributionsFolder, RUN_FILES, type RunModel, templateOf } from "../recipe/layout.ts";
 import { mergeConfigOf } from "../recipe/merge-config.ts";
 import { longestOf, openInputs } from "../recipe/open-inputs.ts";
 import { derivePlan } from "../recipe/plan.ts";
-import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
+import { isServed, type Recipe, type RecipeMerge, type RecipeModel } from "../recipe/recipe.ts";
 import { renderReport } from "../report/index.ts";
 import { compare, evaluate, judgeGates } from "./evaluation-stages.ts";
 import type { PerformContext, RunStages } from "./runner.ts";
@@ -34,6 +38,8 @@ async function perform({ work }: Unit, run: PerformContext): Promise<void> {
   switch (work.kind) {
     case "data":
       return prepareData(run);
+    case "answers":
+      return answer(work, run);
     case "distributions":
       return collect(work, run);
     case "align":
@@ -55,9 +61,11 @@ async function perform({ work }: Unit, run: PerformContext): Promise<void> {
 
 async function prepareData({ recipe, out, reporter }: PerformContext): Promise<void> {
   reporter.report({ type: "start", stage: "data" });
-  const { train: training, heldOut, overlapping, leftOut } = await prepareConversations(recipe);
-  await makeFolderOf(join(out, RUN_FILES.train));
-  await writeConversations(join(out, RUN_FILES.train), training);
+  const { train: training, prompts, heldOut, overlapping, leftOut } = await prepareConversations(recipe);
+  const asked = prompts ?? training;
+  const file = join(out, prompts === null ? RUN_FILES.train : RUN_FILES.prompts);
+  await makeFolderOf(file);
+  await writeConversations(file, asked);
   await writeConversations(join(out, RUN_FILES.heldOut), heldOut);
   await writeJson(join(out, RUN_FILES.leftOut), { left_out: withoutFolders(leftOut) });
   if (leftOut.length > 0) reporter.report({ type: "warning", stage: "data", message: leftOutSentence(leftOut) });
@@ -65,13 +73,52 @@ async function prepareData({ recipe, out, reporter }: PerformContext): Promise<v
     const message = `${overlapping} conversations stand in held_out_path too and are left out of training`;
     reporter.report({ type: "warning", stage: "data", message });
   }
-  const summary = `${training.length} conversations to train on, ${heldOut.length} held out`;
+  const what = prompts === null ? "conversations to train on" : "prompts to answer";
+  const summary = `${asked.length} ${what}, ${heldOut.length} held out`;
   reporter.report({
     type: "end",
     stage: "data",
     summary,
-    figures: { train: training.length, held_out: heldOut.length, left_out: countOf(leftOut) },
+    figures: {
+      [prompts === null ? "train" : "prompts"]: asked.length,
+      held_out: heldOut.length,
+      left_out: countOf(leftOut),
+    },
   });
+}
+
+async function answer({ models }: WorkOf<"answers">, run: PerformContext): Promise<void> {
+  const { recipe, out, keyFor } = run;
+  const settings = recipe.data.answers!;
+  const { conversations } = await readQuestions(join(out, RUN_FILES.prompts));
+  const { prompts, leftOut } = promptsOf(conversations, RUN_FILES.prompts);
+  const sources: AnswerSource[] = [];
+  for (const model of models) {
+    const own = model.engine !== null && !isServed(model);
+    const engine = own ? { engine: await run.engine(model.engine) } : {};
+    sources.push({ subject: answerSource(recipe, model, keyFor), ...engine });
+  }
+  await writeAnswers(
+    {
+      prompts,
+      leftOut: leftOut.list(),
+      sources,
+      perPrompt: settings.per_prompt,
+      temperature: settings.temperature,
+      topP: settings.top_p,
+      maxTokens: settings.max_tokens,
+      seed: String(recipe.seed),
+      selection: settings.select,
+      keep: settings.keep,
+      rule: settings.rule,
+      ...(settings.pattern === null ? {} : { pattern: settings.pattern }),
+      reasoning: "drop",
+      judge: settings.select === "judge" ? run.judge() : null,
+      reward: rewardServer(settings, keyFor),
+      out: join(out, RUN_FILES.train),
+    },
+    await stageContext(run),
+  );
 }
 
 async function collect({ model }: WorkOf<"distributions">, run: PerformContext): Promise<void> {

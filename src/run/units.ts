@@ -3,6 +3,7 @@
  * of the units it names, and is done when its manifest says so; so a run can stop and go on between any two of them.
  * The list follows from the recipe alone. The report is no unit: it shows times, and every run writes it anew.
  */
+import { answeringModels } from "../recipe/answers.ts";
 import type { RecipeBenchmark } from "../recipe/evaluation.ts";
 import {
   alignedFolder,
@@ -21,6 +22,7 @@ import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
 
 export type UnitWork =
   | { readonly kind: "data" }
+  | { readonly kind: "answers"; readonly models: readonly RecipeModel[] }
   | { readonly kind: "distributions"; readonly model: RecipeModel; readonly isPivot: boolean }
   | { readonly kind: "align"; readonly source: RecipeModel }
   | { readonly kind: "fuse"; readonly source: RecipeModel; readonly target: RunModel }
@@ -48,14 +50,28 @@ export interface Unit {
 }
 
 export function unitsOf(recipe: Recipe): Unit[] {
+  const { answers } = recipe.data;
+  const asked = answers === null ? RUN_FILES.train : RUN_FILES.prompts;
   const units: Unit[] = [
-    { id: "data", work: { kind: "data" }, after: [], outputs: [RUN_FILES.train, RUN_FILES.heldOut, RUN_FILES.leftOut] },
+    { id: "data", work: { kind: "data" }, after: [], outputs: [asked, RUN_FILES.heldOut, RUN_FILES.leftOut] },
   ];
+  if (answers !== null) {
+    units.push({
+      id: "answers",
+      work: { kind: "answers", models: answeringModels(recipe) },
+      after: ["data"],
+      outputs: [RUN_FILES.train, RUN_FILES.card],
+      // Where nobody is named, those of a recipe that grows do.
+      settings: answers.from,
+    });
+  }
+  /** The unit that makes what models are trained on. */
+  const training = answers === null ? "data" : "answers";
   for (const [index, model] of [recipe.pivot, ...recipe.sources].entries()) {
     units.push({
       id: `distributions/${model.name}`,
       work: { kind: "distributions", model, isPivot: index === 0 },
-      after: ["data"],
+      after: [training],
       outputs: [distributionsFolder(model.name)],
     });
   }
@@ -73,11 +89,11 @@ export function unitsOf(recipe: Recipe): Unit[] {
     units.push({
       id: `fuse/${source.name}`,
       work: { kind: "fuse", source, target },
-      after: ["data", pivotShards, `distributions/${source.name}`, `align/${source.name}`],
+      after: [training, pivotShards, `distributions/${source.name}`, `align/${source.name}`],
       outputs: [target.folder],
     });
   }
-  units.push(...baselineTrainingUnits(recipe, pivotShards), ...mergeUnits(recipe));
+  units.push(...baselineTrainingUnits(recipe, training, pivotShards), ...mergeUnits(recipe));
   for (const evaluation of recipe.evaluate.benchmarks) units.push(...evaluationUnits(recipe, evaluation, units));
   if (recipe.evaluate.gates.length > 0) {
     const after = units.filter(({ work }) => work.kind === "evaluate").map(({ id }) => id);
@@ -87,13 +103,13 @@ export function unitsOf(recipe: Recipe): Unit[] {
   return units;
 }
 
-function baselineTrainingUnits(recipe: Recipe, pivotShards: string): Unit[] {
+function baselineTrainingUnits(recipe: Recipe, training: string, pivotShards: string): Unit[] {
   const models = baselinesOf(recipe);
   return fineTuningRunsOf(recipe).map((name, index) => {
     const target = models.find((model) => model.name === name)!;
     // Another seed is another shuffle; without shuffling all the runs would be one.
     const work: UnitWork = { kind: "fine-tune", target, seed: recipe.seed + index };
-    return { id: `fine-tune/${name}`, work, after: ["data", pivotShards], outputs: [target.folder] };
+    return { id: `fine-tune/${name}`, work, after: [training, pivotShards], outputs: [target.folder] };
   });
 }
 

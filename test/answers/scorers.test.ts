@@ -22,7 +22,7 @@ describe("a judge's score", () => {
 
   test("is asked for with the conversation, the reference where there is one, and the answer", () => {
     const dialogue = { id: "prompt 1", turns: [{ role: "user", content: "1 + 1" }] as const };
-    const [{ content }] = scoreRequest({ dialogue, reference: "two" }, "2").messages as [{ content: string }];
+    const { content } = scoreRequest({ dialogue, reference: "two" }, "2").messages[0]!;
     expect(content).toContain("<user>\n1 + 1\n</user>");
     expect(content).toContain("<reference answer>\ntwo\n</reference answer>");
     expect(content).toContain("<answer>\n2\n</answer>");

@@ -23,6 +23,7 @@ describe("defaults", () => {
         irregular: "refuse",
         held_out: 0.02,
         held_out_path: null,
+        answers: null,
       },
       distributions: { top_k: 10, template: "native" },
       align: {

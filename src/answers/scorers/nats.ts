@@ -30,13 +30,13 @@ const AT_ONCE = 32;
 export const nats: ScorerKind = {
   name: "nats",
   summary: "fewest nats per byte, on average over all sources, each of which reads every answer",
-  open: async ({ models, keep }, context) => {
+  open: async ({ sources, keep }, context) => {
     const readers: FolderSubject[] = [];
-    for (const model of models) {
-      if (model.kind !== "folder") {
-        throw inputError(model.name, "gives answers only, and nats need every source to read the others' answers");
+    for (const { subject, engine = context.engine } of sources) {
+      if (subject.kind !== "folder") {
+        throw inputError(subject.name, "gives answers only, and nats need every source to read the others' answers");
       }
-      readers.push(await openFolder(model, context));
+      readers.push(await openFolder(subject, { ...context, engine }));
     }
     const lines = await openKeptLines(`${keep}-readings.jsonl`, reading, "a reading");
 

@@ -4,14 +4,20 @@
  */
 import type { StageContext } from "../../engine/context.ts";
 import type { EndpointOptions } from "../../engine/endpoint/endpoint.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { JudgeOptions } from "../../evaluate/judges/judge.ts";
 import type { Reasoning } from "../../evaluate/reasoning.ts";
 import type { SubjectReference } from "../../evaluate/subjects/subject.ts";
 import type { Candidates } from "../candidate.ts";
 
+export interface AnswerSource {
+  readonly subject: Exclude<SubjectReference, { readonly kind: "ensemble" }>;
+  /** What computes it, where that is not what computes everything else. */
+  readonly engine?: Engine;
+}
+
 export interface ScorerOptions {
-  /** The sources. */
-  readonly models: readonly SubjectReference[];
+  readonly sources: readonly AnswerSource[];
   readonly rule: string;
   readonly pattern?: string;
   readonly reasoning: Reasoning;
