@@ -24,7 +24,7 @@ export interface Following {
 const POLL_MILLISECONDS = 200;
 
 /**
- * torchrun, ended by Linux when this program is, even by SIGKILL: alone it would go on to the end, and hold the job's
+ * A module, ended by Linux when this program is, even by SIGKILL: alone torchrun would go on to the end, and hold the job's
  * lock meanwhile. Its workers end with it in the same way.
  */
 const WITH_PARENT = `
@@ -33,8 +33,8 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, 9)
     if os.getppid() != int(os.environ["FUSECHAT_PID"]):
         sys.exit("its parent has ended")
-sys.argv[0] = "torchrun"
-runpy.run_module("torch.distributed.run", run_name="__main__")
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__")
 `;
 
 /** `facts` of the Python are known where it is started here. Works on the job until `out/done.json` is there. Throws where it failed, or was stopped. */
@@ -115,9 +115,10 @@ export function processesOf({ processes, device }: TorchSettings, facts: PythonF
 
 function start(folder: string, settings: TorchSettings, facts: PythonFacts | null, log: number): ChildProcess {
   const processes = processesOf(settings, facts);
-  const run = ["--standalone", "--nproc-per-node", String(processes), "-m", "fusechat_torch"];
   const [program, ...before] =
-    typeof settings.launch === "string" ? [settings.python, "-c", WITH_PARENT, ...run] : settings.launch;
+    typeof settings.launch === "string"
+      ? [settings.python, "-c", WITH_PARENT, ...moduleOf(processes)]
+      : settings.launch;
   // torchrun gives each of several processes one thread; on a processor they share its cores instead.
   const threads = Math.max(1, Math.floor(availableParallelism() / processes));
   return spawn(program!, [...before, folder], {
@@ -133,6 +134,12 @@ function start(folder: string, settings: TorchSettings, facts: PythonFacts | nul
       TORCHELASTIC_RUN_ID: undefined,
     },
   });
+}
+
+/** One process needs no torchrun, which takes seconds of its own to start. */
+function moduleOf(processes: number): string[] {
+  if (processes === 1) return ["fusechat_torch"];
+  return ["torch.distributed.run", "--standalone", "--nproc-per-node", String(processes), "-m", "fusechat_torch"];
 }
 
 /** Its exit code or signal; throws where it cannot be started. */
@@ -158,7 +165,8 @@ export async function explain(folder: string, ended: number | string, signal?: A
     throw code === 2 ? inputError(folder, String(message)) : failure(folder, String(message));
   }
   const text = await readText(join(folder, "log.txt"));
-  const reason = deathIn(text) ?? (ended === 0 ? "stopped before its end" : `ended with ${ended}: ${lastLine(text)}`);
+  const died = ended === "SIGKILL" ? killed("the process") : deathIn(text);
+  const reason = died ?? (ended === 0 ? "stopped before its end" : `ended with ${ended}: ${lastLine(text)}`);
   throw failure(folder, `${reason} (all it printed is in log.txt there); run the same command again to continue`);
 }
 
@@ -167,9 +175,11 @@ function deathIn(log: string): string | null {
   const found = [...log.matchAll(/rank\s+: (\d+)[^\n]*\n\s+exitcode\s+: -(\d+)/g)];
   const [, rank, signal] = found.filter(([, , number]) => number !== "15").at(-1) ?? [];
   if (rank === undefined) return null;
-  return signal === "9"
-    ? `process ${rank} was killed (signal 9), mostly for lack of main memory`
-    : `process ${rank} died of signal ${signal}`;
+  return signal === "9" ? killed(`process ${rank}`) : `process ${rank} died of signal ${signal}`;
+}
+
+function killed(who: string): string {
+  return `${who} was killed (signal 9), mostly for lack of main memory`;
 }
 
 function lastLine(text: string): string {
