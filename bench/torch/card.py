@@ -197,12 +197,15 @@ def operations(shape: tuple[int, ...], parameters: int, length: int) -> float:
 
 
 def formula(shape: tuple[int, ...], parameters: int, tokens: int, world: int) -> float:
-    """Bytes of a training on each of `world` cards, as docs/clusters.md has them: without what the libraries take."""
+    """Bytes of a training on each of `world` cards, as docs/clusters.md has them; a tenth and 2 GB for CUDA on top."""
     vocabulary, hidden, layers, heads, key_heads, intermediate = shape
     layer = hidden * (2 * hidden + 2 * hidden * key_heads // heads + 3 * intermediate)
-    states = 16 * parameters / world + 4 * vocabulary * hidden + 4 * layer
-    work = max(tokens * (35 * hidden + 11 * intermediate) + 6 * layer, 20 * 1024 * vocabulary + 10 * vocabulary * hidden)
-    return states + 2 * tokens * hidden * (layers - 1) + work
+    outside = parameters - layers * layer
+    in_layer = 8 * layer + 2 * vocabulary * hidden + tokens * (35 * hidden + 11 * intermediate)
+    at_head = 20 * 1024 * vocabulary + 8 * vocabulary * hidden
+    work = 2 * outside + 2 * tokens * hidden * (layers - 1) + max(in_layer, at_head)
+    held = 16 * parameters / world + max(work, (5 + 4 / world) * outside)
+    return held if TINY else 1.1 * held + 2e9
 
 
 def seven() -> None:

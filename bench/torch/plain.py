@@ -1,4 +1,4 @@
-"""A plain loop over a model of transformers, as tutorials have it: padded batches, all logits, AdamW; `--compile` compiles it."""
+"""A plain loop over a model of transformers, as tutorials have it: padded, all logits, AdamW; `--compile` compiles the model."""
 
 import sys
 

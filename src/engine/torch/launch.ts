@@ -37,6 +37,8 @@ sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__")
 `;
 
+const LAUNCHERS_OWN = ["TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"];
+
 /** `facts` of the Python are known where it is started here. Works on the job until `out/done.json` is there. Throws where it failed, or was stopped. */
 export async function runJob(
   folder: string,
@@ -130,8 +132,8 @@ function start(folder: string, settings: TorchSettings, facts: PythonFacts | nul
       PYTHONPATH: [PACKAGE_FOLDER, ...(process.env.PYTHONPATH === undefined ? [] : [process.env.PYTHONPATH])].join(":"),
       PYTHONUNBUFFERED: "1",
       FUSECHAT_PID: String(process.pid),
-      // What an earlier torchrun around this program has set is not meant for this one.
-      TORCHELASTIC_RUN_ID: undefined,
+      // What a launcher around this program has set is not meant for this one.
+      ...Object.fromEntries(LAUNCHERS_OWN.map((name) => [name, undefined])),
     },
   });
 }

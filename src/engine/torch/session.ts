@@ -34,10 +34,10 @@ const END_MILLISECONDS = 30_000;
 export function openSession(context: TorchContext, model: string): Session {
   let opened: Promise<Opened> | undefined;
   let last: Promise<unknown> = Promise.resolve();
-  const close = async (): Promise<void> => {
+  const close = async (failed: boolean): Promise<void> => {
     const session = await opened?.catch(() => undefined);
     opened = undefined;
-    await session?.close();
+    await session?.close(failed);
   };
   const ask = async <Result>(request: Request<Result>): Promise<Result> => {
     opened ??= start(context, model);
@@ -45,7 +45,7 @@ export function openSession(context: TorchContext, model: string): Session {
       return await (await opened).ask(request);
     } catch (error) {
       // Whatever went wrong, the next one begins anew.
-      await close();
+      await close(true);
       throw error;
     }
   };
@@ -57,14 +57,15 @@ export function openSession(context: TorchContext, model: string): Session {
     },
     end: async () => {
       await last;
-      await close();
+      await close(false);
     },
   };
 }
 
 interface Opened {
   ask<Result>(request: Request<Result>): Promise<Result>;
-  close(): Promise<void>;
+  /** `failed`: the folder stays, for what was printed there. */
+  close(failed: boolean): Promise<void>;
 }
 
 async function start(context: TorchContext, model: string): Promise<Opened> {
@@ -101,12 +102,12 @@ async function start(context: TorchContext, model: string): Promise<Opened> {
         await rm(own, { recursive: true, force: true });
       }
     },
-    close: async () => {
+    close: async (failed) => {
       clearInterval(heartbeat);
       await askToStop(folder).catch(() => {});
       await Promise.race([job.ended.catch(() => {}), pause(END_MILLISECONDS)]);
       job.kill();
-      await rm(folder, { recursive: true, force: true });
+      if (!failed) await rm(folder, { recursive: true, force: true });
     },
   };
 }
