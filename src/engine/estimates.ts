@@ -22,12 +22,15 @@ export type Estimates = (engine: EngineSettings) => Estimate;
 
 export function estimatesFor(machine: MachineFacts = {}): Estimates {
   const availableBytes = machine.availableBytes ?? availableMemory();
+  const throughput = (threads: number | null): Throughput => machine.throughput ?? assumedThroughput(threads);
   return (engine) => {
     switch (engine.kind) {
       case "onnx":
-        return estimateOnnx(machine.throughput ?? assumedThroughput(engine.threads), availableBytes);
-      case "torch":
-        return estimateTorch(engine, { facts: machine.pythons?.get(engine.python) ?? null, availableBytes });
+        return estimateOnnx(throughput(engine.threads), availableBytes);
+      case "torch": {
+        const facts = machine.pythons?.get(engine.python) ?? null;
+        return estimateTorch(engine, { facts, availableBytes, throughput: throughput(null) });
+      }
       default:
         return estimateServer(engine, availableBytes);
     }

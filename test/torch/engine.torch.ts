@@ -120,7 +120,7 @@ describe("a fusion", () => {
     const { conversations } = await readConversations(join(GOLDEN, "pipeline/conversations.jsonl"));
     const out = join(folder, "adapted");
     const lora = { rank: 4, alpha: 8, targets: ["all-linear"], keep: true };
-    const options = { ...settings(), lr: 1e-2, model: MISTRAL, conversations, lora, out };
+    const options = { ...settings(), epochs: 2, lr: 1e-2, model: MISTRAL, conversations, lora, out };
     await fuseTarget(options, { engine: torch, reporter: { report: () => {} } });
     const opened = async (path: string): Promise<(name: string) => Float32Array> => {
       const { tensors } = await readSafetensors(path);

@@ -4,6 +4,7 @@
  * scatters for it, whichever is longer: both go on at once.
  */
 import type { Cost, Estimate, PassesWork, TrainingWork } from "../estimate.ts";
+import type { Throughput } from "../onnx/throughput.ts";
 import { advise } from "./fitting.ts";
 import { type Gpu, gpuCalled, gpuOf } from "./gpus.ts";
 import { type ProcessWork, processBytes, trainedParameters } from "./memory.ts";
@@ -35,11 +36,15 @@ export interface TorchMachine {
   readonly facts: PythonFacts | null;
   /** Of main memory. */
   readonly availableBytes: number;
+  /** The embedded engine's, which stands for PyTorch's on processors: nobody has measured that over machines. */
+  readonly throughput: Throughput;
 }
 
-export function estimateTorch(settings: TorchSettings, { facts, availableBytes }: TorchMachine): Estimate {
+export function estimateTorch(settings: TorchSettings, { facts, availableBytes, throughput }: TorchMachine): Estimate {
   const gpu = cardOf(settings, facts);
   const onProcessor = settings.device === "cpu" || (gpu === null && facts !== null && facts.cuda === 0);
+  // Apple's GPUs have the memory of the processor, and a speed of their own.
+  const isProcessor = onProcessor && (settings.device === "cpu" || facts?.mps !== true);
   const processes = settings.processes ?? (onProcessor ? 1 : Math.max(1, facts?.cuda ?? 1));
   const place = onProcessor ? "processor" : "gpu";
   const budget = microTokensOf(settings, onProcessor);
@@ -49,7 +54,12 @@ export function estimateTorch(settings: TorchSettings, { facts, availableBytes }
     const memoryBytes = processBytes(model, work, place);
     return {
       memoryBytes,
-      seconds: gpu === null ? null : secondsOf(gpu, processes, time),
+      seconds:
+        gpu !== null
+          ? secondsOf(gpu, processes, time)
+          : isProcessor
+            ? onProcessorSeconds(throughput, work, time)
+            : null,
       workBytes,
       advice: limit === null || memoryBytes <= limit ? null : advise(model, work, limit, place),
     };
@@ -58,12 +68,13 @@ export function estimateTorch(settings: TorchSettings, { facts, availableBytes }
     processes,
     availableBytes: limit,
     memory: onProcessor ? "memory" : "memory of a GPU",
-    basis: basisOf(gpu, onProcessor),
+    basis: isProcessor ? `${throughput.basis}, of the embedded engine` : basisOf(gpu),
     passes: ({ sizes }, { extents, tokens, rows, topK }: PassesWork) => {
       const each = meanLength(extents) * BLOCK;
       const microTokens = microBatch(extents, each, budget, processes);
       const work: ProcessWork = { kind: "rows", processes, microTokens, compute: settings.compute, lora: null };
       const time: Time = {
+        parameters: sizes.activeParameters,
         operations: ROWS_OPERATIONS * sizes.activeParameters,
         transfer: ROWS_TRANSFER * sizes.parameters,
         rounds: roundsOf(tokens, each, budget, processes),
@@ -79,6 +90,7 @@ export function estimateTorch(settings: TorchSettings, { facts, availableBytes }
       const microTokens = microBatch(first, each, budget, processes);
       const process: ProcessWork = { kind: "train", processes, microTokens, compute: settings.compute, lora };
       const time: Time = {
+        parameters: sizes.activeParameters,
         operations: (lora === null ? TRAINING_OPERATIONS : LORA_OPERATIONS) * sizes.activeParameters,
         transfer: (lora === null ? TRAINING_TRANSFER : LORA_TRANSFER) * sizes.parameters,
         rounds: roundsOf(all, each, budget, processes),
@@ -105,6 +117,8 @@ function cardOf({ gpu, device }: TorchSettings, facts: PythonFacts | null): Gpu 
 const UNKNOWN_RATES = { operationsPerSecond: 0, linkBytesPerSecond: 0 } as const;
 
 interface Time {
+  /** That take part in a token. */
+  readonly parameters: number;
   /** Of a token. */
   readonly operations: number;
   /** Bytes of a micro-batch. */
@@ -141,8 +155,13 @@ function sequenceBytes(tokens: number, rows: number): number {
   return 4 * (tokens + rows);
 }
 
-function basisOf(gpu: Gpu | null, onProcessor: boolean): string {
-  if (onProcessor) return "no time of PyTorch on a processor is known";
+function onProcessorSeconds(throughput: Throughput, { kind }: ProcessWork, { parameters, tokens }: Time): number {
+  return kind === "rows"
+    ? throughput.inferenceSeconds(parameters, tokens)
+    : throughput.trainingSeconds(parameters, tokens);
+}
+
+function basisOf(gpu: Gpu | null): string {
   if (gpu === null) return "hours need a card: name one in engine, such as gpu: h100";
   if (gpu.operationsPerSecond === 0) {
     return `hours of ${gpu.title} are not known here: name a card like it in engine, such as gpu: h100`;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { PassesWork, TrainingWork } from "#src/engine/estimate.js";
 import { TORCH } from "#src/engine/index.js";
+import { assumedThroughput } from "#src/engine/onnx/throughput.js";
 import { estimateTorch } from "#src/engine/torch/estimate.js";
 import { gpuCalled } from "#src/engine/torch/gpus.js";
 import { tensorBytes } from "#src/engine/torch/memory.js";
@@ -14,7 +15,7 @@ function sizesOf(config: Readonly<Record<string, unknown>>): ModelSizes {
 
 const mistral = { sizes: sizesOf(MISTRAL_7B), model: null };
 const qwen = { sizes: sizesOf(QWEN_72B), model: null };
-const machine = { facts: null, availableBytes: 16e9 };
+const machine = { facts: null, availableBytes: 16e9, throughput: assumedThroughput(2) };
 const LORA = { rank: 16, targets: ["all-linear"] };
 
 /** 95,000 conversations of 700 tokens, as the paper's. */
@@ -97,6 +98,8 @@ test("without a card there is memory and no time, and a sentence how to get some
   ]);
   const processor = estimateTorch({ ...TORCH, device: "cpu", processes: 2 }, machine);
   expect([processor.memory, processor.availableBytes, processor.processes]).toEqual(["memory", 8e9, 2]);
+  expect(processor.passes(mistral, passes).seconds! / ((2 * 7.2417e9 * 66.5e6) / 80e9)).toBeCloseTo(1, 3);
+  expect(processor.basis).toBe("assumed 80 GFLOP/s on 2 cores, of the embedded engine");
 });
 
 test("a card is known by what PyTorch calls it", () => {
