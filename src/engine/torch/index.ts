@@ -53,6 +53,8 @@ function openTorchModel(
   work: string | undefined,
 ): EngineModel {
   const { folder, vocabulary, parameters } = model;
+  const need = { model: folder, kind: "rows", lora: null } as const;
+  const ask: Session["ask"] = (question) => explainingMemory(context, need, () => session.ask(question));
   let announced: JobRows | undefined;
   /** Computes the rows of all sequences in a job of its own, which stays. */
   const compute = async (job: string, packed: PackedSequences, topK: number, watch: Watch): Promise<JobRows> => {
@@ -61,7 +63,7 @@ function openTorchModel(
     const onEvent = ({ event, done }: JobEvent): void => {
       if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
     };
-    await explainingMemory(context, { model: folder, kind: "rows", lora: null }, () =>
+    await explainingMemory(context, need, () =>
       runJob(job, context.settings, context.facts, { onEvent, ...signalOf(watch) }),
     );
     return openJobRows(job, packed, topK, BLOCK);
@@ -83,7 +85,7 @@ function openTorchModel(
       const kept = Math.min(topK, vocabulary);
       const known = await announced?.find(packed, kept);
       if (known !== undefined) return known;
-      return session.ask({
+      return ask({
         write: async (job) => {
           await writeSequences(job, packed, true);
           return rowsSettings(context, folder, kept);
@@ -96,7 +98,7 @@ function openTorchModel(
       const longer = Int32Array.from([...ids, 0]);
       const positions = Int32Array.from(ids, (_, index) => index + 1);
       const packed = packSequences([{ ids: longer, positions }], { ...model, maxPositions: null });
-      return session.ask({
+      return ask({
         write: async (job) => {
           await writeSequences(job, packed, true);
           return { ...rowsSettings(context, folder, 1), logits: true };
@@ -114,7 +116,7 @@ function openTorchModel(
         told[prompt]!++;
         onToken?.(prompt, id);
       };
-      const answers = await session.ask({
+      const answers = await ask({
         write: async (job) => {
           await writeSequences(job, packed, false);
           if (options.temperature > 0) await writeDraws(job, drawsOf(prompts.length, options), options.maxTokens);
