@@ -57,11 +57,13 @@ class Decoder(nn.Module):
             self.base.rotary_emb = RotationBySequence(base.rotary_emb)
         #: Attention within chunks of so many tokens is not known here; up to one chunk it is attention.
         self.longest: int | None = getattr(text, "attention_chunk_size", None)
+        #: Activations of up to so many tokens are kept, not computed again for the gradient.
+        self.kept_tokens = 0
         #: Whether layers keep sequences apart that lie end to end; see `packing.py`.
         self.packs = True
         if recompute:
             for layer in self.layers:
-                _recompute(layer)
+                _recompute(layer, self)
 
     @property
     def vocabulary(self) -> int:
@@ -276,14 +278,14 @@ class RotationBySequence(nn.Module):
         return tuple(torch.cat(part, 1) for part in zip(*parts, strict=True))
 
 
-def _recompute(layer: nn.Module) -> None:
+def _recompute(layer: nn.Module, decoder: Decoder) -> None:
     """Activations of a layer are computed again for its gradient. Around the body and not the call: FSDP2's hooks, which
     gather and cast, then run once."""
     body: Callable[..., Any] = layer.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
-        if torch.is_grad_enabled():
-            context = current_context()
+        context = current_context()
+        if torch.is_grad_enabled() and sum(context.pack.lengths) > decoder.kept_tokens:
 
             def again(*args: Any, **kwargs: Any) -> Any:
                 with attending(context):  # the backward pass runs in another thread

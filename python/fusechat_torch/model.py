@@ -61,6 +61,8 @@ def build(job: Job, group: Group) -> Model:
         adapt(decoder, lora)
     else:
         decoder.requires_grad_(settings is not None)
+    if settings and group.device.type == "cpu":
+        decoder.kept_tokens = _kept_tokens(decoder.config, compute)
     model = Model(decoder)
     model.tensor_map = decoder.tensor_map()
     if group.device.type != "mps":
@@ -87,6 +89,21 @@ def build(job: Job, group: Group) -> Model:
         seconds=round(time.monotonic() - began, 3),
     )
     return model
+
+
+#: Activations that a processor keeps: computing them again took a sixth of a step, for 13 % less memory (28 M parameters).
+_KEPT_BYTES = 1e9
+#: Below that, matrix products are too small to gain by it.
+_LEAST_KEPT_TOKENS = 128
+
+
+def _kept_tokens(config: Any, compute: torch.dtype) -> int:
+    """0: none. A layer's activations are about 17 hidden and 5.5 intermediate states a token."""
+    hidden, layers = config.hidden_size, config.num_hidden_layers
+    intermediate = getattr(config, "intermediate_size", None)
+    intermediate = intermediate if isinstance(intermediate, int) else 4 * hidden
+    tokens = int(_KEPT_BYTES / (layers * (17.5 * hidden + 5.5 * intermediate) * compute.itemsize))
+    return tokens if tokens >= _LEAST_KEPT_TOKENS else 0
 
 
 def _shard(model: Model, group: Group, compute: torch.dtype) -> None:

@@ -90,7 +90,8 @@ def _step(job: Job, step: int, steps: Steps, arrays: Arrays, model: Model, optim
         return _Means(0.0, 0.0, 0.0)
     sums = torch.zeros(2, dtype=torch.float64)
     lengths = [sequences.length(n) for n in members]
-    for one in rounds(lengths, group.world, job.micro_tokens, single=not model.decoder.packs):
+    micro_tokens = min(job.micro_tokens, model.decoder.kept_tokens or job.micro_tokens)
+    for one in rounds(lengths, group.world, micro_tokens, single=not model.decoder.packs):
         batch = micro_batch(sequences, [members[i] for i in one[group.rank]], group.device)
         read = _loss(batch, arrays.targets, settings.label_weight, 1 / rows, group.device)
         loss, terms = model(batch.ids, Context(batch.pack), batch.at, read)
