@@ -79,6 +79,15 @@ test("bench/judging times judgments beside bare requests, and looks at the heap"
   expect(printed).toMatch(/^heap +\d+\.\d MB after a tenth, \d+\.\d MB at the end$/m);
 });
 
+test("bench/server-rows times rows of both kinds of servers beside bare requests", async () => {
+  const printed = await bench("server-rows", "--quick");
+  for (const title of ["vLLM", "SGLang"]) {
+    const line = `^100 conversations of 700 tokens, ${title} +\\d+\\.\\d+ ms of processor time each`;
+    expect(printed).toMatch(new RegExp(line, "m"));
+  }
+  expect(printed.match(/ours takes \d+\.\d\d times that$/gm)).toHaveLength(2);
+});
+
 test("bench/json-array reads records one by one beside JSON.parse", async () => {
   const printed = await bench("json-array", "4", "2");
   expect(

@@ -23,6 +23,8 @@ let root: string;
 let embedded: Engine;
 let model: EngineModel;
 let rows: PromptRows;
+/** Folder of the embedded engine's shards. */
+let own: string;
 let tokenizer: Tokenizer;
 let conversations: Conversation[];
 beforeAll(async () => {
@@ -32,6 +34,11 @@ beforeAll(async () => {
   rows = promptRows(model);
   tokenizer = await loadTokenizer(folder);
   conversations = (await readConversations(join(golden, "pipeline/conversations.jsonl"))).conversations;
+});
+beforeAll(async () => {
+  own = join(root, "own");
+  const options = { model: folder, conversations, topK: 10, maxLength: 2048, template: "native" } as const;
+  await collectDistributions({ ...options, out: own, shardConversations: 5 }, { engine: embedded, reporter: silent });
 });
 afterAll(async () => {
   await model.dispose();
@@ -66,9 +73,6 @@ async function collect(kind: Kind, { url }: StandIn, out: string, topK = 10): Pr
 
 describe.each(KINDS)("distributions from a %s server", (kind) => {
   test("are those of the embedded engine, number for number", async () => {
-    const own = join(root, `${kind}-own`);
-    const options = { model: folder, conversations, topK: 10, maxLength: 2048, template: "native" } as const;
-    await collectDistributions({ ...options, out: own, shardConversations: 5 }, { engine: embedded, reporter: silent });
     const served = await collect(kind, await standIn(kind), `${kind}-served`);
     expect((await readdir(served)).sort()).toEqual((await readdir(own)).sort());
     for (const name of ["shard-00000.safetensors", "shard-00001.safetensors"]) {

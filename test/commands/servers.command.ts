@@ -1,0 +1,182 @@
+/** Distributions from servers by whole processes: killed at any moment, a server that goes away, and a source of a run. */
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createEngine } from "#src/engine/index.js";
+import { loadTokenizer } from "#src/tokenizer/load.js";
+import { promptRows, type StandIn, type StandInOptions, startStandIn } from "../engine/server/stand-in.ts";
+import {
+  CONVERSATIONS,
+  type Command,
+  fusechat,
+  HELD_OUT,
+  hashesOf,
+  MISTRAL,
+  QWEN2,
+  temporaryFolder,
+} from "../run/fixtures.ts";
+
+const VOCABULARY = 418;
+
+let root: string;
+/** Config, tokenizer and template of the golden qwen2: no weights. */
+let text: string;
+const closing: (() => Promise<unknown>)[] = [];
+let standIn: (more?: Partial<StandInOptions>) => Promise<StandIn>;
+beforeAll(async () => {
+  root = await temporaryFolder();
+  text = join(root, "qwen2");
+  const weights = /safetensors$|golden\.json$/;
+  await cp(QWEN2, text, { recursive: true, filter: (path) => !weights.test(path) });
+  const engine = await createEngine({ kind: "onnx", threads: 1 });
+  const model = await engine.open(QWEN2);
+  const rows = promptRows(model);
+  const tokenizer = await loadTokenizer(QWEN2);
+  standIn = async (more = {}) => {
+    const server = await startStandIn({ kind: "vllm", rows, tokenizer, vocabulary: VOCABULARY, ...more });
+    closing.push(() => server.close());
+    return server;
+  };
+  closing.push(
+    () => engine.dispose(),
+    () => model.dispose(),
+  );
+});
+afterAll(async () => {
+  for (const close of closing.reverse()) await close();
+  await rm(root, { recursive: true });
+});
+
+describe("fusechat distributions from a server", () => {
+  const collect = (url: string, data: string, out: string, ...more: string[]): Command =>
+    fusechat([
+      ...["distributions", "--model", text, "--server", url, "--engine", "vllm", "--data", data, "--out", out],
+      ...["--shard-conversations", "64", "--top-k", "3", "--concurrency", "2", ...more],
+    ]);
+
+  test("killed again and again, it goes on from the last conversation and ends with the same bytes", async () => {
+    const lines = (await readFile(CONVERSATIONS, "utf8")).trim().split("\n");
+    const data = join(root, "many.jsonl");
+    // Short conversations, twenty to a request.
+    await writeFile(
+      data,
+      `${Array.from({ length: 60 }, () => lines)
+        .flat()
+        .join("\n")}\n`,
+    );
+    const whole = join(root, "whole");
+    const first = await standIn();
+    expect(await collect(first.url, data, whole).finished).toMatchObject({ exitCode: 0 });
+
+    const out = join(root, "killed");
+    let running: Command | undefined;
+    let rowRequests = 0;
+    const second = await standIn({
+      fault: ({ prompts, topK }) => {
+        // The first question has another K.
+        if (prompts !== null && topK === 3 && ++rowRequests % 3 === 0) running?.kill("SIGKILL");
+        return undefined;
+      },
+    });
+    let kills = 0;
+    for (;;) {
+      running = collect(second.url, data, out);
+      const { exitCode, stderr } = await running.finished;
+      if (exitCode === 0) break;
+      expect([exitCode, stderr]).toEqual([null, expect.any(String)]);
+      kills++;
+    }
+    expect(kills).toBeGreaterThan(2);
+    expect(await hashesOf(out)).toEqual(await hashesOf(whole));
+    const promptsOf = ({ asked }: StandIn) =>
+      asked.filter(({ topK }) => topK === 3).reduce((sum, { prompts }) => sum + (prompts?.length ?? 0), 0);
+    const largest = Math.max(...second.asked.map(({ prompts }) => prompts?.length ?? 0));
+    // A kill loses what was in flight: two requests.
+    expect(promptsOf(second)).toBeLessThanOrEqual(promptsOf(first) + kills * 2 * largest);
+  });
+
+  test("a server that goes away ends it with exit code 1, and what came before is kept", async () => {
+    const out = join(root, "away");
+    const gone = await standIn({
+      fault: ({ prompts, topK, index }) =>
+        prompts !== null && topK === 3 && index > 2
+          ? { status: 402, body: { error: { message: "closed for today" } } }
+          : undefined,
+    });
+    const data = join(root, "many.jsonl");
+    const run = await collect(gone.url, data, out).finished;
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain(`${gone.url}/v1/completions: `);
+    expect(run.stderr).toContain("what came before is kept, and the same command goes on from there");
+    const other = await standIn({ name: "another" });
+    const refused = await collect(other.url, data, out).finished;
+    expect(refused.exitCode).toBe(2);
+    expect(refused.stderr).toMatch(/"served" is "vllm stand-in of config [0-9a-f]{64}" there and "vllm another of/);
+    const back = await standIn();
+    expect(await collect(back.url, data, out).finished).toMatchObject({ exitCode: 0 });
+  });
+
+  test("wrong flags are told before anything is asked", async () => {
+    const data = CONVERSATIONS;
+    const run = async (...more: string[]) =>
+      fusechat(["distributions", "--model", text, "--data", data, "--out", join(root, "none"), ...more]).finished;
+    expect(await run("--engine", "vllm")).toMatchObject({
+      exitCode: 2,
+      stderr: "--engine: vllm needs the address of the server; add --server URL\n",
+    });
+    expect(await run("--server", "http://127.0.0.1:9")).toMatchObject({
+      exitCode: 2,
+      stderr: "--server: is a setting of --engine vllm or --engine sglang; add the one that the server is\n",
+    });
+    expect(await run("--engine", "vllm", "--server", "gpu:8000")).toMatchObject({ exitCode: 2 });
+  });
+});
+
+test("a run whose source is behind a server needs no weights of it, plans it, and goes on where the server moves", async () => {
+  const folder = await temporaryFolder();
+  const write = async (url: string): Promise<string> => {
+    const path = join(folder, "recipe.yaml");
+    await writeFile(
+      path,
+      `pivot: ${MISTRAL}\nsources: [{ model: ${text}, engine: { kind: vllm, url: "${url}" } }]\n` +
+        `data: { path: ${CONVERSATIONS}, held_out_path: ${HELD_OUT}, max_length: 512 }\nfuse: { lr: 1.0e-3, epochs: 1, batch: 2 }\n`,
+    );
+    return path;
+  };
+  const out = join(folder, "run");
+  const first = await standIn({
+    fault: ({ prompts, topK }) =>
+      prompts !== null && topK === 10 ? { status: 402, body: { error: { message: "no" } } } : undefined,
+  });
+  const planned = await fusechat(["plan", await write(first.url), "--no-trial"]).finished;
+  expect(planned.stderr).toBe("");
+  expect(planned.stdout).toMatch(
+    new RegExp(
+      `distributions qwen2: [\\d,]+ tokens in about 1 requests to ${first.url} \\(vllm\\), 10 candidates a row`,
+    ),
+  );
+  const stopped = await fusechat(["run", await write(first.url), "--out", out]).finished;
+  expect(stopped.exitCode).toBe(1);
+  const second = await standIn();
+  const done = await fusechat(["run", await write(second.url), "--out", out, "--json"]).finished;
+  expect([done.exitCode, done.stderr]).toEqual([0, ""]);
+  // The numbers of the same source from its weights.
+  type Result = { readonly metrics: { readonly nats_per_byte: { readonly value: number } } };
+  const file = await readFile(join(out, "evaluate/held-out/qwen2.json"), "utf8");
+  const served = (JSON.parse(file) as Result).metrics.nats_per_byte.value;
+  const own = await fusechat([
+    "evaluate",
+    "held-out",
+    "--model",
+    QWEN2,
+    "--data",
+    HELD_OUT,
+    "--max-length",
+    "512",
+    "--json",
+  ]).finished;
+  const lines = own.stdout.trim().split("\n");
+  const result = JSON.parse(lines.at(-1)!) as Result;
+  expect(served).toBeCloseTo(result.metrics.nats_per_byte.value, 4);
+  await rm(folder, { recursive: true });
+});
