@@ -13,6 +13,7 @@ import {
   type Answer,
   type Asked,
   type Kind,
+  madeUpRows,
   type PromptRows,
   type StandIn,
   type StandInOptions,
@@ -38,25 +39,7 @@ afterEach(async () => {
   for (const server of opened.splice(0)) await server.close();
 });
 
-/** A model of our own: a row follows from the two tokens before its label. `shift` makes another model. */
-function rowsOf(shift = 0): PromptRows {
-  return async (ids, topK) => {
-    const rows = ids.slice(1).map((label, index) => {
-      const seed = (31 * ids[index]! + 7 * (ids[index - 1] ?? 0) + shift) % VOCABULARY;
-      const top = Array.from({ length: topK }, (_, k) => ({
-        id: (seed + k) % VOCABULARY,
-        logp: -1 - k - (seed % 5) / 10 - shift,
-      }));
-      const own = top.find(({ id }) => id === label);
-      return { labelLogp: own?.logp ?? -9 - shift - (seed % 3), top };
-    });
-    return {
-      labelLogp: Float32Array.from(rows, ({ labelLogp }) => labelLogp),
-      topId: Int32Array.from(rows.flatMap(({ top }) => top.map(({ id }) => id))),
-      topLogp: Float32Array.from(rows.flatMap(({ top }) => top.map(({ logp }) => logp))),
-    };
-  };
-}
+const rowsOf = (shift = 0): PromptRows => madeUpRows(VOCABULARY, shift);
 
 async function standIn(kind: Kind, more: Partial<StandInOptions> = {}): Promise<StandIn> {
   const server = await startStandIn({ kind, rows: rowsOf(), tokenizer, vocabulary: VOCABULARY, ...more });

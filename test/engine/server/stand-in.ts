@@ -34,6 +34,26 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
+/** A model of our own: a row follows from the two tokens before its label. `shift` makes another model. */
+export function madeUpRows(vocabulary: number, shift = 0): PromptRows {
+  return async (ids, topK) => {
+    const rows = ids.slice(1).map((label, index) => {
+      const seed = (31 * ids[index]! + 7 * (ids[index - 1] ?? 0) + shift) % vocabulary;
+      const top = Array.from({ length: topK }, (_, k) => ({
+        id: (seed + k) % vocabulary,
+        logp: -1 - k - (seed % 5) / 10 - shift,
+      }));
+      const own = top.find(({ id }) => id === label);
+      return { labelLogp: own?.logp ?? -9 - shift - (seed % 3), top };
+    });
+    return {
+      labelLogp: Float32Array.from(rows, ({ labelLogp }) => labelLogp),
+      topId: Int32Array.from(rows.flatMap(({ top }) => top.map(({ id }) => id))),
+      topLogp: Float32Array.from(rows.flatMap(({ top }) => top.map(({ logp }) => logp))),
+    };
+  };
+}
+
 export interface StandInOptions {
   readonly kind: Kind;
   readonly rows: PromptRows;
