@@ -134,7 +134,7 @@ describe("plan", () => {
   test("--json is one document; tokens and rows are those of the golden rows", async () => {
     const recipe = await writeRecipe(folder);
     const plan = JSON.parse((await fusechat("plan", recipe, "--json")).stdout);
-    expect(plan.conversations).toEqual({ train: 8, held_out: 3, overlapping: 0, left_out: [] });
+    expect(plan.conversations).toEqual({ train: 8, held_out: 3, overlapping: 0, left_out: [], prompts: null });
     expect(plan.tokens_counted).toBe(true);
     for (const { name, train_tokens, train_rows } of plan.models) {
       const golden = (await readFile(join(CONVERSATIONS, `../rows/${name}.jsonl`), "utf8")).trim().split("\n");
