@@ -92,8 +92,10 @@ export async function startJob(
     }
   };
   process.on("exit", killGroup);
+  const ended = exitOf(child, settings);
+  ended.catch(() => {}); // it may fail before anybody waits for it
   return {
-    ended: exitOf(child, settings),
+    ended,
     kill: () => {
       process.removeListener("exit", killGroup);
       killGroup();

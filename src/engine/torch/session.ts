@@ -79,7 +79,6 @@ async function start(context: TorchContext, model: string): Promise<Opened> {
   await writeFile(alive, "");
   await writeSettings(folder, { kind: "session", model: resolve(model), ...manners(context) });
   const job = await startJob(folder, settings, facts);
-  job.ended.catch(() => {}); // told by the request that waits
   const heartbeat = setInterval(() => void utimes(alive, new Date(), new Date()).catch(() => {}), ALIVE_MILLISECONDS);
   heartbeat.unref();
   let count = 0;
