@@ -117,6 +117,7 @@ async function doneOrEnded(own: string, folder: string, job: RunningJob, listen:
   const end = job.ended.then((code) => {
     ended = code;
   });
+  end.catch(() => {}); // the race below tells it
   while (!(await isDone(own))) {
     if (ended !== undefined) {
       await explain(folder, ended);
