@@ -13,14 +13,13 @@ export interface Prompt {
   readonly skill?: string;
 }
 
-/** What nobody can be asked is counted by reason; of equal prompts the first stays. */
+/** What nobody can be asked is counted by reason. Of equal prompts each is asked by itself, and draws answers of its own. */
 export function promptsOf(
   conversations: readonly Conversation[],
   path: string,
 ): { prompts: Prompt[]; leftOut: LeftOutCounts } {
   const prompts: Prompt[] = [];
   const leftOut = new LeftOutCounts();
-  const seen = new Set<string>();
   for (const [index, { turns, tools, skill }] of conversations.entries()) {
     const leave = (reason: string): void => leftOut.add(reason, path, `: conversation ${index + 1}`);
     const last = turns.at(-1)!;
@@ -33,12 +32,6 @@ export function promptsOf(
       leave("without a question");
       continue;
     }
-    const key = JSON.stringify(asked.map(({ role, content }) => [role, content]));
-    if (seen.has(key)) {
-      leave("with the question of another");
-      continue;
-    }
-    seen.add(key);
     prompts.push({
       dialogue: { id: `prompt ${prompts.length + 1}`, turns: asked.map(asContext) },
       reference: last.role === "assistant" ? last.content : null,

@@ -50,7 +50,7 @@ beforeEach(async () => {
     },
     { instruction: "1+3", output: "#### 4" },
     { question: "1+4" },
-    { question: "1+4" },
+    { question: "1+9", tools: [{ type: "function", function: { name: "add", parameters: {} } }] },
   ];
   await writeFile(prompts, `${lines.map((one) => JSON.stringify(one)).join("\n")}\n`);
   server = await startServer(answerOf);
@@ -86,7 +86,7 @@ test("every source answers every prompt, and what is usable and new becomes a co
   expect(stdout).toMatch(/^cut +6 +0 +0 +6 +0 +0 +/m);
   const card = JSON.parse(await readFile(join(folder, "drawn-card.json"), "utf8"));
   expect(card).toMatchObject({ prompts: 3, records: 5, unanswered: 0, settings: { per_prompt: 2, top_p: 0.95 } });
-  expect(card.left_out).toMatchObject([{ reason: "with the question of another", count: 1 }]);
+  expect(card.left_out).toMatchObject([{ reason: "with tools, with which no model is asked here", count: 1 }]);
   const seeds = server.requests.map(({ seed }) => seed);
   expect(new Set(seeds).size).toBe(6);
   expect(server.requests[0]).toMatchObject({ temperature: 0.8, top_p: 0.95, max_tokens: 1024 });

@@ -60,12 +60,12 @@ describe("where models answer", () => {
   test("questions need no answer, and the plan counts what may come of them", async () => {
     const { recipe, where } = await answering("held_out_path: held.jsonl");
     const { prompts, train } = await prepareConversations(recipe);
-    // Two different questions, two answers of one source each.
-    expect([prompts?.length, train.length]).toEqual([3, 4]);
+    // Two answers of one source each.
+    expect([prompts?.length, train.length]).toEqual([3, 6]);
     const plan = derivePlan(recipe, await openInputs(recipe, where), { throughput: assumedThroughput(1) });
     expect(plan.stages[0]).toMatchObject({ stage: "answers", fits: true });
     expect(planTable(plan)).toContain(
-      "3 prompts, 6 answers of at most 1,024 tokens by qwen2; at most 4 conversations to train on",
+      "3 prompts, 6 answers of at most 1,024 tokens by qwen2; at most 6 conversations to train on",
     );
   });
 
