@@ -43,7 +43,7 @@ test("a recipe says what the environment then need not, and the command line has
     ...{ model: "other", url: "http://here/v1", apiKey: "key" },
   });
   expect(() => judgeOptionsOf(recipeJudge("{ model: strict }"), judgeAccess({}, {}), "recipe.yaml:4:11")).toThrow(
-    "recipe.yaml:4:11: a benchmark of this recipe needs a judge, and its url is not known; set judge.url or FUSECHAT_JUDGE_URL",
+    "recipe.yaml:4:11: this recipe needs a judge, and its url is not known; set judge.url or FUSECHAT_JUDGE_URL",
   );
 });
 

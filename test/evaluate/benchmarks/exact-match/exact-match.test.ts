@@ -3,7 +3,9 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { lazyEngine } from "#src/cli/lazy-engine.js";
 import type { StageContext } from "#src/engine/context.js";
+import { EMBEDDED } from "#src/engine/index.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { exactMatch } from "#src/evaluate/benchmarks/exact-match.js";
 import { benchmark } from "#src/evaluate/benchmarks/index.js";
@@ -179,7 +181,11 @@ describe("a model folder", () => {
     ];
     await writeFile(file, JSON.stringify({ turns }));
     const subject = { kind: "folder", name: "gemma2", folder: join(golden, "gemma2") } as const;
-    await expect(exactMatch.evaluate(request(subject, { data: file, rule: "text" }), noEngine)).rejects.toThrow(
+    const context = {
+      engine: lazyEngine(EMBEDDED, () => Promise.reject(new Error("no model is opened"))),
+      reporter: silent,
+    };
+    await expect(exactMatch.evaluate(request(subject, { data: file, rule: "text" }), context)).rejects.toThrow(
       "gemma2: its template refuses each of the 1 prompts, or its context is too short for them; there is nothing to measure",
     );
   });
