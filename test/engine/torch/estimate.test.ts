@@ -40,7 +40,7 @@ test("sizes come from config and weights, experts counted once where a token mee
   expect(mixtral.intermediateSize).toBe(2 * 14_336);
 });
 
-test("memory is what FSDP2's tracker counts of whole models", () => {
+test("memory of whole models is near what a tracker counted of another decoder", () => {
   const figures = (sizes: ModelSizes, kind: "rows" | "train", processes: number, microTokens: number): number =>
     tensorBytes(sizes, { kind, processes, microTokens, compute: "bfloat16", lora: null }) / 1e9;
   // 18.3, 21.7 and 26.3 GB of another decoder, which kept a layer's gradient a little longer.
