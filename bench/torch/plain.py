@@ -1,4 +1,4 @@
-"""A plain loop over a model of transformers, as tutorials have it: padded, all logits, AdamW; `--compile` compiles the model."""
+"""A plain loop over a model of transformers, as tutorials have it: padded, all logits, AdamW; `--compile` compiles."""
 
 import sys
 

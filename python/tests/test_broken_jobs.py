@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from fusechat_torch.arrays import check_ids, check_targets, read_arrays
 from fusechat_torch.errors import InputError
 from fusechat_torch.job import read_job
+from fusechat_torch.results import begin
 
 from . import jobs
 from .conftest import PACKAGE, environment
@@ -79,7 +80,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
         setting(format="fusechat-torch-job-2"),
         "{}/job.json: expected format fusechat-torch-job-1, found 'fusechat-torch-job-2'",
     ),
-    "another kind": (setting(kind="merge"), "{}/job.json: kind: expected one of rows, train, generate, found 'merge'"),
+    "another kind": (setting(kind="merge"), "{}/job.json: kind: expected one of rows, train, generate, session, found 'merge'"),
     "a missing key": (setting(epsilon=None), "{}/job.json: epsilon is missing"),
     "an unknown key": (setting(lamda=0.5), "{}/job.json: unknown key 'lamda'; known here are format, kind, model"),
     "a wrong type": (setting(micro_tokens="512"), "{}/job.json: micro_tokens: expected an integer, 1 or more, found '512'"),
@@ -331,22 +332,20 @@ def test_a_missing_device_is_told(tmp_path: Path, made: Path) -> None:
 
 
 def test_another_job_in_the_same_folder_is_refused(tmp_path: Path, made: Path) -> None:
-    from fusechat_torch.__main__ import _begin
-
     folder = copy(made, tmp_path / "job")
-    _begin(read_job(folder))
+    begin(read_job(folder))
     setting(micro_tokens=64, checkpoint_steps=3)(folder)
-    _begin(read_job(folder))
+    begin(read_job(folder))
     setting(weight_decay=0.5)(folder)
     with pytest.raises(InputError, match="its results were begun under another job"):
-        _begin(read_job(folder))
+        begin(read_job(folder))
 
 
-def test_memory_that_is_not_there_is_explained(tmp_path: Path) -> None:
+def test_memory_that_is_not_there_is_named(tmp_path: Path) -> None:
     from fusechat_torch.__main__ import explain
 
     torch_s = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has\nmore lines")
     assert explain(tmp_path, torch_s) == 1
     assert json.loads((tmp_path / "error.json").read_text())["message"] == (
-        "out of GPU memory: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has; lower micro_tokens, or take more GPUs"
+        "out of GPU memory: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has"
     )

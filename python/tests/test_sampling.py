@@ -8,7 +8,7 @@ from fusechat_torch.job import GenerateSettings
 
 
 def settings(temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> GenerateSettings:
-    return GenerateSettings(1, frozenset(), temperature, top_k, top_p, None)
+    return GenerateSettings(1, frozenset(), temperature, top_k, top_p, None, False)
 
 
 def draw(masses: list[float], number: float, **more: float) -> int:

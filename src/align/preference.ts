@@ -40,25 +40,41 @@ export function createPreference(pivotVocabulary: number): PreferenceReader {
   const masses = massTable();
   const mass = new Float64Array(pivotVocabulary);
   let present = new Int32Array(0);
-  const reader = {
-    mass,
-    floor: LEAST_FLOOR,
-    read: ({ topId, topLogp, metadata: { topK } }: DistributionsShard, row: number): void => {
-      for (let k = 0; k < present.length; k++) mass[present[k]!] = 0;
-      if (present.length !== topK) present = new Int32Array(topK);
-      let tail = 1;
-      for (let k = 0; k < topK; k++) {
-        const id = topId[row * topK + k]!;
-        const stored = masses[topLogp[row * topK + k]! & 0x7fff]!;
-        present[k] = id;
-        // Unused places have id 0 and no mass.
-        if (stored > 0) mass[id] = stored;
-        tail -= stored;
-      }
-      reader.floor = Math.max(TAIL_SHARE * tail, LEAST_FLOOR);
+  let floor = LEAST_FLOOR;
+  /** The row that was turned to and not yet looked at: most rows have nothing to divide. */
+  let shard: DistributionsShard | null = null;
+  let row = 0;
+  const load = (): void => {
+    const { topId, topLogp, metadata } = shard!;
+    const { topK } = metadata;
+    for (let k = 0; k < present.length; k++) mass[present[k]!] = 0;
+    if (present.length !== topK) present = new Int32Array(topK);
+    let tail = 1;
+    for (let k = 0; k < topK; k++) {
+      const id = topId[row * topK + k]!;
+      const stored = masses[topLogp[row * topK + k]! & 0x7fff]!;
+      present[k] = id;
+      // Unused places have id 0 and no mass.
+      if (stored > 0) mass[id] = stored;
+      tail -= stored;
+    }
+    floor = Math.max(TAIL_SHARE * tail, LEAST_FLOOR);
+    shard = null;
+  };
+  return {
+    get mass() {
+      if (shard !== null) load();
+      return mass;
+    },
+    get floor() {
+      if (shard !== null) load();
+      return floor;
+    },
+    read: (from, at) => {
+      shard = from;
+      row = at;
     },
   };
-  return reader;
 }
 
 /** The division of this name. */

@@ -99,9 +99,11 @@ export function createTransfer(map: SparseMap, pivotVocabulary: number, width: n
     const from = start[source]!;
     const to = start[source + 1]!;
     let total = 0;
+    const preferred = preference?.mass ?? null;
+    const floor = preference?.floor ?? 0;
     for (let e = from; e < to; e++) {
       const id = pivot[e]!;
-      const own = preference === null ? share[e]! : preference.mass[id]! + preference.floor * share[e]!;
+      const own = preferred === null ? share[e]! : preferred[id]! + floor * share[e]!;
       weight[e - from] = id === except ? 0 : own;
       total += weight[e - from]!;
     }
