@@ -36,14 +36,16 @@ const options = { cwd: sources, env: { ...process.env, PYTHONDONTWRITEBYTECODE: 
 await run(join(bin, "ruff"), ["format", "--no-cache", "--check", "."], options);
 await run(join(bin, "ruff"), ["check", "--no-cache", "."], options);
 await run(python, ["-m", "mypy", "--cache-dir", join(folder, "mypy")], options);
-await run(python, ["-m", "pytest", ...process.argv.slice(2)], options);
+// Side by side: either alone keeps one core busy at most times. The engine's output waits for the end of the package's.
 const config = join(import.meta.dirname, "vitest.config.ts");
-if (existsSync(config) && process.argv.length === 2) {
-  await run(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", config], {
-    cwd: root,
-    env: { ...process.env, FUSECHAT_TORCH_PYTHON: python },
-  });
-}
+const vitest = [join(root, "node_modules/vitest/vitest.mjs"), "run", "--config", config];
+const engine = { cwd: root, env: { ...process.env, FUSECHAT_TORCH_PYTHON: python } };
+const own = process.argv.slice(2);
+const codes = await Promise.all([
+  ended(python, ["-m", "pytest", ...own], options),
+  own.length === 0 ? ended(process.execPath, vitest, { ...engine, stdio: ["ignore", "pipe", "pipe"] }) : 0,
+]);
+if (codes.some((code) => code !== 0)) process.exit(1);
 
 async function makeEnvironment() {
   const lock = await lockFolderToCome(folder);
@@ -96,14 +98,21 @@ async function pythonVersion(program) {
 }
 
 /** Runs a program whose output goes where ours goes, and ends with its code where that is not 0. */
-function run(program, arguments_, options = {}) {
+async function run(program, arguments_, options = {}) {
+  if ((await ended(program, arguments_, options)) !== 0) process.exit(1);
+}
+
+/** The code that a program ends with. What it says goes where ours goes; where it is piped, once it has ended. */
+function ended(program, arguments_, options = {}) {
   return new Promise((done, fail) => {
     const child = spawn(program, arguments_, { stdio: ["ignore", "inherit", "inherit"], ...options });
+    const said = [];
+    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => said.push(chunk));
     child.on("error", fail);
     child.on("close", (code) => {
-      if (code === 0) return done();
-      console.error(`${program} ${arguments_.join(" ")} ended with ${code}`);
-      process.exit(1);
+      process.stdout.write(Buffer.concat(said));
+      if (code !== 0) console.error(`${program} ${arguments_.join(" ")} ended with ${code}`);
+      done(code ?? 1);
     });
   });
 }
