@@ -26,7 +26,7 @@ import { findStrategy, STRATEGIES } from "./strategies/index.ts";
 import type { StrategyInput } from "./strategies/strategy.ts";
 import { mergeSurveys, type Survey } from "./survey.ts";
 import { shareVocabulary } from "./units/shared-vocabulary.ts";
-import { openUnitPool, usefulThreads } from "./units/unit-pool.ts";
+import { usefulThreads, withUnitPool } from "./units/unit-pool.ts";
 import { listUnits } from "./units/units.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 import { buildVocabularyMap, type PlacedMass, placedMass } from "./vocabulary-map.ts";
@@ -133,53 +133,54 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     sourceVocabulary: shareVocabulary(pair.sourceVocabulary),
     sequence: sequence.name,
   };
-  const pool = openUnitPool(setup, options.threads ?? (await usefulThreads(units)));
-  try {
-    const sharedRows = await pool.each(units.length, async (work, unit) => {
+  const threads = options.threads ?? (await usefulThreads(units));
+  const { sharedRows, survey } = await withUnitPool(setup, threads, async (pool) => ({
+    sharedRows: await pool.each(units.length, async (work, unit) => {
       const shared = await work.survey(units[unit]!);
       onUnit();
       return shared;
-    });
-    const survey = mergeSurveys(await pool.all((work) => work.surveyed(null)), pair.sourceVocabulary);
-    if (survey.sharedConversations === 0) {
-      throw inputError(
-        options.source,
-        `has none of the conversations of ${options.pivot}; both must come from the same data`,
-      );
-    }
-    const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
-
-    await writeSettings(options.out, settings, { kind: "alignment" });
-    const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
-    const plan = {
-      out: options.out,
-      metadata,
-      map,
-      texts: survey.texts.map(({ bytes }) => bytes),
-      width,
-      labelMass,
-      divide,
-    };
-    const tokens = { pivot: pivotTokens.table, source: sourceTokens.table };
-    const written = await writeAlignedFolder(pool, units, sharedRows, plan, tokens, onUnit);
-    const went = destinations(
-      map,
-      survey,
-      { tokens: tokens.pivot, vocabulary: pair.pivotVocabulary },
-      { tokens: tokens.source, vocabulary: pair.sourceVocabulary },
+    }),
+    survey: mergeSurveys(await pool.all((work) => work.surveyed(null)), pair.sourceVocabulary),
+  }));
+  if (survey.sharedConversations === 0) {
+    throw inputError(
+      options.source,
+      `has none of the conversations of ${options.pivot}; both must come from the same data`,
     );
-    const summary = summarise(settings, source.topK, survey, placed, went, written);
-    await writeJson(join(options.out, ALIGNMENT_FILE), { program: programOf("alignment"), ...summary });
-    context.reporter.report({
-      type: "end",
-      stage,
-      summary: summaryLine(summary),
-      figures: alignmentFigures(summary),
-    });
-    return summary;
-  } finally {
-    await pool.dispose();
   }
+  // No thread of either walk is there meanwhile: a large tokenizer is read once more.
+  const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
+
+  await writeSettings(options.out, settings, { kind: "alignment" });
+  const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
+  const plan = {
+    out: options.out,
+    metadata,
+    map,
+    texts: survey.texts.map(({ bytes }) => bytes),
+    width,
+    labelMass,
+    divide,
+  };
+  const tokens = { pivot: pivotTokens.table, source: sourceTokens.table };
+  const written = await withUnitPool(setup, threads, (pool) =>
+    writeAlignedFolder(pool, units, sharedRows, plan, tokens, onUnit),
+  );
+  const went = destinations(
+    map,
+    survey,
+    { tokens: tokens.pivot, vocabulary: pair.pivotVocabulary },
+    { tokens: tokens.source, vocabulary: pair.sourceVocabulary },
+  );
+  const summary = summarise(settings, source.topK, survey, placed, went, written);
+  await writeJson(join(options.out, ALIGNMENT_FILE), { program: programOf("alignment"), ...summary });
+  context.reporter.report({
+    type: "end",
+    stage,
+    summary: summaryLine(summary),
+    figures: alignmentFigures(summary),
+  });
+  return summary;
 }
 
 /** The chosen strategy's map, and what every strategy does with the same mass. */

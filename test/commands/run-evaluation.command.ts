@@ -258,7 +258,7 @@ describe("before the first call", () => {
     expect(none).toEqual({
       exitCode: 2,
       stdout: "",
-      stderr: `${recipe}:8:3 evaluate: a benchmark of this recipe needs a judge, and its model is not known; set judge.model or FUSECHAT_JUDGE_MODEL\n`,
+      stderr: `${recipe}:8:3 evaluate: this recipe needs a judge, and its model is not known; set judge.model or FUSECHAT_JUDGE_MODEL\n`,
     });
     expect(await readdir(folder)).not.toContain("never");
   });

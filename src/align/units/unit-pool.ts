@@ -37,3 +37,17 @@ export function openUnitPool(setup: UnitSetup, threads: number): UnitPool {
     }),
   });
 }
+
+/** Threads for one walk over the units; what they hold goes with them. */
+export async function withUnitPool<Result>(
+  setup: UnitSetup,
+  threads: number,
+  walk: (pool: UnitPool) => Promise<Result>,
+): Promise<Result> {
+  const pool = openUnitPool(setup, threads);
+  try {
+    return await walk(pool);
+  } finally {
+    await pool.dispose();
+  }
+}
