@@ -101,6 +101,18 @@ async function writeMixture(path, dialogues) {
   await finished(file);
 }
 
+/** What an engine knows of the model: its weights do not fit its config, and are never read. */
+async function facts(folder) {
+  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  return {
+    folder,
+    architecture: config.model_type,
+    vocabulary: config.vocab_size,
+    maxPositions: 2048,
+    parameters: 1e6,
+  };
+}
+
 async function makeShards(work, name) {
   const pivot = join(work, name, "pivot");
   await collectDistributions(
@@ -113,7 +125,10 @@ async function makeShards(work, name) {
       template: "native",
       shardConversations: SHARD,
     },
-    { engine: { kind: "none", open: async (folder) => reader(folder), dispose: async () => {} }, reporter: silent },
+    {
+      engine: { kind: "none", facts, open: async (folder) => reader(folder), dispose: async () => {} },
+      reporter: silent,
+    },
   );
   let number = 0;
   for await (const { shard } of readDistributions(pivot)) {
@@ -181,7 +196,7 @@ async function stage(work, name) {
       aligned: join(work, name, "aligned"),
       out: join(work, name, "target"),
     },
-    { engine: { kind: "none", train: async () => trainer, dispose: async () => {} }, reporter: silent },
+    { engine: { kind: "none", facts, train: async () => trainer, dispose: async () => {} }, reporter: silent },
   );
   if (summary.coverage.source_rows === 0) throw new Error("the source was never chosen");
 }
