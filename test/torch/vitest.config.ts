@@ -10,7 +10,7 @@ export default defineConfig({
     pool: "forks",
     // A process of PyTorch uses all cores.
     maxWorkers: 1,
-    testTimeout: 300_000,
+    testTimeout: 900_000,
     hookTimeout: 600_000,
   },
 });
