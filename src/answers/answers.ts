@@ -86,12 +86,13 @@ export async function writeAnswers(options: AnswersOptions, context: StageContex
         }
       }
       if (card.records === 0) throw inputError("answers", nothingSelected(card, selection));
+      // Before the data: a kill in between leaves a card without them, and not data that look like somebody else's.
+      await writeJson(`${beside}-card.json`, card);
       await file.commit();
     } catch (error) {
       await file.abort();
       throw error;
     }
-    await writeJson(`${beside}-card.json`, card);
     return card;
   } finally {
     await scorer?.dispose();

@@ -1,4 +1,5 @@
 /** `fusechat answers`: prompts answered by the sources, the best answers as a data set to fuse on. */
+import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { writeAnswers } from "../answers/answers.ts";
 import type { AnswersCard } from "../answers/card.ts";
@@ -47,7 +48,7 @@ interface Options extends TemplateFlags, EngineFlags, JudgeFlags, RequestFlags {
   readonly modelKeyEnv?: string;
   readonly select: string;
   readonly keep?: Kept;
-  readonly rule: string;
+  readonly rule?: string;
   readonly pattern?: string;
   readonly reasoning: Reasoning;
   readonly rewardUrl?: string;
@@ -85,7 +86,7 @@ export const answersVerb: Verb = {
       ).choices(KEPT),
     );
     add(
-      new Option("--rule <name>", "of --select rule: what of an answer counts").choices(RULE_NAMES).default("number"),
+      new Option("--rule <name>", "of --select rule: what of an answer counts (default: number)").choices(RULE_NAMES),
     );
     add(new Option("--pattern <regex>", "the rule regex: its first group, or its match, is the answer"));
     add(
@@ -110,6 +111,8 @@ export const answersVerb: Verb = {
     if (!options.out.endsWith(".jsonl"))
       throw inputError("--out", `expected a name that ends with .jsonl, found ${JSON.stringify(options.out)}`);
     const models: AnswerSource["subject"][] = [];
+    if (resolve(options.out) === resolve(options.prompts))
+      throw inputError("--out", `${options.out} is what is asked; name another file`);
     for (const text of options.model) {
       const { subject } = await subjectOf(text, options, { environment, hub });
       if (subject.kind !== "ensemble") models.push(subject);
@@ -126,8 +129,9 @@ export const answersVerb: Verb = {
     const settings = engineGiven(engineFlags) ?? EMBEDDED;
     const engine = lazyEngine(settings, () => invocation.engine(settings));
     const judged = options.select === "judge";
-    if (!judged && options.judge !== undefined)
-      throw inputError("--judge", "belongs to --select judge; add that, or leave it out");
+    const [foreign] = foreignFlags(options);
+    if (foreign !== undefined)
+      throw inputError(foreign[0], `belongs to --select ${foreign[1]}; add that, or leave it out`);
     const card = await writeAnswers(
       {
         prompts,
@@ -140,7 +144,7 @@ export const answersVerb: Verb = {
         seed: String(options.seed),
         selection: options.select,
         keep: options.keep ?? (options.select === "none" ? "all" : "best"),
-        rule: options.rule,
+        rule: options.rule ?? "number",
         ...(options.pattern === undefined ? {} : { pattern: options.pattern }),
         reasoning: options.reasoning,
         judge: judged ? judgeOf(options, environment) : null,
@@ -163,16 +167,23 @@ Answers, scores and the card are kept beside the data set (F-answers-MODEL.jsonl
   fusechat answers --prompts questions.jsonl --model qwen@http://127.0.0.1:8000/v1 --select judge --judge gpt-4o --out best.jsonl
 `;
 
+/** Flags of a selection that is not made, and which that is. */
+function foreignFlags(options: Omit<Options, keyof EngineFlags>): (readonly [flag: string, selection: string])[] {
+  const { select, judge, judgeUrl, rule, pattern, rewardUrl, rewardModel } = options;
+  const flags = { judge: { judge, judgeUrl }, rule: { rule, pattern }, reward: { rewardUrl, rewardModel } };
+  return Object.entries(flags).flatMap(([selection, values]) =>
+    Object.entries(values)
+      .filter(([, value]) => selection !== select && value !== undefined)
+      .map(([name]) => [`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, selection] as const),
+  );
+}
+
 function rewardOf(
   options: Omit<Options, keyof EngineFlags>,
   environment: Readonly<Record<string, string | undefined>>,
 ): EndpointOptions | null {
   const { select, rewardUrl, rewardModel, rewardKeyEnv } = options;
-  const flag = rewardUrl !== undefined ? "--reward-url" : rewardModel !== undefined ? "--reward-model" : undefined;
-  if (select !== "reward") {
-    if (flag === undefined) return null;
-    throw inputError(flag, "belongs to --select reward; add that, or leave it out");
-  }
+  if (select !== "reward") return null;
   if (rewardUrl === undefined)
     throw inputError("--select", "reward needs the reward model's server; add --reward-url URL");
   const apiKey = rewardKeyEnv === undefined ? undefined : keyIn(environment, rewardKeyEnv, "--reward-key-env");

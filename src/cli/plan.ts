@@ -146,11 +146,15 @@ function totalOf({ total }: Plan, key: Plan["total"]["partial"][number], format:
 
 function trainedOn({ conversations: { train, prompts }, recipe: { data } }: Plan): string {
   if (prompts === null || data.answers === null) return `${formatCount(train)} conversations to train on`;
-  const { from, per_prompt: perPrompt, max_tokens: maxTokens } = data.answers;
-  return (
-    `${formatCount(prompts)} prompts, ${formatCount(prompts * perPrompt * from.length)} answers of at most ${formatCount(maxTokens)} tokens ` +
-    `by ${from.join(", ")}; at most ${formatCount(train)} conversations to train on, counted as if no answer were ruled out`
-  );
+  const { from, per_prompt: perPrompt, max_tokens: maxTokens, select } = data.answers;
+  const answers = formatCount(prompts * perPrompt * from.length);
+  const scored = new Map([
+    ["judge", "the judge"],
+    ["reward", "the reward model"],
+  ]).get(select);
+  // Empty, cut and repeated answers are not scored.
+  const calls = scored === undefined ? "" : `, at most as many calls of ${scored}`;
+  return `${formatCount(prompts)} prompts, ${answers} answers of at most ${formatCount(maxTokens)} tokens by ${from.join(", ")}${calls}; at most ${formatCount(train)} conversations to train on, counted as if no answer were ruled out`;
 }
 
 /** What servers are asked for. */

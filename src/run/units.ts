@@ -61,8 +61,6 @@ export function unitsOf(recipe: Recipe): Unit[] {
       work: { kind: "answers", models: answeringModels(recipe) },
       after: ["data"],
       outputs: [RUN_FILES.train, RUN_FILES.card],
-      // Where nobody is named, those of a recipe that grows do.
-      settings: answers.from,
     });
   }
   /** The unit that makes what models are trained on. */

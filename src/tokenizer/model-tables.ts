@@ -4,6 +4,16 @@
  * So they stay the bytes that they are in the file: the library gets them as text, and a pass parses one stretch at a time.
  */
 import { isUtf8 } from "node:buffer";
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from "../formats/json-bytes.ts";
 
 export interface Table<Entry> {
   /** As JSON. */
@@ -132,14 +142,6 @@ function textOf(bytes: Uint8Array, from: number, to: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString("utf8");
 }
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
 const MODEL = Buffer.from('"model"');
 const VOCAB = Buffer.from('"vocab"');
 const MERGES = Buffer.from('"merges"');

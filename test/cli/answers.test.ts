@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { answersVerb } from "#src/cli/answers.js";
 import { runCommandLine } from "#src/cli/program.js";
+import { conversationId } from "#src/data/conversation.js";
 import { readConversations } from "#src/data/read.js";
 import { type Behaviour, type ServedRequest, startServer, type TestServer } from "../engine/endpoint/server.ts";
 import { memoryStreams } from "./memory-streams.ts";
@@ -72,12 +73,15 @@ test("every source answers every prompt, and what is usable and new becomes a co
   const { exitCode, stdout, stderr } = await answers(["adder", "lazy", "cut"], ["--per-prompt", "2"]);
   expect(exitCode, stderr).toBe(0);
   const drawn = await records();
+  const [first, second, third] = ["1+1", "1+3", "1+4"].map((content) =>
+    conversationId([{ role: "user", content }]).slice(0, 16),
+  );
   expect(drawn.map(({ turns, drawn: { source, prompt } }) => [prompt, source, turns.at(-1)!.content])).toEqual([
-    ["prompt 1", "adder", "It is #### 2"],
-    ["prompt 1", "lazy", "#### 2"],
-    ["prompt 2", "adder", "It is #### 4"],
-    ["prompt 2", "lazy", "#### 2"],
-    ["prompt 3", "adder", "It is #### 5"],
+    [first, "adder", "It is #### 2"],
+    [first, "lazy", "#### 2"],
+    [second, "adder", "It is #### 4"],
+    [second, "lazy", "#### 2"],
+    [third, "adder", "It is #### 5"],
   ]);
   expect(drawn[0]!.skill).toBe("sum");
   expect((await readConversations(out)).conversations).toHaveLength(5);
@@ -90,6 +94,27 @@ test("every source answers every prompt, and what is usable and new becomes a co
   const seeds = server.requests.map(({ seed }) => seed);
   expect(new Set(seeds).size).toBe(6);
   expect(server.requests[0]).toMatchObject({ temperature: 0.8, top_p: 0.95, max_tokens: 1024 });
+});
+
+test("a question that comes twice is asked twice, and prompts that are added make nobody be asked again", async () => {
+  const text = await readFile(prompts, "utf8");
+  await writeFile(prompts, `{"question": "1+7"}\n{"question": "1+7"}\n`);
+  await answers(["adder"], ["--per-prompt", "1"]);
+  expect(server.count).toBe(2);
+  expect(new Set(server.requests.map(({ seed }) => seed)).size).toBe(2);
+  await writeFile(prompts, `${text}{"question": "1+7"}\n{"question": "1+7"}\n`);
+  await answers(["adder"], ["--per-prompt", "1"]);
+  expect(server.count).toBe(5);
+  expect(await records()).toHaveLength(5);
+});
+
+test("the prompts themselves are not overwritten", async () => {
+  await answers(["adder"]);
+  const own = await readFile(out, "utf8");
+  prompts = out;
+  const { exitCode, stderr } = await answers(["adder"]);
+  expect([exitCode, await readFile(out, "utf8")]).toEqual([2, own]);
+  expect(stderr).toContain("is what is asked");
 });
 
 test("the same command asks nothing again and writes the same bytes, whatever is selected", async () => {
@@ -152,6 +177,9 @@ test.each([
   [["--reward-url", "http://127.0.0.1:1"], "belongs to --select reward"],
   [["--judge", "x"], "belongs to --select judge"],
   [["--select", "nats"], "gives answers only"],
+  [["--judge-url", "http://127.0.0.1:1"], "belongs to --select judge"],
+  [["--rule", "text"], "belongs to --select rule"],
+  [["--pattern", "x"], "belongs to --select rule"],
   [["--temperature", "0"], "all 5 answers to a prompt are the same"],
   [["--select", "regex"], "--select"],
 ])("%j: one sentence", async (more, sentence) => {

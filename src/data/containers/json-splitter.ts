@@ -3,6 +3,17 @@
  * the text itself, 1 the items of an array, 2 the items of the arrays in an object. Above that depth the grammar is
  * checked here; each value below is JSON only if `JSON.parse` says so.
  */
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  NEWLINE,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from "../../formats/json-bytes.ts";
 
 export interface SplitValue {
   /** The name of the outermost object's member that it is or stands in; null where there is no object. */
@@ -37,16 +48,6 @@ interface Frame {
   name: string | null;
   count: number;
 }
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const NEWLINE = 0x0a;
 
 /** Objects of metadata have a few names; more than these bytes of one are no name. */
 const LONGEST_NAME_BYTES = 1 << 10;

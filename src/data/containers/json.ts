@@ -3,6 +3,7 @@
  * common, JSON Lines. The first value is walked over once to see which; records are then cut out one at a time.
  */
 import { inputError } from "../../errors.ts";
+import { NEWLINE, OPEN_ARRAY } from "../../formats/json-bytes.ts";
 import { looksLikeRecord } from "../shapes/record.ts";
 import { describe, parsedJson } from "../shapes/values.ts";
 import type { Container, Found } from "./container.ts";
@@ -80,9 +81,6 @@ async function outlineOf(source: Source): Promise<Outline> {
   for (const value of told(source, () => splitter.finish())) note(value);
   return list === null ? { kind: "values" } : { kind: "member", key: list };
 }
-
-const OPEN_ARRAY = 0x5b;
-const NEWLINE = 0x0a;
 
 /** The values at a depth; `isOne` where nothing may follow the first value of the text. */
 async function* valuesOf(source: Source, depth: number, isOne: boolean): AsyncGenerator<SplitValue> {

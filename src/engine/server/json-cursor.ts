@@ -3,13 +3,19 @@
  * they go from the bytes into arrays, and nothing else is made of the rest. What is skipped is only looked at for where
  * it ends; what is read must be as RFC 8259 has it, but for NaN and Infinity, which Python writes and callers refuse.
  */
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from "../../formats/json-bytes.ts";
 
-const [QUOTE, BACKSLASH, COLON, COMMA, POINT, MINUS, PLUS] = [0x22, 0x5c, 0x3a, 0x2c, 0x2e, 0x2d, 0x2b];
+const [POINT, MINUS, PLUS] = [0x2e, 0x2d, 0x2b];
 const [ZERO, NINE, LOWER_E, UPPER_E, UPPER_N, UPPER_I, LOWER_N] = [0x30, 0x39, 0x65, 0x45, 0x4e, 0x49, 0x6e];
-export const OPEN_OBJECT = 0x7b;
-export const CLOSE_OBJECT = 0x7d;
-export const OPEN_LIST = 0x5b;
-export const CLOSE_LIST = 0x5d;
 const SPACE = 0x20;
 const END = -1;
 
@@ -168,8 +174,8 @@ export class JsonCursor {
       if (byte === END) throw this.problem("the rest of the text");
       this.at++;
       if (byte === QUOTE) this.endOfString();
-      else if (byte === OPEN_OBJECT || byte === OPEN_LIST) depth++;
-      else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
+      else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) depth++;
+      else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
         if (depth === 0) {
           this.at--;
           throw this.problem("a value");
@@ -239,5 +245,5 @@ export function keyBytes(name: string): Uint8Array {
 }
 
 function isWord(byte: number): boolean {
-  return byte > SPACE && byte !== COMMA && byte !== CLOSE_OBJECT && byte !== CLOSE_LIST && byte !== COLON;
+  return byte > SPACE && byte !== COMMA && byte !== CLOSE_OBJECT && byte !== CLOSE_ARRAY && byte !== COLON;
 }

@@ -4,16 +4,9 @@
  * at that place itself has no prediction and is null.
  */
 import { z } from "zod";
+import { CLOSE_ARRAY, CLOSE_OBJECT, OPEN_ARRAY, OPEN_OBJECT } from "../../../formats/json-bytes.ts";
 import { RowProblem } from "../candidates.ts";
-import {
-  CLOSE_LIST,
-  CLOSE_OBJECT,
-  type JsonCursor,
-  JsonProblem,
-  keyBytes,
-  OPEN_LIST,
-  OPEN_OBJECT,
-} from "../json-cursor.ts";
+import { type JsonCursor, JsonProblem, keyBytes } from "../json-cursor.ts";
 import type { RowPlace, RowSink, RowsRequest, ServerKind } from "./kind.ts";
 
 const META = keyBytes("meta_info");
@@ -70,8 +63,8 @@ function startOf({ positions }: RowsRequest["sequences"][number]): number {
 function read(cursor: JsonCursor, request: RowsRequest, sink: RowSink, at: RowPlace): void {
   const { length } = request.sequences;
   let place = 0;
-  cursor.expect(OPEN_LIST);
-  for (let first = true; cursor.member(CLOSE_LIST, first); first = false, place++) {
+  cursor.expect(OPEN_ARRAY);
+  for (let first = true; cursor.member(CLOSE_ARRAY, first); first = false, place++) {
     if (place >= length) throw new JsonProblem(`expected ${length} answers, found more`);
     at.sequence = place;
     readAnswer(cursor, request, place, sink, at);
@@ -153,8 +146,8 @@ function readTop(
     at.position = position;
     if (cursor.isNull()) throw new RowProblem("is null");
     candidates.clear();
-    cursor.expect(OPEN_LIST);
-    for (let first = true; cursor.member(CLOSE_LIST, first); first = false) {
+    cursor.expect(OPEN_ARRAY);
+    for (let first = true; cursor.member(CLOSE_ARRAY, first); first = false) {
       const [logp, id] = entry(cursor);
       candidates.add(id, logp);
     }
@@ -175,8 +168,8 @@ function eachPosition(
   let position = start;
   let row = 0;
   if (cursor.isNull()) throw new JsonProblem(MISSING);
-  cursor.expect(OPEN_LIST);
-  for (let first = true; cursor.member(CLOSE_LIST, first); first = false, position++) {
+  cursor.expect(OPEN_ARRAY);
+  for (let first = true; cursor.member(CLOSE_ARRAY, first); first = false, position++) {
     const isLabel = position === positions[row];
     read(position, row);
     if (isLabel) row++;
@@ -188,12 +181,12 @@ function eachPosition(
 
 /** `[logprob, id, …]`; NaN for a logprob that is null. */
 function entry(cursor: JsonCursor): readonly [number, number] {
-  cursor.expect(OPEN_LIST);
+  cursor.expect(OPEN_ARRAY);
   let logp = Number.NaN;
   if (cursor.isNull()) cursor.null();
   else logp = cursor.number();
-  if (!cursor.member(CLOSE_LIST, false)) throw cursor.problem("a token's id");
+  if (!cursor.member(CLOSE_ARRAY, false)) throw cursor.problem("a token's id");
   const id = cursor.number();
-  while (cursor.member(CLOSE_LIST, false)) cursor.skip();
+  while (cursor.member(CLOSE_ARRAY, false)) cursor.skip();
   return [logp, id];
 }

@@ -4,16 +4,9 @@
  * where it is none of them. They are of the unmodified softmax, and -9999.0 stands for minus infinity.
  */
 import { z } from "zod";
+import { CLOSE_ARRAY, CLOSE_OBJECT, OPEN_ARRAY, OPEN_OBJECT } from "../../../formats/json-bytes.ts";
 import { RowProblem } from "../candidates.ts";
-import {
-  CLOSE_LIST,
-  CLOSE_OBJECT,
-  type JsonCursor,
-  JsonProblem,
-  keyBytes,
-  OPEN_LIST,
-  OPEN_OBJECT,
-} from "../json-cursor.ts";
+import { type JsonCursor, JsonProblem, keyBytes } from "../json-cursor.ts";
 import type { RowPlace, RowSink, RowsRequest, ServerKind } from "./kind.ts";
 
 const CHOICES = keyBytes("choices");
@@ -77,8 +70,8 @@ function read(cursor: JsonCursor, request: RowsRequest, sink: RowSink, at: RowPl
       cursor.skip();
       continue;
     }
-    cursor.expect(OPEN_LIST);
-    for (let firstChoice = true; cursor.member(CLOSE_LIST, firstChoice); firstChoice = false) {
+    cursor.expect(OPEN_ARRAY);
+    for (let firstChoice = true; cursor.member(CLOSE_ARRAY, firstChoice); firstChoice = false) {
       readChoice(cursor, request, sink, at, read);
     }
   }
@@ -133,8 +126,8 @@ function readPrompt(
   at.sequence = place;
   let position = 0;
   let row = 0;
-  cursor.expect(OPEN_LIST);
-  for (let first = true; cursor.member(CLOSE_LIST, first); first = false, position++) {
+  cursor.expect(OPEN_ARRAY);
+  for (let first = true; cursor.member(CLOSE_ARRAY, first); first = false, position++) {
     if (position !== positions[row]) {
       cursor.skip();
       continue;
