@@ -4,7 +4,7 @@
  * that all models find least surprising, at several numbers of prompts. Printed is the distance above the floor on the
  * demonstration's held-out conversations.
  *
- *   node bench/drawn-answers.mjs --out FOLDER [--times 1,4,16] [--arms world,lot,nats]
+ *   node bench/drawn-answers.mjs --out FOLDER [--times 1,4,16] [--arms world,lot,nats] [--threads 2]
  *
  * Runs are kept in the folder and go on where they were. One training seed: intervals are over conversations.
  */
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     out: { type: "string" },
     times: { type: "string", default: "1,4" },
     arms: { type: "string", default: "world,lot,nats" },
+    threads: { type: "string", default: "2" },
   },
 });
 if (values.out === undefined) throw new Error("--out FOLDER is needed");
@@ -40,7 +41,7 @@ fuse: { lambda: 0.1, lr: 0.0005, epochs: 3, batch: 32 }
 merge: { method: sce, select_topk: 0.1, dtype: float32 }
 baselines: [sft]
 evaluate: [held-out]
-engine: { kind: onnx, threads: 2 }
+engine: { kind: onnx, threads: ${values.threads} }
 `;
 
 for (const times of values.times.split(",").map(Number)) {

@@ -43,10 +43,8 @@ export const planVerb: Verb = {
     const { recipe: written, where } = loaded;
     const judge = plannedJudge(written, judgeAccess(options as JudgeFlags, invocation.environment));
     const outlines = new Map<string, SafetensorsHeader>();
-    const { recipe, unread } = await locateKnownModels(written, {
-      whole: outlined(invocation.hub, outlines),
-      text: textOnly(invocation.hub),
-    });
+    const folders = { whole: outlined(invocation.hub, outlines), text: textOnly(invocation.hub) };
+    const { recipe, unread } = await locateKnownModels(written, folders, where);
     const inputs = await openInputs(recipe, where, judge, outlines, { unread, data: lacksData });
     // Weights that are not here yet cannot be tried.
     const trial =
@@ -87,7 +85,7 @@ async function machineOf(
   const engines = enginesOf(recipe);
   const [pivot] = models;
   const embedded = engines.find(({ kind }) => kind === "onnx");
-  const isSmall = pivot !== undefined && pivot.facts.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
+  const isSmall = pivot !== undefined && pivot.sizes.parameters <= TRIAL_PARAMETERS && pivot.trial.length > 0;
   const throughput =
     trial && isSmall && embedded !== undefined
       ? await measuredThroughput(await invocation.engine(embedded), pivot, recipe.distributions.top_k)
@@ -233,7 +231,7 @@ function modelLines({ models }: Plan, about: string): string[] {
       model.name,
       model.role,
       model.architecture,
-      formatCount(model.parameters),
+      orUnknown(model.parameters, formatCount),
       formatCount(model.train_tokens),
       formatCount(model.train_rows),
       formatCount(model.refused_conversations),

@@ -22,7 +22,8 @@ export const validateVerb: Verb = {
     const { train, heldOut, leftOut } = conversations;
     print(`${file}: valid`);
     for (const { name, role, facts } of models) {
-      print(`  ${role} ${name}: ${facts.architecture}, ${formatCount(facts.parameters)} parameters`);
+      const size = facts.parameters === null ? "behind a server" : `${formatCount(facts.parameters)} parameters`;
+      print(`  ${role} ${name}: ${facts.architecture}, ${size}`);
     }
     print(`  data: ${formatCount(train.length)} conversations to train on, ${formatCount(heldOut.length)} held out`);
     if (leftOut.length > 0) print(`  ${leftOutSentence(leftOut)}`);

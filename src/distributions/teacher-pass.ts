@@ -46,7 +46,7 @@ export async function computeShard(
   let done = begun === undefined ? 0 : takeOver(shard, begun);
   while (done < conversations.length) {
     const before = done;
-    const batch = takeBatch(conversations, done, model.callTokens ?? callTokens(model.parameters));
+    const batch = takeBatch(conversations, done, model.callTokens ?? callTokens(model.parameters ?? 0));
     const { labelLogp, topId, topLogp } = await model.rows(
       batch.map(({ conversation, ids, rows }) => ({ ids, positions: rows.position, conversation })),
       topK,

@@ -142,14 +142,16 @@ export interface ModelFacts {
   readonly vocabulary: number;
   /** Longest sequence the model can read, or null where its config names none. */
   readonly maxPositions: number | null;
-  readonly parameters: number;
+  /** Null where nobody here has the weights. */
+  readonly parameters: number | null;
 }
 
 export interface EngineModel {
   readonly folder: string;
   /** Width of the head: logits per row. */
   readonly vocabulary: number;
-  readonly parameters: number;
+  /** Null where a server has them; `callTokens` is there then. */
+  readonly parameters: number | null;
   /** Tokens that `rows` likes to be handed at once, where that does not follow from the number of parameters. */
   readonly callTokens?: number;
   /** Distributions of every label of every sequence. Only engines whose calls take long look at `watch`. */

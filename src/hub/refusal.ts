@@ -5,6 +5,9 @@ import type { HubSettings } from "./settings.ts";
 /** There is no model of that name, or none that may be seen. */
 export class NoSuchModel extends FusechatError {}
 
+/** The model is there, a branch, tag or commit of that name is not. */
+export class NoSuchRevision extends FusechatError {}
+
 export interface Refusal {
   readonly status: number;
   /** `X-Error-Code` */
@@ -24,7 +27,10 @@ export function refusalOf({ status, code, text }: Refusal, what: string, setting
         ? inputError(what, `is gated; ask for access at ${page} and set HF_TOKEN to a token of yours`)
         : inputError(what, `is gated, and the token that is set has no access to it; ask for it at ${page}`);
     case "RevisionNotFound":
-      return inputError(what, `${host} has no such revision; its branches and tags stand at ${page}`);
+      return new NoSuchRevision(
+        "input",
+        `${what}: ${host} has no such revision; its branches and tags stand at ${page}`,
+      );
     case "EntryNotFound":
       return inputError(what, `${host} has no such file`);
     case "RepoNotFound":

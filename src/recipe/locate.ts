@@ -3,6 +3,7 @@ import { isAbsolute } from "node:path";
 import { FusechatError, inputErrors } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { type HubId, hubNameOf, parseHubId } from "../hub/id.ts";
+import { NoSuchModel, NoSuchRevision } from "../hub/refusal.ts";
 import type { HubFolder } from "../models/reference.ts";
 import { pathText } from "./problems.ts";
 import { isServed, type Recipe, type RecipeModel } from "./recipe.ts";
@@ -61,26 +62,36 @@ export interface UnreadModel {
   readonly because: string;
 }
 
-/** As `locateModels`; models of the Hub that cannot be read keep their id, and are told. */
+/**
+ * As `locateModels`; models of the Hub that cannot be read keep their id, and are told. One that the Hub does not have is
+ * wrong all the same.
+ */
 export async function locateKnownModels(
   recipe: Recipe,
   { whole, text }: HubFolders,
+  where: (path: KeyPath) => string = pathText,
 ): Promise<{ readonly recipe: Recipe; readonly unread: readonly UnreadModel[] }> {
   const unread: UnreadModel[] = [];
-  const locate = async (model: RecipeModel, hub: HubFolder): Promise<RecipeModel> => {
+  const problems: string[] = [];
+  const locate = async (model: RecipeModel, path: KeyPath, hub: HubFolder): Promise<RecipeModel> => {
     const id = hubIdOf(model);
     if (id === undefined) return withHubName(model, model.model);
     try {
       return withHubName(model, await hub(id));
     } catch (error) {
       if (!(error instanceof FusechatError) || !["input", "failed"].includes(error.code)) throw error;
-      unread.push({ name: model.name, model: model.model, because: error.message });
+      if (error instanceof NoSuchModel || error instanceof NoSuchRevision) {
+        problems.push(`${where(path)}: ${error.message}`);
+      } else unread.push({ name: model.name, model: model.model, because: error.message });
       return model;
     }
   };
-  const pivot = await locate(recipe.pivot, whole);
+  const pivot = await locate(recipe.pivot, ["pivot"], whole);
   const sources: RecipeModel[] = [];
-  for (const source of recipe.sources) sources.push(await locate(source, isServed(source) ? text : whole));
+  for (const [index, source] of recipe.sources.entries()) {
+    sources.push(await locate(source, ["sources", index], isServed(source) ? text : whole));
+  }
+  if (problems.length > 0) throw inputErrors(problems);
   return { recipe: { ...recipe, pivot, sources }, unread };
 }
 

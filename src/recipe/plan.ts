@@ -25,7 +25,8 @@ export interface PlannedModel {
   readonly name: string;
   readonly role: "pivot" | "source";
   readonly architecture: string;
-  readonly parameters: number;
+  /** Null where a server has the weights. */
+  readonly parameters: number | null;
   readonly max_length: number;
   /** Conversations that its template refuses, of the training data. */
   readonly refused_conversations: number;

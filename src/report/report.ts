@@ -5,8 +5,9 @@
 import { basename, resolve } from "node:path";
 import { count } from "./figures.ts";
 import { html, type Markup } from "./html.ts";
-import { type RunData, readMerge, readRunData } from "./run-data.ts";
+import { EMPTY_RUN, type RunData, readMerge, readRunData } from "./run-data.ts";
 import { alignment } from "./sections/alignment.ts";
+import { answers } from "./sections/answers.ts";
 import { data } from "./sections/data.ts";
 import { hasCoefficients, merging } from "./sections/merging.ts";
 import { mtBench } from "./sections/mt-bench.ts";
@@ -28,6 +29,7 @@ const SECTIONS: readonly Section[] = [
   alignment,
   merging,
   data,
+  answers,
   recipe,
   times,
 ];
@@ -41,23 +43,9 @@ export async function renderReport(runFolder: string): Promise<string> {
 export async function renderMergeReport(folder: string): Promise<string | undefined> {
   const merge = await readMerge(folder);
   if (merge === undefined || !hasCoefficients(merge)) return undefined;
-  const run = { ...EMPTY, merges: [{ name: basename(resolve(folder)), value: merge }] };
+  const run = { ...EMPTY_RUN, merges: [{ name: basename(resolve(folder)), value: merge }] };
   return renderPage(run, `Merge by ${merge.method}`).text;
 }
-
-const EMPTY: RunData = {
-  recipe: undefined,
-  plan: undefined,
-  benchmarks: [],
-  gates: [],
-  notes: [],
-  logs: [],
-  alignments: [],
-  merges: [],
-  data: [],
-  leftOut: [],
-  timing: [],
-};
 
 export function renderPage(run: RunData, title: string = titleOf(run)): Markup {
   const parts = SECTIONS.map((section) => ({ ...section, body: section.render(run) })).filter(({ body }) => body);
@@ -83,6 +71,6 @@ function models({ plan }: RunData): Markup | undefined {
   if (plan === undefined) return undefined;
   return html`<p class="models">${plan.models.map(
     ({ name, role, architecture, parameters }) =>
-      html`<span><i class="dot ${role}"></i><b>${name}</b> ${role}, ${architecture}, ${count(parameters)} parameters</span>`,
+      html`<span><i class="dot ${role}"></i><b>${name}</b> ${role}, ${architecture}${parameters !== null && `, ${count(parameters)} parameters`}</span>`,
   )}</p>`;
 }

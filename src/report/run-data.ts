@@ -14,7 +14,9 @@ import { RECORD_FILE as MERGE_RECORD } from "../merge/record.ts";
 import { EVALUATION, RESERVED_EVALUATIONS, RUN_FILES } from "../recipe/layout.ts";
 import {
   type Alignment,
+  type AnswersCard,
   alignmentDocument,
+  answersCardDocument,
   type BenchmarkComparison,
   comparisonDocument,
   type Gates,
@@ -50,10 +52,28 @@ export interface RunData {
   readonly merges: readonly Named<Merge>[];
   /** Conversations by the part of the data they belong to. */
   readonly data: readonly Named<readonly Conversation[]>[];
+  /** Whose answers are trained on, where the recipe's models answer. */
+  readonly answers: AnswersCard | undefined;
   /** Records of the data that cannot be used, by reason. */
   readonly leftOut: readonly LeftOut[];
   readonly timing: readonly UnitTime[];
 }
+
+/** A run that has nothing to show yet. */
+export const EMPTY_RUN: RunData = {
+  recipe: undefined,
+  plan: undefined,
+  benchmarks: [],
+  gates: [],
+  notes: [],
+  logs: [],
+  alignments: [],
+  merges: [],
+  data: [],
+  answers: undefined,
+  leftOut: [],
+  timing: [],
+};
 
 export async function readRunData(folder: string): Promise<RunData> {
   const at = (name: string): string => join(folder, name);
@@ -74,6 +94,7 @@ export async function readRunData(folder: string): Promise<RunData> {
       ...(await named("training", conversationsOf(at(RUN_FILES.train)))),
       ...(await named("held out", conversationsOf(at(RUN_FILES.heldOut)))),
     ],
+    answers: await jsonOf(at(RUN_FILES.card), answersCardDocument),
     leftOut: (await jsonOf(at(RUN_FILES.leftOut), leftOutDocument))?.left_out ?? [],
     timing: (await linesOf(at(RUN_FILES.timing), unitTime)) ?? [],
   };

@@ -84,6 +84,45 @@ export const leftOutDocument: z.ZodType<{ readonly left_out: readonly LeftOut[] 
   left_out: z.array(z.object({ reason: z.string(), count: z.number(), file: z.string(), place: z.string() })),
 });
 
+export interface AnswersCard {
+  readonly prompts: number;
+  readonly unanswered: number;
+  readonly records: number;
+  readonly settings: { readonly select: string; readonly keep: string };
+  readonly sources: readonly {
+    readonly name: string;
+    readonly drawn: number;
+    readonly empty: number;
+    readonly refused: number;
+    readonly cut: number;
+    readonly duplicates: number;
+    readonly selected: number;
+    readonly wins: number;
+    readonly mean_bytes: number;
+  }[];
+}
+
+/** Of the answers that a run trains on. */
+export const answersCardDocument: z.ZodType<AnswersCard> = z.object({
+  prompts: z.number(),
+  unanswered: z.number(),
+  records: z.number(),
+  settings: z.object({ select: z.string(), keep: z.string() }),
+  sources: z.array(
+    z.object({
+      name: z.string(),
+      drawn: z.number(),
+      empty: z.number(),
+      refused: z.number(),
+      cut: z.number(),
+      duplicates: z.number(),
+      selected: z.number(),
+      wins: z.number(),
+      mean_bytes: z.number(),
+    }),
+  ),
+});
+
 export interface Plan {
   readonly recipe: {
     readonly pivot: { readonly name: string };
@@ -93,13 +132,15 @@ export interface Plan {
     readonly name: string;
     readonly role: string;
     readonly architecture: string;
-    readonly parameters: number;
+    readonly parameters: number | null;
   }[];
 }
 
 export const planDocument: z.ZodType<Plan> = z.object({
   recipe: z.object({ pivot: z.object({ name: z.string() }), sources: z.array(z.object({ name: z.string() })) }),
-  models: z.array(z.object({ name: z.string(), role: z.string(), architecture: z.string(), parameters: z.number() })),
+  models: z.array(
+    z.object({ name: z.string(), role: z.string(), architecture: z.string(), parameters: z.number().nullable() }),
+  ),
 });
 
 export type LogLine = Pick<FullLogLine, "step" | "label_loss" | "fusion_loss" | "lr" | "rows">;

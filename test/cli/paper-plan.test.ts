@@ -100,3 +100,18 @@ test("with nothing to read the schedule is printed, and a sentence says what cou
   expect(text).toMatch(/^fuse qwen +\? +\? +\?$/m);
   expect(text.split("\n").find((line) => line.startsWith("in all"))).toContain("over 1.3 MB");
 });
+
+test("a model that the Hub does not have is no mere question mark", async () => {
+  const server = await openServer();
+  const streams = memoryStreams({ environment: { HF_HOME: await temporaryFolder(), HF_ENDPOINT: server.url } });
+  const exitCode = await runCommandLine(
+    ["plan", RECIPE],
+    streams,
+    new AbortController().signal,
+    await loadVerbs("plan"),
+  );
+  expect(exitCode).toBe(2);
+  expect(streams.stderr.text.split("\n").filter((line) => line.includes("has no such model"))).toHaveLength(6);
+  expect(streams.stderr.text).toMatch(/recipe\.yaml:\d+.*openchat\/openchat_3\.5: no folder of this name is here/);
+  expect(streams.stdout.text).toBe("");
+});

@@ -23,6 +23,8 @@ let root: string;
 let text: string;
 const closing: (() => Promise<unknown>)[] = [];
 let standIn: (more?: Partial<StandInOptions>) => Promise<StandIn>;
+/** Of another model than the golden qwen2. */
+let standInFor: (folder: string) => Promise<StandIn>;
 beforeAll(async () => {
   root = await temporaryFolder();
   text = join(root, "qwen2");
@@ -36,6 +38,11 @@ beforeAll(async () => {
     const server = await startStandIn({ kind: "vllm", rows, tokenizer, vocabulary: VOCABULARY, ...more });
     closing.push(() => server.close());
     return server;
+  };
+  standInFor = async (folder) => {
+    const other = await engine.open(folder);
+    closing.push(() => other.dispose());
+    return standIn({ rows: promptRows(other), tokenizer: await loadTokenizer(folder), vocabulary: other.vocabulary });
   };
   closing.push(
     () => engine.dispose(),
@@ -182,3 +189,53 @@ test("a run whose source is behind a server needs no weights of it, plans it, an
   expect(served).toBeCloseTo(result.metrics.nats_per_byte.value, 4);
   await rm(folder, { recursive: true });
 });
+
+test("a run whose pivot's rows and whose source's answers come from servers ends where one of folders does", async () => {
+  const folder = await temporaryFolder();
+  const prompts = (await readFile(CONVERSATIONS, "utf8")).trim().split("\n").slice(0, 4);
+  await writeFile(join(folder, "prompts.jsonl"), `${prompts.join("\n")}\n`);
+  let said = 0;
+  const source = await standIn({
+    fault: ({ path }) => {
+      if (!path.endsWith("/chat/completions")) return undefined;
+      const message = { role: "assistant", content: `Answer ${said++ % 4}.` };
+      const choices = [{ index: 0, message, finish_reason: "stop" }];
+      return { json: { choices, usage: { prompt_tokens: 5, completion_tokens: 3 } } };
+    },
+  });
+  const pivot = await standInFor(MISTRAL);
+  const served = (url: string): string => `engine: { kind: vllm, url: "${url}", model: stand-in, concurrency: 1 }`;
+  const fuse = "fuse: { lr: 1.0e-3, epochs: 1, batch: 2 }\nevaluate: [held-out]\n";
+  const run = async (name: string, recipe: string): Promise<string> => {
+    const [path, out] = [join(folder, `${name}.yaml`), join(folder, name)];
+    await writeFile(path, recipe);
+    const { exitCode, stderr } = await fusechat(["run", path, "--out", out, "--json"]).finished;
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    return out;
+  };
+  const behind = await run(
+    "behind",
+    `pivot: { model: ${MISTRAL}, name: pivot, ${served(pivot.url)} }\nsources: [{ model: ${text}, name: qwen2, ${served(source.url)} }]\n` +
+      `data: { path: prompts.jsonl, held_out_path: ${HELD_OUT}, max_length: 512, answers: { per_prompt: 1 } }\n${fuse}`,
+  );
+  expect(said).toBe(4);
+  const answered = join(behind, "data/train.jsonl");
+  expect((await readFile(answered, "utf8")).match(/"Answer \d\."/g)).toHaveLength(4);
+  const here = await run(
+    "here",
+    `pivot: { model: ${MISTRAL}, name: pivot }\nsources: [{ model: ${QWEN2}, name: qwen2 }]\n` +
+      `data: { path: ${answered}, held_out_path: ${HELD_OUT}, max_length: 512 }\n${fuse}`,
+  );
+  for (const model of ["pivot", "qwen2", "target-qwen2", "fused"]) {
+    const [one, other] = await Promise.all(
+      [behind, here].map(async (out) => {
+        const result = JSON.parse(await readFile(join(out, `evaluate/held-out/${model}.json`), "utf8"));
+        return result.metrics.nats_per_byte.value as number;
+      }),
+    );
+    expect(one, model).toBeCloseTo(other!, 4);
+  }
+  const page = await readFile(join(behind, "report.html"), "utf8");
+  expect(page).toContain("4 prompts gave 4 conversations, 0 prompts none");
+  await rm(folder, { recursive: true });
+}, 300_000);

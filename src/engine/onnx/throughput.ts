@@ -49,7 +49,7 @@ export async function measuredThroughput(
     await model.rows(pivot.trial, topK);
     const seconds = (performance.now() - startedAt) / 1000;
     const tokens = pivot.trial.reduce((sum, { ids }) => sum + ids.length, 0);
-    const rate = (FORWARD * pivot.facts.parameters * tokens) / seconds;
+    const rate = (FORWARD * (model.parameters ?? 0) * tokens) / seconds;
     const speed = Math.round(tokens / seconds);
     return throughputAt(rate, `measured ${speed} tokens/s in a teacher pass of the pivot over ${tokens} tokens`);
   } finally {

@@ -23,7 +23,7 @@ export async function modelFacts(folder: string): Promise<ModelFacts> {
     architecture: typeof config.model_type === "string" ? config.model_type : "unknown",
     vocabulary,
     maxPositions: typeof positions === "number" && positions > 0 ? positions : null,
-    parameters: 0,
+    parameters: null,
   };
 }
 
