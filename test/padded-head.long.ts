@@ -181,10 +181,10 @@ describe("targets of a padded pivot", () => {
   );
   test.each(combinations)("have tokens only: $level, $unshared, $tail", ({ level, unshared, tail }) => {
     const function_ = fusionFunction("min-ce");
-    const width = targetDistributionWidth(pair, function_);
+    const width = targetDistributionWidth(pair, { function: function_, tail });
     let pivotRows = 0;
     for (const conversation of pair.conversations) {
-      const rules = { function: function_, level, unshared, tail, hasToken: tokens, width };
+      const rules = { function: function_, level, record: null, unshared, tail, hasToken: tokens, width };
       const targets = buildTargetDistributions(conversation, rules);
       for (let r = 0; r < conversation.pivot.rows; r++) {
         const target = new Map<number, number>();

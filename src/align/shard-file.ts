@@ -14,10 +14,12 @@ import {
   readShardColumns,
   readShardMetadata,
   rowStartColumn,
+  type ShardColumns,
   tensorPlace,
 } from "../distributions/shard-columns.ts";
 import { inputError } from "../errors.ts";
 import {
+  createRowReader,
   type RowReader,
   readSafetensorsHeader,
   type Tensor,
@@ -42,10 +44,6 @@ export async function readAlignedShard(
   const conversations = conversation.length;
   const rows = extentOf(columns, "source_row", 0);
   const width = extentOf(columns, "top_id", 1);
-  const count = (name: string): Int32Array =>
-    nonNegative(columns, name, column(columns, name, ["I32"], [conversations]));
-  const nats = (name: string): Float32Array =>
-    nonNegative(columns, name, column(columns, name, ["F32"], [conversations]));
   const shard: AlignedShard = {
     metadata: {
       pivot: metadataText(columns, "pivot"),
@@ -59,10 +57,7 @@ export async function readAlignedShard(
     sourceRow: column(columns, "source_row", ["I32"], [rows]),
     topId: column(columns, "top_id", ["U16", "U32"], [rows, width]),
     topLogp: column(columns, "top_logp", ["F16"], [rows, width]),
-    pivotNats: nats("pivot_nats"),
-    sourceNats: nats("source_nats"),
-    pivotBytes: count("pivot_bytes"),
-    sourceBytes: count("source_bytes"),
+    ...natsColumns(columns, conversations),
   };
   if (width === 0) throw inputError(tensorPlace(path, "top_id"), "has no columns");
   checkSourceRows(path, shard, width);
@@ -80,6 +75,58 @@ export async function readAlignedExtent(path: string): Promise<{ readonly source
 
 /** The columns of rows. */
 export type AlignedRowColumns = Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">;
+
+/** What all conversations of some shards, in order, cost the pivot and the source: their nats and divisors. */
+export type AlignedNats = Pick<
+  AlignedShard,
+  "conversation" | "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes"
+>;
+
+/** Reads of each shard what it says of conversations, checked, and nothing of its rows. */
+export async function readAlignedNats(paths: readonly string[]): Promise<AlignedNats> {
+  const rowsOf = createRowReader();
+  const names = ["conversation", "pivot_nats", "source_nats", "pivot_bytes", "source_bytes"];
+  const parts: AlignedNats[] = [];
+  for (const path of paths) {
+    const { metadata } = await readShardMetadata(path, FORMAT);
+    const { tensors: infos } = await readSafetensorsHeader(path);
+    const data = await rowsOf(path, names, 0, infos.get("conversation")?.shape[0] ?? 0);
+    const tensors = new Map(names.map((name, index) => [name, { ...infos.get(name)!, data: data[index]! }]));
+    const columns = { path, metadata, tensors };
+    const conversation = conversationColumn(columns);
+    parts.push({ conversation, ...natsColumns(columns, conversation.length) });
+  }
+  const joined = <T extends Int32Array | Float32Array>(into: T, part: (nats: AlignedNats) => T): T => {
+    let at = 0;
+    for (const nats of parts) {
+      into.set(part(nats), at);
+      at += part(nats).length;
+    }
+    return into;
+  };
+  const count = parts.reduce((sum, { conversation }) => sum + conversation.length, 0);
+  return {
+    conversation: joined(new Int32Array(count), (nats) => nats.conversation),
+    pivotNats: joined(new Float32Array(count), (nats) => nats.pivotNats),
+    sourceNats: joined(new Float32Array(count), (nats) => nats.sourceNats),
+    pivotBytes: joined(new Int32Array(count), (nats) => nats.pivotBytes),
+    sourceBytes: joined(new Int32Array(count), (nats) => nats.sourceBytes),
+  };
+}
+
+/** Of each conversation the nats and divisors of both models. */
+function natsColumns(columns: ShardColumns, conversations: number): Omit<AlignedNats, "conversation"> {
+  const count = (name: string): Int32Array =>
+    nonNegative(columns, name, column(columns, name, ["I32"], [conversations]));
+  const nats = (name: string): Float32Array =>
+    nonNegative(columns, name, column(columns, name, ["F32"], [conversations]));
+  return {
+    pivotNats: nats("pivot_nats"),
+    sourceNats: nats("source_nats"),
+    pivotBytes: count("pivot_bytes"),
+    sourceBytes: count("source_bytes"),
+  };
+}
 
 /** Some rows of a shard that has been read whole, and so checked, before. */
 export async function readAlignedRows(

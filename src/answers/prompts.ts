@@ -11,6 +11,7 @@ export interface Prompt {
   /** The answer that the data has, or null. */
   readonly reference: string | null;
   readonly skill?: string;
+  readonly category?: string;
 }
 
 /** Hexadecimal digits of a prompt's id: of a million prompts no two have one by chance. */
@@ -24,7 +25,7 @@ export function promptsOf(
   const prompts: Prompt[] = [];
   const seen = new Map<string, number>();
   const leftOut = new LeftOutCounts();
-  for (const [index, { turns, tools, skill }] of conversations.entries()) {
+  for (const [index, { turns, tools, skill, category }] of conversations.entries()) {
     const leave = (reason: string): void => leftOut.add(reason, path, `: conversation ${index + 1}`);
     const last = turns.at(-1)!;
     const asked = last.role === "assistant" ? turns.slice(0, -1) : turns;
@@ -44,6 +45,7 @@ export function promptsOf(
       dialogue: { id: before === 0 ? hash : `${hash}/${before}`, turns: asked.map(asContext) },
       reference: last.role === "assistant" ? last.content : null,
       ...(skill === undefined ? {} : { skill }),
+      ...(category === undefined ? {} : { category }),
     });
   }
   return { prompts, leftOut };

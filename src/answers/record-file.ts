@@ -23,12 +23,13 @@ export async function openRecordFile(path: string): Promise<RecordFile> {
   };
 }
 
-function recordOf({ dialogue, skill }: Prompt, { candidate, score }: Selected, selection: string): unknown {
+function recordOf({ dialogue, skill, category }: Prompt, { candidate, score }: Selected, selection: string): unknown {
   const turns = dialogue.turns.map((turn) => ({ role: turn.role, content: turn.content, ...beyondContent(turn) }));
   const { text, source, sample } = candidate;
   return {
     turns: [...turns, { role: "assistant", content: text }],
     ...(skill === undefined ? {} : { skill }),
+    ...(category === undefined ? {} : { category }),
     drawn: { prompt: dialogue.id, source, sample, ...(selection === "none" ? {} : { score, by: selection }) },
   };
 }

@@ -1,4 +1,4 @@
-/** `fusechat fuse`: trains one target on a pivot and one aligned source, or fine-tunes plainly without a source. */
+/** `fusechat fuse`: trains one target on a pivot and aligned sources, or fine-tunes plainly without any. */
 import { type Command, Option } from "commander";
 import type { IrregularRule } from "../data/irregular.ts";
 import type { WeightDtype } from "../engine/engine.ts";
@@ -32,8 +32,8 @@ interface Options extends TemplateFlags, EngineFlags, LoraFlags {
   irregular: IrregularRule;
   pivot?: string;
   maxLength?: number;
-  aligned?: string;
-  source?: string;
+  aligned?: string[];
+  source?: string[];
   out: string;
   function: string;
   level: Level;
@@ -60,7 +60,7 @@ interface LoraFlags {
 
 export const fuseVerb: Verb = {
   name: "fuse",
-  summary: "train a target: the pivot, fused with one aligned source (or plainly fine-tuned)",
+  summary: "train a target: the pivot, fused with aligned sources, one or several (or plainly fine-tuned)",
   long: true,
   declare: (command: Command) => {
     const names = FUSION_FUNCTIONS.map((candidate) => candidate.name);
@@ -68,8 +68,11 @@ export const fuseVerb: Verb = {
       .requiredOption("--model <model>", `the pivot: ${MODEL_WORDS}`)
       .requiredOption("--data <path>", "the conversations that the shards speak of")
       .option("--pivot <folder>", "the pivot's distributions; without them and --aligned: plain fine-tuning")
-      .option("--aligned <folder>", "the source's distributions, aligned to the pivot; without them: plain fine-tuning")
-      .option("--source <folder>", "the source's own distributions, for --level row")
+      .option(
+        "--aligned <folders...>",
+        "a source's distributions, aligned to the pivot, or those of several sources; without them: plain fine-tuning",
+      )
+      .option("--source <folders...>", "the sources' own distributions in the same order, for --level row")
       .requiredOption("--out <folder>", "the target's model folder")
       .addOption(new Option("--function <name>", "fusion function").choices(names).default(FUSION_DEFAULTS.function))
       .addOption(
@@ -159,6 +162,9 @@ export const fuseVerb: Verb = {
         `${summary.source} chosen in ${coverage.source_conversations} of ${coverage.conversations} conversations: ` +
           `${coverage.source_rows} of ${coverage.rows} rows have its distribution, ${coverage.unshared_rows} had none to give`,
       );
+      for (const { source, conversations, rows } of coverage.sources ?? []) {
+        invocation.print(`  ${source} in ${conversations} conversations, ${rows} rows`);
+      }
     }
     invocation.document(summary);
     return undefined;

@@ -1,7 +1,8 @@
-/** `fusechat list`: what there is of merge methods, vocabulary strategies, architectures and benchmarks, with sources. */
+/** `fusechat list`: what there is of merge methods, vocabulary strategies, fusion functions, architectures and benchmarks, with sources. */
 import { STRATEGIES } from "../align/strategies/index.ts";
 import { inputError, suggestion } from "../errors.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
+import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { ARCHITECTURES } from "../models/index.ts";
 import type { Verb } from "./verb.ts";
@@ -17,6 +18,7 @@ interface Entry {
 const LISTS: Readonly<Record<string, readonly Entry[]>> = {
   methods: METHODS.map(({ name, summary, paper }) => ({ name, summary, source: paper })),
   strategies: entries(STRATEGIES),
+  functions: FUSION_FUNCTIONS.map(({ name, summary, paper }) => ({ name, summary, source: paper })),
   models: entries(ARCHITECTURES),
   benchmarks: entries(BENCHMARKS),
 };
@@ -27,7 +29,7 @@ function entries(items: readonly Entry[]): Entry[] {
 
 export const listVerb: Verb = {
   name: "list",
-  summary: "list merge methods, vocabulary strategies, models (architectures) or benchmarks",
+  summary: "list merge methods, vocabulary strategies, fusion functions, models (architectures) or benchmarks",
   declare: (command) => {
     command.argument("<what>", Object.keys(LISTS).join(", "));
   },

@@ -31,6 +31,8 @@ export interface Conversation {
   /** The tools that the assistant was offered (JSON), for the template to write. */
   readonly tools?: readonly unknown[];
   readonly skill?: string;
+  /** What kind of conversation it is, or which data set it is from, where the record says it. */
+  readonly category?: string;
   /** Nats of the answers under the distribution that drew them, where it is known: no model can do better on average. */
   readonly floorNats?: number;
 }

@@ -64,7 +64,7 @@ async function readAll(
   return { conversations, leftOut: leftOut.list() };
 }
 
-/** Writes conversations as JSON Lines, a turn as `{"role", "content"}`, with `skill` and `floor_nats` where known. */
+/** Writes conversations as JSON Lines, a turn as `{"role", "content"}`, with `skill`, `category` and `floor_nats` where known. */
 export async function writeConversations(path: string, conversations: readonly Conversation[]): Promise<void> {
   const file = await openAtomic(path);
   try {
@@ -87,11 +87,12 @@ export async function writeConversations(path: string, conversations: readonly C
   }
 }
 
-function conversationRecord({ turns, tools, skill, floorNats }: Conversation): Record<string, unknown> {
+function conversationRecord({ turns, tools, skill, category, floorNats }: Conversation): Record<string, unknown> {
   return {
     turns: turns.map((turn) => ({ role: turn.role, content: turn.content, ...beyondContent(turn) })),
     ...(tools === undefined ? {} : { tools }),
     ...(skill === undefined ? {} : { skill }),
+    ...(category === undefined ? {} : { category }),
     ...(floorNats === undefined ? {} : { floor_nats: floorNats }),
   };
 }

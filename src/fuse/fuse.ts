@@ -1,7 +1,7 @@
 /**
  * The fuse stage: from the pivot, its distributions and those of one aligned source to a target, a model of the
- * pivot's shape trained on both (FuseChat, section 3.2). Without aligned distributions it is plain fine-tuning, the
- * control that every fusion has to beat.
+ * pivot's shape trained on both (FuseChat, section 3.2); or of several sources to one target (FuseLLM, the papers'
+ * "Multi"). Without aligned distributions it is plain fine-tuning, the control that every fusion has to beat.
  *
  * The same options find their own work again: a finished target is recognised, an unfinished one continued from its
  * last checkpoint, to the same bytes in every file but `timing.jsonl`.
@@ -15,11 +15,13 @@ import { openWeights } from "../formats/weights.ts";
 import { computedOtherwise, otherProgram } from "../version.ts";
 import { abandonTarget, beginTarget, examineFolder, removeCheckpoints, removeLeftovers } from "./checkpoint.ts";
 import { fusionFunction } from "./functions/index.ts";
+import { groupsOf } from "./groups/groups.ts";
+import { type GroupRecord, recordOf } from "./groups/record.ts";
 import { type Lessons, openLessons } from "./lessons.ts";
 import { checkOptions, type FuseOptions, LORA_NEEDS_TORCH } from "./options.ts";
 import { openPair, type Pair } from "./pair.ts";
 import { openPlainPair } from "./plain-pair.ts";
-import { describeTarget, type TargetRecord } from "./record.ts";
+import { describeTarget, sourceOf, type TargetRecord } from "./record.ts";
 import { openRendering, type Rendering } from "./rendering.ts";
 import { totalSteps } from "./schedule.ts";
 import { type TargetDistributionRules, targetDistributionWidth } from "./target-distributions.ts";
@@ -29,7 +31,7 @@ import { train } from "./training.ts";
 export interface FuseSummary {
   readonly out: string;
   readonly pivot: string;
-  /** Null for plain fine-tuning. */
+  /** Null for plain fine-tuning; of several their names with ` + ` between them. */
   readonly source: string | null;
   readonly steps: number;
   readonly coverage: Coverage;
@@ -89,7 +91,8 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
     const total = options.conversations.length;
     context.reporter.report({ type: "start", stage: `${stage} data`, total, unit: "conversations" });
     const place = { folder: options.out, stage: `${stage} data`, total };
-    lessons = await openLessons(pair, rendering, rulesOf(options, pair, rendering), place, context);
+    const rules = rulesOf(options, pair, rendering, await recordOfGroups(options, pair));
+    lessons = await openLessons(pair, rendering, rules, place, context);
   } finally {
     await rendering.dispose();
   }
@@ -121,19 +124,13 @@ async function trainTarget(
       `holds no rows: with max_length ${pair.metadata.maxLength} every conversation is cut before its first response; try a larger one`,
     );
   }
-  if (pair.sourceName !== null && coverage.source_rows === 0) {
-    context.reporter.report({
-      type: "warning",
-      stage,
-      message: `${pair.sourceName} is never chosen: every target is the pivot's own distribution`,
-    });
-  }
+  for (const message of idleSources(pair, coverage)) context.reporter.report({ type: "warning", stage, message });
   throwIfInterrupted(context.signal, stage);
 
   const total = totalSteps(coverage.conversations, options.batch, options.epochs);
   context.reporter.report({ type: "start", stage, total, unit: "steps" });
   if (step === 0) await beginTarget(options.out, record);
-  const lambda = pair.sourceName === null ? 1 : options.lambda;
+  const lambda = pair.sourceNames.length === 0 ? 1 : options.lambda;
   const lines = await train({ stage, options, lessons, lambda, total, done: step }, context).catch(
     async (error: unknown) => {
       await abandonTarget(options.out);
@@ -153,10 +150,33 @@ async function trainTarget(
   return done;
 }
 
-function rulesOf(options: FuseOptions, pair: Pair, { hasToken }: Rendering): TargetDistributionRules {
+/** What to say of sources that no target has anything of. */
+function idleSources({ sourceNames }: Pair, { source_rows: rows, sources }: Coverage): string[] {
+  if (sourceNames.length === 0) return [];
+  if (rows === 0) {
+    const verb = sourceNames.length === 1 ? "is" : "are";
+    return [`${sourceNames.join(" and ")} ${verb} never chosen: every target is the pivot's own distribution`];
+  }
+  const idle = (sources ?? []).filter((source) => source.rows === 0);
+  return idle.map(({ source }) => `${source} is never chosen: no target has anything of it`);
+}
+
+/** What conversations like each other cost the models; null where nothing asks for it. */
+async function recordOfGroups({ level, conversations }: FuseOptions, pair: Pair): Promise<GroupRecord | null> {
+  if (level !== "group" || pair.sourceNames.length === 0) return null;
+  return recordOf(groupsOf(conversations), await pair.nats());
+}
+
+function rulesOf(
+  options: FuseOptions,
+  pair: Pair,
+  { hasToken }: Rendering,
+  record: GroupRecord | null,
+): TargetDistributionRules {
   const { level, tail, unshared } = options;
   const function_ = fusionFunction(options.function);
-  return { function: function_, level, tail, unshared, hasToken, width: targetDistributionWidth(pair, function_) };
+  const width = targetDistributionWidth(pair, { function: function_, tail });
+  return { function: function_, level, record, tail, unshared, hasToken, width };
 }
 
 /** Targets must start from the very model whose distributions they keep. */
@@ -188,7 +208,7 @@ function summary(
   return {
     out: options.out,
     pivot: pair.metadata.model,
-    source: pair.sourceName,
+    source: sourceOf(pair),
     steps: figures.steps,
     coverage: figures.coverage,
     firstLoss: figures.first.loss,

@@ -9,7 +9,7 @@ import { throwIfInterrupted } from "../errors.ts";
 import type { Pair } from "./pair.ts";
 import type { ConversationTokens, Rendering } from "./rendering.ts";
 import { buildTargetDistributions, type TargetDistributionRules } from "./target-distributions.ts";
-import type { Coverage } from "./target-folder.ts";
+import type { Coverage, SourceCoverage } from "./target-folder.ts";
 import { openTokenFile } from "./token-file.ts";
 
 export interface Lessons {
@@ -29,6 +29,7 @@ export async function openLessons(
 ): Promise<Lessons> {
   const tokens = await openTokenFile(folder);
   const counts = { conversations: 0, rows: 0, source_conversations: 0, source_rows: 0, unshared_rows: 0 };
+  const bySource = pair.sourceNames.map((source) => ({ source, conversations: 0, rows: 0 }));
   try {
     for await (const conversations of pair.shards()) {
       throwIfInterrupted(signal, stage);
@@ -36,12 +37,16 @@ export async function openLessons(
       for await (const one of rendering.render(conversations)) rendered.push(one);
       await tokens.append(rendered);
       for (const conversation of conversations) {
-        const { sourceRows, unsharedRows } = buildTargetDistributions(conversation, rules);
+        const { sourceRows, unsharedRows, ...each } = buildTargetDistributions(conversation, rules);
         counts.conversations++;
         counts.rows += conversation.pivot.rows;
         counts.source_rows += sourceRows;
         counts.unshared_rows += unsharedRows;
         if (sourceRows + unsharedRows > 0) counts.source_conversations++;
+        for (const [index, own] of bySource.entries()) {
+          own.rows += each.rowsOfSource[index]!;
+          if (each.chosenRows[index]! > 0) own.conversations++;
+        }
       }
       const done = (conversations.at(-1)?.conversation ?? -1) + 1;
       if (done > 0) reporter.report({ type: "progress", stage, done, total, unit: "conversations" });
@@ -52,7 +57,7 @@ export async function openLessons(
     throw error;
   }
   return {
-    coverage: counts,
+    coverage: withSources(counts, bySource),
     read: async (place) => {
       const { ids, positions } = await tokens.read(place);
       if (positions.length === 0) return null;
@@ -61,4 +66,9 @@ export async function openLessons(
     },
     dispose: () => tokens.dispose(),
   };
+}
+
+/** Of one source alone all that is counted speaks already. */
+function withSources(counts: Coverage, sources: readonly SourceCoverage[]): Coverage {
+  return sources.length < 2 ? counts : { ...counts, sources };
 }

@@ -7,12 +7,12 @@ import { ALL_LINEAR, LORA_TARGET, type LoraSettings } from "../engine/lora.ts";
 import { inputError, suggestion } from "../errors.ts";
 import { fusionFunction } from "./functions/index.ts";
 
-export const LEVELS = ["conversation", "row"] as const;
-export const TAILS = ["renormalise", "drop", "bucket"] as const;
+export const LEVELS = ["conversation", "row", "group"] as const;
+export const TAILS = ["renormalise", "drop", "bucket", "pivot"] as const;
 export const UNSHARED = ["label", "pivot", "skip"] as const;
 export const WEIGHT_DTYPES: readonly WeightDtype[] = ["float32", "float16", "bfloat16"];
 
-/** Whether the fusion function judges a whole conversation or every row by itself. */
+/** Whether the fusion function judges a conversation, every row by itself, or what conversations like it cost. */
 export type Level = (typeof LEVELS)[number];
 /** What becomes of the probability outside the stored top-K. */
 export type Tail = (typeof TAILS)[number];
@@ -62,10 +62,10 @@ export interface FuseOptions extends FusionSettings, TrainingSettings {
   readonly conversations: readonly Conversation[];
   /** Folder of the pivot's distributions. Without it (and without `aligned`) the target is fine-tuned from data alone. */
   readonly pivot?: string;
-  /** Folder of aligned shards. Without it the target is plainly fine-tuned on the labels. */
-  readonly aligned?: string;
-  /** Folder of the source's distributions; needed at `level: row` alone. */
-  readonly source?: string;
+  /** Folders of aligned shards, one a source. Without any the target is plainly fine-tuned on the labels. */
+  readonly aligned?: string | readonly string[];
+  /** Folders of the sources' distributions, in the same order; needed at `level: row` alone. */
+  readonly source?: string | readonly string[];
   /** Without `pivot`: tokens a conversation is cut to, and what prompts are rendered with; shards know both. */
   readonly maxLength?: number;
   readonly templateSettings?: TemplateSettings;
@@ -94,6 +94,12 @@ export const TRAINING_DEFAULTS: TrainingSettings = {
   dtype: "float32",
 };
 
+/** The folders of an option that may have one, several or none. */
+export function foldersOf(given: string | readonly string[] | undefined): readonly string[] {
+  if (given === undefined) return [];
+  return typeof given === "string" ? [given] : given;
+}
+
 /** Throws one input error for the first option that makes no sense. */
 export function checkOptions(options: FuseOptions): void {
   fusionFunction(options.function);
@@ -113,7 +119,8 @@ export function checkOptions(options: FuseOptions): void {
   if (options.conversations.length === 0) {
     throw inputError("fuse", "the data set is empty; expected at least one conversation");
   }
-  if (options.aligned !== undefined && options.pivot === undefined) {
+  const [aligned, sources] = [foldersOf(options.aligned), foldersOf(options.source)];
+  if (aligned.length > 0 && options.pivot === undefined) {
     throw inputError("fuse", "aligned shards lie beside the pivot's, which are needed too; add --pivot DIR");
   }
   if (options.pivot !== undefined && options.maxLength !== undefined) {
@@ -124,10 +131,16 @@ export function checkOptions(options: FuseOptions): void {
   }
   if (options.maxLength !== undefined) checkWhole("max-length", options.maxLength, 1);
   if (options.templateSettings !== undefined) checkTemplateSettings(options.templateSettings, "fuse");
-  if (options.source !== undefined && options.aligned === undefined) {
+  if (sources.length > 0 && aligned.length === 0) {
     throw inputError("fuse", "the source's shards say nothing without the aligned ones; add --aligned DIR");
   }
-  if (options.level === "row" && options.aligned !== undefined && options.source === undefined) {
+  if (sources.length > 0 && sources.length !== aligned.length) {
+    throw inputError(
+      "fuse",
+      `expected as many folders of sources as of aligned shards, in the same order, found ${sources.length} and ${aligned.length}`,
+    );
+  }
+  if (options.level === "row" && aligned.length > sources.length) {
     throw inputError(
       "fuse",
       'level "row" compares label by label and needs the source\'s own shards; add --source DIR',

@@ -4,6 +4,8 @@ import type { DistributionsShard } from "../distributions/shard.ts";
 import { inputError } from "../errors.ts";
 import type { WholeConversation } from "./pair.ts";
 
+type WholeSource = WholeConversation["sources"][number];
+
 /** Aligned to this very pivot: same conversations, same rows, same bytes, and the same nats to within rounding. */
 export function checkAligned(path: string, aligned: AlignedShard, pivot: DistributionsShard): void {
   const problem = alignedProblem(aligned, pivot);
@@ -40,8 +42,11 @@ function alignedProblem(aligned: AlignedShard, pivot: DistributionsShard): strin
 }
 
 /** A row that the alignment shares must start at the same byte of the same turn in the source's own shard. */
-export function checkSource(folder: string, { conversation, pivot, aligned, source }: WholeConversation): void {
-  if (aligned === null) return;
+export function checkSource(
+  folder: string,
+  { conversation, pivot }: WholeConversation,
+  { aligned, own: source }: WholeSource,
+): void {
   for (let r = 0; r < pivot.rows; r++) {
     const row = pivot.first + r;
     const sourceRow: number = aligned.shard.sourceRow[row]!;

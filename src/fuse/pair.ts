@@ -1,11 +1,19 @@
 /**
- * The distributions a target is trained on: the pivot's shards and, where there is a source, the aligned shards beside
- * them (same conversations, same rows) and the source's own. They are too many for memory, so they are gone through
- * once, shard by shard, and everything is checked against everything else on the way; after that a conversation is read
- * again whenever its batch comes, without asking. Memory is that of one shard of each.
+ * The distributions a target is trained on: the pivot's shards and, of each source, the aligned shards beside them (same
+ * conversations, same rows) and the source's own. Mostly there is one source, a pair; a target of several is trained on
+ * all of them at once. They are too many for memory, so they are gone through once, shard by shard, and everything is
+ * checked against everything else on the way; after that a conversation is read again whenever its batch comes, without
+ * asking. Memory is that of one shard of each.
  */
 import type { AlignedShard } from "../align/shard.ts";
-import { type AlignedRowColumns, readAlignedExtent, readAlignedRows, readAlignedShard } from "../align/shard-file.ts";
+import {
+  type AlignedNats,
+  type AlignedRowColumns,
+  readAlignedExtent,
+  readAlignedNats,
+  readAlignedRows,
+  readAlignedShard,
+} from "../align/shard-file.ts";
 import { createShardMemory } from "../align/units/shard-memory.ts";
 import { listShards } from "../distributions/folder.ts";
 import { readDistributions } from "../distributions/read-folder.ts";
@@ -17,8 +25,8 @@ import {
 } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
-import { createRowReader } from "../formats/safetensors.ts";
-import type { FuseOptions } from "./options.ts";
+import { createRowReader, type TensorMemory } from "../formats/safetensors.ts";
+import { type FuseOptions, foldersOf } from "./options.ts";
 import { checkAligned, checkSource } from "./pair-checks.ts";
 
 /** One conversation's rows in a distributions shard, or in an excerpt of one. */
@@ -35,34 +43,44 @@ export interface ShardRows<Columns extends DistributionsRowColumns = Distributio
 export type AlignedColumns = AlignedRowColumns &
   Pick<AlignedShard, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes">;
 
+/** What one source says of a conversation. */
+export interface SourceRows {
+  /** The rows are the pivot's. */
+  readonly aligned: { readonly shard: AlignedColumns; readonly place: number };
+  /** The source's own rows: null where they were not given, or where the source's template refuses the conversation. */
+  readonly own: ShardRows | null;
+}
+
 export interface PairConversation {
   /** Index in the prepared data. */
   readonly conversation: number;
   readonly pivot: ShardRows;
-  /** Null without a source. The rows are the pivot's. */
-  readonly aligned: { readonly shard: AlignedColumns; readonly place: number } | null;
-  /** The source's own rows: null where they were not given, or where the source's template refuses the conversation. */
-  readonly source: ShardRows | null;
+  /** In the order of the options; none for plain fine-tuning. */
+  readonly sources: readonly SourceRows[];
 }
 
 /** A conversation in the shards that were read whole. */
 export interface WholeConversation extends PairConversation {
   readonly pivot: ShardRows<DistributionsShard>;
-  readonly aligned: { readonly shard: AlignedShard; readonly place: number } | null;
-  readonly source: ShardRows<DistributionsShard> | null;
+  readonly sources: readonly {
+    readonly aligned: { readonly shard: AlignedShard; readonly place: number };
+    readonly own: ShardRows<DistributionsShard> | null;
+  }[];
 }
 
 export interface Pair {
   /** Of the pivot's shards, all alike. */
   readonly metadata: DistributionsMetadata;
-  /** Name of the source, or null for plain fine-tuning. */
-  readonly sourceName: string | null;
+  /** Names of the sources; none for plain fine-tuning. */
+  readonly sourceNames: readonly string[];
   /** K, the width of the pivot's stored distributions. */
   readonly pivotWidth: number;
-  /** W, that of the aligned ones; 0 without a source. */
-  readonly alignedWidth: number;
+  /** W of each source's aligned ones. */
+  readonly alignedWidths: readonly number[];
   /** SHA-256 over each folder's shards, by input name: only what the training reads. */
   readonly hashes: Readonly<Record<string, string>>;
+  /** What all conversations cost, a list a source, before anything else is read. */
+  nats(): Promise<readonly AlignedNats[]>;
   /** The conversations of every pivot shard, checked. What it gives out is valid until the next shard is asked for. */
   shards(): AsyncGenerator<readonly WholeConversation[], void, void>;
   /** The conversation at a place in the order of the shards, once they have been gone through. */
@@ -73,8 +91,7 @@ export interface Pair {
 interface Found {
   readonly conversation: number;
   readonly pivot: Excerpt;
-  readonly aligned: AlignedFigures | null;
-  readonly source: Excerpt | null;
+  readonly sources: readonly { readonly aligned: AlignedFigures; readonly own: Excerpt | null }[];
 }
 
 /** What an aligned shard says of one conversation; plain numbers, for there are as many of them as conversations. */
@@ -92,64 +109,94 @@ interface Excerpt {
   readonly rows: number;
 }
 
-/** Opens all that a fusion reads; the source's own shards at `level: row` only, the one rule that looks at them. */
+/** The folders of one source. */
+interface OpenedSource {
+  readonly name: string;
+  /** W. */
+  readonly width: number;
+  readonly alignedPaths: readonly string[];
+  /** Null where no rule looks at the source's own shards. */
+  readonly own: { readonly folder: string; readonly paths: readonly string[] } | null;
+}
+
+/** Opens all that a fusion reads; the sources' own shards at `level: row` only, the one rule that looks at them. */
 export async function openPair(
   options: Pick<FuseOptions, "aligned" | "source" | "level"> & { readonly pivot: string },
 ): Promise<Pair> {
   const pivotPaths = await listShards(options.pivot);
   const metadata = await readDistributionsMetadata(pivotPaths[0]!);
   const hashes: Record<string, string> = { pivot_shards: await sha256OfFiles(pivotPaths) };
-  const alignedPaths = options.aligned === undefined ? null : await listAligned(options.aligned, options.pivot);
-  const extents = [];
-  for (const path of alignedPaths ?? []) extents.push(await readAlignedExtent(path));
-  const sourceFolder = options.level === "row" && alignedPaths !== null ? options.source : undefined;
-  const sourcePaths = sourceFolder === undefined ? [] : await listShards(sourceFolder);
-  if (alignedPaths !== null) hashes.aligned_shards = await sha256OfFiles(alignedPaths);
-  if (sourceFolder !== undefined) hashes.source_shards = await sha256OfFiles(sourcePaths);
+  const alignedFolders = foldersOf(options.aligned);
+  const ownFolders = options.level === "row" ? foldersOf(options.source) : [];
+  const sources: OpenedSource[] = [];
+  for (const [index, folder] of alignedFolders.entries()) {
+    const source = await openSource(folder, ownFolders[index], options.pivot);
+    const twice = sources.find(({ name }) => name === source.name);
+    if (twice !== undefined)
+      throw inputError(folder, `is aligned from ${source.name}, as another folder is; give each source once`);
+    sources.push(source);
+    // One source keeps the names that it had before there could be several.
+    const number = alignedFolders.length === 1 ? "" : `_${index + 1}`;
+    hashes[`aligned_shards${number}`] = await sha256OfFiles(source.alignedPaths);
+    if (source.own !== null) hashes[`source_shards${number}`] = await sha256OfFiles(source.own.paths);
+  }
 
   const found: Found[] = [];
   const rowsOf = createRowReader();
   return {
     metadata,
-    sourceName: extents[0]?.source ?? null,
+    sourceNames: sources.map(({ name }) => name),
     pivotWidth: metadata.topK,
-    alignedWidth: Math.max(0, ...extents.map(({ width }) => width)),
+    alignedWidths: sources.map(({ width }) => width),
     hashes,
+    nats: () => Promise.all(sources.map(({ alignedPaths }) => readAlignedNats(alignedPaths))),
     shards: async function* () {
       found.length = 0;
-      const memory = { pivot: createShardMemory(), aligned: createShardMemory() };
-      const sources = sourceFolder === undefined ? null : createSourceWalk(sourceFolder);
+      const pivotMemory = createShardMemory();
+      const walks = sources.map(({ own }) => ({
+        memory: createShardMemory(),
+        own: own === null ? null : createSourceWalk(own.folder),
+      }));
       let number = 0;
-      for await (const { shard } of readDistributions(options.pivot, memory.pivot)) {
-        const path = alignedPaths?.[number];
-        const aligned = path === undefined ? null : await readAlignedShard(path, metadata.vocabulary, memory.aligned);
-        if (aligned !== null) checkAligned(path!, aligned, shard);
+      for await (const { shard } of readDistributions(options.pivot, pivotMemory)) {
+        const aligned: AlignedShard[] = [];
+        for (const [index, { alignedPaths }] of sources.entries()) {
+          const path = alignedPaths[number]!;
+          aligned.push(await readChecked(path, shard, walks[index]!.memory));
+        }
         const conversations: WholeConversation[] = [];
         for (let place = 0; place < shard.conversation.length; place++) {
           const conversation = shard.conversation[place]!;
-          const source = (await sources?.find(conversation)) ?? null;
+          const owns: (FoundRows | null)[] = [];
+          for (const walk of walks) owns.push((await walk.own?.find(conversation)) ?? null);
           const whole: WholeConversation = {
             conversation,
             pivot: shardRows(shard, place),
-            aligned: aligned === null ? null : { shard: aligned, place },
-            source: source === null ? null : source.rows,
+            sources: aligned.map((one, index) => ({
+              aligned: { shard: one, place },
+              own: owns[index]?.rows ?? null,
+            })),
           };
-          if (sourceFolder !== undefined) checkSource(sourceFolder, whole);
+          for (const [index, { own }] of sources.entries()) {
+            if (own !== null) checkSource(own.folder, whole, whole.sources[index]!);
+          }
           conversations.push(whole);
           found.push({
             conversation,
             pivot: excerpt(number, whole.pivot),
-            aligned: aligned === null ? null : figuresOf(aligned, place),
-            source: source === null ? null : excerpt(source.shard, source.rows),
+            sources: aligned.map((one, index) => {
+              const own = owns[index] ?? null;
+              return { aligned: figuresOf(one, place), own: own === null ? null : excerpt(own.shard, own.rows) };
+            }),
           });
         }
         yield conversations;
         number++;
       }
-      await sources?.finish();
+      for (const walk of walks) await walk.own?.finish();
     },
     read: async (place) => {
-      const { conversation, pivot, aligned, source } = found[place]!;
+      const { conversation, pivot, sources: places } = found[place]!;
       const own = async (path: string, { first, rows }: Excerpt): Promise<ShardRows> => {
         const shard = await readDistributionsRows(rowsOf, path, metadata, first, rows);
         return { shard, place: 0, first: 0, rows };
@@ -157,20 +204,39 @@ export async function openPair(
       return {
         conversation,
         pivot: await own(pivotPaths[pivot.shard]!, pivot),
-        aligned:
-          aligned === null
-            ? null
-            : {
-                shard: {
-                  ...columnsOf(aligned),
-                  ...(await readAlignedRows(rowsOf, alignedPaths![pivot.shard]!, pivot.first, pivot.rows)),
-                },
-                place: 0,
-              },
-        source: source === null ? null : await own(sourcePaths[source.shard]!, source),
+        sources: await Promise.all(
+          places.map(async ({ aligned, own: at }, index) => {
+            const { alignedPaths, own: folder } = sources[index]!;
+            const columns = await readAlignedRows(rowsOf, alignedPaths[pivot.shard]!, pivot.first, pivot.rows);
+            return {
+              aligned: { shard: { ...columnsOf(aligned), ...columns }, place: 0 },
+              own: at === null ? null : await own(folder!.paths[at.shard]!, at),
+            };
+          }),
+        ),
       };
     },
   };
+}
+
+/** `own` is the folder of the source's own shards. */
+async function openSource(aligned: string, own: string | undefined, pivot: string): Promise<OpenedSource> {
+  const alignedPaths = await listAligned(aligned, pivot);
+  const extents = [];
+  for (const path of alignedPaths) extents.push(await readAlignedExtent(path));
+  return {
+    name: extents[0]!.source,
+    width: Math.max(0, ...extents.map(({ width }) => width)),
+    alignedPaths,
+    own: own === undefined ? null : { folder: own, paths: await listShards(own) },
+  };
+}
+
+/** The aligned shard beside one of the pivot's. */
+async function readChecked(path: string, pivot: DistributionsShard, memory: TensorMemory): Promise<AlignedShard> {
+  const aligned = await readAlignedShard(path, pivot.metadata.vocabulary, memory);
+  checkAligned(path, aligned, pivot);
+  return aligned;
 }
 
 /** W of an aligned shard; 0 where it has no rows. */
@@ -188,9 +254,15 @@ async function listAligned(folder: string, pivot: string): Promise<string[]> {
   );
 }
 
+/** A source's own rows of a conversation, and the number of the shard that they are in. */
+interface FoundRows {
+  readonly shard: number;
+  readonly rows: ShardRows<DistributionsShard>;
+}
+
 interface SourceWalk {
   /** The rows of a conversation, whose number is above that of the one before; null where the source has none. */
-  find(conversation: number): Promise<{ readonly shard: number; readonly rows: ShardRows<DistributionsShard> } | null>;
+  find(conversation: number): Promise<FoundRows | null>;
   /** Reads what is left, so that all shards are checked. */
   finish(): Promise<void>;
 }

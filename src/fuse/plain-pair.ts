@@ -48,10 +48,11 @@ export async function openPlainPair(
   const found: { readonly conversation: number; readonly rows: number }[] = [];
   return {
     metadata,
-    sourceName: null,
+    sourceNames: [],
     pivotWidth: 0,
-    alignedWidth: 0,
+    alignedWidths: [],
     hashes: { rendering: createHash("sha256").update(JSON.stringify(identity), "utf8").digest("hex") },
+    nats: () => Promise.resolve([]),
     shards: async function* () {
       found.length = 0;
       const refused: string[] = [];
@@ -66,7 +67,7 @@ export async function openPlainPair(
           const shard = layOutShard(metadata, accepted);
           yield accepted.map(({ conversation, rows }, place) => {
             found.push({ conversation, rows: rows.position.length });
-            return { conversation, pivot: shardRows(shard, place), aligned: null, source: null };
+            return { conversation, pivot: shardRows(shard, place), sources: [] };
           });
         }
       } finally {
@@ -82,8 +83,7 @@ export async function openPlainPair(
       return Promise.resolve({
         conversation,
         pivot: { shard: nothing, place: 0, first: 0, rows },
-        aligned: null,
-        source: null,
+        sources: [],
       });
     },
   };

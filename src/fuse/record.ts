@@ -11,7 +11,8 @@ import { inputError } from "../errors.ts";
 import { exists, readJson, sha256OfFile } from "../formats/files.ts";
 import { hubNameOf } from "../hub/id.ts";
 import { type Program, programOf } from "../version.ts";
-import type { FuseOptions } from "./options.ts";
+import { groupLabel } from "./groups/groups.ts";
+import { type FuseOptions, foldersOf } from "./options.ts";
 import type { Pair } from "./pair.ts";
 
 export const RECORD_FILE = "fuse.json";
@@ -24,10 +25,10 @@ export interface TargetRecord {
   /** Who trains; no part of what makes two targets the same. */
   readonly program: Program;
   readonly pivot: string;
-  /** Null for plain fine-tuning. */
+  /** Null for plain fine-tuning; of several sources their names with ` + ` between them. */
   readonly source: string | null;
-  /** `org/name@commit` of those of them that are of the Hub; no part of what makes two targets the same. */
-  readonly hub?: { readonly pivot?: string; readonly source?: string };
+  /** `org/name@commit` of those of them that are of the Hub, several sources by their names; no part of what makes two targets the same. */
+  readonly hub?: Readonly<Record<string, string>>;
   readonly settings: Readonly<Record<string, Value>>;
   /** SHA-256 of every input, by name. */
   readonly inputs: Readonly<Record<string, string>>;
@@ -40,7 +41,7 @@ export async function describeTarget(
   engine: Pick<Engine, "identity">,
 ): Promise<TargetRecord> {
   const fusion =
-    pair.sourceName === null
+    pair.sourceNames.length === 0
       ? {}
       : {
           function: options.function,
@@ -55,7 +56,7 @@ export async function describeTarget(
     format: RECORD_FORMAT,
     program: programOf("target"),
     pivot: pair.metadata.model,
-    source: pair.sourceName,
+    source: sourceOf(pair),
     ...(hub === null ? {} : { hub }),
     settings: {
       ...fusion,
@@ -76,6 +77,7 @@ export async function describeTarget(
       config: await sha256OfFile(join(options.model, "config.json")),
       tokenizer: pair.metadata.tokenizerSha256,
       conversations: createHash("sha256").update(conversations, "utf8").digest("hex"),
+      ...(options.level === "group" && pair.sourceNames.length > 0 ? { labels: labelsSha256(options) } : {}),
       ...pair.hashes,
     },
   };
@@ -88,17 +90,30 @@ function loraSettings({ lora }: FuseOptions): Record<string, Value> {
   return { lora_rank: rank, lora_alpha: alpha, lora_targets: targets.join(" "), lora_keep: keep };
 }
 
+/** Conversations' ids are hashes of their turns; labels make groups too. */
+function labelsSha256({ conversations }: FuseOptions): string {
+  const labels = conversations.map((conversation) => groupLabel(conversation) ?? null);
+  return createHash("sha256").update(JSON.stringify(labels), "utf8").digest("hex");
+}
+
+/** How a target's sources are called together; null for plain fine-tuning. */
+export function sourceOf({ sourceNames }: Pick<Pair, "sourceNames">): string | null {
+  return sourceNames.length === 0 ? null : sourceNames.join(" + ");
+}
+
 async function hubModels(
   { model, source }: FuseOptions,
-  { sourceName }: Pair,
+  { sourceNames }: Pair,
 ): Promise<NonNullable<TargetRecord["hub"]> | null> {
+  const found: Record<string, string> = {};
   const ofPivot = hubNameOf(resolve(model));
-  const ofSource = sourceName === null || source === undefined ? undefined : await hubModelOf(source);
-  if (ofPivot === undefined && ofSource === undefined) return null;
-  return {
-    ...(ofPivot === undefined ? {} : { pivot: ofPivot }),
-    ...(ofSource === undefined ? {} : { source: ofSource }),
-  };
+  if (ofPivot !== undefined) found.pivot = ofPivot;
+  for (const [index, folder] of foldersOf(source).entries()) {
+    const name = sourceNames[index];
+    const ofSource = name === undefined ? undefined : await hubModelOf(folder);
+    if (ofSource !== undefined) found[sourceNames.length === 1 ? "source" : `source ${name}`] = ofSource;
+  }
+  return Object.keys(found).length === 0 ? null : found;
 }
 
 /** Reads a record if the file is there. Fields beyond those of `TargetRecord` are kept. */

@@ -12,15 +12,24 @@ import { ADAPTER_CONFIG } from "../models/hub-files.ts";
 import type { LogLine } from "./journal.ts";
 import { RECORD_FILE, type TargetRecord } from "./record.ts";
 
-/** What the targets were made of: conversations and rows, and how many of each are the source's. */
+/** What the targets were made of: conversations and rows, and how many of each are a source's. */
 export interface Coverage {
   readonly conversations: number;
   readonly rows: number;
-  /** Conversations in which the source is chosen for at least one row. */
+  /** Conversations in which a source is chosen for at least one row. */
   readonly source_conversations: number;
   readonly source_rows: number;
-  /** Rows for which the source is chosen but has nothing to say. */
+  /** Rows for which sources are chosen but none has anything to say. */
   readonly unshared_rows: number;
+  /** Where there are several sources. */
+  readonly sources?: readonly SourceCoverage[];
+}
+
+/** Conversations in which a source is chosen for at least one row, and rows that have its distribution. */
+export interface SourceCoverage {
+  readonly source: string;
+  readonly conversations: number;
+  readonly rows: number;
 }
 
 export interface TargetFigures {
@@ -70,14 +79,22 @@ export function modelCard(record: TargetRecord, figures: TargetFigures): string 
   const about =
     record.source === null
       ? `${record.pivot}, fine-tuned on the labels of ${coverage.conversations} conversations (no source took part).`
-      : `A target of pairwise fusion: it starts from the pivot ${record.pivot} and was trained on the labels of ` +
-        `${coverage.conversations} conversations and on the distributions of the pivot and of ${record.source} ` +
-        "(FuseChat, https://arxiv.org/abs/2408.07990).";
+      : `A target of ${coverage.sources === undefined ? "pairwise fusion" : "several sources at once"}: it starts from the pivot ` +
+        `${record.pivot} and was trained on the labels of ${coverage.conversations} conversations and on the distributions ` +
+        `of the pivot and of ${record.source} ` +
+        (coverage.sources === undefined
+          ? "(FuseChat, https://arxiv.org/abs/2408.07990)."
+          : "(FuseLLM, https://arxiv.org/abs/2401.10491).");
   const share =
     record.source === null
       ? []
       : [
-          `The source was chosen in ${coverage.source_conversations} of ${coverage.conversations} conversations and gives ` +
+          ...(coverage.sources ?? []).map(
+            ({ source, conversations, rows }) =>
+              `- ${source}: chosen in ${conversations} conversations, in the target of ${rows} rows.`,
+          ),
+          ...(coverage.sources === undefined ? [] : [""]),
+          `${coverage.sources === undefined ? "The source" : "A source"} was chosen in ${coverage.source_conversations} of ${coverage.conversations} conversations and gives ` +
             `the target of ${coverage.source_rows} of ${coverage.rows} rows; in ${coverage.unshared_rows} rows it was chosen but had nothing to say.`,
           "",
         ];

@@ -11,7 +11,7 @@ import { answersProblems } from "./answers.ts";
 import { foreignSettings, serverProblem } from "./engine-schema.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import { evaluationProblems } from "./evaluation-problems.ts";
-import { modelsOf } from "./layout.ts";
+import { modelsOf, targetsOf } from "./layout.ts";
 import { mergeConfigOf, takesWeights } from "./merge-config.ts";
 import type { RecipeProblem } from "./problems.ts";
 import type { Recipe, RecipeMerge } from "./recipe.ts";
@@ -27,6 +27,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
     ...mergeNames(recipe, file),
     ...engines(file),
     ...adapters(recipe),
+    ...baselines(recipe),
     ...evaluationProblems(recipe, file),
   ];
 }
@@ -71,6 +72,13 @@ function adapters({ fuse, engine }: Recipe): RecipeProblem[] {
   return [{ path: ["fuse", "lora"], key: true, message: LORA_NEEDS_TORCH }];
 }
 
+function baselines(recipe: Recipe): RecipeProblem[] {
+  const index = recipe.baselines.indexOf("multi");
+  if (index < 0 || recipe.fuse.sources === "pairwise") return [];
+  const message = "with fuse.sources: together the target is that very model; leave multi out";
+  return [{ path: ["baselines", index], message }];
+}
+
 /** Where the name of a model comes from. */
 function namePath(path: KeyPath, reference: ModelReference): KeyPath {
   if (typeof reference === "string") return path;
@@ -92,12 +100,12 @@ function mergeOptions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
       if (given[option] === undefined || option in method.options.shape) continue;
       problems.push({ path: [...path, option], message: `${merge.method} has no such option; leave it out` });
     }
-    const targets = recipe.sources.length;
+    const targets = targetsOf(recipe).length;
     if (merge.weights !== null && !takesWeights(method)) {
       const message = `${merge.method} finds the weights of the targets itself; leave them out`;
       problems.push({ path: [...path, "weights"], message });
     } else if (merge.weights !== null && merge.weights.length !== targets) {
-      const expected = `expected a weight for each source, ${targets} in all`;
+      const expected = `expected a weight for each ${recipe.fuse.sources === "together" ? "target" : "source"}, ${targets} in all`;
       problems.push({ path: [...path, "weights"], message: `${expected}, found ${merge.weights.length}` });
     }
     for (const message of refusals(merge, recipe)) problems.push({ path: [...path, "parameters"], message });
@@ -106,8 +114,9 @@ function mergeOptions(recipe: Recipe, file: RecipeFile): RecipeProblem[] {
 }
 
 /** What the method itself says of its options. */
-function refusals(merge: RecipeMerge, { pivot, sources }: Recipe): string[] {
-  const folders = { pivot: `pivot/${pivot.name}`, models: sources.map(({ name }) => `targets/${name}`) };
+function refusals(merge: RecipeMerge, recipe: Recipe): string[] {
+  const models = targetsOf(recipe).map(({ target }) => target.folder);
+  const folders = { pivot: `pivot/${recipe.pivot.name}`, models };
   try {
     checkMergeConfig(mergeConfigOf(merge, folders, "float32"), merge.method);
     return [];

@@ -74,7 +74,7 @@ export function modelsOf(recipe: Recipe): RunModel[] {
         ...(source.engine !== null && { engine: source.engine }),
       }),
     ),
-    ...recipe.sources.map((source) => targetOf(recipe, source)),
+    ...targetsOf(recipe).map(({ target }) => target),
     ...recipe.merge.map((merge, index) => mergedModelOf(recipe, merge, index)),
     ...baselinesOf(recipe),
   ];
@@ -86,9 +86,31 @@ export function templateOf({ data }: Pick<Recipe, "data">, model: RecipeModel): 
   return { date: data.date, variables, ...(name === null ? {} : { name }) };
 }
 
-export function targetOf(recipe: Recipe, { name }: RecipeModel): RunModel {
+/** A model that is trained on distributions, and the sources that they are of. */
+export interface Fusion {
+  readonly target: RunModel;
+  readonly sources: readonly RecipeModel[];
+}
+
+/** The targets: one a source, or one of all of them. */
+export function targetsOf(recipe: Recipe): Fusion[] {
   const template = templateOf(recipe, recipe.pivot);
-  return { name: `target-${name}`, role: "target", folder: join("targets", name), template, source: name };
+  const named = (name: string): RunModel => {
+    return { name: `target-${name}`, role: "target", folder: join("targets", name), template };
+  };
+  if (recipe.fuse.sources === "together") return [{ target: named("together"), sources: recipe.sources }];
+  return recipe.sources.map((source) => ({
+    target: { ...named(source.name), source: source.name },
+    sources: [source],
+  }));
+}
+
+/** The baseline that all sources teach together, where it is asked for. */
+export function multiOf(recipe: Recipe): Fusion | null {
+  if (!recipe.baselines.includes("multi")) return null;
+  const template = templateOf(recipe, recipe.pivot);
+  const target: RunModel = { name: "multi", role: "baseline", folder: join("baselines", "multi"), template };
+  return { target, sources: recipe.sources };
 }
 
 /** The first merge is the fused model. */
@@ -98,18 +120,22 @@ export function mergedModelOf(recipe: Recipe, merge: RecipeMerge, index: number)
   return { name: `merge-${merge.name}`, role: "merge", folder: join("merges", merge.name), template };
 }
 
-/** Plain fine-tuning runs, and their merge. */
+/** Plain fine-tuning runs, their merge, and the target of all sources. */
 export function baselinesOf(recipe: Recipe): RunModel[] {
   const names = fineTuningRunsOf(recipe);
   if (recipe.baselines.includes("sft-merge")) names.push("sft-merge");
   const template = templateOf(recipe, recipe.pivot);
-  return names.map((name) => ({ name, role: "baseline", folder: join("baselines", name), template }));
+  const multi = multiOf(recipe);
+  return [
+    ...names.map((name): RunModel => ({ name, role: "baseline", folder: join("baselines", name), template })),
+    ...(multi === null ? [] : [multi.target]),
+  ];
 }
 
 /** `sft`, and for `sft-merge` as many runs as there are targets: `sft-2`, `sft-3`, each with another shuffle. */
 export function fineTuningRunsOf(recipe: Recipe): string[] {
   const runs = recipe.baselines.includes("sft-merge")
-    ? recipe.sources.length
+    ? targetsOf(recipe).length
     : recipe.baselines.includes("sft")
       ? 1
       : 0;

@@ -124,7 +124,7 @@ function writeOut(file: RecipeFile): Recipe {
       width: file.align.width ?? 2 * file.distributions.top_k,
     },
     fuse: writeOutFuse(file.fuse),
-    merge: merges.map((merge, index) => writeOutMerge(merge, index)),
+    merge: merges.map((merge, index) => writeOutMerge(merge, index, file.fuse.sources)),
     baselines: file.baselines,
     evaluate: writeOutEvaluation(file.evaluate, file.data),
     seed: file.seed,
@@ -143,13 +143,15 @@ function namedModel(reference: ModelReference, variables: RecipeModel["template_
   };
 }
 
-function writeOutMerge(merge: MergeFile, index: number): RecipeMerge {
-  const isSce = merge.method === "sce";
+function writeOutMerge(merge: MergeFile, index: number, sources: RecipeFile["fuse"]["sources"]): RecipeMerge {
+  // The mean of one target is that target.
+  const method = merge.method ?? (sources === "together" ? "linear" : "sce");
+  const isSce = method === "sce";
   const variant = merge.variant ?? (isSce ? "fusechat" : null);
-  const ownName = isSce && variant !== "fusechat" ? `${merge.method}-${variant}` : merge.method;
+  const ownName = isSce && variant !== "fusechat" ? `${method}-${variant}` : method;
   return {
     name: index === 0 ? "fused" : (merge.name ?? ownName),
-    method: merge.method,
+    method,
     variant,
     select_topk: merge.select_topk ?? (isSce ? 0.1 : null),
     weights: merge.weights ?? null,

@@ -1,10 +1,11 @@
 /** The stages of a plan, in their order: what each leaves on disk, and what it takes while it works. */
+import { basename } from "node:path";
 import type { Cost, Estimate } from "../engine/estimate.ts";
 import type { Estimates } from "../engine/estimates.ts";
 import { answeringModels } from "./answers.ts";
 import { alignedBytes, distributionsBytes, modelBytes } from "./estimates.ts";
 import { benchmarkOf } from "./evaluation.ts";
-import { evaluatedModels, fineTuningRunsOf, modelsOf } from "./layout.ts";
+import { evaluatedModels, fineTuningRunsOf, modelsOf, multiOf, targetsOf } from "./layout.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedModel } from "./plan.ts";
 import type { Recipe } from "./recipe.ts";
@@ -93,19 +94,21 @@ export function planStages(recipe: Recipe, facts: StageFacts): PlannedStage[] {
   }
   const trained = pivot && modelBytes(pivot.opened.sizes.parameters, recipe.fuse.dtype);
   const { costs } = facts;
-  for (const { name } of recipe.sources)
-    stages.push(stageOf(`fuse ${name}`, trained, everybodys, costs?.ofTarget ?? null));
+  const targets = targetsOf(recipe);
+  for (const { target } of targets) {
+    stages.push(stageOf(`fuse ${basename(target.folder)}`, trained, everybodys, costs?.ofTarget ?? null));
+  }
   for (const name of fineTuningRunsOf(recipe)) {
     stages.push(stageOf(`fine-tune ${name}`, trained, everybodys, costs?.ofFineTuning ?? null));
   }
+  if (multiOf(recipe) !== null) stages.push(stageOf("fuse multi", trained, everybodys, costs?.ofTarget ?? null));
   const merges = modelsOf(recipe).filter(
     ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
   );
   for (const [index, { name }] of merges.entries()) {
     const dtype = recipe.merge[index]?.dtype ?? null;
     const disk = pivot && modelBytes(pivot.opened.sizes.parameters, dtype ?? storedDtype(pivot.opened));
-    const cost =
-      trained === null ? null : own(MERGE_MEMORY, ((recipe.sources.length + 1) * trained) / MERGE_BYTES_PER_SECOND);
+    const cost = trained === null ? null : own(MERGE_MEMORY, ((targets.length + 1) * trained) / MERGE_BYTES_PER_SECOND);
     stages.push(stageOf(`merge ${name}`, disk, here, cost));
   }
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {

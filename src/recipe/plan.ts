@@ -11,10 +11,12 @@ import type { EngineSettings } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { requestsOf } from "../engine/server/rows.ts";
+import { fusionFunction } from "../fuse/functions/index.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import { batches } from "../fuse/shuffle.ts";
+import { targetDistributionWidth } from "../fuse/target-distributions.ts";
 import { expectedDataMemory, trainingDataMemory } from "./estimates.ts";
-import { fineTuningRunsOf } from "./layout.ts";
+import { fineTuningRunsOf, multiOf, targetsOf } from "./layout.ts";
 import type { UnreadModel } from "./locate.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedEvaluation } from "./plan-evaluation.ts";
@@ -56,7 +58,7 @@ export interface Plan {
   /** Models of the Hub of which nothing could be read. */
   readonly unread: readonly UnreadModel[];
   readonly training: {
-    /** Trainings of the pivot: targets, and fine-tuning runs for comparison. */
+    /** Trainings of the pivot: targets, that of all sources for comparison among them, and fine-tuning runs. */
     readonly targets: number;
     readonly fine_tuning_runs: number;
     readonly conversations: number;
@@ -117,7 +119,8 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
       checkpoints: checkpointSteps(steps).length,
       lora: recipe.fuse.lora ?? null,
     });
-  const width = Math.max(recipe.align.width, recipe.distributions.top_k);
+  const fusions = [...targetsOf(recipe), ...[multiOf(recipe)].filter((fusion) => fusion !== null)];
+  const width = Math.max(...fusions.map(({ sources }) => targetWidth(recipe, sources.length)));
   const costs =
     pivot === undefined || pivotPlan === undefined
       ? null
@@ -140,7 +143,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
     models,
     unread: inputs.unread,
     training: {
-      targets: recipe.sources.length,
+      targets: fusions.length,
       fine_tuning_runs: fineTuningRunsOf(recipe).length,
       conversations: trained,
       steps_per_epoch: steps / epochs,
@@ -193,6 +196,12 @@ function planModel({ name, role, facts, server, maxLength, sample }: OpenedModel
     train_rows: Math.round(sample.rows * scale),
     server: server === null ? null : { ...server, requests: Math.ceil(requestsOf(lengths) * scale) },
   };
+}
+
+/** Places of a row's target: those of one model, or of all of them where they are blended. */
+function targetWidth({ fuse, align, distributions }: Recipe, sources: number): number {
+  const widths = { pivotWidth: distributions.top_k, alignedWidths: Array<number>(sources).fill(align.width) };
+  return targetDistributionWidth(widths, { function: fusionFunction(fuse.function), tail: fuse.tail });
 }
 
 function checkpointSteps(steps: number): number[] {

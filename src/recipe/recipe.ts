@@ -70,7 +70,7 @@ export interface Recipe {
   };
   readonly fuse: Omit<RecipeFile["fuse"], "lora"> & { readonly lora?: LoraSettings };
   readonly merge: readonly RecipeMerge[];
-  readonly baselines: readonly ("sft" | "sft-merge")[];
+  readonly baselines: readonly ("sft" | "sft-merge" | "multi")[];
   readonly evaluate: RecipeEvaluation;
   readonly seed: number;
   readonly engine: EngineSettings;

@@ -8,6 +8,7 @@ import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
+import { LEVELS, type Level, TAILS, type Tail } from "../fuse/options.ts";
 import { type AnswersFile, answersSchema } from "./answers-schema.ts";
 import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
@@ -206,18 +207,28 @@ const fuse = z
     function: z
       .enum(FUNCTION_NAMES as [string, ...string[]])
       .default("min-ce")
-      .describe("How pivot and source become one target distribution. (name; default min-ce)"),
+      .describe("How pivot and sources become one target distribution. (name; default min-ce)"),
     level: z
-      .enum(["conversation", "row"])
+      .enum(LEVELS)
       .default("conversation")
-      .describe("Where the choice between pivot and source is made. (name; default conversation)"),
+      .describe(
+        "What the models are compared on: a `conversation`, a `row`, or a `group` of conversations that are alike, by their skill or category, else by their prompts. (name; default conversation)",
+      ),
+    sources: z
+      .enum(["pairwise", "together"])
+      .default("pairwise")
+      .describe(
+        "`pairwise` trains a target for each source, as the papers do, and merges them; `together` trains one target on all sources at once. (name; default pairwise)",
+      ),
     lambda: share()
       .default(0.9)
       .describe("Weight of the label term of the loss; the distribution term has the rest. (fraction; default 0.9)"),
     tail: z
-      .enum(["renormalise", "drop", "bucket"])
+      .enum(TAILS)
       .default("renormalise")
-      .describe("What becomes of the mass beyond the stored tokens. (name; default renormalise)"),
+      .describe(
+        "What becomes of the mass beyond the stored tokens: `renormalise` gives it to them, `drop` leaves it away, `bucket` holds it against all other tokens together, `pivot` spreads what a source leaves over the tokens that the pivot stores, the rest as `bucket`. (name; default renormalise)",
+      ),
     lr: z
       .number()
       .gt(0)
@@ -260,8 +271,10 @@ const merge = z.strictObject({
     ),
   method: z
     .enum(METHOD_NAMES as [string, ...string[]])
-    .default("sce")
-    .describe("How the targets become one model; `fusechat list methods` lists them. (name; default sce)"),
+    .optional()
+    .describe(
+      "How the targets become one model; `fusechat list methods` lists them. (name; default sce, with `fuse.sources: together` linear, which leaves the one target as it is)",
+    ),
   variant: z
     .enum(["fusechat", "paper", "mergekit"])
     .optional()
@@ -297,7 +310,9 @@ const schema = z
     sources: z
       .array(model())
       .min(1)
-      .describe("The models whose knowledge is wanted; each makes one target. (list of paths or ids; required)"),
+      .describe(
+        "The models whose knowledge is wanted; each makes one target, or all of them together do. (list of paths or ids; required)",
+      ),
     data,
     distributions,
     align,
@@ -309,10 +324,10 @@ const schema = z
         "How the targets become the fused model; of a list the first is the fused model, the others are for comparison. (section; default as below)",
       ),
     baselines: z
-      .array(z.enum(["sft", "sft-merge"]))
+      .array(z.enum(["sft", "sft-merge", "multi"]))
       .default([])
       .describe(
-        "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets. (list of names; default none)",
+        "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets, `multi` one target of all sources together. (list of names; default none)",
       ),
     evaluate: evaluationSchema
       .default(["held-out"])
@@ -344,7 +359,7 @@ export interface DataSize {
 
 export interface MergeFile {
   name?: string | undefined;
-  method: string;
+  method?: string | undefined;
   variant?: "fusechat" | "paper" | "mergekit" | undefined;
   select_topk?: number | undefined;
   weights?: number[] | undefined;
@@ -378,9 +393,10 @@ export interface RecipeFile {
   };
   fuse: {
     function: string;
-    level: "conversation" | "row";
+    level: Level;
+    sources: "pairwise" | "together";
     lambda: number;
-    tail: "renormalise" | "drop" | "bucket";
+    tail: Tail;
     lr: number;
     epochs: number;
     batch: number;
@@ -391,7 +407,7 @@ export interface RecipeFile {
     lora?: { rank: number; alpha?: number | undefined; targets: string[]; keep: boolean } | undefined;
   };
   merge: MergeFile | MergeFile[];
-  baselines: ("sft" | "sft-merge")[];
+  baselines: ("sft" | "sft-merge" | "multi")[];
   evaluate: EvaluationFile;
   seed: number;
   engine: EngineFile;

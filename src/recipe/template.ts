@@ -30,7 +30,8 @@ align:
 
 fuse:
   function: min-ce              # whichever model finds the text more probable
-  level: conversation           # or row
+  level: conversation           # or row, or group: by the record over similar conversations
+  sources: pairwise             # together: one target of all sources at once
   lambda: 0.9                   # weight of the label term
   lr: 5.0e-6
   epochs: 3
@@ -40,8 +41,8 @@ merge:
   method: sce                   # fusechat list methods
   select_topk: 0.1
 
-# Controls: plain fine-tuning, and the same merge of as many fine-tuning runs as there are targets.
-# baselines: [sft, sft-merge]
+# Controls: plain fine-tuning, the same merge of as many fine-tuning runs as there are targets, one target of all sources.
+# baselines: [sft, sft-merge, multi]
 
 evaluate: [held-out]            # fusechat list benchmarks
 # evaluate:                     # with a judge, whose key comes from the environment, and with what must hold:

@@ -142,8 +142,16 @@ export async function writeManifest(run: string, unit: Unit, seen: SeenFiles): P
 }
 
 function hubModelsOf(work: UnitWork): Pick<UnitManifest, "models"> {
-  const model = "model" in work && "hub" in work.model ? work.model : "source" in work ? work.source : null;
-  return model?.hub === undefined ? {} : { models: { [model.name]: model.hub } };
+  const models =
+    "model" in work && "hub" in work.model
+      ? [work.model]
+      : "source" in work
+        ? [work.source]
+        : "sources" in work
+          ? work.sources
+          : [];
+  const found = models.flatMap(({ name, hub }) => (hub === undefined ? [] : [[name, hub] as const]));
+  return found.length === 0 ? {} : { models: Object.fromEntries(found) };
 }
 
 /** Forgets a unit and removes what it wrote; files of somebody else's among its outputs are told of, and stay. */

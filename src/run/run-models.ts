@@ -21,6 +21,7 @@ const planDocument = z.object({
     sources: z.array(model),
     data: z.object({ date: z.string().default(DEFAULT_DATE) }),
     merge: z.array(z.object({ name: z.string() })),
+    fuse: z.object({ sources: z.string().default("pairwise") }).default({ sources: "pairwise" }),
     baselines: z.array(z.string()),
   }),
 });

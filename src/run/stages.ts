@@ -45,9 +45,9 @@ async function perform({ work }: Unit, run: PerformContext): Promise<void> {
     case "align":
       return align(work, run);
     case "fuse":
-      return train(run, work.target, { source: work.source, seed: run.recipe.seed });
+      return train(run, work.target, { sources: work.sources, seed: run.recipe.seed });
     case "fine-tune":
-      return train(run, work.target, { source: null, seed: work.seed });
+      return train(run, work.target, { sources: [], seed: work.seed });
     case "merge":
       return merge(work, run);
     case "evaluate":
@@ -159,15 +159,15 @@ async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<
   );
 }
 
-/** Trains the pivot on one pair, or without a source on the labels alone. */
+/** Trains the pivot on one source, on several at once, or without any on the labels alone. */
 async function train(
   run: PerformContext,
   target: RunModel,
-  how: { readonly source: RecipeModel | null; readonly seed: number },
+  how: { readonly sources: readonly RecipeModel[]; readonly seed: number },
 ): Promise<void> {
   const { recipe, out } = run;
-  const { warmup_ratio: warmupRatio, weight_decay: weightDecay, ...settings } = recipe.fuse;
-  const { source, seed } = how;
+  const { warmup_ratio: warmupRatio, weight_decay: weightDecay, sources: _, ...settings } = recipe.fuse;
+  const { sources, seed } = how;
   await fuseTarget(
     {
       ...settings,
@@ -179,9 +179,8 @@ async function train(
       conversations: await conversationsOf(run, RUN_FILES.train),
       pivot: join(out, distributionsFolder(recipe.pivot.name)),
       out: join(out, target.folder),
-      ...(source === null
-        ? {}
-        : { aligned: join(out, alignedFolder(source.name)), source: join(out, distributionsFolder(source.name)) }),
+      aligned: sources.map(({ name }) => join(out, alignedFolder(name))),
+      source: sources.map(({ name }) => join(out, distributionsFolder(name))),
     },
     await stageContext(run),
   );

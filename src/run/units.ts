@@ -3,6 +3,7 @@
  * of the units it names, and is done when its manifest says so; so a run can stop and go on between any two of them.
  * The list follows from the recipe alone. The report is no unit: it shows times, and every run writes it anew.
  */
+import { basename } from "node:path";
 import { answeringModels } from "../recipe/answers.ts";
 import type { RecipeBenchmark } from "../recipe/evaluation.ts";
 import {
@@ -11,12 +12,14 @@ import {
   comparisonFile,
   distributionsFolder,
   evaluatedModels,
+  type Fusion,
   fineTuningRunsOf,
   mergedModelOf,
+  multiOf,
   RUN_FILES,
   type RunModel,
   resultFile,
-  targetOf,
+  targetsOf,
 } from "../recipe/layout.ts";
 import type { Recipe, RecipeMerge, RecipeModel } from "../recipe/recipe.ts";
 
@@ -25,7 +28,7 @@ export type UnitWork =
   | { readonly kind: "answers"; readonly models: readonly RecipeModel[] }
   | { readonly kind: "distributions"; readonly model: RecipeModel; readonly isPivot: boolean }
   | { readonly kind: "align"; readonly source: RecipeModel }
-  | { readonly kind: "fuse"; readonly source: RecipeModel; readonly target: RunModel }
+  | { readonly kind: "fuse"; readonly sources: readonly RecipeModel[]; readonly target: RunModel }
   | { readonly kind: "fine-tune"; readonly target: RunModel; readonly seed: number }
   | {
       readonly kind: "merge";
@@ -82,16 +85,13 @@ export function unitsOf(recipe: Recipe): Unit[] {
       outputs: [alignedFolder(source.name)],
     });
   }
-  for (const source of recipe.sources) {
-    const target = targetOf(recipe, source);
-    units.push({
-      id: `fuse/${source.name}`,
-      work: { kind: "fuse", source, target },
-      after: [training, pivotShards, `distributions/${source.name}`, `align/${source.name}`],
-      outputs: [target.folder],
-    });
+  for (const fusion of targetsOf(recipe)) {
+    units.push(fusionUnit(fusionId(fusion), fusion, [training, pivotShards]));
   }
-  units.push(...baselineTrainingUnits(recipe, training, pivotShards), ...mergeUnits(recipe));
+  units.push(...baselineTrainingUnits(recipe, training, pivotShards));
+  const multi = multiOf(recipe);
+  if (multi !== null) units.push(fusionUnit("baseline/multi", multi, [training, pivotShards]));
+  units.push(...mergeUnits(recipe));
   for (const evaluation of recipe.evaluate.benchmarks) units.push(...evaluationUnits(recipe, evaluation, units));
   if (recipe.evaluate.gates.length > 0) {
     const after = units.filter(({ work }) => work.kind === "evaluate").map(({ id }) => id);
@@ -99,6 +99,16 @@ export function unitsOf(recipe: Recipe): Unit[] {
     units.push({ id: "gates", work: { kind: "gates" }, after, outputs: [RUN_FILES.gates], settings });
   }
   return units;
+}
+
+/** `fuse/qwen2`, or of all sources `fuse/together`. */
+function fusionId({ target }: Fusion): string {
+  return `fuse/${basename(target.folder)}`;
+}
+
+function fusionUnit(id: string, { target, sources }: Fusion, before: readonly string[]): Unit {
+  const own = sources.flatMap(({ name }) => [`distributions/${name}`, `align/${name}`]);
+  return { id, work: { kind: "fuse", sources, target }, after: [...before, ...own], outputs: [target.folder] };
 }
 
 function baselineTrainingUnits(recipe: Recipe, training: string, pivotShards: string): Unit[] {
@@ -112,13 +122,13 @@ function baselineTrainingUnits(recipe: Recipe, training: string, pivotShards: st
 }
 
 function mergeUnits(recipe: Recipe): Unit[] {
-  const targets = recipe.sources.map((source) => targetOf(recipe, source));
+  const fusions = targetsOf(recipe);
   const units = recipe.merge.map((merge, index): Unit => {
     const merged = mergedModelOf(recipe, merge, index);
-    const after = recipe.sources.map(({ name }) => `fuse/${name}`);
+    const after = fusions.map(fusionId);
     return {
       id: `merge/${merged.name}`,
-      work: { kind: "merge", merge, models: targets, merged },
+      work: { kind: "merge", merge, models: fusions.map(({ target }) => target), merged },
       after,
       outputs: [merged.folder],
     };

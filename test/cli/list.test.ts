@@ -14,6 +14,7 @@ async function list(...arguments_: string[]) {
 test.each([
   ["methods", METHODS.map(({ name }) => name)],
   ["strategies", ["split", "exact"]],
+  ["functions", ["min-ce", "avg-ce", "source"]],
   ["models", ["llama", "mistral", "mixtral", "qwen2"]],
   ["benchmarks", ["held-out"]],
 ])("list %s names them, with sources", async (what, names) => {
@@ -37,7 +38,7 @@ test("for people the list is a table", async () => {
 test("an unknown list is refused with a suggestion", async () => {
   const { exitCode, stderr } = await list("metods");
   expect(stderr).toBe(
-    'fusechat list: expected one of methods, strategies, models, benchmarks, found "metods"; did you mean "methods"?\n',
+    'fusechat list: expected one of methods, strategies, functions, models, benchmarks, found "metods"; did you mean "methods"?\n',
   );
   expect(exitCode).toBe(2);
 });

@@ -58,10 +58,11 @@ async function lessonsOf(source: string): Promise<TrainSequence[]> {
   const { conversations } = await readConversations(join(out, "data/train.jsonl"));
   const rendering = await openRendering({ model: MISTRAL, pivot, conversations }, pair);
   const { hasToken } = rendering;
-  const width = targetDistributionWidth(pair, minCe);
+  const width = targetDistributionWidth(pair, { function: minCe, tail: "renormalise" });
   const rules = {
     function: minCe,
     level: "conversation",
+    record: null,
     tail: "renormalise",
     unshared: "label",
     hasToken,

@@ -17,7 +17,9 @@ test("ids are the golden ones", async () => {
 
 test("what was written reads back equal, blank lines and a byte order mark aside", async () => {
   const { conversations } = await readConversations(join(PIPELINE, "conversations.jsonl"));
-  const labelled = conversations.map((one, index) => (index === 1 ? { ...one, skill: "x", floorNats: 0.25 } : one));
+  const labelled = conversations.map((one, index) =>
+    index === 1 ? { ...one, skill: "x", category: "trivia", floorNats: 0.25 } : one,
+  );
   const folder = await newFolder();
   const path = join(folder, "out.jsonl");
   await writeConversations(path, labelled);

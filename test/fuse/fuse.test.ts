@@ -12,7 +12,7 @@ import type { FuseOptions } from "#src/fuse/options.js";
 import type { ReporterEvent } from "#src/reporter.js";
 import { type FakeEngine, fakeEngine } from "./fake-engine.ts";
 
-import { aligned, exists, folder, fuse, golden, options, source, useFolder } from "./golden-stage.ts";
+import { aligned, conversations, exists, folder, fuse, golden, options, source, useFolder } from "./golden-stage.ts";
 
 useFolder();
 
@@ -287,6 +287,55 @@ describe("the variants", () => {
     const { coverage } = await fuse(options("row", { level: "row", source }));
     expect(coverage.source_rows).toBeGreaterThan(0);
     expect(coverage.source_rows + coverage.unshared_rows).toBeLessThan(coverage.rows);
+  });
+
+  const gemma2 = join(golden, "pipeline/aligned/gemma2");
+
+  test("of several sources at once, each conversation has the one that is best", async () => {
+    const [one, two, both] = [fakeEngine(), fakeEngine(), fakeEngine()];
+    const settings: Partial<FuseOptions> = { epochs: 1, shuffle: false, tail: "bucket" };
+    await fuse(options("one", settings), one);
+    await fuse(options("two", { ...settings, aligned: gemma2 }), two);
+    const summary = await fuse(options("both", { ...settings, aligned: [aligned, gemma2] }), both);
+    expect(summary.source).toBe("qwen2 + gemma2");
+    const { sources, ...coverage } = summary.coverage;
+    expect(coverage).toMatchObject({ conversations: 8, rows: 367 });
+    expect(sources!.map(({ source }) => source)).toEqual(["qwen2", "gemma2"]);
+    expect(sources!.reduce((sum, { rows }) => sum + rows, 0)).toBe(coverage.source_rows);
+    // A conversation's targets are those of one of the pairs, as they were.
+    const targets = (engine: FakeEngine) =>
+      engine.steps.flatMap((step) =>
+        step.sequences.map(({ targetProbability: q, tailProbability: t }) => [[...q], [...t!]]),
+      );
+    for (const [n, found] of targets(both).entries()) {
+      expect([targets(one)[n], targets(two)[n]].some((pair) => JSON.stringify(pair) === JSON.stringify(found))).toBe(
+        true,
+      );
+    }
+    const record = JSON.parse(await readFile(join(folder, "both/fuse.json"), "utf8"));
+    expect(record.source).toBe("qwen2 + gemma2");
+    expect(Object.keys(record.inputs)).toEqual(expect.arrayContaining(["aligned_shards_1", "aligned_shards_2"]));
+    expect(await readFile(join(folder, "both/README.md"), "utf8")).toContain("- gemma2: chosen in ");
+  });
+
+  test("the same source twice, or fewer folders of sources than aligned ones, are refused", async () => {
+    await expect(fuse(options("twice", { aligned: [aligned, aligned] }))).rejects.toThrow(
+      "is aligned from qwen2, as another folder is; give each source once",
+    );
+    await expect(fuse(options("fewer", { aligned: [aligned, gemma2], source: [source] }))).rejects.toThrow(
+      "expected as many folders of sources as of aligned shards, in the same order, found 1 and 2",
+    );
+  });
+
+  test("by group, all conversations of a label go by one record, and other labels are another target", async () => {
+    const labelled = (names: readonly string[]) =>
+      conversations.map((conversation, n) => ({ ...conversation, skill: names[n % names.length]! }));
+    // Two labels on eight conversations are too few to be groups; by their prompts they are one.
+    const { coverage } = await fuse(options("group", { level: "group", conversations: labelled(["a", "b"]) }));
+    expect([0, 8]).toContain(coverage.source_conversations);
+    await expect(fuse(options("group", { level: "group", conversations: labelled(["a", "c"]) }))).rejects.toThrow(
+      /holds a target with input labels [0-9a-f]{12}…, but now it is/,
+    );
   });
 
   test("a source that is never chosen is told", async () => {

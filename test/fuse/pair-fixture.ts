@@ -80,7 +80,9 @@ export function pairConversation(aligned: AlignedShard | null = alignedShard()):
   return {
     conversation: 0,
     pivot: { shard: pivotShard(), place: 0, first: 0, rows: 4 },
-    aligned: aligned === null ? null : { shard: aligned, place: 0 },
-    source: { shard: sourceShard(), place: 0, first: 0, rows: 3 },
+    sources:
+      aligned === null
+        ? []
+        : [{ aligned: { shard: aligned, place: 0 }, own: { shard: sourceShard(), place: 0, first: 0, rows: 3 } }],
   };
 }

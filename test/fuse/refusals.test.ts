@@ -58,7 +58,7 @@ describe("input that does not belong together", () => {
     await refused({ lr: Number.NaN }, "fuse: lr: expected a number of at least 0, found NaN");
     await refused(
       { function: "min-cd" },
-      'fuse: unknown fusion function "min-cd"; did you mean "min-ce"? (there is: min-ce)',
+      'fuse: unknown fusion function "min-cd"; did you mean "min-ce"? (there is: min-ce, avg-ce, source)',
     );
     const { aligned: _, ...plain } = options("bad-source", { source });
     await expect(fuse(plain)).rejects.toThrow("fuse: the source's shards say nothing without the aligned ones");

@@ -2,13 +2,15 @@ import { resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { halfToNumber, numberToHalf } from "#src/formats/float.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
+import { avgCe } from "#src/fuse/functions/avg-ce.js";
 import type { FusionFunction } from "#src/fuse/functions/function.js";
 import { minCe } from "#src/fuse/functions/min-ce.js";
+import { TAILS } from "#src/fuse/options.js";
 import type { PairConversation } from "#src/fuse/pair.js";
 import {
   buildTargetDistributions,
-  conversationShare,
-  rowShare,
+  conversationShares,
+  rowShares,
   type TargetDistributionRules,
   type TargetDistributions,
 } from "#src/fuse/target-distributions.js";
@@ -18,6 +20,7 @@ import { readPair } from "./whole-pair.ts";
 const RULES: TargetDistributionRules = {
   function: minCe,
   level: "conversation",
+  record: null,
   tail: "renormalise",
   unshared: "label",
   hasToken: HAS_TOKEN,
@@ -57,8 +60,22 @@ describe("the source is chosen for the conversation", () => {
     expect(bucket.tail![0]).toBeCloseTo(1 - stored(0.5) - stored(0.25), 6);
   });
 
+  test("pivot spreads the rest over what the pivot stores elsewhere, and the pivot's own tail is the bucket's", () => {
+    const targets = buildTargetDistributions(pairConversation(), { ...RULES, tail: "pivot", width: 5 });
+    const [half, quarter] = [stored(0.5), stored(0.25)];
+    // Row 0: the source says 4 and 1, the pivot 1 and 2; the pivot has 1 - half outside of 4 and 1, quarter of it on 2.
+    const rest = 1 - half - quarter;
+    const first = row(targets, 0, 5);
+    expect(first[4]).toBeCloseTo(half, 6);
+    expect(first[1]).toBeCloseTo(quarter, 6);
+    expect(first[2]).toBeCloseTo((rest * quarter) / (1 - half), 6);
+    expect(targets.tail![0]).toBeCloseTo((rest * (1 - half - quarter)) / (1 - half), 6);
+    // Nothing is lost: all of it adds up to one.
+    expect(Object.values(first).reduce((a, b) => a + b, targets.tail![0]!)).toBeCloseTo(1, 6);
+  });
+
   test("unshared rows, and rows whose mass found no place, get the label", () => {
-    for (const tail of ["renormalise", "drop", "bucket"] as const) {
+    for (const tail of TAILS) {
       const targets = buildTargetDistributions(pairConversation(), { ...RULES, tail });
       expect([1, 2, 3].map((r) => row(targets, r))).toEqual([{ 2: 1 }, { 3: 1 }, { 5: 1 }]);
       if (tail === "bucket") expect([...targets.tail!.subarray(1)]).toEqual([0, 0, 0]);
@@ -103,24 +120,25 @@ describe("the pivot is chosen", () => {
 describe("min-ce", () => {
   test("compares nats per byte, not sums", () => {
     const cut = { ...alignedShard(6.4), sourceBytes: Int32Array.of(4) };
-    expect(conversationShare(pairConversation(cut), minCe)).toBe(0);
-    expect(conversationShare(pairConversation(alignedShard(6.4)), minCe)).toBe(1);
+    expect(conversationShares(pairConversation(cut), RULES)).toEqual([1, 0]);
+    expect(conversationShares(pairConversation(alignedShard(6.4)), RULES)).toEqual([0, 1]);
   });
 
   test("a conversation that the source has not read is the pivot's", () => {
     const refused = { ...alignedShard(0), sourceBytes: Int32Array.of(0) };
-    expect(conversationShare(pairConversation(refused), minCe)).toBe(0);
+    expect(conversationShares(pairConversation(refused), RULES)).toEqual([1, 0]);
   });
 
   test("by row it compares labels of the same bytes only, and a tie goes to the pivot", () => {
     const pair = pairConversation();
     // Row 0: -0.9 against -1; rows 1 and 2 are not shared; the end of turn: -0.25 against -0.5.
-    expect([0, 1, 2, 3].map((r) => rowShare(pair, r, minCe))).toEqual([1, 0, 0, 1]);
-    pair.source!.shard.byteEnd[0] = 1;
-    expect(rowShare(pair, 0, minCe)).toBe(0);
-    pair.source!.shard.byteEnd[0] = 2;
-    pair.source!.shard.labelLogp[0] = -1;
-    expect(rowShare(pair, 0, minCe)).toBe(0);
+    expect([0, 1, 2, 3].map((r) => rowShares(pair, r, minCe)[1])).toEqual([1, 0, 0, 1]);
+    const { shard } = pair.sources[0]!.own!;
+    shard.byteEnd[0] = 1;
+    expect(rowShares(pair, 0, minCe)).toEqual([1, 0]);
+    shard.byteEnd[0] = 2;
+    shard.labelLogp[0] = -1;
+    expect(rowShares(pair, 0, minCe)).toEqual([1, 0]);
   });
 
   test("by row, what is not shared is the pivot's and what has no place is unshared", () => {
@@ -133,7 +151,7 @@ describe("min-ce", () => {
 });
 
 test("a function that blends adds up masses that meet on one id", () => {
-  const quarter: FusionFunction = { ...minCe, blends: true, sourceShare: () => 0.25 };
+  const quarter: FusionFunction = { ...minCe, blends: true, shares: () => [0.75, 0.25] };
   const targets = buildTargetDistributions(pairConversation(), {
     ...RULES,
     function: quarter,
@@ -147,6 +165,71 @@ test("a function that blends adds up masses that meet on one id", () => {
   expect(targets.tail![0]).toBeCloseTo(1 - stored(0.5) - stored(0.25), 6);
   // An unshared row blends the pivot's distribution with the label.
   expect(row(targets, 1, 5)[2]).toBeCloseTo(0.75 * stored(0.5) + 0.25, 6);
+});
+
+describe("a target of several sources", () => {
+  /** The second source says 0.5 on id 2 and 0.25 on id 3 in the first row, and shares no other. */
+  const second = (nats: number) => ({
+    ...alignedShard(nats),
+    sourceRow: Int32Array.of(0, -1, -1, -1),
+    topId: Uint16Array.of(2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+  });
+  const both = (first: number, other: number): PairConversation => {
+    const pair = pairConversation(alignedShard(first));
+    return { ...pair, sources: [...pair.sources, { aligned: { shard: second(other), place: 0 }, own: null }] };
+  };
+
+  test("min-ce takes the cheapest of all models, the pivot first and then the first source on a tie", () => {
+    expect(conversationShares(both(3.65, 3), RULES)).toEqual([0, 0, 1]);
+    expect(conversationShares(both(3, 3), RULES)).toEqual([0, 1, 0]);
+    expect(conversationShares(both(6.5, 6.5), RULES)).toEqual([1, 0, 0]);
+    const targets = buildTargetDistributions(both(3.65, 3), RULES);
+    expect(Object.keys(row(targets, 0))).toEqual(["2", "3"]);
+    expect([targets.sourceRows, targets.unsharedRows, targets.rowsOfSource]).toEqual([1, 3, [0, 1]]);
+  });
+
+  test("avg-ce adds up what all of them say, by exp(-nats per token of the pivot), in float64", () => {
+    const pair = both(3.65, 3);
+    const shares = conversationShares(pair, { function: avgCe, record: null });
+    // Four rows and five bytes: the nats of each are divided by the rows.
+    const weights = [6.5, Math.fround(3.65), 3].map((nats) => Math.exp(-nats / 4));
+    const sum = weights.reduce((a, b) => a + b);
+    for (const [index, weight] of weights.entries()) expect(shares[index]).toBeCloseTo(weight / sum, 14);
+    const targets = buildTargetDistributions(pair, { ...RULES, function: avgCe, width: 8 });
+    const [half, quarter] = [stored(0.5), stored(0.25)];
+    const two = [half / (half + quarter), quarter / (half + quarter)] as const;
+    const first = row(targets, 0, 8);
+    expect(first[1]).toBeCloseTo(shares[0]! * two[0] + shares[1]! * two[1], 6);
+    expect(first[2]).toBeCloseTo(shares[0]! * two[1] + shares[2]! * two[0], 6);
+    expect(first[3]).toBeCloseTo(shares[2]! * two[1], 6);
+    expect(first[4]).toBeCloseTo(shares[1]! * two[0], 6);
+    // Rows that no source shares: the pivot's part, and the label's for theirs.
+    expect(row(targets, 1, 8)[2]).toBeCloseTo(1, 6);
+  });
+
+  test("what one of them has nothing to say of is said by the others, or by what unshared says", () => {
+    const shares: FusionFunction = { ...avgCe, shares: () => [0, 0.5, 0.5] };
+    const rules = { ...RULES, function: shares, width: 8 };
+    const pair = both(3.65, 3);
+    pair.sources[0]!.aligned.shard.sourceRow[0] = -1;
+    const [half, quarter] = [stored(0.5), stored(0.25)];
+    const share = half / (half + quarter);
+    expect(row(buildTargetDistributions(pair, rules), 0, 8)[1]).toBeCloseTo(0.5, 6);
+    expect(row(buildTargetDistributions(pair, rules), 0, 8)[2]).toBeCloseTo(0.5 * share, 6);
+    const skipped = buildTargetDistributions(pair, { ...rules, unshared: "skip" });
+    expect(row(skipped, 0, 8)[2]).toBeCloseTo(share, 6);
+    expect(row(skipped, 1, 8)).toEqual({});
+    const pivots = buildTargetDistributions(pair, { ...rules, unshared: "pivot" });
+    expect(row(pivots, 0, 8)[1]).toBeCloseTo(0.5 * share, 6);
+  });
+
+  test("by group the record of conversations like it decides, not its own nats", () => {
+    const record = { nats: () => [0.5, 0.7, 0.4] };
+    expect(conversationShares(both(0.1, 9), { function: minCe, record })).toEqual([0, 0, 1]);
+    const pair = both(0.1, 9);
+    pair.sources[1]!.aligned.shard.sourceBytes[0] = 0;
+    expect(conversationShares(pair, { function: minCe, record })).toEqual([1, 0, 0]);
+  });
 });
 
 test("without a source all targets are empty", () => {
@@ -169,7 +252,7 @@ describe("golden pipeline", () => {
       const { tensors } = await readSafetensors(resolve(golden, "aligned", name, "reference.safetensors"));
       const found = pair.conversations.flatMap((conversation: PairConversation) => {
         const { first, rows } = conversation.pivot;
-        return Array.from({ length: rows }, (_, r) => rowShare(conversation, first + r, minCe));
+        return Array.from({ length: rows }, (_, r) => rowShares(conversation, first + r, minCe)[1]!);
       });
       expect(found).toEqual(Array.from(tensors.get("row_choice")!.data, Number));
       expect(found.reduce((a, b) => a + b, 0)).toBeGreaterThan(0);

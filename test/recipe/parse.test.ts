@@ -37,6 +37,7 @@ describe("defaults", () => {
       fuse: {
         function: "min-ce",
         level: "conversation",
+        sources: "pairwise",
         lambda: 0.9,
         tail: "renormalise",
         lr: 5e-6,
@@ -190,7 +191,7 @@ baseline: [sft]
       "recipe.yaml:7:11 fuse.lambda: expected at most 1, found 2",
       "recipe.yaml:8:7 fuse.lr: expected more than 0, found 0",
       "recipe.yaml:9:11 fuse.epochs: expected a whole number, found 1.5",
-      'recipe.yaml:10:13 fuse.function: expected min-ce, found "mince"; did you mean "min-ce"?',
+      'recipe.yaml:10:13 fuse.function: expected one of min-ce, avg-ce, source, found "mince"; did you mean "min-ce"?',
       'recipe.yaml:11:12 fuse.shuffle: expected true or false, found "maybe"',
       expect.stringMatching(
         /^recipe\.yaml:12:18 merge\.method: expected one of sce, .*found "sces"; did you mean "sce"\?$/,

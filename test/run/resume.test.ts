@@ -3,7 +3,7 @@ import { cp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/prom
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type LoadedRecipe, loadRecipe } from "#src/recipe/load.js";
-import { VERSION } from "#src/version.js";
+import { programOf, VERSION } from "#src/version.js";
 import { type FakeRun, type FakeStages, fakes, runFakes, told } from "./fake-stages.ts";
 import { CONVERSATIONS, hashesOf, MISTRAL, QWEN2, temporaryFolder, writeRecipe } from "./fixtures.ts";
 
@@ -119,7 +119,7 @@ describe("a result of another program", () => {
   }
 
   test("that would compute the same is as good as one of this", async () => {
-    await madeBy("data", { version: "0.0.1", revision: 1 });
+    await madeBy("data", { ...programOf("data"), version: "0.0.1" });
     const { performed, events } = await goOn();
     expect([performed, told(events, "warning")]).toEqual([[], []]);
   });
@@ -137,10 +137,10 @@ describe("a result of another program", () => {
   });
 
   test("is not made again because of its name alone", async () => {
-    await madeBy("data", { version: "0.0.1", revision: 1 });
+    await madeBy("data", { ...programOf("data"), version: "0.0.1" });
     await change("data/train.jsonl");
     expect((await goOn()).performed).toEqual(["data"]);
     const manifest = JSON.parse(await readFile(join(out, ".units/data.json"), "utf8"));
-    expect(manifest.program).toEqual({ version: VERSION, revision: 1 });
+    expect(manifest.program).toEqual(programOf("data"));
   });
 });

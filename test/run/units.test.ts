@@ -56,8 +56,37 @@ test("where models answer, what is trained on comes from their answers", () => {
   for (const { id, after } of units.filter(({ work }) => work.kind === "fuse")) expect(after, id).toContain("answers");
 });
 
+test("of sources together one target is made, and the fused model is that target", () => {
+  const together = recipe("fuse: { sources: together }\nbaselines: [sft, sft-merge]");
+  const units = unitsOf(together);
+  expect(
+    units.flatMap(({ id, after, outputs }) => (/^(fuse|merge|fine)/.test(id) ? [{ id, after, outputs }] : [])),
+  ).toEqual([
+    {
+      id: "fuse/together",
+      after: ["data", "distributions/p", "distributions/a", "align/a", "distributions/b", "align/b"],
+      outputs: ["targets/together"],
+    },
+    { id: "fine-tune/sft", after: ["data", "distributions/p"], outputs: ["baselines/sft"] },
+    { id: "merge/fused", after: ["fuse/together"], outputs: ["fused"] },
+    { id: "merge/sft-merge", after: ["fine-tune/sft"], outputs: ["baselines/sft-merge"] },
+  ]);
+  expect(together.merge).toMatchObject([{ name: "fused", method: "linear", variant: null, select_topk: null }]);
+  expect(recipe("fuse: { sources: together }\nmerge: { method: sce }").merge[0]).toMatchObject({ method: "sce" });
+});
+
+test("the baseline multi is what all sources teach together", () => {
+  const units = unitsOf(recipe("baselines: [multi]"));
+  const multi = units.find(({ id }) => id === "baseline/multi")!;
+  expect(multi.outputs).toEqual(["baselines/multi"]);
+  expect(multi.after).toEqual(["data", "distributions/p", "distributions/a", "align/a", "distributions/b", "align/b"]);
+  expect(multi.work.kind === "fuse" && multi.work.sources.map(({ name }) => name)).toEqual(["a", "b"]);
+  expect(units.filter(({ id }) => id.startsWith("fuse/")).map(({ id }) => id)).toEqual(["fuse/a", "fuse/b"]);
+  expect(units.some(({ id }) => id === "evaluate/held-out/multi")).toBe(true);
+});
+
 test("every unit comes after those it reads, and no two write the same place", () => {
-  const units = unitsOf(recipe("baselines: [sft, sft-merge]\nmerge: [{}, { method: linear }]"));
+  const units = unitsOf(recipe("baselines: [sft, sft-merge, multi]\nmerge: [{}, { method: linear }]"));
   const seen = new Set<string>();
   const outputs = units.flatMap((unit) => unit.outputs);
   for (const { id, after } of units) {

@@ -1,6 +1,6 @@
 /**
  * One record of a data file as a conversation. What a record says beside its turns and changes what a model is shown or
- * trained on is used, or the record is refused with its reason; ids, sources and scores change nothing and are left.
+ * trained on is used, or the record is refused with its reason; ids and scores change nothing and are left.
  */
 import { type Conversation, conversationId, type Turn } from "../conversation.ts";
 import { Irregular, type Problem } from "../irregular.ts";
@@ -108,7 +108,12 @@ function checkNamedMask(record: Foreign): void {
   );
 }
 
-function labels(record: Foreign): { skill?: string; floorNats?: number } {
+/** Keys of what kind of conversation it is; the first with a text counts. Anything else under them is somebody's own. */
+const CATEGORY_KEYS = ["category", "dataset", "source"] as const;
+/** Longer texts are no names of kinds. */
+const LONGEST_CATEGORY = 200;
+
+function labels(record: Foreign): { skill?: string; category?: string; floorNats?: number } {
   const { skill, floor_nats: floorNats } = record;
   if (isGiven(skill) && typeof skill !== "string") {
     throw new Irregular("with a skill that is no text", `expected skill to be a text, found ${describe(skill)}`);
@@ -119,8 +124,12 @@ function labels(record: Foreign): { skill?: string; floorNats?: number } {
       `expected floor_nats to be a number of at least 0, found ${describe(floorNats)}`,
     );
   }
+  const category = CATEGORY_KEYS.map((key) => record[key]).find(
+    (value) => typeof value === "string" && value !== "" && value.length <= LONGEST_CATEGORY,
+  );
   return {
     ...(typeof skill === "string" ? { skill } : {}),
+    ...(typeof category === "string" ? { category } : {}),
     ...(typeof floorNats === "number" ? { floorNats } : {}),
   };
 }
