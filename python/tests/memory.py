@@ -1,7 +1,8 @@
 """`python -m tests.memory CASES`: what one process of a real-sized model holds at its peak, without a byte of it.
 
 Fake tensors, a fake group of processes and FSDP2's own memory tracker count the very modules that would run. The tracker
-counts no optimiser: two moments, 8 bytes a trained parameter, come on top. What a processor does otherwise than a GPU
+counts no optimiser: two moments, 8 bytes a trained parameter, come on top. Experts are computed as on a GPU, by grouped
+products. What a processor does otherwise than a GPU
 (widening the head to float32) is left out, as the figures are those of GPUs.
 """
 
@@ -58,7 +59,7 @@ def peak_of(case: dict[str, Any]) -> dict[str, Any]:
 def _model(folder: Path, kind: str, case: dict[str, Any], group: Group) -> Model:
     train = kind != "rows"
     lora = LoraSettings(case["rank"], 32, tuple(case["targets"]), False, 0) if kind == "lora" else None
-    decoder = Decoder(folder, torch.float32 if kind == "train" else torch.bfloat16, recompute=train)
+    decoder = Decoder(folder, torch.float32 if kind == "train" else torch.bfloat16, recompute=train, grouped_experts=True)
     if lora:
         adapt(decoder, lora)
     else:

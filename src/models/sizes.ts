@@ -16,6 +16,8 @@ export interface ModelSizes {
   readonly hiddenSize: number;
   /** What a token's feed-forward parts have together: of a mixture of experts the chosen ones. */
   readonly intermediateSize: number;
+  /** Of a mixture of experts how many a token goes to; 0 where there are none. */
+  readonly expertsPerToken: number;
   readonly vocabularySize: number;
   /** Products with a weight matrix in the layers, by their last names (`q_proj`), experts left out: [in + out] of all. */
   readonly linears: ReadonlyMap<string, number>;
@@ -64,6 +66,7 @@ export function modelSizes(config: Fields, shapes: Iterable<WeightShape>): Model
     layers: numberOf(fields, "num_hidden_layers", "n_layer") ?? layers.size,
     hiddenSize: numberOf(fields, "hidden_size", "n_embd") ?? hiddenSize,
     intermediateSize: isMixture ? chosen * ofExpert : intermediate,
+    expertsPerToken: isMixture ? chosen : 0,
     vocabularySize: numberOf(fields, "vocab_size") ?? vocabularySize,
     linears,
   };

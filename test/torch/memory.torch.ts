@@ -26,6 +26,25 @@ const QWEN_7B = {
   ...{ num_attention_heads: 28, num_key_value_heads: 4, intermediate_size: 18_944, tie_word_embeddings: false },
   ...{ rms_norm_eps: 1e-6, max_position_embeddings: 32_768, hidden_act: "silu" },
 };
+const MIXTRAL = {
+  ...{ model_type: "mixtral", vocab_size: 32_000, hidden_size: 4096, num_hidden_layers: LAYERS, sliding_window: null },
+  ...{ num_attention_heads: 32, num_key_value_heads: 8, intermediate_size: 14_336, tie_word_embeddings: false },
+  ...{ rms_norm_eps: 1e-5, max_position_embeddings: 32_768, hidden_act: "silu" },
+  ...{ num_local_experts: 8, num_experts_per_tok: 2 },
+};
+const QWEN3_MOE = {
+  ...{
+    model_type: "qwen3_moe",
+    vocab_size: 151_936,
+    hidden_size: 2048,
+    num_hidden_layers: LAYERS,
+    sliding_window: null,
+  },
+  ...{ num_attention_heads: 32, num_key_value_heads: 4, head_dim: 128, tie_word_embeddings: false, hidden_act: "silu" },
+  ...{ intermediate_size: 6144, moe_intermediate_size: 768, num_experts: 128, num_experts_per_tok: 8 },
+  ...{ decoder_sparse_step: 1, mlp_only_layers: [], norm_topk_prob: true },
+  ...{ rms_norm_eps: 1e-6, max_position_embeddings: 40_960 },
+};
 const LORA = {
   rank: 16,
   targets: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
@@ -37,6 +56,10 @@ const CASES = [
   { name: "Qwen's wide head, trained by one", config: QWEN_7B, kind: "train", world: 1, tokens: 1024 },
   { name: "Mistral's width, adapters by one", config: MISTRAL_7B, kind: "lora", world: 1, tokens: 4096 },
   { name: "Mistral's width, rows by 8", config: MISTRAL_7B, kind: "rows", world: 8, tokens: 8192 },
+  { name: "Mixtral, rows by 8", config: MIXTRAL, kind: "rows", world: 8, tokens: 32_768 },
+  { name: "Mixtral, trained by 8", config: MIXTRAL, kind: "train", world: 8, tokens: 8192 },
+  { name: "Qwen3-MoE, rows by 8", config: QWEN3_MOE, kind: "rows", world: 8, tokens: 8192 },
+  { name: "Qwen3-MoE, trained by 8", config: QWEN3_MOE, kind: "train", world: 8, tokens: 16_384 },
 ] as const;
 
 test("memory by the formula is within 6 % of what FSDP2's tracker counts", async () => {

@@ -4,7 +4,11 @@
  * between layers, which recomputation starts from; and the larger of a layer's backward pass and the head's. Checked
  * against FSDP2's memory tracker on fake tensors (`test/torch/memory.torch.ts`).
  *
- * Legend: P parameters, O of them outside of layers, W processes, T tokens of a micro-batch, h hidden size, I intermediate size, V vocabulary, L layers;
+ * Experts are computed by grouped products: every token's state is copied once for each of its experts, and all experts'
+ * gradients come at once. The factors of these are fitted to the tracker's counts of Mixtral and Qwen3-MoE.
+ *
+ * Legend: P parameters, O of them outside of layers, W processes, T tokens of a micro-batch, h hidden size, I intermediate size (of the experts that a token goes to, all), k
+ * experts of a token (0 where there are none), V vocabulary, L layers;
  * c bytes of the compute dtype.
  */
 import type { ModelSizes } from "../../models/sizes.ts";
@@ -32,7 +36,16 @@ export function tensorBytes(sizes: ModelSizes, work: ProcessWork): number {
 }
 
 export function processBytes(sizes: ModelSizes, work: ProcessWork, place: "gpu" | "processor"): number {
-  return FRAGMENTED * tensorBytes(sizes, work) + CONTEXT_BYTES[place];
+  const kept = place === "processor" && work.kind === "train" ? keptBytes(sizes, work) : 0;
+  return FRAGMENTED * (tensorBytes(sizes, work) + kept) + CONTEXT_BYTES[place];
+}
+
+/** Activations that a processor keeps for the backward pass instead of computing them again. */
+function keptBytes(
+  { layers: L, hiddenSize: h, intermediateSize: I, expertsPerToken: k }: ModelSizes,
+  { microTokens: T, compute }: ProcessWork,
+): number {
+  return Math.min(KEPT_BYTES, (L * T * (35 * h + 11 * I + 9 * k * h) * bytesOf(compute)) / 2);
 }
 
 /** Parameters that are trained: those of the adapters, where there are some. */
@@ -47,7 +60,9 @@ export function trainedParameters({ parameters, linears }: ModelSizes, lora: Lor
 function rowsBytes(sizes: ModelSizes, { processes: W, microTokens: T, compute }: ProcessWork): number {
   const { parameters: P, outerParameters: O, hiddenSize: h, intermediateSize: I, vocabularySize: V } = sizes;
   const c = bytesOf(compute);
-  const layer = gatheredLayers(sizes, W, c) + T * c * (4 * h + 3 * I);
+  const k = sizes.expertsPerToken;
+  const forward = k === 0 ? 3 * I : Math.max(4 * I + k * h, I + 4 * k * h);
+  const layer = gatheredLayers(sizes, W, c) + T * c * (4 * h + forward);
   const head = HEAD_BYTES * chunkRows(V) * V + T * c * h;
   const arriving = W > 1 ? c * O : 0;
   return (c * P) / W + c * O + Math.max(layer, head, arriving);
@@ -60,8 +75,13 @@ function trainBytes(sizes: ModelSizes, { processes: W, microTokens: T, compute, 
   const state = STATE_BYTES * trainedParameters(sizes, lora) + (lora === null ? 0 : c * P);
   const between = T * c * h * (L - 1);
   // The head's gradient waits for the embedding's while layers go backward; a layer's is summed in float32.
+  const k = sizes.expertsPerToken;
+  const states = (T * 35 * h * c) / 2;
   const gradients = lora === null ? c * V * h + 4 * layerParameters : 0;
-  const layer = gatheredLayers(sizes, W, c) + (T * (35 * h + 11 * I) * c) / 2 + gradients;
+  const feedForward = (T * (11 * I + 9 * k * h) * c) / 2;
+  // Of experts that are trained: their gradients in the compute dtype as well, beside less of what led to them.
+  const experts = k === 0 || lora !== null ? 0 : (T * (2 * I + 7 * k * h) * c) / 2 + c * layerParameters;
+  const layer = gatheredLayers(sizes, W, c) + states + Math.max(feedForward, experts) + gradients;
   const head = HEAD_BYTES * chunkRows(V) * V + (lora === null ? 8 * V * h : 0);
   // At the end of a backward pass the gradients of embedding and head are summed together.
   const summing = lora === null ? (c / 2 + 4 + 4 / W) * O : 0;
@@ -75,6 +95,8 @@ function gatheredLayers({ layerParameters }: ModelSizes, processes: number, c: n
 
 /** Weight, gradient and two moments in float32. */
 const STATE_BYTES = 16;
+/** As `KEPT_BYTES` of `python/fusechat_torch`. */
+const KEPT_BYTES = 1e9;
 /** Per logit of a chunk: five in float32. */
 const HEAD_BYTES = 20;
 
