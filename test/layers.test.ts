@@ -15,7 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["data", "engine"],
   ["distributions"],
   ["align"],
-  ["fuse", "merge", "evaluate"],
+  ["fuse", "merge", "evaluate", "serve"],
   ["answers"],
   ["recipe"],
   ["report"],

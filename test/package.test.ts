@@ -15,11 +15,13 @@ const manifest = JSON.parse(text("package.json"));
 
 test("the runtime dependencies are these, pinned to one version each", () => {
   expect(Object.keys(manifest.dependencies)).toEqual([
+    "@hono/node-server",
     "@huggingface/hub",
     "apache-arrow",
     "commander",
     "csv-parse",
     "fzstd",
+    "hono",
     "hyparquet",
     "hyparquet-compressors",
     "onnxruntime-node",

@@ -84,6 +84,7 @@ export const demoVerb: Verb = {
     const seconds = (performance.now() - started) / 1000;
     invocation.print("");
     invocation.print(`${formatSeconds(seconds)}; the report is ${relative(process.cwd(), report)}`);
+    invocation.print(`Talk to its models: fusechat serve --run ${relative(process.cwd(), input.run)}`);
     invocation.document({ ...results, question: asked, report, seconds });
     return failed ? 3 : undefined;
   },

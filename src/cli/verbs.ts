@@ -16,6 +16,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   evaluate: async () => (await import("./evaluate.ts")).evaluateVerb,
   answers: async () => (await import("./answers.ts")).answersVerb,
   chat: async () => (await import("./chat.ts")).chatVerb,
+  serve: async () => (await import("./serve.ts")).serveVerb,
   inspect: async () => (await import("./inspect.ts")).inspectVerb,
   list: async () => (await import("./list.ts")).listVerb,
   report: async () => (await import("./report.ts")).reportVerb,

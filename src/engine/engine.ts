@@ -27,6 +27,11 @@ export interface RowBatch {
   readonly topLogp: Float32Array;
 }
 
+export interface RankedRows extends RowBatch {
+  /** [R] place of each label among all ids, from 1 on; equals share one. */
+  readonly labelRank: Int32Array;
+}
+
 /** A sequence to train on: for each row the label's weight and a sparse target of width W. */
 export interface TrainSequence extends Sequence {
   /** [rows, W] target ids; unused places have id 0 and probability 0. W is the same in a whole step. */
@@ -133,6 +138,28 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How one answer is drawn that is asked for by itself. */
+export interface AnswerOptions
+  extends Pick<GenerateOptions, "maxTokens" | "stopIds" | "temperature" | "topP" | "topK" | "bannedFrom" | "signal"> {
+  /** Text that seeds the sampling. */
+  readonly seed: string;
+  /** Log-probabilities of each token, and of this many most probable ones beside it; null for none. */
+  readonly topLogprobs: number | null;
+}
+
+/** A token's natural log-probability, and those of the most probable ones in its place, descending; ties: lower id first. */
+export interface TokenLogprobs {
+  readonly logprob: number;
+  readonly top: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+export interface AnswerEnd {
+  /** The stop id that ended it; null where it ended at its length or by its signal. */
+  readonly stop: { readonly id: number; readonly logprobs: TokenLogprobs | null } | null;
+  /** Tokens of the prompt that had been read before, with another one. */
+  readonly reused: number;
+}
+
 /** What is known of a model that an engine can run, before it is opened. */
 export interface ModelFacts {
   readonly folder: string;
@@ -161,6 +188,8 @@ export interface EngineModel {
    * so that they are computed in one go. Some may be left out. What is computed stays in `work`.
    */
   ahead?(sequences: readonly Sequence[], topK: number, watch?: Watch): Promise<void>;
+  /** Rows with the ranks of their labels, for those who serve them; absent where an engine does not count them. */
+  rankedRows?(sequences: readonly Sequence[], topK: number): Promise<RankedRows>;
   /** Logits [T, vocabulary] of one sequence; for tests and inspection. */
   logits(ids: Int32Array): Promise<Float32Array>;
   /** One answer a prompt. `onToken` hears each token as it comes. */
@@ -169,6 +198,16 @@ export interface EngineModel {
     options: GenerateOptions,
     onToken?: (prompt: number, id: number) => void,
   ): Promise<Int32Array[]>;
+  /**
+   * One answer beside whatever else is being answered: it joins the batch at its next token and leaves it at its own last
+   * one, or when its signal says so. What it begins with and was read for another one is not computed again. Absent
+   * where an engine answers whole batches only.
+   */
+  answer?(
+    prompt: Int32Array,
+    options: AnswerOptions,
+    onToken: (id: number, logprobs: TokenLogprobs | null) => void,
+  ): Promise<AnswerEnd>;
   dispose(): Promise<void>;
 }
 

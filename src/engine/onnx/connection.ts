@@ -1,8 +1,11 @@
 /** The main thread's end of the engine's worker: calls out, answers back, and every error as the one it was. */
 import { Worker } from "node:worker_threads";
 import { FusechatError, failure, internalError } from "../../errors.ts";
+import type { TokenLogprobs } from "../engine.ts";
 import type { CallName, Calls, Reply } from "./messages.ts";
 import { closeGate, createNativeGate, type NativeGate, waitAtGate } from "./native-gate.ts";
+
+type TokenListener = (prompt: number, id: number, logprobs: TokenLogprobs | null) => void;
 
 export interface Connection {
   /** `transfer` lists buffers that move to the worker; they are empty here afterwards. */
@@ -10,7 +13,7 @@ export interface Connection {
     name: Name,
     input: Calls[Name]["input"],
     transfer?: readonly ArrayBuffer[],
-    onToken?: (prompt: number, id: number) => void,
+    onToken?: TokenListener,
   ): Promise<Calls[Name]["output"]>;
   /** Refuses the calls under way and ends the thread, after the micro-batch in hand. */
   dispose(): Promise<void>;
@@ -19,7 +22,7 @@ export interface Connection {
 interface Pending {
   readonly resolve: (output: Calls[CallName]["output"]) => void;
   readonly reject: (error: Error) => void;
-  readonly onToken: ((prompt: number, id: number) => void) | undefined;
+  readonly onToken: TokenListener | undefined;
 }
 
 /** Gates of the threads that run: `process.exit` must not end a thread inside a native call either. */
@@ -60,7 +63,7 @@ export function connect(): Connection {
     for (const id of [...pending.keys()]) settle(id)?.reject(ended);
   };
   worker.on("message", (reply: Reply) => {
-    if (reply.type === "token") pending.get(reply.id)?.onToken?.(reply.prompt, reply.token);
+    if (reply.type === "token") pending.get(reply.id)?.onToken?.(reply.prompt, reply.token, reply.logprobs);
     else if (reply.type === "done") settle(reply.id)?.resolve(reply.output);
     else settle(reply.id)?.reject(new FusechatError(reply.code, reply.message));
   });

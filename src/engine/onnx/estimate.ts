@@ -16,6 +16,7 @@ import {
   teacherBytes,
   trainingBytes,
 } from "./memory.ts";
+import { availableMemory } from "./memory-check.ts";
 import type { Throughput } from "./throughput.ts";
 
 export function estimateOnnx(throughput: Throughput, availableBytes: number): Estimate {
@@ -89,6 +90,11 @@ export function teacherMemory(model: Model, length: number): number {
 /** The process that generates one answer; prompt and answer have `length` tokens. */
 export function generationMemory(model: Model, length: number): number {
   return processBytes(model) + generationBytes(model, length);
+}
+
+/** Bytes that the models of a server may take together: what this process can still have. */
+export function servingBudget(): number {
+  return availableMemory();
 }
 
 /** A process with a tokenizer, which takes about 1,100 bytes a token (203 MB for 151,665), and a template's thread. */

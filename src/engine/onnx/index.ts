@@ -53,6 +53,11 @@ function engineModel(connection: Connection, folder: string, opened: OpenedModel
       const packed = packSequences(sequences, limits);
       return connection.call("rows", { handle, sequences: packed, topK: Math.min(topK, vocabulary) }, buffers(packed));
     },
+    rankedRows: (sequences, topK) => {
+      const packed = packSequences(sequences, limits);
+      const input = { handle, sequences: packed, topK: Math.min(topK, vocabulary) };
+      return connection.call("rankedRows", input, buffers(packed));
+    },
     logits: (ids) => {
       checkIds(ids, 0, limits);
       return connection.call("logits", { handle, ids: ids.slice() });
@@ -62,21 +67,35 @@ function engineModel(connection: Connection, folder: string, opened: OpenedModel
         checkIds(prompt, index, limits);
       });
       const copies = prompts.map((prompt) => prompt.slice());
-      const stop: StopFlag = new Int32Array(new SharedArrayBuffer(4));
-      const raise = (): void => void Atomics.store(stop, 0, 1);
-      if (signal?.aborted) raise();
-      signal?.addEventListener("abort", raise);
-      try {
-        const input = { handle, prompts: copies, options, stop };
-        return [...(await connection.call("generate", input, [], onToken))];
-      } finally {
-        signal?.removeEventListener("abort", raise);
-      }
+      const input = { handle, prompts: copies, options };
+      return stoppable(signal, async (stop) => [
+        ...(await connection.call("generate", { ...input, stop }, [], onToken)),
+      ]);
+    },
+    answer: async (prompt, { signal, ...options }, onToken) => {
+      checkIds(prompt, 0, limits);
+      const input = { handle, prompt: prompt.slice(), options };
+      return stoppable(signal, (stop) =>
+        connection.call("answer", { ...input, stop }, [], (_, id, logprobs) => onToken(id, logprobs)),
+      );
     },
     dispose: async () => {
       await connection.call("close", { handle });
     },
   };
+}
+
+/** A call that ends early where its signal says so. */
+async function stoppable<T>(signal: AbortSignal | undefined, call: (stop: StopFlag) => Promise<T>): Promise<T> {
+  const stop: StopFlag = new Int32Array(new SharedArrayBuffer(4));
+  const raise = (): void => void Atomics.store(stop, 0, 1);
+  if (signal?.aborted) raise();
+  signal?.addEventListener("abort", raise);
+  try {
+    return await call(stop);
+  } finally {
+    signal?.removeEventListener("abort", raise);
+  }
 }
 
 async function openTrainer(connection: Connection, folder: string, options: OptimiserOptions): Promise<Trainer> {

@@ -1,6 +1,6 @@
 /** Teacher passes and logits: sequences in micro-batches through a model's forward programs. */
 import { isLongSequence } from "../../models/index.ts";
-import type { RowBatch } from "../engine.ts";
+import type { RankedRows, RowBatch } from "../engine.ts";
 import type { PackedSequences } from "../packed.ts";
 import { lengthBucket, planBatches, shapeKey } from "./batches.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -10,21 +10,50 @@ import { rowsProgram } from "./programs/rows.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Distributions of all rows, in the order of the sequences and their positions. */
-export async function computeRows(
-  { model, resident }: LoadedModel,
+export function computeRows(
+  loaded: LoadedModel,
   runtime: Runtime,
   sequences: PackedSequences,
   topK: number,
 ): Promise<RowBatch> {
+  return runRows(loaded, runtime, sequences, topK, null);
+}
+
+/** The same with the rank of each label. All weights are in memory then. */
+export async function computeRankedRows(
+  loaded: LoadedModel,
+  runtime: Runtime,
+  sequences: PackedSequences,
+  topK: number,
+): Promise<RankedRows> {
+  const labelRank = new Int32Array(sequences.positions.length);
+  const rows = await runRows(loaded, runtime, sequences, topK, labelRank);
+  return { ...rows, labelRank };
+}
+
+/** `labelRank` [R] takes the ranks, where they are wanted. */
+async function runRows(
+  { model, resident }: LoadedModel,
+  runtime: Runtime,
+  sequences: PackedSequences,
+  topK: number,
+  labelRank: Int32Array | null,
+): Promise<RowBatch> {
   const collected = collectRows(sequences.positions.length, topK);
   const inputs = await resident();
+  const ranks = labelRank !== null;
   for (const batch of planBatches(extents(sequences, model.config), POSITION_BUDGET)) {
     const { size, length, rows, isLong } = batch;
-    const session = await runtime.session(`${model.folder}: rows ${shapeKey(batch)}, ${rows} rows, top ${topK}`, () =>
-      rowsProgram(model, { batch: size, length, isLong, rows, topK }),
+    const wanted = `${rows} rows, top ${topK}${ranks ? " and ranks" : ""}`;
+    const session = await runtime.session(`${model.folder}: rows ${shapeKey(batch)}, ${wanted}`, () =>
+      rowsProgram(model, { batch: size, length, isLong, rows, topK, ranks }),
     );
     const feeds = batchInputs(runtime, batch, sequences);
     const outputs = await session.run({ ...inputs, ...feeds.tensors });
+    const ahead = outputs.ahead?.data as Float32Array | undefined;
+    feeds.rows.forEach((row, n) => {
+      if (labelRank !== null) labelRank[row] = 1 + (ahead?.[n] ?? Number.NaN);
+    });
     collected.take(feeds.rows, {
       labelLogp: outputs.label_logp!.data as Float32Array,
       topId: outputs.top_id!.data as Int32Array,

@@ -1,6 +1,19 @@
-/** What the main thread and the engine's worker thread say to each other. One call at a time is worked on, in order. */
+/**
+ * What the main thread and the engine's worker thread say to each other. One call at a time is worked on, in order, but for
+ * `answer`: those of a model are worked on together, pass by pass between the others.
+ */
 import type { ErrorCode } from "../../errors.ts";
-import type { GenerateOptions, OptimiserOptions, RowBatch, StepResult, WeightDtype } from "../engine.ts";
+import type {
+  AnswerEnd,
+  AnswerOptions,
+  GenerateOptions,
+  OptimiserOptions,
+  RankedRows,
+  RowBatch,
+  StepResult,
+  TokenLogprobs,
+  WeightDtype,
+} from "../engine.ts";
 import type { PackedSequences, PackedTargets } from "../packed.ts";
 
 /** A model or trainer that lives in the worker. */
@@ -30,10 +43,15 @@ export interface Calls {
   idle: { input: null; output: null };
   open: { input: { folder: string }; output: OpenedModel };
   rows: { input: { handle: Handle; sequences: PackedSequences; topK: number }; output: RowBatch };
+  rankedRows: { input: Calls["rows"]["input"]; output: RankedRows };
   logits: { input: { handle: Handle; ids: Int32Array }; output: Float32Array };
   generate: {
     input: { handle: Handle; prompts: readonly Int32Array[]; options: GenerateOptions; stop: StopFlag };
     output: readonly Int32Array[];
+  };
+  answer: {
+    input: { handle: Handle; prompt: Int32Array; options: Omit<AnswerOptions, "signal">; stop: StopFlag };
+    output: AnswerEnd;
   };
   close: { input: { handle: Handle }; output: null };
   train: { input: { folder: string; options: OptimiserOptions }; output: OpenedModel };
@@ -52,5 +70,11 @@ export type Request<Name extends CallName = CallName> = {
 
 export type Reply =
   | { readonly type: "done"; readonly id: number; readonly output: Calls[CallName]["output"] }
-  | { readonly type: "token"; readonly id: number; readonly prompt: number; readonly token: number }
+  | {
+      readonly type: "token";
+      readonly id: number;
+      readonly prompt: number;
+      readonly token: number;
+      readonly logprobs: TokenLogprobs | null;
+    }
   | { readonly type: "error"; readonly id: number; readonly code: ErrorCode; readonly message: string };

@@ -7,8 +7,10 @@ import { parentPort, type Transferable, workerData } from "node:worker_threads";
 import { FusechatError, internalError } from "../../errors.ts";
 import type { Model } from "../../models/index.ts";
 import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { discard } from "./discard.ts";
 import { generateAnswers } from "./generation/generate.ts";
-import { computeLogits, computeRows } from "./inference.ts";
+import { type LiveAnswers, openLiveAnswers } from "./generation/live-answers.ts";
+import { computeLogits, computeRankedRows, computeRows } from "./inference.ts";
 import { type LoadedModel, loadModel } from "./loaded-model.ts";
 import type { CallName, Calls, Handle, OpenedModel, Reply, Request } from "./messages.ts";
 import type { NativeGate } from "./native-gate.ts";
@@ -20,6 +22,9 @@ import { openTraining, type TrainingState, trainStep } from "./training.ts";
 
 const models = new Map<Handle, LoadedModel>();
 const trainings = new Map<Handle, TrainingState>();
+/** Of the models that are asked for single answers, by handle and how many ids may be drawn; those that are ready take turns. */
+const live = new Map<string, Promise<LiveAnswers>>();
+const ready = new Map<LiveAnswers, Handle>();
 let runtime: Runtime | undefined;
 let residentBytes = RESIDENT_BYTES;
 /** Of the optimiser. */
@@ -69,6 +74,7 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
     if (loaded.streamed === null) return computeRows(loaded, loadedRuntime(), sequences, topK);
     return computeStreamedRows(loaded.streamed, loadedRuntime(), sequences, topK);
   },
+  rankedRows: ({ handle, sequences, topK }) => computeRankedRows(modelOf(handle), loadedRuntime(), sequences, topK),
   logits: ({ handle, ids }) => {
     const loaded = modelOf(handle);
     if (loaded.streamed === null) return computeLogits(loaded, loadedRuntime(), ids);
@@ -76,16 +82,34 @@ const answers: { readonly [Name in CallName]: Answer<Name> } = {
   },
   generate: ({ handle, prompts, options, stop }, id) =>
     generateAnswers(modelOf(handle), loadedRuntime(), prompts, options, {
-      onToken: (prompt, token) => reply({ type: "token", id, prompt, token }),
+      onToken: (prompt, token) => reply({ type: "token", id, prompt, token, logprobs: null }),
       stopped: () => Atomics.load(stop, 0) !== 0,
     }),
+  answer: async ({ handle, prompt, options, stop }, id) => {
+    const ended = (await liveAnswers(handle, options.bannedFrom)).answer(prompt, options, {
+      onToken: (token, logprobs) => reply({ type: "token", id, prompt: 0, token, logprobs }),
+      stopped: () => Atomics.load(stop, 0) !== 0,
+    });
+    takeTurns();
+    return ended;
+  },
   close: async ({ handle }) => {
+    for (const key of [...live.keys()]) if (key.startsWith(`${handle}/`)) live.delete(key);
+    for (const [answersOf, owner] of [...ready]) {
+      if (owner !== handle) continue;
+      ready.delete(answersOf);
+      answersOf.fail(internalError("a model was disposed of while it answered"));
+    }
     const training = trainings.get(handle);
-    const closed = models.get(handle) ?? training;
+    const loaded = models.get(handle);
+    const closed = loaded ?? training;
     models.delete(handle);
     trainings.delete(handle);
     await training?.optimiser.dispose();
     if (closed !== undefined) await loadedRuntime().release(`${closed.model.folder}:`);
+    // The next model may need the memory now; the collector does not know.
+    if (loaded !== undefined)
+      await discard([...new Map([...loaded.weights.values()].map((one) => [one.buffer, one])).values()]);
     return null;
   },
   train: async ({ folder, options }) => {
@@ -138,7 +162,49 @@ function buffersOf(output: Calls[CallName]["output"]): ArrayBuffer[] {
   return [...new Set(buffers)];
 }
 
+async function liveAnswers(handle: Handle, bannedFrom: number | undefined): Promise<LiveAnswers> {
+  const loaded = modelOf(handle);
+  const { vocabularySize } = loaded.model.config;
+  const allowed = Math.min(vocabularySize, bannedFrom ?? vocabularySize);
+  const key = `${handle}/${allowed}`;
+  const opening = live.get(key) ?? openLiveAnswers(loaded, loadedRuntime(), allowed);
+  live.set(key, opening);
+  try {
+    const opened = await opening;
+    modelOf(handle);
+    ready.set(opened, handle);
+    return opened;
+  } catch (error) {
+    live.delete(key);
+    throw error;
+  }
+}
+
 let queue: Promise<void> = Promise.resolve();
+let isTurning = false;
+/** Whether an answer has joined since the last turn began. */
+let hasJoined = false;
+
+/** Lets batches take turns for as long as they have answers; other calls come between two turns. */
+function takeTurns(): void {
+  hasJoined = true;
+  if (isTurning) return;
+  isTurning = true;
+  // A whole round of the event loop: a pass of the network blocks it, and messages must be heard between two.
+  setImmediate(() => {
+    queue = queue.then(turn);
+  });
+}
+
+async function turn(): Promise<void> {
+  hasJoined = false;
+  let isBusy = false;
+  for (const answersOf of [...ready.keys()]) isBusy = (await answersOf.turn()) || isBusy;
+  isTurning = false;
+  if (isBusy || hasJoined) takeTurns();
+}
+
 parentPort!.on("message", (request: Request) => {
-  queue = queue.then(() => answer(request));
+  if (request.call === "answer") void answer(request);
+  else queue = queue.then(() => answer(request));
 });

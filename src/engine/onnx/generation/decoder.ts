@@ -1,6 +1,5 @@
 /** One pass of generation: a program run on new positions, and what it says about the tokens that may follow. */
 import { failure } from "../../../errors.ts";
-import { candidatesNeeded, type SamplingOptions } from "../../sampling.ts";
 import { shapeKey } from "../batches.ts";
 import type { LoadedModel } from "../loaded-model.ts";
 import { decodeProgram } from "../programs/decode.ts";
@@ -18,31 +17,45 @@ export interface Pass {
   readonly counts: ArrayLike<number>;
   /** The slots that hold what came before: `batch` of them from `first` on; null where the pass begins its sequences. */
   readonly past: { readonly cache: KeyValueCache; readonly first: number } | null;
+  /** The most probable tokens of each sequence that are wanted, at most all that are allowed. */
+  readonly candidates: number;
+  /** Whether the log-sum-exp of all logits is wanted too, for log-probabilities. */
+  readonly logSum: boolean;
+}
+
+/** What may follow a sequence: ids with their logits, and the log-sum-exp over the whole vocabulary where it was wanted. */
+export interface Followers {
+  readonly id: Int32Array;
+  readonly logit: Float32Array;
+  readonly logSum: number | null;
 }
 
 export interface PassResult {
   readonly fresh: FreshPositions;
   /** What may follow sequence `b`. */
-  readonly candidates: (b: number) => { readonly id: Int32Array; readonly logit: Float32Array };
+  readonly followers: (b: number) => Followers;
 }
 
-export type Decoder = (pass: Pass) => Promise<PassResult>;
+export interface Decoder {
+  /** Ids from 0 on that may be drawn. */
+  readonly allowed: number;
+  run(pass: Pass): Promise<PassResult>;
+}
 
 /** `allowed` ids, from 0 on, may be drawn. */
 export async function openDecoder(
   { model, resident }: LoadedModel,
   runtime: Runtime,
   allowed: number,
-  sampling: SamplingOptions,
 ): Promise<Decoder> {
   const weights = await resident();
-  const candidates = candidatesNeeded(allowed, sampling);
   const allIds = Int32Array.from({ length: allowed }, (_, id) => id);
-  return async ({ batch, length, isLong, ids, counts, past }) => {
+  const run = async ({ batch, length, isLong, ids, counts, past, candidates, logSum }: Pass): Promise<PassResult> => {
     const capacity = past?.cache.capacity ?? 0;
+    const wanted = `${candidates} of ${allowed}${logSum ? " with their sum" : ""}`;
     const session = await runtime.session(
-      `${model.folder}: decode ${shapeKey({ size: batch, length, isLong })} after ${capacity}, ${candidates} of ${allowed}`,
-      () => decodeProgram(model, { batch, length, isLong, capacity, allowed, candidates }),
+      `${model.folder}: decode ${shapeKey({ size: batch, length, isLong })} after ${capacity}, ${wanted}`,
+      () => decodeProgram(model, { batch, length, isLong, capacity, allowed, candidates, logSum }),
     );
     const outputs = await session.run({
       ...weights,
@@ -55,9 +68,10 @@ export async function openDecoder(
     });
     const logits = outputs.logit!.data as Float32Array;
     const best = outputs.candidate?.data as Int32Array | undefined;
+    const sums = outputs.log_sum?.data as Float32Array | undefined;
     return {
       fresh: { data: outputs.fresh!.data as Float32Array, batch, length },
-      candidates: (b) => {
+      followers: (b) => {
         const logit = logits.subarray(b * candidates, (b + 1) * candidates);
         if (!Number.isFinite(logit[0])) {
           throw failure(
@@ -65,8 +79,10 @@ export async function openDecoder(
             `a token's logits came out as ${logit[0]}; the weights overflow single precision`,
           );
         }
-        return { id: best?.subarray(b * candidates, (b + 1) * candidates) ?? allIds, logit };
+        const id = best?.subarray(b * candidates, (b + 1) * candidates) ?? allIds;
+        return { id, logit, logSum: sums?.[b] ?? null };
       },
     };
   };
+  return { allowed, run };
 }

@@ -85,10 +85,15 @@ export function store(cache: KeyValueCache, slot: number, fresh: FreshPositions,
   cache.filled[slot] = start + count;
 }
 
-/** Copies a slot into an empty one of another cache of the same model. */
-export function moveSlot(from: KeyValueCache, slot: number, to: KeyValueCache, target: number): void {
+/** Copies a slot, or its first `count` positions, into another slot of the same or another cache of the same model. */
+export function copySlot(
+  from: KeyValueCache,
+  slot: number,
+  to: KeyValueCache,
+  target: number,
+  count: number = from.filled[slot]!,
+): void {
   const { keyValueHeads, headSize } = from;
-  const count = from.filled[slot]!;
   from.arrays.forEach((array, index) => {
     for (let head = 0; head < keyValueHeads; head++) {
       const start = (slot * keyValueHeads + head) * from.capacity * headSize;

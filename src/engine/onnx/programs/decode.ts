@@ -7,7 +7,9 @@ import { type Graph, input, output, type Value } from "../../../graph/graph.ts";
 import { lowerGraph } from "../../../graph/lower.ts";
 import { cast } from "../../../graph/ops/arithmetic.ts";
 import { gatherRows, topK } from "../../../graph/ops/indexing.ts";
+import { softmax } from "../../../graph/ops/reduction.ts";
 import { concat, reshape, slice } from "../../../graph/ops/shape.ts";
+import { logSumExp } from "../../../graph/sparse-cross-entropy.ts";
 import type { KeyValueCache } from "../../../models/architecture.ts";
 import type { Model } from "../../../models/index.ts";
 import { buildNetwork, headLogits, type Program, type ProgramShape } from "./network.ts";
@@ -19,6 +21,8 @@ export interface DecodeShape extends ProgramShape {
   readonly allowed: number;
   /** The most probable of them, at most `allowed`. */
   readonly candidates: number;
+  /** Whether log-probabilities are wanted, which are over the whole vocabulary; where absent they are not. */
+  readonly logSum?: boolean;
 }
 
 /** Names of the inputs that hold one attention's part of the cache, [B * keyValueHeads, C, headSize]. */
@@ -30,14 +34,16 @@ export function cacheInputs(layer: number): { readonly key: string; readonly val
  * Inputs `ids` int32 [B, T], `last` int32 [B] (flat index `b * T + t` of the position whose successor is wanted) and,
  * where C > 0, `filled` int32 [B] and those of `cacheInputs`. Outputs `logit` [B, candidates]; `candidate` int32
  * [B, candidates], descending by logit, ties to the lower id, unless all allowed ids are candidates, which then come in
- * their own order; `fresh` [2 * layers, B, keyValueHeads, T, headSize]: key and value of every layer, keys turned.
+ * their own order; `log_sum` [B] of all V logits where it is wanted; `fresh` [2 * layers, B, keyValueHeads, T, headSize]: key and value of every layer, keys turned.
  */
 export function decodeProgram(model: Model, shape: DecodeShape): Program {
   const { batch, length, allowed, candidates } = shape;
   const fresh: Value[] = [];
   const { graph, hidden, head } = buildNetwork(model, shape, (within) => graphCache(within, model, shape, fresh));
   const last = gatherRows(hidden, input(graph, "last", [batch], "int32"));
-  const logits = slice(headLogits(last, head(), model.config.logitCap), 1, 0, allowed);
+  const all = headLogits(last, head(), model.config.logitCap);
+  if (shape.logSum) output(graph, "log_sum", reshape(logSumExp(all, softmax(all)), [batch]));
+  const logits = slice(all, 1, 0, allowed);
   if (candidates < allowed) {
     const top = topK(logits, candidates);
     output(graph, "logit", top.values);

@@ -2,7 +2,8 @@
 import { input, output, type Value } from "../../../graph/graph.ts";
 import { lowerGraph } from "../../../graph/lower.ts";
 import { after } from "../../../graph/ops/after.ts";
-import { cast, subtract } from "../../../graph/ops/arithmetic.ts";
+import { cast, greater, subtract } from "../../../graph/ops/arithmetic.ts";
+import { reduceSum } from "../../../graph/ops/broadcast.ts";
 import { gatherColumns, gatherRows, topK } from "../../../graph/ops/indexing.ts";
 import { softmax } from "../../../graph/ops/reduction.ts";
 import { concat, reshape, slice } from "../../../graph/ops/shape.ts";
@@ -13,11 +14,13 @@ import { buildNetwork, chunkRows, headLogits, type Program, type ProgramShape } 
 export interface RowsShape extends ProgramShape {
   readonly rows: number;
   readonly topK: number;
+  /** Whether each label's rank is wanted, another pass over the logits; where absent it is not. */
+  readonly ranks?: boolean;
 }
 
 /**
  * Inputs `ids` int32 [B, T], `row_index` int32 [N], `label` int32 [N]; outputs `label_logp` [N], and the most probable
- * ids under the full softmax, `top_id` int32 [N, K] and `top_logp` [N, K], descending, ties to the lower id.
+ * ids under the full softmax, `top_id` int32 [N, K] and `top_logp` [N, K], descending, ties to the lower id. Where ranks are wanted `ahead` [N], how many logits are larger than the label's.
  */
 export function rowsProgram(model: Model, shape: RowsShape): Program {
   const { rows } = shape;
@@ -25,10 +28,11 @@ export function rowsProgram(model: Model, shape: RowsShape): Program {
   const { graph } = network;
   const index = input(graph, "row_index", [rows], "int32");
   const label = reshape(input(graph, "label", [rows], "int32"), [rows, 1]);
-  const top = topRows(model, gatherRows(network.hidden, index), network.head(), label, shape.topK);
+  const top = topRows(model, gatherRows(network.hidden, index), network.head(), label, shape);
   output(graph, "label_logp", top.labelLogp);
   output(graph, "top_id", top.topId);
   output(graph, "top_logp", top.topLogp);
+  if (shape.ranks) output(graph, "ahead", reshape(top.ahead, [rows]));
   return lowerGraph(graph, shape.float ?? "float32");
 }
 
@@ -39,10 +43,12 @@ interface TopRows {
   readonly topId: Value;
   /** [N, K] */
   readonly topLogp: Value;
+  /** [N] */
+  readonly ahead: Value;
 }
 
 /** `hidden` [N, hidden] is what the head [V, hidden] reads, `label` [N, 1]. Logits exist for a chunk of rows at a time. */
-function topRows(model: Model, hidden: Value, head: Value, label: Value, count: number): TopRows {
+function topRows(model: Model, hidden: Value, head: Value, label: Value, shape: RowsShape): TopRows {
   const rows = hidden.shape[0]!;
   const parts: TopRows[] = [];
   const step = chunkRows(model);
@@ -53,11 +59,14 @@ function topRows(model: Model, hidden: Value, head: Value, label: Value, count: 
     const ordered = before === undefined ? chunk : after(chunk, [before.labelLogp, before.topLogp]);
     const logits = headLogits(ordered, head, model.config.logitCap);
     const logSum = logSumExp(logits, softmax(logits));
-    const top = topK(logits, count);
+    const top = topK(logits, shape.topK);
+    const labelLogit = gatherColumns(logits, slice(label, 0, start, end));
+    const labelLogp = subtract(labelLogit, logSum);
     parts.push({
-      labelLogp: subtract(gatherColumns(logits, slice(label, 0, start, end)), logSum),
+      labelLogp,
       topId: cast(top.indices, "int32"),
       topLogp: subtract(top.values, logSum),
+      ahead: shape.ranks ? reduceSum(cast(greater(logits, labelLogit), "float"), [1]) : labelLogp,
     });
   }
   const joined = (part: keyof TopRows): Value =>
@@ -65,5 +74,10 @@ function topRows(model: Model, hidden: Value, head: Value, label: Value, count: 
       parts.map((chunk) => chunk[part]),
       0,
     );
-  return { labelLogp: reshape(joined("labelLogp"), [rows]), topId: joined("topId"), topLogp: joined("topLogp") };
+  return {
+    labelLogp: reshape(joined("labelLogp"), [rows]),
+    topId: joined("topId"),
+    topLogp: joined("topLogp"),
+    ahead: joined("ahead"),
+  };
 }

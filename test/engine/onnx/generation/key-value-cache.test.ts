@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createCache, moveSlot, positionBytes, store } from "#src/engine/onnx/generation/key-value-cache.js";
+import { copySlot, createCache, positionBytes, store } from "#src/engine/onnx/generation/key-value-cache.js";
 import { openModel } from "#src/models/index.js";
 import { goldenFolder } from "../golden.ts";
 
@@ -14,7 +14,7 @@ test("positions go to their slot, layer and head, and move to another cache with
   store(cache, 2, fresh, 0, 1);
   expect([...cache.filled]).toEqual([0, 0, 4]);
   const moved = createCache(model, 1, 8);
-  moveSlot(cache, 2, moved, 0);
+  copySlot(cache, 2, moved, 0);
   expect([...moved.filled]).toEqual([4]);
   for (const [slots, slot, { arrays, capacity }] of [
     [3, 2, cache],

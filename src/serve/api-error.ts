@@ -1,0 +1,56 @@
+/** Refusals in the form of the OpenAI API ("Error codes"): a status, and `{"error": {message, type, param, code}}`. */
+import type { z } from "zod";
+import { FusechatError } from "../errors.ts";
+
+export type ApiStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 429 | 500 | 503 | 504;
+
+/** `invalid_request_error` is the client's fault, whatever the status. */
+export class ApiError extends Error {
+  readonly status: ApiStatus;
+  readonly code: string | null;
+  /** The parameter of the request that is wrong. */
+  readonly param: string | null;
+
+  constructor(status: ApiStatus, message: string, code: string | null = null, param: string | null = null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.param = param;
+  }
+}
+
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+export function errorBody({ status, message, code, param }: ApiError): ErrorBody {
+  const type = status >= 500 ? "server_error" : status === 429 ? "rate_limit_error" : "invalid_request_error";
+  return { error: { message, type, param, code } };
+}
+
+/** Whatever was thrown. What is this program's own fault says no more than that, for paths are nobody's business. */
+export function apiErrorOf(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof FusechatError && error.code === "input") return new ApiError(400, error.message);
+  if (error instanceof FusechatError && error.code === "failed") return new ApiError(503, error.message);
+  return new ApiError(500, "the server made a mistake; its own output says which", "internal");
+}
+
+/** What a schema did not take: the first problem, by the name of its parameter. */
+export function schemaError(error: z.ZodError): ApiError {
+  const issue = error.issues[0]!;
+  if (issue.code === "unrecognized_keys") {
+    const [name = ""] = issue.keys;
+    const param = [...issue.path, name].join(".");
+    return new ApiError(400, `${param}: is no parameter that this server knows`, "unsupported_parameter", param);
+  }
+  const param = issue.path.join(".");
+  // A refinement speaks of what is not supported; every other issue is a wrong value.
+  const code = issue.code === "custom" ? "unsupported_value" : "invalid_value";
+  return new ApiError(400, `${param === "" ? "the body" : param}: ${issue.message}`, code, param === "" ? null : param);
+}

@@ -1,0 +1,202 @@
+/** What a server refuses, and that nothing of it is left behind. */
+import { connect } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { Engine } from "#src/engine/engine.js";
+import { createEngine } from "#src/engine/index.js";
+import { startServer } from "#src/serve/serve.js";
+import { events, serveGolden, type TestServer } from "./server.ts";
+
+const chat = { model: "mistral", messages: [{ role: "user", content: "Hello" }], max_tokens: 4, temperature: 0 };
+/** Goes on until somebody ends it. */
+const endless = { ...chat, max_tokens: 3000, ignore_eos: true };
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await createEngine({ kind: "onnx", threads: 1 });
+});
+afterAll(() => engine.dispose());
+
+const opened: TestServer[] = [];
+afterEach(async () => {
+  for (const server of opened.splice(0)) await server.close();
+});
+
+async function serve(
+  ...[more, names = ["mistral"]]: [Parameters<typeof serveGolden>[2]?, string[]?]
+): Promise<TestServer> {
+  const server = await serveGolden(engine, names, more);
+  opened.push(server);
+  return server;
+}
+
+async function inFlight(server: TestServer, headers = {}): Promise<number> {
+  const text = await (await server.get("/metrics", headers)).text();
+  return Number(/^fusechat_requests_in_flight (\d+)$/m.exec(text)![1]);
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isTrue()); tries++) {
+    if (tries > 400) throw new Error("it did not come true within 20 seconds");
+    await wait(50);
+  }
+}
+
+test("a wrong request is told by its parameter, and takes nothing", async () => {
+  const server = await serve({ limits: { answerTokens: 4000, bodyBytes: 50_000 } });
+  const refusal = async (body: unknown, path = "/v1/chat/completions"): Promise<object> => {
+    const response = await server.post(path, body);
+    const { error } = (await response.json()) as {
+      error: { message: string; param: string | null; code: string | null };
+    };
+    return { status: response.status, ...error };
+  };
+  expect(await refusal("{")).toEqual({
+    status: 400,
+    message: "the body is not JSON",
+    type: "invalid_request_error",
+    param: null,
+    code: "invalid_json",
+  });
+  expect(await refusal({ ...chat, temprature: 1 })).toMatchObject({
+    status: 400,
+    message: "temprature: is no parameter that this server knows",
+    param: "temprature",
+    code: "unsupported_parameter",
+  });
+  expect(await refusal({ ...chat, presence_penalty: 1 })).toMatchObject({
+    status: 400,
+    message: "presence_penalty: is not supported; leave it out",
+    param: "presence_penalty",
+    code: "unsupported_value",
+  });
+  const none = { ...chat, presence_penalty: 0, user: "me", max_tokens: 0 };
+  expect(await refusal(none)).toMatchObject({ status: 400, param: "max_tokens", code: "invalid_value" });
+  expect(await refusal({ ...chat, top_logprobs: 2 })).toMatchObject({ status: 400, param: "top_logprobs" });
+  expect(await refusal({ ...chat, model: "mistrl" })).toMatchObject({
+    status: 404,
+    message: 'the model "mistrl" is not served; did you mean "mistral"? (there is: mistral)',
+    param: "model",
+    code: "model_not_found",
+  });
+  const says = (role: string, content: string) => ({ ...chat, messages: [{ role, content }] });
+  expect(await refusal(says("user", "a ".repeat(9000)))).toMatchObject({
+    status: 400,
+    code: "context_length_exceeded",
+  });
+  expect(await refusal(says("user", "a".repeat(60_000)))).toMatchObject({ status: 413 });
+  expect(await refusal({ ...chat, messages: [] })).toMatchObject({ status: 400, param: "messages" });
+  expect(await refusal(says("tool", "x"))).toMatchObject({ status: 400, param: "messages.0.tool_call_id" });
+  expect(await refusal({ model: "mistral", prompt: [1, 479] }, "/v1/completions")).toMatchObject({
+    status: 400,
+    message: "prompt: contains the token id 479, but those of the vocabulary end at 478",
+    param: "prompt",
+  });
+  expect(await refusal({ model: "mistral", prompt: "" }, "/v1/completions")).toMatchObject({ status: 400 });
+  expect(await refusal({}, "/v1/../../etc/passwd")).toMatchObject({ status: 404, code: "unknown_url" });
+  expect(await inFlight(server)).toBe(0);
+  expect(server.reported).toEqual([]);
+});
+
+test("only who has the token is answered, and the health of the server is no secret", async () => {
+  const server = await serve({ token: "s3cret" });
+  for (const path of ["/v1/models", "/metrics"]) {
+    expect((await server.get(path)).status).toBe(401);
+    expect((await server.get(path, { authorization: "Bearer s3cre" })).status).toBe(401);
+    expect((await server.get(path, { authorization: "Bearer s3cret" })).status).toBe(200);
+  }
+  expect((await server.post("/v1/chat/completions", chat)).status).toBe(401);
+  expect((await server.get("/health")).status).toBe(200);
+});
+
+test("without a token others cannot reach it, be it by network, by a page or by a name that leads here", async () => {
+  const server = await serve();
+  const options = {
+    models: [],
+    engine,
+    port: 0,
+    token: null,
+    mostBytes: 1,
+    neededBytes: async () => 1,
+    report: () => {},
+  };
+  await expect(startServer({ ...options, host: "0.0.0.0" })).rejects.toThrow(
+    "--host: 0.0.0.0 can be reached by others; add --token TOKEN",
+  );
+  expect((await server.get("/v1/models", { origin: "https://elsewhere.example" })).status).toBe(403);
+  expect((await server.get("/v1/models", { origin: server.url })).status).toBe(200);
+  const reply = await new Promise<string>((resolve) => {
+    const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+    socket.write("GET /v1/models HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
+    let text = "";
+    socket.on("data", (data) => {
+      text += data;
+    });
+    socket.on("close", () => resolve(text));
+  });
+  expect(reply).toMatch(/^HTTP\/1.1 403 /);
+});
+
+test("pages of other origins may ask where that is wanted", async () => {
+  const server = await serve({ origins: ["https://chat.example"] });
+  const response = await server.get("/v1/models", { origin: "https://chat.example" });
+  expect(response.headers.get("access-control-allow-origin")).toBe("https://chat.example");
+  expect((await server.get("/v1/models", { origin: "https://other.example" })).status).toBe(403);
+});
+
+test("a client that goes ends its work, streamed or not", async () => {
+  const server = await serve();
+  for (const stream of [true, false]) {
+    const leave = new AbortController();
+    const asked = server.post("/v1/chat/completions", { ...endless, stream }, {}, leave.signal);
+    asked.catch(() => {});
+    await until(async () => (await inFlight(server)) === 1);
+    leave.abort();
+    await until(async () => (await inFlight(server)) === 0);
+  }
+  expect(server.reported).toEqual([]);
+});
+
+test("what is more than the server takes at a time is asked to come again, and what takes too long is ended", async () => {
+  const server = await serve({ limits: { inFlight: 1, seconds: 0.4 } });
+  const first = server.post("/v1/chat/completions", endless);
+  await until(async () => (await inFlight(server)) === 1);
+  const second = await server.post("/v1/chat/completions", chat);
+  expect([second.status, second.headers.get("retry-after")]).toEqual([429, "1"]);
+  expect((await first).status).toBe(504);
+  const all = await events(await server.post("/v1/chat/completions", { ...endless, stream: true }));
+  expect(all.at(-2)).toMatchObject({ error: { code: "timeout", message: "the answer took longer than 0.4 seconds" } });
+  expect(await inFlight(server)).toBe(0);
+});
+
+test("models share the memory there is: those that nobody uses make room", async () => {
+  const server = await serve({ mostBytes: 2.5e6 }, ["mistral", "qwen2", "llama"]);
+  const ask = (model: string, more = {}) => server.post("/v1/chat/completions", { ...chat, model, ...more });
+  const loaded = async () => /^fusechat_models_loaded (\d+)$/m.exec(await (await server.get("/metrics")).text())![1];
+  expect((await ask("mistral")).status).toBe(200);
+  expect((await ask("qwen2")).status).toBe(200);
+  expect(await loaded()).toBe("2");
+  expect((await ask("llama")).status).toBe(200);
+  expect(await loaded()).toBe("2");
+  const leave = new AbortController();
+  const busy = ["mistral", "llama"].map((model) =>
+    server.post("/v1/chat/completions", { ...endless, model, stream: true }, {}, leave.signal),
+  );
+  await Promise.all(busy);
+  const refused = await ask("qwen2");
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({ error: { code: "model_not_loaded" } });
+  leave.abort();
+  await until(async () => (await inFlight(server)) === 0);
+  expect((await ask("qwen2")).status).toBe(200);
+});
+
+test("a server that closes answers what it has begun, and takes nothing more", async () => {
+  const server = await serveGolden(engine, ["mistral"]);
+  const begun = server.post("/v1/chat/completions", { ...endless, max_tokens: 200 });
+  await until(async () => (await inFlight(server)) === 1);
+  await server.close();
+  const reply = (await (await begun).json()) as { usage: { completion_tokens: number } };
+  expect(reply.usage.completion_tokens).toBe(200);
+  await expect(server.get("/health")).rejects.toThrow();
+});
