@@ -1,6 +1,6 @@
 /** Answers of a model to one prompt: drawn token by token, told piece by piece. */
 import { randomUUID } from "node:crypto";
-import type { AnswerEnd, TokenLogprobs } from "../engine/engine.ts";
+import type { TokenLogprobs } from "../engine/engine.ts";
 import { internalError } from "../errors.ts";
 import { openAnswerText } from "./answer-text.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -53,6 +53,9 @@ export async function drawAnswer(
   const { tokenizer } = tokeniser;
   const text = openAnswerText(tokenizer, settings.stops);
   const stop = new AbortController();
+  const halt = (): void => stop.abort();
+  if (signal.aborted) halt();
+  signal.addEventListener("abort", halt);
   const tokens: DrawnToken[] = [];
   let said = "";
   let told = 0;
@@ -62,7 +65,7 @@ export async function drawAnswer(
     onPiece({ text: piece, tokens: tokens.slice(told) });
     told = tokens.length;
   };
-  const end: AnswerEnd = await engine.answer(
+  const ending = engine.answer(
     prompt,
     {
       maxTokens: settings.maxTokens,
@@ -73,16 +76,17 @@ export async function drawAnswer(
       bannedFrom: tokenizer.size,
       seed: `serve/${settings.seed ?? randomUUID()}/${choice}`,
       topLogprobs: settings.topLogprobs,
-      signal: AbortSignal.any([signal, stop.signal]),
+      signal: stop.signal,
     },
     (id, logprobs) => {
       // A token or two may be on their way after the last one that counts.
       if (text.isStopped() || signal.aborted) return;
       tokens.push({ id, logprobs });
       tell(text.push(id));
-      if (text.isStopped()) stop.abort();
+      if (text.isStopped()) halt();
     },
   );
+  const end = await ending.finally(() => signal.removeEventListener("abort", halt));
   signal.throwIfAborted();
   tell(text.end());
   return {

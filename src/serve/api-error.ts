@@ -1,6 +1,5 @@
 /** Refusals in the form of the OpenAI API ("Error codes"): a status, and `{"error": {message, type, param, code}}`. */
 import type { z } from "zod";
-import { FusechatError } from "../errors.ts";
 
 export type ApiStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 429 | 500 | 503 | 504;
 
@@ -33,12 +32,10 @@ export function errorBody({ status, message, code, param }: ApiError): ErrorBody
   return { error: { message, type, param, code } };
 }
 
-/** Whatever was thrown. What is this program's own fault says no more than that, for paths are nobody's business. */
+/** Whatever was thrown. What no client can mend says no more than that: folders are nobody's business. */
 export function apiErrorOf(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof FusechatError && error.code === "input") return new ApiError(400, error.message);
-  if (error instanceof FusechatError && error.code === "failed") return new ApiError(503, error.message);
-  return new ApiError(500, "the server made a mistake; its own output says which", "internal");
+  return new ApiError(500, "the server could not answer; its own output says why", "internal");
 }
 
 /** What a schema did not take: the first problem, by the name of its parameter. */

@@ -5,7 +5,7 @@ import { type AnswerSettings, type DrawnAnswer, type DrawnToken, drawAnswer } fr
 import { ApiError } from "./api-error.ts";
 import { eventStream } from "./event-stream.ts";
 import { type ChatRequest, samplingOf, turnsOf } from "./requests.ts";
-import { beginWork, checkPrompt, endedBy, type ServerState, type Work } from "./server-state.ts";
+import { beginWork, checkPrompt, type ServerState, type Work } from "./server-state.ts";
 import { jsonLogprob, tokenWord } from "./token-words.ts";
 
 export async function completeChat(state: ServerState, request: ChatRequest, client: AbortSignal): Promise<Response> {
@@ -35,16 +35,12 @@ export async function completeChat(state: ServerState, request: ChatRequest, cli
       async (send) => {
         try {
           await inPieces(answers, withUsage, send);
-        } catch (error) {
-          throw endedBy(error, work, state.limits);
         } finally {
           work.done();
         }
       },
       { client, leave: work.leave, report: state.report },
     );
-  } catch (error) {
-    throw endedBy(error, work, state.limits);
   } finally {
     if (!isStreamed) work.done();
   }

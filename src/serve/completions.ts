@@ -11,7 +11,7 @@ import { ApiError } from "./api-error.ts";
 import { firstTokenTimer } from "./chat.ts";
 import { eventStream } from "./event-stream.ts";
 import { type CompletionRequest, type PromptInput, promptsOf, samplingOf } from "./requests.ts";
-import { beginWork, checkPrompt, endedBy, type ServerState, type Work } from "./server-state.ts";
+import { beginWork, checkPrompt, type ServerState, type Work } from "./server-state.ts";
 import { jsonLogprob, tokenWord } from "./token-words.ts";
 
 /** OpenAI's own. */
@@ -37,16 +37,12 @@ export async function complete(state: ServerState, request: CompletionRequest, c
       async (send) => {
         try {
           await inPieces(completions, send);
-        } catch (error) {
-          throw endedBy(error, work, state.limits);
         } finally {
           work.done();
         }
       },
       { client, leave: work.leave, report: state.report },
     );
-  } catch (error) {
-    throw endedBy(error, work, state.limits);
   } finally {
     if (!isStreamed) work.done();
   }

@@ -27,6 +27,8 @@ export interface ModelPoolOptions {
   readonly neededBytes: (reference: ServedReference) => Promise<number>;
   /** Bytes that all loaded models may take together. */
   readonly mostBytes: number;
+  /** Hears why a model could not be loaded. */
+  readonly report: (error: unknown) => void;
 }
 
 interface Entry {
@@ -104,7 +106,13 @@ export function openModelPool(references: readonly ServedReference[], options: M
       } catch (error) {
         release();
         entries.delete(name);
-        throw error;
+        options.report(error);
+        throw new ApiError(
+          503,
+          `${name} could not be loaded; the server's own output says why`,
+          "model_not_loaded",
+          "model",
+        );
       }
     },
     dispose: async () => {

@@ -55,6 +55,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       open: (reference) => openServedModel(reference, engine),
       neededBytes: ({ folder }) => options.neededBytes(folder),
       mostBytes: options.mostBytes,
+      report: options.report,
     }),
     limits: { ...SERVE_LIMITS, ...options.limits },
     metrics: createMetrics(),

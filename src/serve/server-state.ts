@@ -46,14 +46,23 @@ export async function beginWork(state: ServerState, name: string, client: AbortS
   const since = performance.now();
   try {
     const { model, release } = await state.pool.lease(name);
-    const left = new AbortController();
-    const time = AbortSignal.timeout(1000 * state.limits.seconds);
+    // Not AbortSignal.any: Node 20 may collect a timeout's signal that only such a one listens to.
+    const ending = new AbortController();
+    const leave = (): void => ending.abort(client.reason);
+    if (client.aborted) leave();
+    client.addEventListener("abort", leave);
+    const { seconds } = state.limits;
+    const timer = setTimeout(() => {
+      ending.abort(new ApiError(504, `the answer took longer than ${seconds} seconds`, "timeout"));
+    }, 1000 * seconds);
     return {
       model,
-      signal: AbortSignal.any([client, left.signal, time]),
-      leave: () => left.abort(),
+      signal: ending.signal,
+      leave,
       since,
       done: () => {
+        clearTimeout(timer);
+        client.removeEventListener("abort", leave);
         release();
         state.inFlight--;
       },
@@ -62,13 +71,6 @@ export async function beginWork(state: ServerState, name: string, client: AbortS
     state.inFlight--;
     throw error;
   }
-}
-
-/** What ended a request, as its client is told. */
-export function endedBy(error: unknown, { signal }: Work, limits: ServeLimits): unknown {
-  const isOver = signal.aborted && signal.reason instanceof DOMException && signal.reason.name === "TimeoutError";
-  if (!isOver || error !== signal.reason) return error;
-  return new ApiError(504, `the answer took longer than ${limits.seconds} seconds`, "timeout");
 }
 
 /** Throws where a prompt leaves no room for an answer of `least` tokens. */

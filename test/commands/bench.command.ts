@@ -79,6 +79,12 @@ test("bench/judging times judgments beside bare requests, and looks at the heap"
   expect(printed).toMatch(/^heap +\d+\.\d MB after a tenth, \d+\.\d MB at the end$/m);
 });
 
+test("bench/serve asks one client's and several clients' questions", async () => {
+  const printed = await bench("serve", "--quick");
+  expect(printed).toMatch(/^one client +[\d.]+ tokens\/s/m);
+  expect(printed).toMatch(/^8 clients +[\d.]+ tokens\/s, first token after \d+ ms: [\d.]+ x the tokens/m);
+});
+
 test("bench/server-rows times rows of both kinds of servers beside bare requests", async () => {
   const printed = await bench("server-rows", "--quick");
   for (const title of ["vLLM", "SGLang"]) {

@@ -14,19 +14,19 @@ import { isLongSequence, type Model } from "../../../models/index.ts";
 import { lengthBucket, planBatches } from "../batches.ts";
 import { POSITION_BUDGET } from "../micro-batches.ts";
 import { type Answer, drawToken, endAnswer, wantedOf } from "./answer.ts";
+import { CACHE_BYTES, type CacheShape, cacheShape, fits, fitting, pieceLength, powerOfTwo } from "./cache-shape.ts";
 import type { Decoder } from "./decoder.ts";
 import { commonLength, type KeptPrefixes, LEAST_SHARED, type SharedPositions } from "./kept-prefixes.ts";
-import { copySlot, createCache, positionBytes, store } from "./key-value-cache.ts";
+import { copySlot, createCache, store } from "./key-value-cache.ts";
 
-/** Largest cache of a batch; one sequence alone may need more. */
-const CACHE_BYTES = 2 ** 30;
-/** More give no more tokens a second: the products are then bound by arithmetic, no longer by reading the weights. */
-const MOST_SLOTS = 16;
-const LEAST_CAPACITY = 64;
+/** Prompts read at a time where others wait for their next tokens. */
+const LONGEST_PASS = 512;
 
-/** Products of queries and keys of one layer at most, in floats (256 MB), where a long prompt is read in pieces. */
-const PIECE_PRODUCTS = 2 ** 26;
-const LONGEST_PIECE = 512;
+/**
+ * Least places of a slot. Every shape is a program of its own, whose building takes 300 ms at 30 layers, as long as it
+ * takes to read a prompt of a hundred tokens; a batch that others join meets more of them, and has fewer sizes.
+ */
+const LEAST_CAPACITY = { "at once": 256, together: 64 } as const;
 
 export interface BatchPolicy {
   /**
@@ -36,6 +36,8 @@ export interface BatchPolicy {
   readonly joins: "at once" | "together";
   /** Beginnings of earlier sequences, which are not computed again; null where nothing is repeated. */
   readonly prefixes: KeptPrefixes | null;
+  /** Largest cache; one sequence alone may need more. 1 GB where absent. */
+  readonly cacheBytes?: number;
 }
 
 export interface RunningBatch {
@@ -50,9 +52,15 @@ interface Place {
   readonly answer: Answer;
 }
 
+function answersOf(places: readonly Place[]): Answer[] {
+  return places.map(({ answer }) => answer);
+}
+
 export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPolicy): RunningBatch {
   const atOnce = policy.joins === "at once";
-  const passPositions = atOnce ? LONGEST_PIECE : POSITION_BUDGET;
+  const passPositions = atOnce ? LONGEST_PASS : POSITION_BUDGET;
+  const bucket = atOnce ? coarseBucket : lengthBucket;
+  const limits = { least: LEAST_CAPACITY[policy.joins], mostBytes: policy.cacheBytes ?? CACHE_BYTES };
   let cache = createCache(model, 0, 0);
   /** By slot. */
   let members: (Answer | null)[] = [];
@@ -87,35 +95,21 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
   const admit = (): void => {
     let going = places();
     const isTight = going.some(({ answer }) => answer.ids.length > cache.capacity);
-    while (
-      isTight &&
-      !fits(
-        model,
-        going.map(({ answer }) => answer),
-      )
-    ) {
-      const shortest = going.reduce((least, place) =>
-        place.answer.ids.length < least.answer.ids.length ? place : least,
-      );
+    while (isTight && !fits(model, answersOf(going), limits)) {
+      const shortest = going.reduce((a, b) => (b.answer.ids.length < a.answer.ids.length ? b : a));
       vacate(shortest);
       waiting = [shortest.answer, ...waiting];
       going = going.filter((place) => place !== shortest);
     }
     const joins = atOnce || isTight || 2 * going.length <= cache.slots;
-    const joining = joins
-      ? fitting(
-          model,
-          going.map(({ answer }) => answer),
-          waiting,
-        )
-      : [];
+    const joining = joins ? fitting(model, answersOf(going), waiting, limits) : [];
     waiting = waiting.slice(joining.length);
-    const all = [...going.map(({ answer }) => answer), ...joining];
+    const all = [...answersOf(going), ...joining];
     if (all.length === 0) {
       if (cache.slots > 0) regroup([], { slots: 0, capacity: 0 });
       return;
     }
-    const shape = cacheShape(all);
+    const shape = cacheShape(all, limits);
     const isSmall = isTight || all.length > cache.slots || joining.some(({ ids }) => ids.length > cache.capacity);
     const isLoose = cache.capacity > 4 * shape.capacity || (joining.length > 0 && !atOnce);
     if (isSmall || isLoose) regroup(all, shape);
@@ -162,10 +156,7 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
       [true, longs],
     ] as const) {
       if (own.length === 0) continue;
-      const wanted = wantedOf(
-        own.map(({ answer }) => answer),
-        decoder.allowed,
-      );
+      const wanted = wantedOf(answersOf(own), decoder.allowed);
       const past = { cache, first: 0 };
       const result = await decoder.run({ batch, length: 1, isLong: long, ids, counts, past, ...wanted });
       for (const { slot, answer } of own) {
@@ -210,10 +201,12 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
   /** One pass over what some of these have not read yet. */
   const read = async (all: readonly Place[]): Promise<void> => {
     const ready = adopt(all).filter((place) => unread(place) > 1);
-    const begun = ready.filter(({ slot }) => cache.filled[slot]! > 0);
-    if (begun.length > 0) {
-      await readOn(begun.reduce((least, place) => (unread(place) < unread(least) ? place : least)));
-    } else if (ready.length > 0) await readBeginnings(ready);
+    if (ready.length === 0) return;
+    // Together they would be read in hardly less time, and the first would wait for the last. Nobody waits for good behind
+    // shorter ones: they have few slots, and are answered in them.
+    const next = atOnce ? [ready.reduce((a, b) => (unread(b) < unread(a) ? b : a))] : ready;
+    const begun = next.find(({ slot }) => cache.filled[slot]! > 0);
+    await (begun === undefined ? readBeginnings(next) : readOn(begun));
   };
 
   /** Beginnings of prompts, as many as belong into one pass. */
@@ -223,7 +216,7 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
       rows: 1,
       isLong: isLong(answer),
     }));
-    const [first] = planBatches(extents, passPositions);
+    const [first] = planBatches(extents, passPositions, bucket);
     const { size, length, isLong: long, members: indices } = first!;
     const own = indices.map((index) => all[index]!);
     const ids = new Int32Array(size * length);
@@ -232,10 +225,7 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
       counts[b] = Math.min(answer.ids.length, passPositions);
       ids.set(answer.ids.slice(0, counts[b]), b * length);
     });
-    const wanted = wantedOf(
-      own.map(({ answer }) => answer),
-      decoder.allowed,
-    );
+    const wanted = wantedOf(answersOf(own), decoder.allowed);
     const result = await decoder.run({ batch: size, length, isLong: long, ids, counts, past: null, ...wanted });
     for (const [b, { slot, answer }] of own.entries()) {
       store(cache, slot, result.fresh, b, counts[b]!);
@@ -248,7 +238,7 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
   const readOn = async ({ slot, answer }: Place): Promise<void> => {
     const from = cache.filled[slot]!;
     const count = Math.min(answer.ids.length - from, pieceLength(model, cache.capacity));
-    const length = lengthBucket(count);
+    const length = bucket(count);
     const ids = new Int32Array(length);
     ids.set(answer.ids.slice(from, from + count));
     const past = { cache, first: slot };
@@ -288,45 +278,8 @@ export function openRunningBatch(model: Model, decoder: Decoder, policy: BatchPo
   };
 }
 
-interface CacheShape {
-  readonly slots: number;
-  readonly capacity: number;
-}
-
-/** A cache that is large enough for a while. */
-function cacheShape(answers: readonly Answer[]): CacheShape {
-  const longest = Math.max(...answers.map(({ ids }) => ids.length));
-  const most = Math.max(...answers.map(({ room }) => room));
-  const capacity = powerOfTwo(Math.max(LEAST_CAPACITY, Math.min(longest + LEAST_CAPACITY / 2, most)));
-  return { slots: powerOfTwo(answers.length), capacity };
-}
-
-function fits(model: Model, answers: readonly Answer[]): boolean {
-  if (answers.length <= 1) return true;
-  const { slots, capacity } = cacheShape(answers);
-  return slots * capacity * positionBytes(model) <= CACHE_BYTES;
-}
-
-/** The first of those who wait, as many as there is room for. */
-function fitting(model: Model, going: readonly Answer[], waiting: readonly Answer[]): readonly Answer[] {
-  let count = 0;
-  while (
-    count < waiting.length &&
-    going.length + count < MOST_SLOTS &&
-    fits(model, [...going, ...waiting.slice(0, count + 1)])
-  ) {
-    count++;
-  }
-  return waiting.slice(0, count);
-}
-
-/** Positions of a long prompt that are read at a time. */
-function pieceLength({ config }: Model, capacity: number): number {
-  const most = Math.floor(PIECE_PRODUCTS / (config.heads * capacity));
-  return Math.max(LEAST_CAPACITY, Math.min(LONGEST_PIECE, 2 ** Math.floor(Math.log2(most))));
-}
-
-/** The smallest power of two that is at least `count`. */
-function powerOfTwo(count: number): number {
-  return 2 ** Math.ceil(Math.log2(count));
+/** The length that a prompt is padded to: 16, and two lengths a doubling from there (24, 32, 48, 64, ...). */
+function coarseBucket(length: number): number {
+  const step = Math.max(8, 2 ** Math.floor(Math.log2(Math.max(1, length - 1))) / 2);
+  return Math.max(16, Math.ceil(length / step) * step);
 }
