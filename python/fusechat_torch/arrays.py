@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .errors import InputError
-from .job import GenerateSettings, Job, TrainSettings
+from .job import GenerateSettings, Job, RowsSettings, TrainSettings
 from .tensor_files import open_tensors, read_header
 
 _TARGET_SHARD = re.compile(r"targets-\d{5}\.safetensors")
@@ -99,7 +99,7 @@ class Arrays:
     sequences: Sequences
     targets: Targets | None
     steps: Steps | None
-    #: float64 [N, max_tokens]
+    #: float64 [N, max_tokens] of answers, float32 [R] of sampled rows
     draws: torch.Tensor | None
 
 
@@ -120,7 +120,11 @@ def read_arrays(job: Job) -> Arrays:
             )
         expected |= {"steps.safetensors", *(path.name for path in shards)}
     if isinstance(job.settings, GenerateSettings) and job.settings.temperature > 0:
-        draws = _draws(_File(job.folder / "draws.safetensors"), sequences.count, job.settings.max_tokens)
+        shape = (sequences.count, job.settings.max_tokens)
+        draws = _uniform(_File(job.folder / "draws.safetensors"), "F64", shape)
+        expected.add("draws.safetensors")
+    if isinstance(job.settings, RowsSettings) and job.settings.sampled:
+        draws = _uniform(_File(job.folder / "draws.safetensors"), "F32", (len(sequences.position),))
         expected.add("draws.safetensors")
     for path in sorted(job.folder.glob("*.safetensors")):
         if path.name not in expected:
@@ -288,11 +292,11 @@ def _steps(file: _File, count: int) -> Steps:
     return Steps([members[a:b] for a, b in itertools.pairwise(start)], rates.tolist())
 
 
-def _draws(file: _File, count: int, most: int) -> torch.Tensor:
-    found = file.whole("uniform", "F64", 2)
+def _uniform(file: _File, dtype: str, shape: tuple[int, ...]) -> torch.Tensor:
+    found = file.whole("uniform", dtype, len(shape))
     file.end()
-    if found.shape != (count, most):
-        raise InputError(f"{file.path}: uniform: expected shape [{count}, {most}], found {list(found.shape)}")
+    if found.shape != shape:
+        raise InputError(f"{file.path}: uniform: expected shape {list(shape)}, found {list(found.shape)}")
     if not bool(((found >= 0) & (found < 1)).all()):
         raise InputError(f"{file.path}: uniform: expected numbers from 0 up to below 1, found others")
     return found

@@ -127,8 +127,14 @@ def _without(z: torch.Tensor, at: torch.Tensor, q: torch.Tensor) -> torch.Tensor
     return torch.where((q > 0).any(-1, keepdim=True), rest, z)
 
 
-def top_rows(hidden: torch.Tensor, head: Head, label: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probability of each label [n], the k most probable ids [n, k] (ties: lower id first) and theirs [n, k], nats."""
+def top_rows(
+    hidden: torch.Tensor, head: Head, label: torch.Tensor, k: int, uniform: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probability of each label [n], the k most probable ids [n, k] (ties: lower id first) and theirs [n, k], nats.
+
+    With `uniform` [n], 0 up to below 1, k ids are drawn from each row instead: those ids, the most frequent first, and
+    log(count / k); places that are left have id 0 and -inf.
+    """
     label_logp = [hidden.new_zeros(0, dtype=torch.float32)]
     top_id, top_logp = [label.new_zeros(0, k)], [hidden.new_zeros(0, k, dtype=torch.float32)]
     step = chunk_rows(head.weight.shape[0])
@@ -136,13 +142,30 @@ def top_rows(hidden: torch.Tensor, head: Head, label: torch.Tensor, k: int) -> t
         z = head.logits(hidden[first : first + step])
         lse = z.logsumexp(-1, keepdim=True)
         label_logp.append((z.gather(1, label[first : first + step, None]) - lse)[:, 0])
-        value, at = z.topk(k, -1)
-        tied = (z >= value[:, -1:]).sum(-1) > k
-        if tied.any():  # topk takes any of them
-            exact = z[tied].sort(dim=-1, descending=True, stable=True)
-            value[tied], at[tied] = exact.values[:, :k], exact.indices[:, :k]
+        if uniform is None:
+            value, at = z.topk(k, -1)
+            tied = (z >= value[:, -1:]).sum(-1) > k
+            if tied.any():  # topk takes any of them
+                exact = z[tied].sort(dim=-1, descending=True, stable=True)
+                value[tied], at[tied] = exact.values[:, :k], exact.indices[:, :k]
+        else:
+            value, at = draw_counts(z - lse, uniform[first : first + step], k).topk(k, -1)
         at, order = at.sort(-1)
         value, order = value.gather(1, order).sort(dim=-1, descending=True, stable=True)
-        top_id.append(at.gather(1, order))
-        top_logp.append(value - lse)
+        at = at.gather(1, order)
+        top_id.append(at if uniform is None else at.where(value > 0, 0))
+        top_logp.append(value - lse if uniform is None else (value / k).log())
     return torch.cat(label_logp), torch.cat(top_id), torch.cat(top_logp)
+
+
+def draw_counts(logp: torch.Tensor, uniform: torch.Tensor, k: int) -> torch.Tensor:
+    """How often each id is drawn of log-probabilities [n, V], k times a row: float32 [n, V].
+
+    Systematic sampling, in float64: of k places (j + u) / k each goes to the id whose part of the unit interval it falls
+    into, so that an id is drawn k p times in the mean.
+    """
+    if logp.device.type == "mps":
+        return draw_counts(logp.cpu(), uniform.cpu(), k).to(logp.device)
+    sums = logp.double().exp().cumsum(-1)
+    below = (sums / sums[:, -1:] * k - uniform.double()[:, None]).ceil()
+    return below.diff(dim=-1, prepend=torch.zeros_like(below[:, :1])).float()

@@ -23,6 +23,8 @@ class RowsSettings:
     top_k: int
     block: int
     logits: bool
+    #: K ids are drawn from each row instead.
+    sampled: bool
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,12 @@ def read_job(folder: Path) -> Job:
 
 
 def _rows(fields: Fields) -> RowsSettings:
-    return RowsSettings(fields.integer("top_k", 1), fields.integer("block", 1, default=256), fields.flag("logits", False))
+    return RowsSettings(
+        top_k=fields.integer("top_k", 1),
+        block=fields.integer("block", 1, default=256),
+        logits=fields.flag("logits", False),
+        sampled=fields.flag("sampled", False),
+    )
 
 
 def _train(fields: Fields) -> TrainSettings:

@@ -1,4 +1,4 @@
-"""Kind `rows`: each label's log-probability and the most probable ids, a file a block of sequences."""
+"""Kind `rows`: each label's log-probability and the most probable ids, or drawn ones, a file a block of sequences."""
 
 import time
 
@@ -64,9 +64,16 @@ def _block(
     for one in rounds(lengths, group.world, micro_tokens, single=not model.decoder.packs):
         batch = micro_batch(sequences, [with_rows[i] for i in one[group.rank]], group.device)
 
-        def read(hidden: torch.Tensor, decoder: Decoder, label: torch.Tensor = batch.label) -> list[torch.Tensor]:
+        drawn = None if arrays.draws is None else arrays.draws[batch.row].to(group.device)
+
+        def read(
+            hidden: torch.Tensor,
+            decoder: Decoder,
+            label: torch.Tensor = batch.label,
+            uniform: torch.Tensor | None = drawn,
+        ) -> list[torch.Tensor]:
             head = decoder.head()
-            found = [*top_rows(hidden, head, label, k)]
+            found = [*top_rows(hidden, head, label, k, uniform)]
             return [*found, head.logits(hidden)] if settings.logits else found
 
         for name, part in zip(block, model(batch.ids, Context(batch.pack), batch.at, read), strict=True):

@@ -88,5 +88,29 @@ def test_most_probable_ids_are_in_order_and_ties_go_to_the_lower_id() -> None:
     assert abs(label_logp.item() - exact[0].item()) < 1e-6
 
 
+def test_drawn_ids_are_those_whose_part_of_the_interval_holds_a_place() -> None:
+    random = torch.Generator().manual_seed(5)
+    logits = torch.randn(50, 40, generator=random) * 2
+    head = Head(torch.eye(40), None)
+    uniform = torch.rand(50, generator=random)
+    _, ids, logp = top_rows(logits, head, torch.zeros(50, dtype=torch.int64), 8, uniform)
+    sums = logits.double().softmax(-1).cumsum(-1)
+    for row in range(50):
+        places = (torch.arange(8).double() + uniform[row].double()) / 8
+        counts = torch.bincount(torch.searchsorted(sums[row], places, right=True), minlength=40)
+        order = sorted(((-int(n), i) for i, n in enumerate(counts.tolist()) if n > 0))
+        assert ids[row].tolist() == [i for _, i in order] + [0] * (8 - len(order))
+        assert torch.allclose(logp[row].exp() * 8, torch.tensor([-n for n, _ in order] + [0] * (8 - len(order))).float())
+
+
+def test_many_draws_have_the_distribution_as_their_mean() -> None:
+    logp = torch.randn(30, generator=torch.Generator().manual_seed(6)).log_softmax(-1)
+    uniform = (torch.arange(4096) + 0.5) / 4096
+    counts = head_module.draw_counts(logp.expand(4096, 30), uniform, 5)
+    # Evenly spread numbers: each of an id's at most two boundaries is off by at most one of 4,096.
+    assert (counts.double().mean(0) - 5 * logp.double().exp()).abs().max() < 2 / 4096
+    assert bool((counts.sum(-1) == 5).all())
+
+
 def test_chunks_follow_the_width_of_the_head_alone() -> None:
     assert [chunk_rows(v) for v in (1_000, 32_000, 151_936, 262_208)] == [1024, 1024, 256, 256]

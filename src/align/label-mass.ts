@@ -59,7 +59,7 @@ export function labelTokens(pivot: Spans, row: number, source: Spans, sourceRow:
 export function chainLabel(
   share: LabelShare,
   pivotLabel: number,
-  { token, labelLogp, topId, topLogp, metadata: { topK } }: DistributionsShard,
+  { token, labelLogp, topId, topLogp, metadata: { topK, rows } }: DistributionsShard,
   row: number,
   tokens: number,
   map: SparseMap,
@@ -68,6 +68,8 @@ export function chainLabel(
   share.source = source;
   share.pivot = pivotLabel;
   share.stored = tokens === 1 && holds(topId, topLogp, row * topK, (row + 1) * topK, source);
+  // A label that was not drawn has its mass in the mean over all draws already.
+  if (rows === "sampled" && tokens === 1 && !share.stored) return false;
   if (share.stored) {
     const at = map.start[source]!;
     return map.start[source + 1] !== at + 1 || map.pivot[at] !== pivotLabel;

@@ -39,7 +39,7 @@ export async function readAlignedShard(
   vocabulary: number = LARGEST_VOCABULARY,
   memory?: TensorMemory,
 ): Promise<AlignedShard> {
-  const columns = await readShardColumns(path, FORMAT, memory);
+  const columns = await readShardColumns(path, [FORMAT], memory);
   const conversation = conversationColumn(columns);
   const conversations = conversation.length;
   const rows = extentOf(columns, "source_row", 0);
@@ -67,7 +67,7 @@ export async function readAlignedShard(
 
 /** What a shard says of itself, without its rows: the source's name, and W, 0 where it has no rows. */
 export async function readAlignedExtent(path: string): Promise<{ readonly source: string; readonly width: number }> {
-  const source = metadataText(await readShardMetadata(path, FORMAT), "source");
+  const source = metadataText(await readShardMetadata(path, [FORMAT]), "source");
   const { tensors } = await readSafetensorsHeader(path);
   const [rows = 0, width = 0] = tensors.get("top_id")?.shape ?? [];
   return { source, width: rows === 0 ? 0 : width };
@@ -88,7 +88,7 @@ export async function readAlignedNats(paths: readonly string[]): Promise<Aligned
   const names = ["conversation", "pivot_nats", "source_nats", "pivot_bytes", "source_bytes"];
   const parts: AlignedNats[] = [];
   for (const path of paths) {
-    const { metadata } = await readShardMetadata(path, FORMAT);
+    const { metadata } = await readShardMetadata(path, [FORMAT]);
     const { tensors: infos } = await readSafetensorsHeader(path);
     const data = await rowsOf(path, names, 0, infos.get("conversation")?.shape[0] ?? 0);
     const tensors = new Map(names.map((name, index) => [name, { ...infos.get(name)!, data: data[index]! }]));

@@ -1,7 +1,7 @@
 /** `fusechat distributions`: a model reads conversations, and its top-K of every response row goes to shards. */
 import { type Command, Option } from "commander";
 import type { IrregularRule } from "../data/irregular.ts";
-import { collectDistributions } from "../distributions/collect.ts";
+import { collectDistributions, ROWS, type RowsKind } from "../distributions/collect.ts";
 import { inputError } from "../errors.ts";
 import { textOnly } from "../models/reference.ts";
 import { conversationsOf, declareIrregular } from "./conversations-option.ts";
@@ -18,6 +18,8 @@ interface Options extends TemplateFlags, EngineFlags, ServerFlags {
   readonly irregular: IrregularRule;
   readonly out: string;
   readonly topK: number;
+  readonly rows: RowsKind;
+  readonly seed: number;
   readonly maxLength: number;
   readonly template: "native" | "pivot";
   readonly templateModel?: string;
@@ -35,6 +37,12 @@ export const distributionsVerb: Verb = {
       .requiredOption("--data <path>", "conversations: a file, a folder or a pattern of files")
       .requiredOption("--out <folder>", "where the shards go; a finished shard is not computed again")
       .option("--top-k <n>", "most probable tokens stored a row", integer({ min: 1 }), 10)
+      .addOption(
+        new Option("--rows <which>", "the most probable tokens of a row, or as many drawn from all of it")
+          .choices(ROWS)
+          .default("top"),
+      )
+      .option("--seed <n>", "of drawn rows", integer({ min: 0 }), 0)
       .option("--max-length <n>", "tokens a conversation is cut to", integer({ min: 1 }), 2048)
       .addOption(
         new Option("--template <which>", "chat template: the model's own, or the pivot's for all (the papers)")
@@ -69,6 +77,8 @@ export const distributionsVerb: Verb = {
         conversations,
         out: rest.out,
         topK: rest.topK,
+        rows: rest.rows,
+        seed: rest.seed,
         maxLength: rest.maxLength,
         template: rest.template,
         templateSettings: templateSettings(rest),

@@ -19,13 +19,14 @@ import { type Lock, lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { hubNameOf, ownNameOf } from "../hub/id.ts";
 import { tokenizerFiles } from "../models/tokenizer-files.ts";
+import { createRandom } from "../random.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { computedOtherwise, otherProgram, programOf } from "../version.ts";
 import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { readDistributionsShard, writeDistributionsShard } from "./shard-file.ts";
 import { createTally, type DistributionsSummary } from "./tally.ts";
-import { computeShard } from "./teacher-pass.ts";
+import { computeShard, type ShardWork, sequenceOf } from "./teacher-pass.ts";
 
 export type { DistributionsSummary } from "./tally.ts";
 
@@ -36,6 +37,10 @@ export interface CollectOptions {
   /** Folder of the shards. */
   readonly out: string;
   readonly topK: number;
+  /** The K most probable ids of each row, or K ids drawn from it; default `top`. */
+  readonly rows?: RowsKind;
+  /** Of sampled rows. */
+  readonly seed?: number;
   /** Tokens a conversation is cut to. */
   readonly maxLength: number;
   /** The model's own chat template, or that of `templateFolder` (the papers' setting). */
@@ -48,6 +53,13 @@ export interface CollectOptions {
   /** Conversations a shard. */
   readonly shardConversations?: number;
 }
+
+/** Said of a recipe's key or a command's flag. */
+export const SERVERS_GIVE_TOP =
+  "servers tell the most probable tokens of a row and no others; take rows: top, or the embedded or the torch engine";
+
+export const ROWS = ["top", "sampled"] as const;
+export type RowsKind = (typeof ROWS)[number];
 
 /** About 6 MB in memory and 128,000 tokens: hours for a 7B model without a GPU, so a shard is kept while it grows. */
 const SHARD_CONVERSATIONS = 256;
@@ -79,6 +91,7 @@ export async function collectDistributions(
     const stage = `distributions ${metadata.model}`;
     const total = conversations.length;
     const tally = createTally();
+    const uniformOf = options.rows === "sampled" ? uniformBy(options.seed ?? 0) : undefined;
     const other = begun === null ? null : otherProgram(begun.program, "distributions");
     if (other !== null) {
       const message = computedOtherwise(`${out} was begun`, other);
@@ -104,7 +117,7 @@ export async function collectDistributions(
         // Nothing is written for a model that cannot be opened.
         if (begun === null) await writeSettings(out, settings, { hub: hubNameOf(resolve(options.model)) });
         await copyTokenizer(options.model, out);
-        if (model.ahead !== undefined) await computeAhead(model, tokeniser, options, context, stage);
+        if (model.ahead !== undefined) await computeAhead(model, tokeniser, options, context, { stage, uniformOf });
       }
       const tokenised = await tokeniser.tokenise(block, first);
       for (const conversation of tokenised) {
@@ -115,6 +128,7 @@ export async function collectDistributions(
       const part = await finishedShard(unfinished, metadata, first, block.length);
       const shard = await computeShard(model, metadata, accepted, {
         begun: part,
+        ...(uniformOf === undefined ? {} : { uniformOf }),
         onBatch: async (larger) => {
           await writeDistributionsShard(unfinished, larger);
           report(larger.conversation.length);
@@ -149,17 +163,26 @@ async function computeAhead(
   tokeniser: ConversationTokeniser,
   { conversations, topK }: CollectOptions,
   { reporter, signal }: StageContext,
-  stage: string,
+  { stage, uniformOf }: { readonly stage: string; readonly uniformOf: ShardWork["uniformOf"] },
 ): Promise<void> {
   const sequences: Sequence[] = [];
   for (let first = 0; first < conversations.length; first += SHARD_CONVERSATIONS) {
     for (const one of await tokeniser.tokenise(conversations.slice(first, first + SHARD_CONVERSATIONS), first)) {
-      if (!("refused" in one)) sequences.push({ ids: one.ids, positions: one.rows.position });
+      if (!("refused" in one)) sequences.push(sequenceOf(one, uniformOf));
     }
   }
   const onProgress = (done: number): void =>
     reporter.report({ type: "progress", stage, done, total: sequences.length, unit: "conversations" });
   await model.ahead?.(sequences, topK, { onProgress, ...(signal === undefined ? {} : { signal }) });
+}
+
+/** A conversation's numbers follow from its id, so that neither its place nor what else is read changes them. */
+function uniformBy(seed: number): (conversation: TokenisedConversation) => Float32Array {
+  return ({ id, rows }) => {
+    const random = createRandom(`rows/${seed}/${id}`);
+    // 24 bits: rounded to single precision a number just below 1 would be 1.
+    return Float32Array.from(rows.position, () => random.integer(2 ** 24) / 2 ** 24);
+  };
 }
 
 /** Beside the shards, so that a folder speaks for itself. */
@@ -196,6 +219,7 @@ async function readMetadata(
   engine: Engine,
 ): Promise<DistributionsMetadata> {
   const { served } = engine;
+  if (served !== undefined && options.rows === "sampled") throw inputError(options.model, SERVERS_GIVE_TOP);
   const { vocabulary } = await engine.facts(options.model);
   if (options.topK > vocabulary) {
     throw inputError(options.model, `top_k is ${options.topK}, but the model has only ${vocabulary} tokens`);
@@ -207,6 +231,7 @@ async function readMetadata(
     template: options.template,
     ...identity,
     topK: options.topK,
+    ...(options.rows === "sampled" ? { rows: options.rows } : {}),
     vocabulary,
     maxLength: options.maxLength,
   };
@@ -242,6 +267,7 @@ function settingsOf(
     template_variables: metadata.templateVariables,
     date: metadata.date,
     top_k: metadata.topK,
+    ...(metadata.rows === undefined ? {} : { rows: metadata.rows, seed: options.seed ?? 0 }),
     vocabulary: metadata.vocabulary,
     max_length: metadata.maxLength,
     shard_conversations: size,

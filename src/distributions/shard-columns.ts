@@ -39,23 +39,28 @@ const ID_CLASSES = 4096;
 /** Arrays as wide as a vocabulary are made in every thread: no file decides alone how wide. */
 export const LARGEST_VOCABULARY: number = LARGEST_ID + 1;
 
-/** Reads a whole shard of the given `format`; another version, or no shard at all, is refused. */
-export async function readShardColumns(path: string, format: string, memory?: TensorMemory): Promise<ShardColumns> {
+/** Reads a whole shard of one of the `formats`; another version, or no shard at all, is refused. */
+export async function readShardColumns(
+  path: string,
+  formats: readonly [string, ...string[]],
+  memory?: TensorMemory,
+): Promise<ShardColumns> {
   const { tensors, metadata } = await readSafetensors(path, memory);
-  checkFormat(path, metadata, format);
+  checkFormat(path, metadata, formats);
   return { path, tensors, metadata };
 }
 
-/** Reads only what a shard of the given `format` says of itself. */
-export async function readShardMetadata(path: string, format: string): Promise<ShardMetadata> {
+/** Reads only what a shard of one of the `formats` says of itself. */
+export async function readShardMetadata(path: string, formats: readonly [string, ...string[]]): Promise<ShardMetadata> {
   const { metadata } = await readSafetensorsHeader(path);
-  checkFormat(path, metadata, format);
+  checkFormat(path, metadata, formats);
   return { path, metadata };
 }
 
-function checkFormat(path: string, metadata: ShardMetadata["metadata"], format: string): void {
+function checkFormat(path: string, metadata: ShardMetadata["metadata"], formats: readonly [string, ...string[]]): void {
   const found = Object.hasOwn(metadata, "format") ? metadata.format : undefined;
-  if (found === format) return;
+  if (found !== undefined && formats.includes(found)) return;
+  const [format] = formats;
   const older = found?.replace(/\d+$/, "") === format.replace(/\d+$/, "");
   throw inputError(
     path,

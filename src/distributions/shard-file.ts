@@ -26,6 +26,9 @@ import {
 export { listShards } from "./folder.ts";
 
 const FORMAT = "fusechat-distributions-2";
+/** Of sampled rows, whose values mean something else: a program that knows format 2 alone must not read them. */
+const SAMPLED_FORMAT = "fusechat-distributions-3";
+const FORMATS = [FORMAT, SAMPLED_FORMAT] as const;
 
 /** Token ids above this need U32. */
 const WIDEST_U16_VOCABULARY = 65_536;
@@ -41,7 +44,7 @@ export function tokenIds(vocabulary: number, length: number, buffer?: ArrayBuffe
 
 /** Reads and checks a shard, to `memory` if any; errors name the file and the tensor. */
 export async function readDistributionsShard(path: string, memory?: TensorMemory): Promise<DistributionsShard> {
-  const columns = await readShardColumns(path, FORMAT, memory);
+  const columns = await readShardColumns(path, FORMATS, memory);
   const metadata = metadataOf(columns);
   const { vocabulary, topK } = metadata;
   const conversation = conversationColumn(columns);
@@ -103,7 +106,7 @@ export async function readDistributionsRows(
 
 /** What a shard says of itself, without its rows. */
 export async function readDistributionsMetadata(path: string): Promise<DistributionsMetadata> {
-  return metadataOf(await readShardMetadata(path, FORMAT));
+  return metadataOf(await readShardMetadata(path, FORMATS));
 }
 
 /** Writes a shard atomically; the same shard gives the same bytes. */
@@ -131,7 +134,7 @@ export async function writeDistributionsShard(path: string, shard: Distributions
     ["top_logp", { dtype: "F16", shape: [rows, metadata.topK], data: shard.topLogp }],
   ];
   await writeSafetensors(path, tensors, {
-    format: FORMAT,
+    format: metadata.rows === undefined ? FORMAT : SAMPLED_FORMAT,
     model: metadata.model,
     weights_sha256: metadata.weightsSha256,
     ...(metadata.served === undefined ? {} : { served: metadata.served }),
@@ -143,6 +146,7 @@ export async function writeDistributionsShard(path: string, shard: Distributions
     template_variables: metadata.templateVariables,
     date: metadata.date,
     top_k: String(metadata.topK),
+    ...(metadata.rows === undefined ? {} : { rows: metadata.rows }),
     vocabulary: String(metadata.vocabulary),
     max_length: String(metadata.maxLength),
   });
@@ -169,9 +173,17 @@ function metadataOf(shard: ShardMetadata): DistributionsMetadata {
     template,
     ...identity,
     topK: metadataCount(shard, "top_k", LARGEST_TOP_K),
+    ...sampledRows(shard),
     vocabulary: metadataCount(shard, "vocabulary", LARGEST_VOCABULARY),
     maxLength: metadataCount(shard, "max_length", 2 ** 31 - 1),
   };
+}
+
+function sampledRows(shard: ShardMetadata): Pick<DistributionsMetadata, "rows"> {
+  if (metadataText(shard, "format") === FORMAT) return {};
+  const rows = metadataText(shard, "rows");
+  if (rows === "sampled") return { rows };
+  throw inputError(shard.path, `expected "sampled" as metadata "rows", found ${JSON.stringify(rows.slice(0, 40))}`);
 }
 
 /** What prompts were rendered with must be something that prompts can be rendered with again. */

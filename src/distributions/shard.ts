@@ -17,6 +17,8 @@ export interface DistributionsMetadata {
   readonly templateVariables: string;
   readonly date: string;
   readonly topK: number;
+  /** K ids were drawn of each row, with repetition, and stand with log(count / K); absent: the K most probable ids. */
+  readonly rows?: "sampled";
   /** Head width of the model. */
   readonly vocabulary: number;
   readonly maxLength: number;

@@ -1,7 +1,7 @@
 /** One shard's worth of conversations through a model: rows in batches, in order, into the columns of the shard. */
 import { createHash } from "node:crypto";
 import type { TokenisedConversation } from "../data/conversation.ts";
-import type { EngineModel, Watch } from "../engine/engine.ts";
+import type { EngineModel, Sequence, Watch } from "../engine/engine.ts";
 import { isLogProbability } from "../engine/log-probability.ts";
 import { type FusechatError, failure, inputError } from "../errors.ts";
 import { numberToHalf } from "../formats/float.ts";
@@ -27,6 +27,8 @@ export interface ShardWork {
   readonly begun: DistributionsShard | undefined;
   /** Is handed the shard of those that are done, while some are left. */
   readonly onBatch: (part: DistributionsShard) => Promise<void>;
+  /** Of sampled rows: the numbers [rows] that a conversation's are drawn by. */
+  readonly uniformOf?: (conversation: TokenisedConversation) => Float32Array;
   /** Told of conversations done within a call to the engine, by engines whose calls take long. */
   readonly watch?: Watch;
 }
@@ -39,7 +41,7 @@ export async function computeShard(
   model: EngineModel,
   metadata: DistributionsMetadata,
   conversations: readonly TokenisedConversation[],
-  { begun, onBatch, watch = {} }: ShardWork,
+  { begun, onBatch, uniformOf, watch = {} }: ShardWork,
 ): Promise<DistributionsShard> {
   const shard = layOutShard(metadata, conversations);
   const { topK } = metadata;
@@ -48,7 +50,7 @@ export async function computeShard(
     const before = done;
     const batch = takeBatch(conversations, done, model.callTokens ?? callTokens(model.parameters ?? 0));
     const { labelLogp, topId, topLogp } = await model.rows(
-      batch.map(({ conversation, ids, rows }) => ({ ids, positions: rows.position, conversation })),
+      batch.map((one) => sequenceOf(one, uniformOf)),
       topK,
       { ...watch, onProgress: (count) => watch.onProgress?.(before + count) },
     );
@@ -68,6 +70,17 @@ export async function computeShard(
     if (done < conversations.length) await onBatch(firstConversations(shard, done));
   }
   return shard;
+}
+
+/** What an engine is asked of a conversation. */
+export function sequenceOf(one: TokenisedConversation, uniformOf: ShardWork["uniformOf"]): Sequence {
+  const { conversation, ids, rows } = one;
+  return {
+    ids,
+    positions: rows.position,
+    conversation,
+    ...(uniformOf === undefined ? {} : { uniform: uniformOf(one) }),
+  };
 }
 
 function badLogp(

@@ -15,15 +15,20 @@ export interface Sequence {
   readonly positions: Int32Array;
   /** Index of its conversation in the data, for messages. */
   readonly conversation?: number;
+  /**
+   * [rows] numbers from 0 up to below 1: where they are there, `rows` draws K ids of each row with them instead of
+   * taking the most probable ones. All sequences of a call have them, or none.
+   */
+  readonly uniform?: Float32Array;
 }
 
 /** Distributions of all rows of a batch, in the order of its sequences and their positions. R rows, K kept. */
 export interface RowBatch {
   /** [R] log-probability of each label, nats. */
   readonly labelLogp: Float32Array;
-  /** [R, K] most probable ids, descending; ties: lower id first. */
+  /** [R, K] most probable ids, descending; ties: lower id first. Of drawn rows the ids that were, the most frequent first. */
   readonly topId: Int32Array;
-  /** [R, K] log-probabilities under the full softmax, nats. */
+  /** [R, K] log-probabilities under the full softmax, nats; of drawn rows log(count / K). Places of no id: id 0, -Infinity. */
   readonly topLogp: Float32Array;
 }
 

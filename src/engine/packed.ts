@@ -15,6 +15,8 @@ export interface PackedSequences {
   readonly positions: Int32Array;
   /** [S+1] */
   readonly rowStart: Int32Array;
+  /** [R] by which rows are drawn; null where the most probable ids are wanted. */
+  readonly uniform: Float32Array | null;
 }
 
 export interface PackedTargets {
@@ -31,12 +33,17 @@ export interface PackedTargets {
 /** What sequences must respect. */
 export type ModelLimits = Pick<ModelFacts, "folder" | "vocabulary" | "maxPositions">;
 
+const NOT_DRAWN = new Float32Array(0);
+
 /** Checks and packs. Throws an input error that names the sequence and the position in it. */
 export function packSequences(sequences: readonly Sequence[], limits: ModelLimits): PackedSequences {
   const idStart = starts(sequences.map(({ ids }) => ids.length));
   const rowStart = starts(sequences.map(({ positions }) => positions.length));
   const ids = new Int32Array(idStart.at(-1)!);
   const positions = new Int32Array(rowStart.at(-1)!);
+  const uniform = sequences.some((sequence) => sequence.uniform !== undefined)
+    ? new Float32Array(positions.length)
+    : null;
   sequences.forEach((sequence, s) => {
     checkIds(sequence.ids, s, limits);
     let before = 0;
@@ -50,8 +57,14 @@ export function packSequences(sequences: readonly Sequence[], limits: ModelLimit
     }
     ids.set(sequence.ids, idStart[s]!);
     positions.set(sequence.positions, rowStart[s]!);
+    if (uniform === null) return;
+    const own = sequence.uniform ?? NOT_DRAWN;
+    if (own.length !== sequence.positions.length) {
+      throw internalError(`sequence ${s} has not a number for each of its rows, as others have`);
+    }
+    uniform.set(own, rowStart[s]!);
   });
-  return { ids, idStart, positions, rowStart };
+  return { ids, idStart, positions, rowStart, uniform };
 }
 
 /** Checks and packs the targets of one optimiser step. */

@@ -2,13 +2,15 @@
  * What a schema cannot say of a recipe: names that clash, options that belong to another method, a split that leaves
  * nothing. Each check is a function from the recipe to its problems.
  */
+import { SERVERS_GIVE_TOP } from "../distributions/collect.ts";
+import { isServerKind } from "../engine/server/kinds/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { LORA_NEEDS_TORCH } from "../fuse/options.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
 import { answersProblems } from "./answers.ts";
-import { foreignSettings, serverProblem } from "./engine-schema.ts";
+import { foreignSettings, serverProblem, writeOutEngine } from "./engine-schema.ts";
 import { readsHeldOut } from "./evaluation.ts";
 import { evaluationProblems } from "./evaluation-problems.ts";
 import { modelsOf, targetsOf } from "./layout.ts";
@@ -61,6 +63,9 @@ function engines(file: RecipeFile): RecipeProblem[] {
   }));
   return [...models, { engine: file.engine, path: ["engine"] }].flatMap(({ engine, path }): RecipeProblem[] => {
     if (engine === undefined) return [];
+    if (file.distributions.rows === "sampled" && isServerKind(writeOutEngine(engine).kind)) {
+      return [{ path, message: SERVERS_GIVE_TOP.replace("take rows", "take distributions.rows") }];
+    }
     const foreign = foreignSettings(engine).map(({ key, message }) => ({ path: [...path, key], key: true, message }));
     const message = serverProblem(engine, file.distributions.top_k, path[0] === "engine");
     return message === null ? foreign : [...foreign, { path, message }];

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
+import { ROWS, type RowsKind } from "../distributions/collect.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
 import { LEVELS, type Level, TAILS, type Tail } from "../fuse/options.ts";
 import { type AnswersFile, answersSchema } from "./answers-schema.ts";
@@ -131,6 +132,12 @@ const data = z
 const distributions = z
   .strictObject({
     top_k: count(1).max(1024).default(10).describe("Most probable tokens stored for each row. (tokens; default 10)"),
+    rows: z
+      .enum(ROWS)
+      .default("top")
+      .describe(
+        "What is stored of a row: the `top_k` most probable tokens, or `sampled`: as many draws from all of it, an unbiased target. (name; default top)",
+      ),
     template: z
       .enum(["native", "pivot"])
       .default("native")
@@ -382,7 +389,7 @@ export interface RecipeFile {
     size?: DataSize | undefined;
     answers?: AnswersFile | undefined;
   };
-  distributions: { top_k: number; template: "native" | "pivot" };
+  distributions: { top_k: number; rows: RowsKind; template: "native" | "pivot" };
   align: {
     sequence: string;
     vocabulary: string;

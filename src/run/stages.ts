@@ -123,7 +123,7 @@ async function answer({ models }: WorkOf<"answers">, run: PerformContext): Promi
 
 async function collect({ model }: WorkOf<"distributions">, run: PerformContext): Promise<void> {
   const { recipe, out } = run;
-  const { top_k: topK, template } = recipe.distributions;
+  const { top_k: topK, rows, template } = recipe.distributions;
   const context = await stageContext(run, model.engine);
   await collectDistributions(
     {
@@ -132,6 +132,8 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
       conversations: await conversationsOf(run, RUN_FILES.train),
       out: join(out, distributionsFolder(model.name)),
       topK,
+      rows,
+      seed: recipe.seed,
       maxLength: longestOf(recipe, await context.engine.facts(model.model)),
       template,
       templateSettings: templateOf(recipe, template === "pivot" ? recipe.pivot : model),

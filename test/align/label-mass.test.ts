@@ -103,7 +103,12 @@ describe("the chain of a label", () => {
     const map = oneToOne(Int32Array.of(1, -1, -1, 3));
     expect(chainLabel(empty(), 1, years, 0, 1, map)).toBe(false);
     expect(chainLabel(empty(), 0, years, 0, 1, map)).toBe(true);
-    expect(chainLabel(empty(), 1, { ...years, topId: Uint16Array.of(3, 1) }, 0, 1, map)).toBe(true);
+    const unseen = { ...years, topId: Uint16Array.of(3, 1) };
+    expect(chainLabel(empty(), 1, unseen, 0, 1, map)).toBe(true);
+    // Of sampled rows it has its mass in the draws that hold it; more would be too much in the mean.
+    expect(chainLabel(empty(), 1, { ...unseen, metadata: { ...years.metadata, rows: "sampled" } }, 0, 1, map)).toBe(
+      false,
+    );
   });
 });
 

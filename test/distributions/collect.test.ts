@@ -9,6 +9,7 @@ import { type CollectOptions, collectDistributions } from "#src/distributions/co
 import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
 import { callTokens } from "#src/distributions/teacher-pass.js";
 import { halfToNumber } from "#src/formats/float.js";
+import { readSafetensors } from "#src/formats/safetensors.js";
 import { type ReporterEvent, silent } from "#src/reporter.js";
 import { fakeEngine } from "./fake-engine.ts";
 
@@ -56,6 +57,63 @@ async function refusingModel(name: string, condition: string): Promise<string> {
   await writeFile(path, JSON.stringify(config));
   return folder;
 }
+
+describe("sampled rows", () => {
+  /** The numbers that rows were asked for by, by the ids of their sequence. */
+  function listening(): { readonly engine: ReturnType<typeof fakeEngine>; readonly heard: Map<string, number[]> } {
+    const fake = fakeEngine(VOCABULARY);
+    const heard = new Map<string, number[]>();
+    const open: typeof fake.open = async (folder, work) => {
+      const model = await fake.open(folder, work);
+      return {
+        ...model,
+        rows: (sequences, topK, watch) => {
+          for (const { ids, uniform = [] } of sequences) heard.set([...ids].join(" "), [...uniform]);
+          return model.rows(sequences, topK, watch);
+        },
+      };
+    };
+    return { engine: { ...fake, open }, heard };
+  }
+
+  test("are asked for by numbers that follow from seed and conversation, and say what they are", async () => {
+    const [one, two, three] = [listening(), listening(), listening()];
+    const sampled = { rows: "sampled", seed: 7 } as const;
+    await collectDistributions(options("sampled", sampled), { engine: one.engine, reporter: silent });
+    const more = { ...sampled, shardConversations: 8, conversations: conversations.toReversed() };
+    await collectDistributions(options("sampled-otherwise", more), { engine: two.engine, reporter: silent });
+    await collectDistributions(options("sampled-seed", { ...sampled, seed: 8 }), {
+      engine: three.engine,
+      reporter: silent,
+    });
+    expect(new Map([...two.heard].sort())).toEqual(new Map([...one.heard].sort()));
+    expect(three.heard).not.toEqual(one.heard);
+    const numbers = [...one.heard.values()].flat();
+    expect(numbers).toHaveLength(367);
+    expect(new Set(numbers).size).toBeGreaterThan(360);
+    for (const number of numbers) expect(number >= 0 && number < 1).toBe(true);
+    const path = join(root, "sampled/shard-00000.safetensors");
+    expect((await readDistributionsShard(path)).metadata).toMatchObject({ rows: "sampled", topK: 3 });
+    expect((await readSafetensors(path)).metadata).toMatchObject({
+      format: "fusechat-distributions-3",
+      rows: "sampled",
+    });
+    const otherwise = collectDistributions(options("sampled"), { engine: fakeEngine(VOCABULARY), reporter: silent });
+    await expect(otherwise).rejects.toThrow('"rows" is "sampled" there and undefined here');
+  });
+
+  test("are refused of a server, which tells the most probable tokens alone", async () => {
+    const served = { kind: "vllm", model: "mistral" } as never;
+    const engine = { ...fakeEngine(VOCABULARY), served };
+    const collecting = collectDistributions(options("sampled-served", { rows: "sampled" }), {
+      engine,
+      reporter: silent,
+    });
+    await expect(collecting).rejects.toThrow(
+      "servers tell the most probable tokens of a row and no others; take rows: top",
+    );
+  });
+});
 
 describe("collecting distributions", () => {
   test("writes shards, the tokenizer's files, settings first and a manifest last", async () => {

@@ -7,6 +7,14 @@ const sequence = (ids: number[], positions: number[]) => ({
   positions: Int32Array.from(positions),
 });
 
+test("rows are drawn all or none, by a number each", () => {
+  const drawn = { ...sequence([1, 2, 3], [1, 2]), uniform: Float32Array.of(0.25, 0.5) };
+  expect(packSequences([drawn, sequence([4], [])], limits).uniform).toEqual(Float32Array.of(0.25, 0.5));
+  expect(() => packSequences([drawn, sequence([4, 5], [1])], limits)).toThrow(
+    "sequence 1 has not a number for each of its rows, as others have",
+  );
+});
+
 test("sequences are laid end to end with the place of each", () => {
   const packed = packSequences([sequence([1, 2, 3], [1, 2]), sequence([4], []), sequence([5, 6], [1])], limits);
   expect(packed).toEqual({
@@ -14,6 +22,7 @@ test("sequences are laid end to end with the place of each", () => {
     idStart: Int32Array.of(0, 3, 4, 6),
     positions: Int32Array.of(1, 2, 1),
     rowStart: Int32Array.of(0, 2, 2, 3),
+    uniform: null,
   });
 });
 

@@ -25,7 +25,7 @@ describe("defaults", () => {
         held_out_path: null,
         answers: null,
       },
-      distributions: { top_k: 10, template: "native" },
+      distributions: { top_k: 10, rows: "top", template: "native" },
       align: {
         sequence: "bytes",
         vocabulary: "split",
@@ -313,5 +313,13 @@ test("adapters are asked for by a section, whose defaults are written out; witho
 test("adapters need the engine that trains them", () => {
   expect(() => parseRecipe(`${SHORTEST}fuse: { lora: {} }`, "recipe.yaml")).toThrow(
     "recipe.yaml:4:9 fuse.lora: low-rank adapters are trained by PyTorch alone; choose engine: torch (--engine torch), or train the weights themselves",
+  );
+});
+
+test("sampled rows are refused of servers, where the server is named", () => {
+  const text =
+    "pivot: a\nsources: [{ model: b, engine: { kind: vllm, url: 'http://localhost:1' } }]\ndata: { path: c }\n";
+  expect(() => parseRecipe(`${text}distributions: { rows: sampled }`, "recipe.yaml")).toThrow(
+    "sources[0].engine: servers tell the most probable tokens of a row and no others; take distributions.rows: top",
   );
 });

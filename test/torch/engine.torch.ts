@@ -60,6 +60,17 @@ test("rows and logits are those of the embedded engine", async () => {
   expect(largest(await ours.logits(ids), await theirs.logits(ids))).toBeLessThan(1e-4);
 });
 
+test("drawn rows are those of the embedded engine", async () => {
+  const drawn = sequences.map((sequence, s) => ({
+    ...sequence,
+    uniform: Float32Array.from(sequence.positions, (_, row) => (0.37 * (s + 1) + 0.21 * row) % 1),
+  }));
+  const [a, b] = [await ours.rows(drawn, 10), await theirs.rows(drawn, 10)];
+  expect([...b.topId]).toEqual([...a.topId]);
+  for (const [at, logp] of b.topLogp.entries()) expect(Math.exp(logp)).toBeCloseTo(Math.exp(a.topLogp[at]!), 6);
+  expect(a.topLogp.includes(Number.NEGATIVE_INFINITY) || new Set(a.topLogp).size === 1).toBe(true);
+});
+
 test("answers are the embedded engine's, greedy and drawn with the same numbers", async () => {
   const prompts = [Int32Array.of(1, 5, 9), Int32Array.of(1, 30, 31, 32)];
   const greedy = { maxTokens: 8, stopIds: [], temperature: 0, topP: 1, topK: 0, seed: "s" };

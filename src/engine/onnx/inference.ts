@@ -40,13 +40,14 @@ async function runRows(
   labelRank: Int32Array | null,
 ): Promise<RowBatch> {
   const collected = collectRows(sequences.positions.length, topK);
+  const drawn = sequences.uniform !== null;
   const inputs = await resident();
   const ranks = labelRank !== null;
   for (const batch of planBatches(extents(sequences, model.config), POSITION_BUDGET)) {
     const { size, length, rows, isLong } = batch;
-    const wanted = `${rows} rows, top ${topK}${ranks ? " and ranks" : ""}`;
+    const wanted = `${rows} rows, ${drawn ? "drawn" : "top"} ${topK}${ranks ? " and ranks" : ""}`;
     const session = await runtime.session(`${model.folder}: rows ${shapeKey(batch)}, ${wanted}`, () =>
-      rowsProgram(model, { batch: size, length, isLong, rows, topK, ranks }),
+      rowsProgram(model, { batch: size, length, isLong, rows, topK, ranks, drawn }),
     );
     const feeds = batchInputs(runtime, batch, sequences);
     const outputs = await session.run({ ...inputs, ...feeds.tensors });
@@ -54,13 +55,24 @@ async function runRows(
     feeds.rows.forEach((row, n) => {
       if (labelRank !== null) labelRank[row] = 1 + (ahead?.[n] ?? Number.NaN);
     });
+    const topId = outputs.top_id!.data as Int32Array;
     collected.take(feeds.rows, {
       labelLogp: outputs.label_logp!.data as Float32Array,
-      topId: outputs.top_id!.data as Int32Array,
-      topLogp: outputs.top_logp!.data as Float32Array,
+      topId,
+      topLogp: drawn
+        ? drawnLogp(topId, outputs.top_count!.data as Float32Array, topK)
+        : (outputs.top_logp!.data as Float32Array),
     });
   }
   return collected.finish(model.folder);
+}
+
+/** Log-probabilities of counts; ids that were not drawn are unused places, whose id becomes 0. */
+function drawnLogp(topId: Int32Array, count: Float32Array, topK: number): Float32Array {
+  return count.map((drawn, place) => {
+    if (drawn === 0) topId[place] = 0;
+    return Math.log(drawn / topK);
+  });
 }
 
 /** Logits [T, vocabulary] of one sequence. */

@@ -29,16 +29,18 @@ export function extents(
 
 /**
  * The ids [B, T], row indices [N] and labels [N] of a micro-batch, padded at the end: padding comes after all that is
- * read, where causal attention never looks. `rows` are the rows' places among all rows; padding rows have none.
+ * read, where causal attention never looks. Drawn rows have numbers `uniform` [N, 1], too. `rows` are the rows' places
+ * among all rows; padding rows have none.
  */
 export function batchInputs(
   runtime: Runtime,
   { size, length, rows: capacity, members }: MicroBatch,
-  { ids, idStart, positions, rowStart }: PackedSequences,
+  { ids, idStart, positions, rowStart, uniform }: PackedSequences,
 ): { tensors: Tensors; rows: Int32Array } {
   const batchIds = new Int32Array(size * length);
   const rowIndex = new Int32Array(capacity);
   const label = new Int32Array(capacity);
+  const drawn = new Float32Array(uniform === null ? 0 : capacity);
   const rows = new Int32Array(members.reduce((sum, s) => sum + rowStart[s + 1]! - rowStart[s]!, 0));
   let n = 0;
   members.forEach((s, b) => {
@@ -49,12 +51,14 @@ export function batchInputs(
       rowIndex[n] = b * length + position - 1;
       label[n] = ids[start + position]!;
       rows[n] = row;
+      if (uniform !== null) drawn[n] = uniform[row]!;
     }
   });
   const tensors = {
     ids: runtime.tensor(batchIds, [size, length]),
     row_index: runtime.tensor(rowIndex, [capacity]),
     label: runtime.tensor(label, [capacity]),
+    ...(uniform === null ? {} : { uniform: runtime.tensor(drawn, [capacity, 1]) }),
   };
   return { tensors, rows };
 }

@@ -9,7 +9,15 @@ import type { Engine, EngineModel, GenerateOptions, ModelFacts, Watch } from "..
 import { type PackedSequences, packSequences } from "../packed.ts";
 import { manners, signalOf, type TorchContext } from "./context.ts";
 import type { JobEvent } from "./events.ts";
-import { hasSettings, type JobSettings, jobName, writeDraws, writeSequences, writeSettings } from "./job.ts";
+import {
+  hasSettings,
+  type JobSettings,
+  jobName,
+  writeDraws,
+  writeRowDraws,
+  writeSequences,
+  writeSettings,
+} from "./job.ts";
 import { runJob } from "./launch.ts";
 import { modelFacts } from "./model-facts.ts";
 import { explainingMemory } from "./out-of-memory.ts";
@@ -58,8 +66,8 @@ function openTorchModel(
   let announced: JobRows | undefined;
   /** Computes the rows of all sequences in a job of its own, which stays. */
   const compute = async (job: string, packed: PackedSequences, topK: number, watch: Watch): Promise<JobRows> => {
-    if (!(await hasSettings(job))) await writeSequences(job, packed, true);
-    await writeSettings(job, rowsSettings(context, folder, topK));
+    if (!(await hasSettings(job))) await writeRowArrays(job, packed);
+    await writeSettings(job, rowsSettings(context, folder, topK, packed));
     const onEvent = ({ event, done }: JobEvent): void => {
       if (event === "progress" && typeof done === "number") watch.onProgress?.(done);
     };
@@ -76,7 +84,7 @@ function openTorchModel(
       ahead: async (sequences, topK, watch = {}) => {
         const packed = packSequences(sequences, model);
         const kept = Math.min(topK, vocabulary);
-        const name = jobName(rowsSettings(context, folder, kept), packed);
+        const name = jobName(rowsSettings(context, folder, kept, packed), packed);
         announced = await compute(join(work, name), packed, kept, watch);
       },
     }),
@@ -87,8 +95,8 @@ function openTorchModel(
       if (known !== undefined) return known;
       return ask({
         write: async (job) => {
-          await writeSequences(job, packed, true);
-          return rowsSettings(context, folder, kept);
+          await writeRowArrays(job, packed);
+          return rowsSettings(context, folder, kept, packed);
         },
         read: (job) => openJobRows(job, packed, kept, BLOCK).all(),
       });
@@ -101,7 +109,7 @@ function openTorchModel(
       return ask({
         write: async (job) => {
           await writeSequences(job, packed, true);
-          return { ...rowsSettings(context, folder, 1), logits: true };
+          return { ...rowsSettings(context, folder, 1, packed), logits: true };
         },
         read: readLogits,
       });
@@ -139,8 +147,19 @@ function openTorchModel(
   };
 }
 
-function rowsSettings(context: TorchContext, model: string, topK: number): JobSettings {
-  return { kind: "rows", model, ...manners(context), top_k: topK, block: BLOCK };
+function rowsSettings(
+  context: TorchContext,
+  model: string,
+  topK: number,
+  { uniform }: Pick<PackedSequences, "uniform">,
+): JobSettings {
+  const sampled = uniform === null ? {} : { sampled: true };
+  return { kind: "rows", model, ...manners(context), top_k: topK, block: BLOCK, ...sampled };
+}
+
+async function writeRowArrays(job: string, packed: PackedSequences): Promise<void> {
+  await writeSequences(job, packed, true);
+  if (packed.uniform !== null) await writeRowDraws(job, packed.uniform);
 }
 
 function generationOf({ maxTokens, stopIds, temperature, topK, topP, bannedFrom }: GenerateOptions): object {

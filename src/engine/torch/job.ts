@@ -35,7 +35,8 @@ export async function hasSettings(folder: string): Promise<boolean> {
 /** A name that other sequences or settings do not have: an interrupted job is found again by it. */
 export function jobName(settings: JobSettings, sequences: PackedSequences): string {
   const hash = createHash("sha256").update(JSON.stringify(settings), "utf8");
-  for (const array of [sequences.ids, sequences.idStart, sequences.positions, sequences.rowStart]) {
+  const { ids, idStart, positions, rowStart, uniform } = sequences;
+  for (const array of [ids, idStart, positions, rowStart, ...(uniform === null ? [] : [uniform])]) {
     hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
   return `${settings.kind}-${hash.digest("hex").slice(0, 16)}`;
@@ -54,6 +55,13 @@ export async function writeSequences(
   ];
   if (rows) tensors.push(["position", int32(positions)], ["row_start", starts(rowStart)]);
   await writeSafetensors(join(folder, "sequences.safetensors"), tensors);
+}
+
+/** [R] the numbers that rows are drawn by. */
+export async function writeRowDraws(folder: string, uniform: Float32Array): Promise<void> {
+  await writeSafetensors(join(folder, "draws.safetensors"), [
+    ["uniform", { dtype: "F32", shape: [uniform.length], data: uniform }],
+  ]);
 }
 
 /** [N, maxTokens] the numbers that draw each answer's ids. */

@@ -64,11 +64,19 @@ function isSameAt(packed: PackedSequences, from: number, wanted: PackedSequences
   return (
     isSame(packed.ids.subarray(packed.idStart[from], packed.idStart[from + size]), wanted.ids) &&
     isSame(packed.positions.subarray(packed.rowStart[from], packed.rowStart[from + size]), wanted.positions) &&
+    isSame(rowsOfUniform(packed, from, from + size), wanted.uniform ?? NOT_DRAWN) &&
     wanted.idStart.every((start, n) => packed.idStart[from + n]! - packed.idStart[from]! === start)
   );
 }
 
-function isSame(a: Int32Array, b: Int32Array): boolean {
+const NOT_DRAWN = new Float32Array(0);
+
+/** The numbers that the rows of some sequences are drawn by. */
+function rowsOfUniform({ uniform, rowStart }: PackedSequences, from: number, to: number): Float32Array {
+  return uniform?.subarray(rowStart[from], rowStart[to]) ?? NOT_DRAWN;
+}
+
+function isSame<T extends Int32Array | Float32Array>(a: T, b: T): boolean {
   return a.length === b.length && a.every((value, index) => value === b[index]);
 }
 

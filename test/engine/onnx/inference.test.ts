@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Engine, RowBatch } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
 import { readSafetensors } from "#src/formats/safetensors.js";
+import { createRandom } from "#src/random.js";
 import { GOLDEN_MODELS, goldenFolder, goldenRows, pipeline } from "./golden.ts";
 
 let engine: Engine;
@@ -70,6 +71,43 @@ test("rows do not depend on what else is in the batch, nor on its order", async 
     const after = sequences.slice(index + 1).reduce((sum, { positions }) => sum + positions.length, 0);
     expect(largestDifference(alone.labelLogp, reversed.labelLogp.subarray(after, after + count))).toBeLessThan(2e-5);
     start += count;
+  }
+  await model.dispose();
+});
+
+test("drawn rows are drawn from the model's own distributions, by their numbers alone", async () => {
+  const model = await engine.open(goldenFolder("mistral"));
+  const K = 10;
+  const random = createRandom("drawn rows");
+  const sequences = goldenRows("mistral").map(({ ids, positions }) => ({
+    ids,
+    positions,
+    uniform: Float32Array.from(positions, () => random.integer(2 ** 24) / 2 ** 24),
+  }));
+  const drawn = await model.rows(sequences, K);
+  const top = await model.rows(
+    sequences.map(({ ids, positions }) => ({ ids, positions })),
+    K,
+  );
+  expect(drawn.labelLogp).toEqual(top.labelLogp);
+  const reversed = await model.rows(sequences.toReversed(), K);
+  const [last] = sequences.slice(-1);
+  const lastIds = drawn.topId.subarray(drawn.topId.length - K * last!.positions.length);
+  expect(reversed.topId.subarray(0, lastIds.length)).toEqual(lastIds);
+  for (let row = 0; row < drawn.labelLogp.length; row++) {
+    const places = Array.from({ length: K }, (_, k) => row * K + k).filter((at) => drawn.topLogp[at]! > -Infinity);
+    const counts = places.map((at) => K * Math.exp(drawn.topLogp[at]!));
+    for (const count of counts) expect(Math.abs(count - Math.round(count))).toBeLessThan(1e-5);
+    expect(counts.reduce((a, b) => a + b, 0)).toBeCloseTo(K, 4);
+    expect(counts).toEqual(counts.toSorted((a, b) => b - a));
+    for (let at = row * K + places.length; at < (row + 1) * K; at++) expect(drawn.topId[at]).toBe(0);
+    // An id is drawn within one of K p times; those of the top K are known.
+    for (let k = 0; k < K; k++) {
+      const expected = K * Math.exp(top.topLogp[row * K + k]!);
+      const at = places.find((place) => drawn.topId[place] === top.topId[row * K + k]);
+      const count = at === undefined ? 0 : K * Math.exp(drawn.topLogp[at]!);
+      expect(Math.abs(count - expected)).toBeLessThan(1 + 1e-4);
+    }
   }
   await model.dispose();
 });

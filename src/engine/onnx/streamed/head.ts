@@ -7,16 +7,18 @@ import type { Model } from "../../../models/index.ts";
 import type { RowBatch } from "../../engine.ts";
 import { headLogitsProgram, headRowsProgram } from "../programs/head.ts";
 import type { Runtime } from "../runtime.ts";
+import { createDraws, drawBlock, finishDraws } from "./draws.ts";
 import { addBlock, createTotals, normalise } from "./totals.ts";
 import type { WeightStream } from "./weights.ts";
 
 /** Rows whose logits over one block exist at a time. */
 const CHUNK_ROWS = 512;
 
-/** Rows of several micro-batches before the head: `states[n]` is [N, hidden], `labels[n]` [N]. */
+/** Rows of several micro-batches before the head: `states[n]` is [N, hidden], `labels[n]` [N], of drawn rows `uniforms[n]` too. */
 export interface HeadRows {
   readonly states: readonly Float32Array[];
   readonly labels: readonly Int32Array[];
+  readonly uniforms: readonly Float32Array[] | null;
 }
 
 /** The distributions of all rows, a batch for each micro-batch. */
@@ -24,7 +26,7 @@ export async function streamedHeadRows(
   model: Model,
   weights: WeightStream,
   runtime: Runtime,
-  { states, labels }: HeadRows,
+  { states, labels, uniforms }: HeadRows,
   topK: number,
 ): Promise<RowBatch[]> {
   const totals = labels.map((own) => createTotals(own.length, topK));
@@ -53,7 +55,21 @@ export async function streamedHeadRows(
       });
     }
   });
-  return totals.map(normalise);
+  const found = totals.map(normalise);
+  if (uniforms === null) return found;
+  // The head is read once more: where a place falls is known only when all of the sum is.
+  const draws = totals.map(({ logSum }, n) => createDraws(logSum, uniforms[n]!, topK));
+  await eachBlock(model, weights, async (first, head) => {
+    for (const [n, state] of states.entries()) {
+      await eachChunk(runtime, model, state, async (start, rows, x) => {
+        const block = head.dims[0]!;
+        const key = `${model.folder}: head ${rows} x ${block}, logits`;
+        const session = await runtime.session(key, () => headLogitsProgram(model, { rows, block }));
+        drawBlock(draws[n]!, start, first, block, (await session.run({ x, head })).logits!.data as Float32Array);
+      });
+    }
+  });
+  return found.map(({ labelLogp }, n) => ({ labelLogp, ...finishDraws(draws[n]!) }));
 }
 
 /** Logits [N, vocabulary] of one micro-batch's rows. */

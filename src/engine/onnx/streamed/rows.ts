@@ -41,7 +41,9 @@ export async function computeStreamedRows(
       })),
     );
     const labels = feeds.map(({ tensors }) => tensors.label!.data as Int32Array);
-    const results = await streamedHeadRows(model, weights, runtime, { states, labels }, topK);
+    const uniforms =
+      sequences.uniform === null ? null : feeds.map(({ tensors }) => tensors.uniform!.data as Float32Array);
+    const results = await streamedHeadRows(model, weights, runtime, { states, labels, uniforms }, topK);
     for (const [n, result] of results.entries()) collected.take(feeds[n]!.rows, result);
   }
   return collected.finish(model.folder);

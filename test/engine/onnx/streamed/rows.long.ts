@@ -254,3 +254,20 @@ describe("weights as they are stored", () => {
     await expect(model.rows(text([5, 9, 5]), 1)).rejects.toThrow(`found -Infinity at element ${9 * width + 2}`);
   });
 });
+
+test("a streamed model's drawn rows are those of a resident one", async () => {
+  const [one, other] = [await resident.open(goldenFolder("mistral")), await streaming.open(goldenFolder("mistral"))];
+  const random = createRandom("streamed drawn rows");
+  const drawn = sequences(one.vocabulary, [30, 7, 1, 55]).map((sequence) => ({
+    ...sequence,
+    uniform: Float32Array.from(sequence.positions, () => random.integer(2 ** 24) / 2 ** 24),
+  }));
+  const [a, b] = [await one.rows(drawn, 10), await other.rows(drawn, 10)];
+  // A place within 1e-6 of a boundary may fall to either side: none does here.
+  expect(b.topId).toEqual(a.topId);
+  expect(
+    largestDifference(Float32Array.from(b.topLogp, Math.exp), Float32Array.from(a.topLogp, Math.exp)),
+  ).toBeLessThan(1e-6);
+  await one.dispose();
+  await other.dispose();
+});
