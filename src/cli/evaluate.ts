@@ -15,6 +15,7 @@ import { fetched, textOnly } from "../models/reference.ts";
 import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
+import { ARENA, ARENA_WORDS, evaluateArena } from "./evaluate-arena.ts";
 import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
   declareModels,
@@ -36,6 +37,7 @@ interface Options extends ModelFlags, JudgeFlags, EngineFlags {
   readonly out?: string;
   readonly plan?: boolean;
   readonly seed: number;
+  readonly votes?: readonly string[];
 }
 
 /** A model, or whose finished judgments are scored (`subject` null), with the settings that go with it. */
@@ -57,7 +59,14 @@ export const evaluateVerb: Verb = {
   name: "evaluate",
   summary: "measure models, with intervals, and compare them",
   declare: (command: Command) => {
-    command.argument("<benchmark>", BENCHMARKS.map(({ name, summary }) => `${name}: ${summary}`).join("; "));
+    const benchmarks = BENCHMARKS.map(({ name, summary }) => `${name}: ${summary}`);
+    command.argument("<benchmark>", [...benchmarks, ARENA_WORDS].join("; "));
+    command.addOption(
+      command
+        .createOption("--votes <file>", "a file of votes; may come several times")
+        .argParser((path: string, before: readonly string[] | undefined) => [...(before ?? []), path])
+        .helpGroup("Settings of arena:"),
+    );
     declareModels(command);
     command
       .option("--out <dir>", "keep answers, judgments and results there; the same command goes on from them")
@@ -71,8 +80,13 @@ export const evaluateVerb: Verb = {
     command.addHelpText("after", EXAMPLES);
   },
   run: async (invocation, positional, given) => {
-    const chosen = benchmark(positional[0]!);
     const options = given as unknown as Options;
+    if (positional[0] === ARENA) {
+      await evaluateArena(invocation, options.votes);
+      return undefined;
+    }
+    const chosen = benchmark(positional[0]!);
+    if (options.votes !== undefined) throw inputError("--votes", `belongs to evaluate ${ARENA}`);
     const settings = settingsOf(chosen, given);
     const entries = await entriesOf(chosen, settings, options, invocation);
     const evaluation: Evaluation = {
@@ -106,6 +120,7 @@ A model is a folder (out/fused), one of the Hub (org/name or org/name@revision),
 
   fusechat evaluate held-out --model out/fused --against out/pivot --data held-out.jsonl
   fusechat evaluate exact-match --run out/run --models pivot,fused --data gsm8k.jsonl
+  fusechat evaluate arena --votes votes.jsonl
   fusechat evaluate mt-bench --model out/run:fused --judge gpt-4 --judge-url https://api.openai.com/v1 --out eval --plan
 `;
 

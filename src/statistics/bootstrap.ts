@@ -92,23 +92,41 @@ export function bootstrapStatistic(
   units: number,
   statistic: (draw: Uint32Array) => number,
   seed: string,
-  { resamples = RESAMPLES }: BootstrapOptions = {},
+  options: BootstrapOptions = {},
 ): Interval {
+  return bootstrapFigures(units, (draw) => [units === 0 ? Number.NaN : statistic(draw)], seed, options)[0]!;
+}
+
+/** Several figures of the same resamples: `statistic` gives all of them, as many and in the same order each time. */
+export function bootstrapFigures(
+  units: number,
+  statistic: (draw: Uint32Array) => ArrayLike<number>,
+  seed: string,
+  { resamples = RESAMPLES }: BootstrapOptions = {},
+): Interval[] {
   const all = Uint32Array.from({ length: units }, (_, i) => i);
-  const value = units === 0 ? Number.NaN : statistic(all);
-  const estimates = new Float64Array(resamples);
+  const values = Array.from(statistic(all));
+  const estimates = values.map(() => new Float64Array(resamples));
   let r = 0;
   for (const draws of resampledUnits(units, resamples, seed)) {
-    for (let at = 0; at < draws.length; at += units) estimates[r++] = statistic(draws.subarray(at, at + units));
+    for (let at = 0; at < draws.length; at += units, r++) {
+      const figures = statistic(draws.subarray(at, at + units));
+      for (const [f, column] of estimates.entries()) column[r] = figures[f]!;
+    }
   }
   if (units > resamples) {
-    const ascending = ascendingFinite(estimates);
     const tail = normalDistribution(-expandedWidth(units));
-    return { value, low: quantile(ascending, tail), high: quantile(ascending, 1 - tail) };
+    return values.map((value, f) => {
+      const ascending = ascendingFinite(estimates[f]!);
+      return { value, low: quantile(ascending, tail), high: quantile(ascending, 1 - tail) };
+    });
   }
-  const without = new Float64Array(units);
-  for (let i = 0; i < units && units > 1; i++) without[i] = statistic(all.filter((unit) => unit !== i));
-  return { value, ...accelerated(estimates, value, without) };
+  const without = values.map(() => new Float64Array(units));
+  for (let i = 0; i < units && units > 1; i++) {
+    const figures = statistic(all.filter((unit) => unit !== i));
+    for (const [f, column] of without.entries()) column[i] = figures[f]!;
+  }
+  return values.map((value, f) => ({ value, ...accelerated(estimates[f]!, value, without[f]!) }));
 }
 
 /** The BCa interval of resampled estimates around `value`; `without[i]` is the figure without unit i. */

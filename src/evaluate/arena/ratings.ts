@@ -1,0 +1,159 @@
+/**
+ * What votes say of models: ratings on Elo's scale, as FastChat computes them (`serve/monitor/elo_analysis.py`,
+ * `compute_elo_mle`: Bradley-Terry's strengths, 400 points a factor of ten, their mean 1000, ties half a win each), with
+ * intervals by resampling votes; and who has beaten whom. A pair is compared by the difference of its ratings, and
+ * tested by the votes between the two alone.
+ */
+import { inputError } from "../../errors.ts";
+import { bootstrapFigures } from "../../statistics/bootstrap.ts";
+import { bradleyTerry } from "../../statistics/bradley-terry.ts";
+import { signTest } from "../../statistics/exact.ts";
+import type { Interval, PairedDifference } from "../../statistics/interval.ts";
+import { type Verdict, verdicts } from "../../statistics/verdict.ts";
+import type { Outcome, Votes } from "./votes.ts";
+
+const SEED = "arena";
+const CENTRE = 1000;
+/** Points of a natural logarithm of strength. */
+const POINTS = 400 / Math.LN10;
+
+export interface RatedModel extends Interval {
+  readonly model: string;
+  readonly votes: number;
+  readonly wins: number;
+  readonly losses: number;
+  readonly ties: number;
+  readonly both_bad: number;
+}
+
+export interface RatedPair extends PairedDifference {
+  readonly model: string;
+  readonly against: string;
+  /** Between the two; ties of either kind. */
+  readonly wins: number;
+  readonly losses: number;
+  readonly ties: number;
+  readonly p_adjusted: number;
+  readonly verdict: Verdict;
+}
+
+export interface ArenaResult {
+  readonly benchmark: "arena";
+  readonly votes: number;
+  /** Of people who saw the names; they count in nothing. */
+  readonly named_votes: number;
+  /** The best first. Ratings are NaN where some models have no finite one. */
+  readonly models: readonly RatedModel[];
+  /** In the order of `models`: the share that the row's model has won of its votes with the column's, ties half; null without any. */
+  readonly win_matrix: readonly (readonly (number | null)[])[];
+  readonly pairs: readonly RatedPair[];
+}
+
+/** What the left model wins of a vote. */
+const SHARE: Readonly<Record<Outcome, number>> = { left: 1, right: 0, tie: 0.5, "both bad": 0.5 };
+
+/** Throws where there is no vote, or where ratings of some models have nothing to do with those of others. */
+export function rateModels({ votes, named }: Votes, where: string): ArenaResult {
+  if (votes.length === 0) throw inputError(where, "expected votes, found none");
+  const names = [...new Set(votes.flatMap(({ models }) => models))].sort();
+  const count = names.length;
+  const index = new Map(names.map((name, at) => [name, at]));
+  const left = Int32Array.from(votes, ({ models }) => index.get(models[0])!);
+  const right = Int32Array.from(votes, ({ models }) => index.get(models[1])!);
+  const share = Float64Array.from(votes, ({ outcome }) => SHARE[outcome]);
+
+  const winsIn = (draw: Uint32Array): Float64Array => {
+    const wins = new Float64Array(count * count);
+    for (const vote of draw) {
+      const [i, j, won] = [left[vote]!, right[vote]!, share[vote]!];
+      wins[i * count + j]! += won;
+      wins[j * count + i]! += 1 - won;
+    }
+    return wins;
+  };
+  const all = winsIn(Uint32Array.from(votes.keys()));
+  refuseApart(all, names, where);
+  const found = bradleyTerry(all, count);
+  const start = found.some(Number.isNaN) ? undefined : found;
+  const pairs = names.flatMap((_, i) => names.slice(i + 1).map((_, k) => [i, i + 1 + k] as const));
+  const figures = bootstrapFigures(
+    votes.length,
+    (draw) => {
+      const ratings = bradleyTerry(winsIn(draw), count, start).map((strength) => CENTRE + POINTS * strength);
+      return [...ratings, ...pairs.map(([i, j]) => ratings[i]! - ratings[j]!)];
+    },
+    SEED,
+  );
+
+  const rated = names.map((model, at): RatedModel => ({ model, ...figures[at]!, ...record(votes, model) }));
+  const score = ({ value, wins, ties, both_bad, votes: all }: RatedModel): number =>
+    Number.isNaN(value) ? (wins + (ties + both_bad) / 2) / all : value;
+  const models = rated.sort((a, b) => score(b) - score(a) || a.model.localeCompare(b.model, "en"));
+  const order = models.map(({ model }) => index.get(model)!);
+  const win_matrix = order.map((i) =>
+    order.map((j) => {
+      const played = all[i * count + j]! + all[j * count + i]!;
+      return played === 0 ? null : all[i * count + j]! / played;
+    }),
+  );
+  return {
+    benchmark: "arena",
+    votes: votes.length,
+    named_votes: named,
+    models,
+    win_matrix,
+    pairs: ratedPairs({ votes, named, others: 0 }, names, pairs, figures.slice(count)),
+  };
+}
+
+function record(
+  votes: Votes["votes"],
+  model: string,
+): Pick<RatedModel, "votes" | "wins" | "losses" | "ties" | "both_bad"> {
+  const own = votes.filter(({ models }) => models.includes(model));
+  const counted = (is: (outcome: Outcome, isLeft: boolean) => boolean): number =>
+    own.filter(({ outcome, models }) => is(outcome, models[0] === model)).length;
+  return {
+    votes: own.length,
+    wins: counted((outcome, isLeft) => outcome === (isLeft ? "left" : "right")),
+    losses: counted((outcome, isLeft) => outcome === (isLeft ? "right" : "left")),
+    ties: counted((outcome) => outcome === "tie"),
+    both_bad: counted((outcome) => outcome === "both bad"),
+  };
+}
+
+function ratedPairs(
+  { votes }: Votes,
+  names: readonly string[],
+  pairs: readonly (readonly [number, number])[],
+  differences: readonly Interval[],
+): RatedPair[] {
+  const tested = pairs.map(([i, j], at) => {
+    const [model, against] = [names[i]!, names[j]!];
+    const own = votes.filter(({ models }) => models.includes(model) && models.includes(against));
+    const { wins, losses, ties, both_bad } = record(own, model);
+    const signs = [...Array(wins).fill(1), ...Array(losses).fill(-1)] as number[];
+    // Without a vote between them there is nothing to test.
+    const p = own.length === 0 ? Number.NaN : signTest(signs);
+    return { model, against, ...differences[at]!, p, wins, losses, ties: ties + both_bad };
+  });
+  const found = verdicts(tested, "more");
+  return tested.map((pair, at) => ({ ...pair, ...found[at]! }));
+}
+
+/** Models that no chain of votes connects have no common scale. */
+function refuseApart(wins: Float64Array, names: readonly string[], where: string): void {
+  const count = names.length;
+  const reached = [0];
+  for (const i of reached) {
+    for (let j = 0; j < count; j++) {
+      if (wins[i * count + j]! + wins[j * count + i]! > 0 && !reached.includes(j)) reached.push(j);
+    }
+  }
+  if (reached.length === count) return;
+  const apart = names.filter((_, at) => !reached.includes(at));
+  throw inputError(
+    where,
+    `expected models that votes connect, but nothing connects ${apart.join(", ")} with ${names[0]}; rate them apart`,
+  );
+}

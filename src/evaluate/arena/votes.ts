@@ -1,0 +1,92 @@
+/**
+ * Votes of blind comparisons, in the two forms of FastChat: what its server writes as people vote (`type` and `models`;
+ * `serve/gradio_block_arena_anony.py`), which `fusechat serve` writes too, and the battle files that were published
+ * (`model_a`, `model_b`, `winner`). In any container that conversations may have.
+ */
+import { z } from "zod";
+import { openRecords } from "../../data/containers/index.ts";
+import { inputError } from "../../errors.ts";
+
+/** Who won: the first model, the second, or neither, both being good or both bad. */
+export type Outcome = "left" | "right" | "tie" | "both bad";
+
+export interface Vote {
+  readonly models: readonly [string, string];
+  readonly outcome: Outcome;
+}
+
+export interface Votes {
+  readonly votes: readonly Vote[];
+  /** Votes of people who saw the names. They count in nothing. */
+  readonly named: number;
+  /** Lines of the server's that are no votes, such as loads of the page. */
+  readonly others: number;
+}
+
+const VOTE_TYPES: Readonly<Record<string, Outcome>> = {
+  leftvote: "left",
+  rightvote: "right",
+  tievote: "tie",
+  bothbad_vote: "both bad",
+};
+
+const WINNERS: Readonly<Record<string, Outcome>> = {
+  model_a: "left",
+  model_b: "right",
+  tie: "tie",
+  "tie (bothbad)": "both bad",
+};
+
+const name = z.string().min(1);
+const served = z.looseObject({ type: z.enum(Object.keys(VOTE_TYPES)), models: z.tuple([z.string(), z.string()]) });
+const battle = z.looseObject({
+  model_a: name,
+  model_b: name,
+  winner: z.enum(Object.keys(WINNERS)),
+  anony: z.boolean().nullish(),
+});
+const otherEvent = z.looseObject({ type: z.string(), model_a: z.undefined().optional() });
+
+/** Every vote of the files, in their order. Throws with the place of what is none. */
+export async function readVotes(paths: readonly string[]): Promise<Votes> {
+  const votes: Vote[] = [];
+  let named = 0;
+  let others = 0;
+  for (const path of paths) {
+    for await (const { file, place, record: found, problem } of openRecords(path)) {
+      const where = `${file}${place}`;
+      if (problem !== undefined) throw inputError(where, "expected a vote, found a line that cannot be read");
+      const vote = voteOf(found);
+      if (vote === "named") named++;
+      else if (vote === "other event") others++;
+      else if (vote === null) throw inputError(where, voteProblem(found));
+      else if (vote.models[0] === vote.models[1]) {
+        throw inputError(where, `expected a vote on two models, found ${JSON.stringify(vote.models[0])} twice`);
+      } else votes.push(vote);
+    }
+  }
+  return { votes, named, others };
+}
+
+/** null for what is neither form. */
+function voteOf(found: unknown): Vote | "named" | "other event" | null {
+  const line = served.safeParse(found);
+  if (line.success) {
+    const { models, type } = line.data;
+    // FastChat leaves the names out of what was voted on after they were shown.
+    return models.includes("") ? "named" : { models, outcome: VOTE_TYPES[type]! };
+  }
+  const row = battle.safeParse(found);
+  if (row.success) {
+    const { model_a: left, model_b: right, winner, anony } = row.data;
+    return anony === false ? "named" : { models: [left, right], outcome: WINNERS[winner]! };
+  }
+  const event = otherEvent.safeParse(found);
+  return event.success && !(event.data.type in VOTE_TYPES) ? "other event" : null;
+}
+
+function voteProblem(found: unknown): string {
+  const kinds = `${Object.keys(VOTE_TYPES).join(", ")} with models, or model_a, model_b and winner (${Object.keys(WINNERS).join(", ")})`;
+  const keys = typeof found === "object" && found !== null ? Object.keys(found).slice(0, 8).join(", ") : typeof found;
+  return `expected a vote: a type of ${kinds}; found ${keys || "nothing"}`;
+}
