@@ -18,26 +18,14 @@ import { createShardMemory } from "../align/units/shard-memory.ts";
 import { listShards } from "../distributions/folder.ts";
 import { readDistributions } from "../distributions/read-folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "../distributions/shard.ts";
-import {
-  type DistributionsRowColumns,
-  readDistributionsMetadata,
-  readDistributionsRows,
-} from "../distributions/shard-file.ts";
+import { readDistributionsMetadata, readDistributionsRows } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
 import { createRowReader, type TensorMemory } from "../formats/safetensors.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
 import { checkAligned, checkSource } from "./pair-checks.ts";
-
-/** One conversation's rows in a distributions shard, or in an excerpt of one. */
-export interface ShardRows<Columns extends DistributionsRowColumns = DistributionsRowColumns> {
-  readonly shard: Columns;
-  /** Place of the conversation in the shard. */
-  readonly place: number;
-  /** First row within the shard. */
-  readonly first: number;
-  readonly rows: number;
-}
+import { type Excerpt, excerpt, type ShardRows, shardRows } from "./shard-rows.ts";
+import { createSourceWalk, type FoundRows } from "./source-walk.ts";
 
 /** What an aligned shard, or an excerpt of one, says of conversations and rows. */
 export type AlignedColumns = AlignedRowColumns &
@@ -100,13 +88,6 @@ interface AlignedFigures {
   readonly sourceNats: number;
   readonly pivotBytes: number;
   readonly sourceBytes: number;
-}
-
-interface Excerpt {
-  /** Number of the shard in its folder. */
-  readonly shard: number;
-  readonly first: number;
-  readonly rows: number;
 }
 
 /** The folders of one source. */
@@ -252,52 +233,6 @@ async function listAligned(folder: string, pivot: string): Promise<string[]> {
     folder,
     `expected ${expected} aligned shards, as many as the pivot has in ${pivot}, found ${paths.length}; align again`,
   );
-}
-
-/** A source's own rows of a conversation, and the number of the shard that they are in. */
-interface FoundRows {
-  readonly shard: number;
-  readonly rows: ShardRows<DistributionsShard>;
-}
-
-interface SourceWalk {
-  /** The rows of a conversation, whose number is above that of the one before; null where the source has none. */
-  find(conversation: number): Promise<FoundRows | null>;
-  /** Reads what is left, so that all shards are checked. */
-  finish(): Promise<void>;
-}
-
-/** The source's shards beside the pivot's: conversations ascend in both, but the files need not be cut alike. */
-function createSourceWalk(folder: string): SourceWalk {
-  const shards = readDistributions(folder);
-  let current: DistributionsShard | undefined;
-  let number = -1;
-  const next = async (): Promise<void> => {
-    const step = await shards.next();
-    current = step.done === true ? undefined : step.value.shard;
-    number++;
-  };
-  return {
-    find: async (conversation) => {
-      if (number < 0) await next();
-      while (current !== undefined && (current.conversation.at(-1) ?? -1) < conversation) await next();
-      const place = current?.conversation.indexOf(conversation) ?? -1;
-      return place < 0 ? null : { shard: number, rows: shardRows(current!, place) };
-    },
-    finish: async () => {
-      while (number < 0 || current !== undefined) await next();
-    },
-  };
-}
-
-/** The rows of the conversation at a place of a shard. */
-export function shardRows(shard: DistributionsShard, place: number): ShardRows<DistributionsShard> {
-  const first = shard.rowStart[place]!;
-  return { shard, place, first, rows: shard.rowStart[place + 1]! - first };
-}
-
-function excerpt(shard: number, { first, rows }: ShardRows): Excerpt {
-  return { shard, first, rows };
 }
 
 function figuresOf({ pivotNats, sourceNats, pivotBytes, sourceBytes }: AlignedShard, place: number): AlignedFigures {

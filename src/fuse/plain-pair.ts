@@ -13,7 +13,8 @@ import type { StageContext } from "../engine/context.ts";
 import { openWeights } from "../formats/weights.ts";
 import { ownNameOf } from "../hub/id.ts";
 import type { FuseOptions } from "./options.ts";
-import { type Pair, shardRows } from "./pair.ts";
+import type { Pair } from "./pair.ts";
+import { shardRows } from "./shard-rows.ts";
 
 /** Tokens a conversation is cut to where nothing else is said: as a teacher pass has it. */
 const MAX_LENGTH = 2048;
