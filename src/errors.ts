@@ -4,6 +4,8 @@
  *
  * A message reads: where: what was expected, what was found; what to do next. One sentence.
  */
+import { excerptOf, LISTED_PROBLEMS, readableLines } from "./excerpt.ts";
+
 export type ErrorCode = "input" | "failed" | "gate" | "interrupted" | "internal";
 
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = { input: 2, failed: 1, gate: 3, interrupted: 130, internal: 1 };
@@ -13,7 +15,7 @@ export class FusechatError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(readableLines(message), cause === undefined ? undefined : { cause });
     this.name = "FusechatError";
     this.code = code;
   }
@@ -38,9 +40,12 @@ export function internalError(problem: string): FusechatError {
   return new FusechatError("internal", `internal: ${problem}; please report this`);
 }
 
-/** Several errors found in one pass (a recipe, a data file), told together. */
+/** Several errors found in one pass (a recipe, a data file), told together: twenty of them, and how many more there are. */
 export function inputErrors(messages: readonly string[]): FusechatError {
-  return new FusechatError("input", messages.join("\n"));
+  const listed = messages.slice(0, LISTED_PROBLEMS);
+  const more = messages.length - listed.length;
+  if (more > 0) listed.push(`and ${more} more ${more === 1 ? "problem" : "problems"}`);
+  return new FusechatError("input", listed.join("\n"));
 }
 
 /** Throws the error that Ctrl-C stands for. Call it between units of work, never inside one. */
@@ -50,8 +55,12 @@ export function throwIfInterrupted(signal: AbortSignal | undefined, where: strin
   }
 }
 
+/** The time of a comparison is that of both lengths multiplied. */
+const LONGEST_WORD = 200;
+
 /** The candidate nearest to a misspelt word, or undefined where none is near (more than a third of it differs). */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > LONGEST_WORD) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(Math.max(word.length, 3) / 3)) + 1;
   for (const candidate of candidates) {
@@ -62,6 +71,11 @@ export function nearest(word: string, candidates: readonly string[]): string | u
     }
   }
   return best;
+}
+
+/** What a caught value says; it may be anything. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : excerptOf(error);
 }
 
 /** `; did you mean "x"?`, or nothing. */

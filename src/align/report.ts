@@ -1,4 +1,5 @@
 /** `alignment.json`: what an alignment shared, kept and lost, for every strategy, and worked examples. */
+import { emptyTable } from "../table.ts";
 import type { WorkedExample } from "./examples/examples.ts";
 import type { Destinations } from "./examples/mapped-pairs.ts";
 import type { Passage } from "./examples/passages.ts";
@@ -62,7 +63,7 @@ export function summarise(
 ): AlignmentSummary {
   const { totals } = written;
   const mean = (sum: number): number => sum / Math.max(1, survey.sharedRows);
-  const strategies: Record<string, StrategyFigures> = {};
+  const strategies: Record<string, StrategyFigures> = emptyTable();
   for (const [name, { tokens, placedTokens, mass }] of placed) {
     strategies[name] = {
       tokens,

@@ -9,6 +9,7 @@ import { InvalidArgumentError } from "commander";
 import { inputError, suggestion } from "../errors.ts";
 import type { Benchmark, BenchmarkOption, BenchmarkSettings } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
+import { emptyTable } from "../table.ts";
 import { integer, number } from "./option-values.ts";
 
 /** One option for all settings of a name; its help says what it means to each benchmark. */
@@ -75,7 +76,7 @@ export function settingsOf(benchmark: Benchmark, given: Readonly<Record<string, 
       `does not belong to evaluate ${benchmark.name}${suggestion(flagOf(name), known)} (which takes ${known.join(", ")})`,
     );
   }
-  const settings: Record<string, string | number | boolean | undefined> = {};
+  const settings: Record<string, string | number | boolean | undefined> = emptyTable();
   for (const option of benchmark.options) {
     const value = given[keyOf(option.name)];
     settings[option.name] = value === undefined ? option.default : checkedValue(option, value);

@@ -4,17 +4,20 @@
  * cannot and why. An architecture that is not known, or weights that cannot be read, are told last, and the rest is told
  * all the same.
  */
+
 import { join } from "node:path";
 import { generationMemory, teacherMemory, trainingMemory } from "../engine/onnx/estimate.ts";
 import { fullBatch, positionBudget } from "../engine/onnx/memory.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
 import { placementOf } from "../engine/onnx/placement.ts";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
 import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { modelSizes } from "../models/sizes.ts";
+import { emptyTable } from "../table.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
 
@@ -67,6 +70,10 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
   const json = await readJson(path);
   if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
   const fields = json as Fields;
+  const { model_type: type = null } = fields;
+  if (type !== null && typeof type !== "string") {
+    throw inputError(`${path}: model_type`, `expected the name of an architecture, found ${excerptOf(type)}`);
+  }
   // Models of several parts have the language model's settings in a section.
   const settings = typeof fields.text_config === "object" ? { ...fields, ...fields.text_config } : fields;
   const model = await orReason(() => openModel(folder, outlines));
@@ -97,7 +104,7 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
   return {
     kind: "model",
     path: folder,
-    architecture: fields.model_type ?? null,
+    architecture: type,
     supported: known !== null,
     ...(known === null ? {} : { family: known.architecture.summary }),
     ...shapeOf(settings, known),
@@ -140,7 +147,7 @@ function carriedFigures(model: Model | null, stored: ReadonlyMap<string, TensorI
 
 /** Counts over the tensors of weight files. */
 export function weightFigures(tensors: ReadonlyMap<string, TensorInfo>): Fields {
-  const dtypes: Record<string, number> = {};
+  const dtypes: Record<string, number> = emptyTable();
   let bytes = 0;
   for (const { dtype, byteLength } of tensors.values()) {
     dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;

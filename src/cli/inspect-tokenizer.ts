@@ -74,29 +74,21 @@ const SYSTEM: Turn = { role: "system", content: "Be brief." };
 async function summariseTemplate(folder: string): Promise<TemplateSummary> {
   const template = await readChatTemplate(folder);
   const renderer = openRenderer(template);
-  try {
-    const render = async (turns: readonly Turn[], generationPrompt: boolean) => {
-      return (await renderer.render([{ turns, generationPrompt }]))[0]!;
-    };
-    const dialogue = await render([USER, ANSWER], false);
-    const system = await render([SYSTEM, USER], true);
-    const asked = await render([USER], false);
-    const prompt = await render([USER], true);
-    const added = "text" in asked && "text" in prompt ? prompt.text.slice(asked.text.length) : "";
-    return {
-      from: template.path,
-      renders: "text" in dialogue,
-      system_turn: "text" in system,
-      ...("refused" in dialogue
-        ? { refusal: dialogue.refused }
-        : "refused" in system
-          ? { refusal: system.refused }
-          : {}),
-      generation_prompt: added === "" ? null : added,
-    };
-  } finally {
-    await renderer.dispose();
-  }
+  const render = async (turns: readonly Turn[], generationPrompt: boolean) => {
+    return (await renderer.render([{ turns, generationPrompt }]))[0]!;
+  };
+  const dialogue = await render([USER, ANSWER], false);
+  const system = await render([SYSTEM, USER], true);
+  const asked = await render([USER], false);
+  const prompt = await render([USER], true);
+  const added = "text" in asked && "text" in prompt ? prompt.text.slice(asked.text.length) : "";
+  return {
+    from: template.path,
+    renders: "text" in dialogue,
+    system_turn: "text" in system,
+    ...("refused" in dialogue ? { refusal: dialogue.refused } : "refused" in system ? { refusal: system.refused } : {}),
+    generation_prompt: added === "" ? null : added,
+  };
 }
 
 /** The id that fills batches: of the model's configs, else by the tokenizer's spelling. */

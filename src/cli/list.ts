@@ -1,10 +1,12 @@
 /** `fusechat list`: what there is of merge methods, vocabulary strategies, fusion functions, architectures and benchmarks, with sources. */
+
 import { STRATEGIES } from "../align/strategies/index.ts";
 import { inputError, suggestion } from "../errors.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { ARCHITECTURES } from "../models/index.ts";
+import { type Table, tableOf } from "../table.ts";
 import type { Verb } from "./verb.ts";
 
 interface Entry {
@@ -15,13 +17,13 @@ interface Entry {
   readonly source: string;
 }
 
-const LISTS: Readonly<Record<string, readonly Entry[]>> = {
+const LISTS: Table<readonly Entry[]> = tableOf({
   methods: METHODS.map(({ name, summary, paper }) => ({ name, summary, source: paper })),
   strategies: entries(STRATEGIES),
   functions: FUSION_FUNCTIONS.map(({ name, summary, paper }) => ({ name, summary, source: paper })),
   models: entries(ARCHITECTURES),
   benchmarks: entries(BENCHMARKS),
-};
+});
 
 function entries(items: readonly Entry[]): Entry[] {
   return items.map(({ name, summary, source }) => ({ name, summary, source }));

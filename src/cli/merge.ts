@@ -2,6 +2,7 @@
  * `fusechat merge config.yaml --out DIR`: reads mergekit's YAML, merges, and says what was done and how fast; with
  * `--plan` only what it would do.
  */
+
 import { dirname, resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { inputError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { type MergeSummary, mergeModels } from "../merge/merge.ts";
 import { readMergeConfigs } from "../merge/read-config.ts";
 import { mergeSequence } from "../merge/sequence.ts";
 import { fetched } from "../models/reference.ts";
+import { type Table, tableOf } from "../table.ts";
 import { formatBytes, formatCount, formatSeconds } from "./figures.ts";
 import { EXTRACT, runExtract } from "./merge-extract.ts";
 import { showMergePlan } from "./merge-plan.ts";
@@ -91,7 +93,7 @@ function sentence(summary: MergeSummary, seconds?: number): string {
   return `${out}: ${method}, ${formatCount(parameters)} parameters in ${tensors} tensors, ${formatBytes(bytes)}${speed}${before}`;
 }
 
-const BYTES: Readonly<Record<string, number>> = { "": 1, KB: 1e3, MB: 1e6, GB: 1e9 };
+const BYTES: Table<number> = tableOf({ "": 1, KB: 1e3, MB: 1e6, GB: 1e9 });
 
 /** `5GB`, `500 MB` or a number of bytes. */
 function byteSize(text: string): number {

@@ -6,7 +6,7 @@
 import { Command, CommanderError } from "commander";
 import type { Engine } from "../engine/engine.ts";
 import { createEngine, EMBEDDED } from "../engine/index.ts";
-import { FusechatError } from "../errors.ts";
+import { FusechatError, inputError, reasonOf } from "../errors.ts";
 import type { Hub } from "../models/hub.ts";
 import { silent } from "../reporter.ts";
 import { VERSION } from "../version.ts";
@@ -62,6 +62,7 @@ export async function runCommandLine(
 
 async function invoke(verb: Verb, command: Command, streams: Streams, signal: AbortSignal): Promise<number> {
   const options: Record<string, unknown> = command.opts();
+  refuseEmpty(command.args, options);
   const json = options.json === true;
   const quiet = options.quiet === true;
   const events = json && verb.long === true;
@@ -101,6 +102,16 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
   }
 }
 
+/** No argument and no option means anything when it is empty, and paths would mean the current folder. */
+function refuseEmpty(positional: readonly string[], options: Readonly<Record<string, unknown>>): void {
+  if (positional.includes("")) throw inputError("the command line", "expected no empty argument, found one");
+  for (const [name, value] of Object.entries(options)) {
+    if (![value].flat().includes("")) continue;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    throw inputError(`--${flag}`, "expected a value, found an empty one");
+  }
+}
+
 async function openModels({ environment, reporter, signal }: Invocation): Promise<Hub> {
   const { openHub } = await import("../models/hub.ts");
   return openHub({ environment, reporter, signal });
@@ -133,7 +144,7 @@ function describeError(error: unknown, command: string): { code: string; message
     const message = error.code === "commander.help" ? "" : `${command}: ${commanderSentence(error.message)}`;
     return { code: "input", message, exitCode: WRONG_COMMAND_LINE };
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   return {
     code: "internal",
     message: `internal: ${message}; please report this (FUSECHAT_DEBUG=1 shows where)`,

@@ -1,15 +1,18 @@
 /** `fusechat run`: the whole method, from a recipe to a run directory. The same command continues what was interrupted. */
+
 import { join } from "node:path";
 import { createEngine } from "../engine/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
-import { readJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
 import { needsJudge } from "../recipe/judge.ts";
 import { comparisonFile } from "../recipe/layout.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import type { BenchmarkComparison } from "../recipe/results.ts";
+import { comparisonDocument } from "../report/run-documents.ts";
 import { resultTable } from "../run/result-table.ts";
 import { runRecipe } from "../run/run-recipe.ts";
+import { emptyTable } from "../table.ts";
 import { declareJudge, type JudgeFlags, judgeAccess, withheldKey } from "./judge-options.ts";
 import { serverKeys } from "./server-keys.ts";
 import type { Invocation, Verb } from "./verb.ts";
@@ -50,9 +53,13 @@ export const runVerb: Verb = {
         createEngine: (settings) => createEngine(settings, serverKeys(environment)),
       },
     );
-    const comparisons: Record<string, BenchmarkComparison> = {};
+    const comparisons: Record<string, BenchmarkComparison> = emptyTable();
     for (const { name } of recipe.evaluate.benchmarks) {
-      comparisons[name] = (await readJson(join(summary.out, comparisonFile(name)))) as BenchmarkComparison;
+      comparisons[name] = (await readChecked<unknown>(
+        join(summary.out, comparisonFile(name)),
+        comparisonDocument,
+        "a comparison of a run",
+      )) as BenchmarkComparison;
       print(`${resultTable(comparisons[name])}\n\n`);
     }
     printGates(summary.gates, print);

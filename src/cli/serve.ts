@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { modelFacts } from "../engine/index.ts";
 import { generationMemory, servingBudget } from "../engine/onnx/estimate.ts";
-import { inputError } from "../errors.ts";
+import { inputError, reasonOf } from "../errors.ts";
 import { openModel } from "../models/index.ts";
 import { startServer } from "../serve/serve.ts";
 import type { ServedReference } from "../serve/served-model.ts";
@@ -58,7 +58,7 @@ export const serveVerb: Verb = {
       mostBytes: servingBudget(),
       neededBytes: async (folder) => generationMemory(await openModel(folder), USUAL_TOKENS),
       report: (error) => {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = reasonOf(error);
         invocation.reporter.report({ type: "warning", stage: "serve", message });
       },
     });

@@ -3,15 +3,13 @@
  * what was found`; where the caller wants it, such records are left out and counted by reason instead. A container that
  * cannot be read is always an error.
  */
-import { type FusechatError, inputError, inputErrors } from "../errors.ts";
+import { FusechatError, inputError } from "../errors.ts";
+import { LISTED_PROBLEMS } from "../excerpt.ts";
 import { openAtomic } from "../formats/files.ts";
 import { openRecords } from "./containers/index.ts";
 import { beyondContent, type Conversation } from "./conversation.ts";
 import { type IrregularRule, type LeftOut, LeftOutCounts, leftOutSentence } from "./irregular.ts";
 import { type Parsed, parseQuestion, parseRecord } from "./shapes/record.ts";
-
-/** More bad records than this are only counted: the first ones show what is wrong. */
-const LISTED_PROBLEMS = 20;
 
 /** Bytes gathered before they are written. */
 const WRITE_BYTES = 1 << 20;
@@ -102,5 +100,5 @@ function told(listed: readonly string[], problems: number): FusechatError {
   const rest = more > 0 ? [`and ${more} more ${more === 1 ? "record" : "records"} that cannot be used`] : [];
   const lines = [...listed, ...rest];
   const hint = "such records are left out and counted with --irregular leave-out, in a recipe with data.irregular";
-  return inputErrors([...lines.slice(0, -1), `${lines.at(-1)}; ${hint}`]);
+  return new FusechatError("input", [...lines.slice(0, -1), `${lines.at(-1)}; ${hint}`].join("\n"));
 }

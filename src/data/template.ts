@@ -1,15 +1,15 @@
 /**
- * A chat template, given its context as transformers does it and rendered in a worker thread with a deadline and a
- * limit on output and memory, because a template is a program by somebody else.
+ * A chat template, given its context as transformers does it and rendered in a process of its own with limits on time,
+ * memory and output, because a template is a program by somebody else.
  */
-import { Worker } from "node:worker_threads";
 import { inputError } from "../errors.ts";
+import { openSandbox, type Sandbox, SandboxDeath } from "../sandbox/sandbox.ts";
 import type { Turn } from "./conversation.ts";
 import { messageOf, reasoningName } from "./messages.ts";
 import { withReasoningInside } from "./original.ts";
 import type { ChatTemplate } from "./template-files.ts";
 import { DEFAULT_TEMPLATE_SETTINGS, type TemplateSettings } from "./template-settings.ts";
-import type { RenderAnswer, Rendered, RenderRequest, TemplateWorkerData } from "./template-worker.ts";
+import type { Rendered, TemplateWork } from "./template-work.ts";
 
 export interface RenderJob {
   readonly turns: readonly Turn[];
@@ -26,33 +26,46 @@ export interface TemplateRenderer {
   readonly path: string;
   /** One answer a job, in order. A template that fails or does not end is an error that names its file. */
   render(jobs: readonly RenderJob[]): Promise<Rendering[]>;
-  dispose(): Promise<void>;
 }
 
 export interface TemplateLimits {
-  /** Time for one message to the worker, that is for at most 64 renderings, which take about a millisecond each. */
-  readonly deadlineMs: number;
+  /** Processor time for one message, that is for at most 64 renderings, which take about a millisecond each. */
+  readonly seconds: number;
   /** Longest rendering, UTF-16 units. */
   readonly longest: number;
+  /** Memory of the whole process, of which the runtime has 60 MB. */
   readonly memoryMb: number;
 }
 
-const LIMITS: TemplateLimits = { deadlineMs: 20_000, longest: 1 << 24, memoryMb: 512 };
+const LIMITS: TemplateLimits = { seconds: 10, longest: 1 << 24, memoryMb: 200 };
 
-/** Renderings a message: enough to make the message's own cost (some 0.05 ms) small. */
+/** Renderings a message: enough to make the message's own cost (some 0.1 ms) small. */
 const JOBS_PER_MESSAGE = 64;
 
-/** Starts the worker. Every renderer must end with `dispose`; it does not keep the process alive. */
+/** Content of a message's renderings, UTF-16 units: what is held at once stays far below the limit of memory. */
+const CHARACTERS_PER_MESSAGE = 1 << 20;
+
+let process: Sandbox<TemplateWork> | undefined;
+
+/** One process for all templates of the program. */
+function templateProcess(): Sandbox<TemplateWork> {
+  process ??= openSandbox({
+    script: new URL("./template-process.js", import.meta.url),
+    stage: "chat template",
+    heapMb: LIMITS.memoryMb,
+  });
+  return process;
+}
+
 export function openRenderer(
   template: ChatTemplate,
   settings: TemplateSettings = DEFAULT_TEMPLATE_SETTINGS,
   limits: Partial<TemplateLimits> = {},
 ): TemplateRenderer {
-  const reasoning = reasoningName(template.source);
-  const { deadlineMs, longest, memoryMb } = { ...LIMITS, ...limits };
-  let worker: TemplateWorker | undefined;
+  const { source, path } = template;
+  const reasoning = reasoningName(source);
+  const { seconds, longest, memoryMb } = { ...LIMITS, ...limits };
   const renderBatch = async (jobs: readonly RenderJob[]): Promise<Rendering[]> => {
-    worker ??= startWorker({ source: template.source, longest, date: settings.date }, memoryMb);
     const contexts = jobs.map(({ turns, tools, generationPrompt }) => ({
       ...template.specialTokens,
       ...settings.variables,
@@ -64,101 +77,36 @@ export function openRenderer(
     }));
     let rendered: readonly Rendered[];
     try {
-      rendered = await worker.ask(contexts, deadlineMs);
+      const request = { source, date: settings.date, longest, contexts };
+      rendered = await templateProcess().call("render", request, { seconds, memoryMb });
     } catch (error) {
-      worker = undefined;
-      throw inputError(
-        template.path,
-        `the chat template ${error instanceof Error ? error.message : String(error)}`,
-        error,
-      );
+      if (error instanceof SandboxDeath) throw inputError(path, `the chat template ${error.message}`, error);
+      throw error;
     }
     return rendered.map((answer) => {
-      if ("failed" in answer) throw inputError(template.path, `the chat template fails: ${answer.failed}`);
+      if ("failed" in answer) throw inputError(path, `the chat template fails: ${answer.failed}`);
       return answer;
     });
   };
   return {
-    path: template.path,
+    path,
     render: async (jobs) => {
       const renderings: Rendering[] = [];
-      for (let first = 0; first < jobs.length; first += JOBS_PER_MESSAGE) {
-        renderings.push(...(await renderBatch(jobs.slice(first, first + JOBS_PER_MESSAGE))));
+      while (renderings.length < jobs.length) {
+        renderings.push(...(await renderBatch(nextMessage(jobs, renderings.length))));
       }
       return renderings;
     },
-    dispose: async () => {
-      await worker?.end();
-      worker = undefined;
-    },
   };
 }
 
-interface TemplateWorker {
-  ask(contexts: RenderRequest["contexts"], deadlineMs: number): Promise<readonly Rendered[]>;
-  end(): Promise<void>;
-}
-
-function startWorker(data: TemplateWorkerData, memoryMb: number): TemplateWorker {
-  const worker = new Worker(new URL("./template-worker.js", import.meta.url), {
-    workerData: data,
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb },
-  });
-  // A worker that waits must not keep the process alive; one that works is held by its timer.
-  worker.unref();
-  let last = 0;
-  const ready = new Promise<void>((resolve, reject) => {
-    worker.once("online", resolve);
-    worker.once("error", reject);
-  });
-  ready.catch(() => {});
-  const ask = async (contexts: RenderRequest["contexts"], deadlineMs: number): Promise<readonly Rendered[]> => {
-    await keepAlive(ready);
-    last += 1;
-    const id = last;
-    return new Promise((resolve, reject) => {
-      const stop = (error: Error): void => {
-        finish();
-        void worker.terminate();
-        reject(error);
-      };
-      const timer = setTimeout(() => stop(new Error(`does not end within ${deadlineMs / 1000} s`)), deadlineMs);
-      const onMessage = (answer: RenderAnswer): void => {
-        if (answer.id !== id) return;
-        finish();
-        resolve(answer.rendered);
-      };
-      const onError = (error: Error): void => {
-        const full = "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
-        stop(new Error(full ? "needs too much memory" : `fails: ${error.message}`));
-      };
-      const onExit = (): void => stop(new Error("ended its worker thread"));
-      const finish = (): void => {
-        clearTimeout(timer);
-        worker.off("message", onMessage);
-        worker.off("error", onError);
-        worker.off("exit", onExit);
-      };
-      worker.on("message", onMessage);
-      worker.on("error", onError);
-      worker.on("exit", onExit);
-      worker.postMessage({ id, contexts } satisfies RenderRequest);
-    });
-  };
-  return {
-    ask,
-    end: async () => {
-      await worker.terminate();
-    },
-  };
-}
-
-/** Waits with a timer running, so that the process does not end while an unreferenced worker starts. */
-async function keepAlive(started: Promise<void>): Promise<void> {
-  const timer = setInterval(() => {}, 1000);
-  try {
-    await started;
-  } finally {
-    clearInterval(timer);
+function nextMessage(jobs: readonly RenderJob[], first: number): readonly RenderJob[] {
+  let characters = 0;
+  let end = first;
+  while (end < jobs.length && end < first + JOBS_PER_MESSAGE) {
+    for (const { content } of jobs[end]!.turns) characters += content.length;
+    if (end > first && characters > CHARACTERS_PER_MESSAGE) break;
+    end += 1;
   }
+  return jobs.slice(first, end);
 }

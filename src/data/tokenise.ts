@@ -50,12 +50,13 @@ export interface ConversationTokeniser {
   prompt(turns: readonly Turn[]): Promise<Prompt>;
   /** The same for many; a dialogue that the template does not take is told with its reason. */
   prompts(dialogues: readonly (readonly Turn[])[]): Promise<(Prompt | { readonly refused: string })[]>;
+  /** Gives the tokenizer's memory back. */
   dispose(): Promise<void>;
 }
 
 const CONVERSATIONS_AT_ONCE = 64;
 
-/** Opens the tokenizer and the template of a model folder. Must be disposed of: it owns a worker thread. */
+/** Opens the tokenizer and the template of a model folder. Must be disposed of: its tokenizer holds memory. */
 export async function openConversationTokeniser(
   folder: string,
   options: TokeniseOptions,
@@ -88,7 +89,7 @@ export async function openConversationTokeniser(
       return prompt;
     },
     prompts: (dialogues) => promptsOf(dialogues, tokenizer, renderer),
-    dispose: () => renderer.dispose(),
+    dispose: () => tokenizer.release(),
   };
 }
 
@@ -98,12 +99,14 @@ async function promptsOf(
   renderer: TemplateRenderer,
 ): Promise<(Prompt | { readonly refused: string })[]> {
   const renderings = await renderer.render(dialogues.map((turns) => ({ turns, generationPrompt: true })));
-  const prompts: (Prompt | { readonly refused: string })[] = [];
-  for (const rendering of renderings) {
-    if ("refused" in rendering) prompts.push(rendering);
-    else prompts.push({ text: rendering.text, ids: (await tokenizer.encode(rendering.text)).ids });
-  }
-  return prompts;
+  const texts = renderings.flatMap((rendering) => ("text" in rendering ? [rendering.text] : []));
+  const encodings = (await tokenizer.encodeBatch(texts)).values();
+  return renderings.map((rendering) => {
+    if ("refused" in rendering) return rendering;
+    const encoding = encodings.next().value;
+    if (encoding === undefined) throw internalError("a text without an encoding");
+    return { text: rendering.text, ids: encoding.ids };
+  });
 }
 
 interface Means {

@@ -22,7 +22,7 @@ import { tokenizerFiles } from "../models/tokenizer-files.ts";
 import { createRandom } from "../random.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { computedOtherwise, otherProgram, programOf } from "../version.ts";
-import { checkSettings, MANIFEST_FILE, type Settings, shardName, writeSettings } from "./folder.ts";
+import { checkSettings, MANIFEST_FILE, type Settings, shardName, WORK_FOLDER, writeSettings } from "./folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import { readDistributionsShard, writeDistributionsShard } from "./shard-file.ts";
 import { createTally, type DistributionsSummary } from "./tally.ts";
@@ -65,8 +65,6 @@ export type RowsKind = (typeof ROWS)[number];
 const SHARD_CONVERSATIONS = 256;
 /** After a shard's name: what is done of it. A kill or Ctrl-C loses one call to the engine. */
 const UNFINISHED = ".unfinished";
-/** Where an engine keeps what is done of one of its own jobs; gone when all shards are there. */
-const WORK_FOLDER = ".work";
 
 export async function collectDistributions(
   options: CollectOptions,

@@ -3,10 +3,13 @@
  * file (`manifest.json`, or `alignment.json` of an aligned folder) after the last: the first without the second means
  * that the work was interrupted. Folders that other programs write may lack both.
  */
+
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
+import { LOCK_FILE } from "../formats/lock.ts";
 import { parseHubId } from "../hub/id.ts";
 import { programOf } from "../version.ts";
 
@@ -58,6 +61,18 @@ export async function readSettings(folder: string): Promise<Settings | undefined
   return value as Settings;
 }
 
+/** Where an engine keeps what is done of one of its own jobs; gone when all shards are there. */
+export const WORK_FOLDER = ".work";
+
+/** Throws where a folder that nothing was begun in holds files all the same: they are somebody's. */
+async function refuseForeign(folder: string): Promise<void> {
+  const names = (await exists(folder)) ? await readdir(folder) : [];
+  const other = names.find((name) => !name.startsWith(LOCK_FILE) && name !== WORK_FOLDER);
+  if (other !== undefined) {
+    throw inputError(folder, `exists and holds ${other}, but nothing of this program; choose another folder`);
+  }
+}
+
 /** What a folder that was begun with these settings says of who began it. */
 export interface BegunFolder {
   readonly program: unknown;
@@ -73,13 +88,14 @@ export async function checkSettings(folder: string, settings: Settings): Promise
     if (await exists(join(folder, shardName(0)))) {
       throw inputError(folder, `holds shards but no ${SETTINGS_FILE}; give another folder`);
     }
+    await refuseForeign(folder);
     return null;
   }
   for (const key of new Set([...Object.keys(settings), ...Object.keys(found)])) {
     if (found[key] === settings[key] || key === PROGRAM || key === HUB) continue;
     throw inputError(
       folder,
-      `belongs to other settings: "${key}" is ${JSON.stringify(found[key])} there and ${JSON.stringify(settings[key])} here; give another folder or remove this one`,
+      `belongs to other settings: "${key}" is ${excerptOf(found[key])} there and ${excerptOf(settings[key])} here; give another folder or remove this one`,
     );
   }
   return { program: found[PROGRAM] };

@@ -1,8 +1,10 @@
 /** What the operating system says of a file, as one sentence that names the file. */
-import { FusechatError, failure, inputError } from "../errors.ts";
+
+import { FusechatError, failure, inputError, reasonOf } from "../errors.ts";
+import { type Table, tableOf } from "../table.ts";
 
 /** What the operating system's codes mean to the user, and whether the input or the machine is to blame. */
-const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly problem: string }>> = {
+const SYSTEM_ERRORS: Table<{ readonly input: boolean; readonly problem: string }> = tableOf({
   ENOENT: { input: true, problem: "no such file or folder" },
   EEXIST: { input: true, problem: "a part of this path is a file, not a folder" },
   ENOTDIR: { input: true, problem: "a part of this path is a file, not a folder" },
@@ -16,7 +18,7 @@ const SYSTEM_ERRORS: Readonly<Record<string, { readonly input: boolean; readonly
   EFBIG: { input: false, problem: "the file would exceed the size limit of this process or file system" },
   EMFILE: { input: false, problem: "too many open files" },
   EIO: { input: false, problem: "the disk could not be read or written" },
-};
+});
 
 /** The sentence for an error that reading or writing `path` threw. Errors that are ours already pass unchanged. */
 export function fileError(path: string, error: unknown): FusechatError {
@@ -24,7 +26,7 @@ export function fileError(path: string, error: unknown): FusechatError {
   const code = systemCode(error);
   const known = Object.hasOwn(SYSTEM_ERRORS, code) ? SYSTEM_ERRORS[code] : undefined;
   if (known !== undefined) return (known.input ? inputError : failure)(path, known.problem, error);
-  return failure(path, error instanceof Error ? error.message : String(error), error);
+  return failure(path, reasonOf(error), error);
 }
 
 /** The operating system's code of an error, such as `ENOENT`; empty where it has none. */

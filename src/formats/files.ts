@@ -4,12 +4,13 @@
  * file or the whole new one. Errors of the operating system become one sentence that names the file.
  */
 import { createHash } from "node:crypto";
-import { access, type FileHandle, open, readFile, rename, rm } from "node:fs/promises";
+import { access, type FileHandle, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { inputError, internalError } from "../errors.ts";
 import { fileError } from "./file-error.ts";
 import { makeFolder, syncFolder } from "./folders.ts";
 import { isLfsPointer, LFS_PROBLEM } from "./git-lfs.ts";
+import { BACKSLASH, CLOSE_ARRAY, CLOSE_OBJECT, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from "./json-bytes.ts";
 import { type JsonValue, parseJsonDocument, plainJson, printJson } from "./json-document.ts";
 
 export { fileError } from "./file-error.ts";
@@ -38,10 +39,22 @@ export async function readText(path: string): Promise<string> {
 /** A whole file as it is. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
+    await refuseSpecial(path);
     return await readFile(path);
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+/**
+ * Refuses what is neither a file nor a folder, before it is opened: a pipe would be waited for, a device has no end. A
+ * folder is told of by who reads it.
+ */
+export async function refuseSpecial(path: string): Promise<void> {
+  const found = await stat(path);
+  if (found.isFile() || found.isDirectory()) return;
+  const kind = found.isFIFO() ? "a pipe" : found.isSocket() ? "a socket" : "a device";
+  throw inputError(path, `expected a file, found ${kind}; write what it gives into a file first`);
 }
 
 /** The same with the byte order mark, where it is a part of the text. */
@@ -57,6 +70,7 @@ export async function readTextExactly(path: string): Promise<string> {
 /** A whole JSON file, `NaN` and `Infinity` of Python's included; what is wrong with it is told with line and column. */
 export async function readJson(path: string): Promise<unknown> {
   const text = await readText(path);
+  refuseDeep(path, text);
   try {
     return JSON.parse(text);
   } catch {
@@ -64,9 +78,32 @@ export async function readJson(path: string): Promise<unknown> {
   }
 }
 
+/** Lists and objects within each other: files of models have a handful, and much of what reads JSON recurses. */
+export const DEEPEST_JSON = 500;
+
+function refuseDeep(path: string, text: string): void {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const mark = text.charCodeAt(at);
+    if (mark === QUOTE) {
+      for (at += 1; at < text.length; at++) {
+        const inner = text.charCodeAt(at);
+        if (inner === QUOTE) break;
+        if (inner === BACKSLASH) at += 1;
+      }
+    } else if (mark === OPEN_ARRAY || mark === OPEN_OBJECT) {
+      depth += 1;
+      if (depth <= DEEPEST_JSON) continue;
+      throw inputError(path, `expected at most ${DEEPEST_JSON} lists and objects within each other, found more`);
+    } else if (mark === CLOSE_ARRAY || mark === CLOSE_OBJECT) depth -= 1;
+  }
+}
+
 /** A whole JSON file whose numbers stay as they are written. */
 export async function readJsonDocument(path: string): Promise<JsonValue> {
-  return documentOf(path, await readText(path));
+  const text = await readText(path);
+  refuseDeep(path, text);
+  return documentOf(path, text);
 }
 
 function documentOf(path: string, text: string): JsonValue {
@@ -235,6 +272,7 @@ export async function sha256OfRange(path: string, begin: number, length: number)
 
 async function openForReading(path: string): Promise<FileHandle> {
   try {
+    await refuseSpecial(path);
     return await open(path, "r");
   } catch (error) {
     throw fileError(path, error);

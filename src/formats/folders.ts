@@ -4,6 +4,7 @@
  */
 import { mkdir, open, rename } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { inputError } from "../errors.ts";
 import { fileError, systemCode } from "./file-error.ts";
 
 /** Where folders cannot be opened (Windows) or flushed (some network shares), the rename itself is all that can be had. */
@@ -11,6 +12,7 @@ const CANNOT_FLUSH = ["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EOPNOTS
 
 /** Makes a folder and those that lead to it, where they are missing, and flushes what each is entered in. */
 export async function makeFolder(path: string): Promise<void> {
+  if (path === "") throw inputError("the folder to write to", "expected a name, found an empty one");
   try {
     const first = await mkdir(path, { recursive: true });
     if (first === undefined) return;

@@ -16,10 +16,6 @@ export type JsonValue = null | boolean | string | JsonNumber | JsonValue[] | Jso
 /** A document, or the position, in UTF-16 units, of the first thing that makes the text no JSON. */
 export type ParsedJson = { readonly value: JsonValue } | { readonly errorAt: number };
 
-const SPACE = /[ \t\n\r]*/y;
-const WITHIN_STRING = /[^"\\]*/y;
-const LITERAL = /(?:(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|-?Infinity|NaN)|(true|false|null))(?![\w.])/y;
-
 type Expected = "value" | "value or ]" | "name or }" | "name" | ":" | "," | "end";
 
 /** Reads a whole text. Nothing recurses: the depth of a text from outside is its author's choice. */
@@ -37,7 +33,7 @@ export function parseJsonDocument(text: string): ParsedJson {
   const afterValue = (): Expected => (open.length > 0 ? "," : "end");
   let position = 0;
   for (;;) {
-    const start = endOf(SPACE, text, position);
+    const start = afterSpace(text, position);
     if (start === text.length) return expected === "end" ? { value: root } : { errorAt: start };
     const mark = text[start]!;
     position = start + 1;
@@ -68,32 +64,70 @@ export function parseJsonDocument(text: string): ParsedJson {
       expected = isName ? ":" : afterValue();
       position = end;
     } else {
-      LITERAL.lastIndex = start;
-      const [whole, literal, word] = LITERAL.exec(text) ?? [];
-      if (whole === undefined || !expected.startsWith("value")) return { errorAt: start };
-      put(literal !== undefined ? { literal } : word === "null" ? null : word === "true");
+      const end = afterWord(text, start);
+      const word = text.slice(start, end);
+      if (!expected.startsWith("value")) return { errorAt: start };
+      if (word === "true" || word === "false") put(word === "true");
+      else if (word === "null") put(null);
+      else if (isNumber(word)) put({ literal: word });
+      else return { errorAt: start };
       expected = afterValue();
-      position = start + whole.length;
+      position = end;
     }
   }
 }
 
-function endOf(pattern: RegExp, text: string, start: number): number {
-  pattern.lastIndex = start;
-  pattern.exec(text);
-  return pattern.lastIndex;
+function afterSpace(text: string, from: number): number {
+  let at = from;
+  for (;;) {
+    const mark = text[at];
+    if (mark !== " " && mark !== "\n" && mark !== "\t" && mark !== "\r") return at;
+    at += 1;
+  }
+}
+
+/** Behind the letters, digits, points and signs that begin at `from`. */
+function afterWord(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && WORD_MARKS.has(text[at]!)) at += 1;
+  return at;
+}
+
+const DIGITS = new Set("0123456789");
+const WORD_MARKS = new Set("0123456789+-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+/** A regular expression would do, were it not to fail on a number of some million digits. */
+function isNumber(word: string): boolean {
+  if (word === "NaN" || word === "Infinity" || word === "-Infinity") return true;
+  let at = word[0] === "-" ? 1 : 0;
+  const digits = (): number => {
+    const from = at;
+    while (DIGITS.has(word[at] ?? "")) at += 1;
+    return at - from;
+  };
+  const leadingZero = word[at] === "0";
+  const whole = digits();
+  if (whole === 0 || (leadingZero && whole > 1)) return false;
+  if (word[at] === ".") {
+    at += 1;
+    if (digits() === 0) return false;
+  }
+  if (word[at] === "e" || word[at] === "E") {
+    at += 1;
+    if (word[at] === "+" || word[at] === "-") at += 1;
+    if (digits() === 0) return false;
+  }
+  return at === word.length;
 }
 
 /** Position behind the closing quote of the string that opens at `start`, or behind the text. */
 function endOfString(text: string, start: number): number {
-  let position = start + 1;
-  for (;;) {
-    position = endOf(WITHIN_STRING, text, position);
-    const mark = text[position];
-    if (mark === undefined) return text.length + 1;
-    position += mark === "\\" ? 2 : 1;
-    if (mark === '"') return position;
+  for (let at = start + 1; at < text.length; at++) {
+    const mark = text[at];
+    if (mark === '"') return at + 1;
+    if (mark === "\\") at += 1;
   }
+  return text.length + 1;
 }
 
 /** The string between these quotes; undefined where it is none. */

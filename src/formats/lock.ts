@@ -16,6 +16,7 @@ import { FusechatError, inputError } from "../errors.ts";
 import { fileError, systemCode } from "./file-error.ts";
 import { exists } from "./files.ts";
 import { makeFolder } from "./folders.ts";
+import { removeLeftovers } from "./leftovers.ts";
 
 export interface Lock {
   release(): Promise<void>;
@@ -74,11 +75,18 @@ export async function acquireLock(path: string, busy: (holder: string) => Fusech
 }
 
 /**
- * Locks a folder that a stage writes, and makes it where it is missing. What was made and is still empty when the lock
+ * Locks a folder that a stage writes, and makes it where it is missing; what a killed process was writing there goes. What was made and is still empty when the lock
  * is released goes again.
  */
-export function lockFolder(folder: string): Promise<Lock> {
-  return lockIn(folder, LOCK_FILE, folder);
+export async function lockFolder(folder: string): Promise<Lock> {
+  const lock = await lockIn(folder, LOCK_FILE, folder);
+  try {
+    await removeLeftovers(folder);
+    return lock;
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
 }
 
 /** The same for a folder that appears whole: its lock stands beside it, and only the folder around it is made. */

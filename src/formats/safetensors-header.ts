@@ -4,8 +4,10 @@
  * from strangers, so every number is checked before anything is believed: the tensors must fill the data exactly,
  * without overlap, hole or rest, and no name may come twice.
  */
+
 import { open } from "node:fs/promises";
 import { type FusechatError, inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { fileError, readFully } from "./files.ts";
 import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "./git-lfs.ts";
 import { duplicateKey } from "./json-text.ts";
@@ -156,7 +158,7 @@ function checkEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (!isObject(value)) throw fail("expected an object with dtype, shape and data_offsets");
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw fail(`dtype ${JSON.stringify(dtype)} is none of ${Object.keys(DTYPE_BYTES).join(", ")}`);
+    throw fail(`dtype ${excerptOf(dtype)} is none of ${Object.keys(DTYPE_BYTES).join(", ")}`);
   }
   if (!isCounts(shape)) throw fail(`the shape ${shorten(shape)} is no list of non-negative integers`);
   const elements = shape.reduce((product, extent) => product * extent, 1);

@@ -3,9 +3,11 @@
  * by `model.safetensors.index.json`. Only headers are read at opening. The index comes from outside: it may name
  * nothing but plain files of its own folder, and what it says must be what the shards hold.
  */
+
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type FusechatError, inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, fileError, readJson, sha256OfFiles } from "./files.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./float.ts";
 import { DTYPE_BYTES, type Dtype, readSafetensorsHeader, type TensorInfo, withTensorFile } from "./safetensors.ts";
@@ -133,7 +135,7 @@ export function weightMap(path: string, value: unknown): ReadonlyMap<string, str
     if (typeof shard !== "string" || !/^[^/\\:\0]+\.safetensors$/.test(shard)) {
       throw inputError(
         `${path}: weight_map.${JSON.stringify(name)}`,
-        `expected the name of a .safetensors file in this folder, found ${JSON.stringify(shard)}`,
+        `expected the name of a .safetensors file in this folder, found ${excerptOf(shard)}`,
       );
     }
     map.set(name, shard);

@@ -8,13 +8,15 @@ import {
   type DocumentOptions,
   isMap,
   isNode,
-  isPair,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
+  type Pair,
   type ParseOptions,
   parseAllDocuments,
   parseDocument,
+  type YAMLMap,
 } from "yaml";
 
 /** Keys and list indices from the root to a value. */
@@ -43,8 +45,10 @@ const MOST_ALIASES = 100;
  * expression, V8 ends the process: such text must not reach it.
  */
 const DEEPEST = 100;
-/** Characters before a line's text: indentation, and the dashes of lists within lists. */
+/** Characters before a line's text, and marks of lists and mappings that stand in one line, outside of brackets. */
 const LONGEST_INDENT = 200;
+/** Marks with which the lexer tells what its next token is: a document's start, a text. */
+const TEXT_FOLLOWS = "\x1f";
 
 /** Version 1.1 is what Python's YAML speaks: there `yes` and `off` are booleans. */
 type Version = "1.1" | "1.2";
@@ -66,7 +70,7 @@ export function parseYamlDocuments(text: string, version: Version = "1.2"): read
   return full.length > 0 ? full : documents.slice(0, 1);
 }
 
-type Options = Pick<ParseOptions & DocumentOptions, "lineCounter" | "prettyErrors" | "stringKeys">;
+type Options = Pick<ParseOptions & DocumentOptions, "lineCounter" | "prettyErrors" | "stringKeys" | "uniqueKeys">;
 
 function parseGuarded(text: string, parse: (options: Options) => readonly Document[]): readonly YamlDocument[] {
   if (text.length > MOST_CHARACTERS) {
@@ -78,7 +82,7 @@ function parseGuarded(text: string, parse: (options: Options) => readonly Docume
     const { line, col } = lines.linePos(offset);
     return `${Math.max(1, line)}:${Math.max(1, col)}`;
   };
-  const documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true });
+  const documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false });
   const empty: YamlDocument = { value: null, problems: [], place: () => "1:1" };
   return documents.length === 0 ? [empty] : documents.map((document) => readDocument(document, at));
 }
@@ -88,6 +92,9 @@ function readDocument(document: Document, at: (offset: number) => string): YamlD
     place: at(error.pos[0]),
     message: sentence(error.code, error.message),
   }));
+  if (problems.length === 0) {
+    for (const offset of repeatedKeys(document.contents)) problems.push({ place: at(offset), message: TWICE });
+  }
   if (problems.length > 0) return { value: undefined, problems, place: () => "1:1" };
   try {
     const value: unknown = document.toJS({ maxAliasCount: MOST_ALIASES });
@@ -98,26 +105,69 @@ function readDocument(document: Document, at: (offset: number) => string): YamlD
   }
 }
 
-/** Brackets are counted wherever they stand; no honest text leaves a hundred open. */
+/**
+ * Lists and mappings in brackets are counted by the parser's own lexer, which does not recurse: brackets in texts and
+ * comments are none. Those without brackets go as deep as their lines are indented, or have marks.
+ */
 function isTooDeep(text: string): boolean {
+  if (hasDeepLine(text)) return true;
   let depth = 0;
-  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
-    depth = bracket === "[" || bracket === "{" ? depth + 1 : Math.max(0, depth - 1);
-    if (depth > DEEPEST) return true;
+  let marks = 0;
+  let isText = false;
+  for (const token of new Lexer().lex(text)) {
+    if (isText || token === TEXT_FOLLOWS) {
+      isText = token === TEXT_FOLLOWS && !isText;
+      continue;
+    }
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth = Math.max(0, depth - 1);
+    else if (token.startsWith("\n") || token.startsWith("\r")) marks = 0;
+    else if (depth === 0 && (token === "-" || token === "?" || token === ":")) marks += 1;
+    if (depth > DEEPEST || marks > LONGEST_INDENT) return true;
   }
-  return text
-    .split("\n")
-    .some((line) => line.slice(0, LONGEST_INDENT + 1).search(/[^ \-?]/) < 0 && line.length > LONGEST_INDENT);
+  return false;
+}
+
+function hasDeepLine(text: string): boolean {
+  for (let start = 0; start < text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const end = newline < 0 ? text.length : newline;
+    let at = start;
+    while (at < end && at - start <= LONGEST_INDENT && " -?".includes(text[at]!)) at += 1;
+    if (at - start > LONGEST_INDENT) return true;
+    start = end + 1;
+  }
+  return false;
+}
+
+/** The first key of each mapping that has it twice, by their positions. The library's own search is quadratic. */
+function repeatedKeys(root: unknown): number[] {
+  const found: number[] = [];
+  const open: unknown[] = [root];
+  while (open.length > 0) {
+    const node = open.pop();
+    if (isSeq(node)) for (const item of node.items) open.push(item);
+    if (!isMap(node)) continue;
+    const keys = new Set<unknown>();
+    for (const { key, value } of node.items) {
+      open.push(value);
+      if (!isScalar(key)) continue;
+      if (keys.has(key.value)) found.push(start(key) ?? 0);
+      keys.add(key.value);
+    }
+  }
+  return found.sort((a, b) => a - b);
 }
 
 function refused(message: string): YamlDocument {
   return { value: undefined, problems: [{ place: "1:1", message }], place: () => "1:1" };
 }
 
+const TWICE = "expected each key once, found one twice";
+
 /** The parser's messages; the common mistakes in this project's words. */
 function sentence(code: string, message: string): string {
   if (code === "TAB_AS_INDENT") return "expected spaces, found a tab; YAML is indented with spaces only";
-  if (code === "DUPLICATE_KEY") return "expected each key once, found one twice";
   if (code === "MULTIPLE_DOCS") return "expected one document, found several (---)";
   return `not YAML: ${message}`;
 }
@@ -128,7 +178,7 @@ function offsetOf(root: unknown, path: KeyPath, part: "key" | "value"): number {
   for (const [depth, step] of path.entries()) {
     const last = depth === path.length - 1;
     if (isMap(node)) {
-      const pair = node.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === step);
+      const pair = pairsOf(node).get(`${step}`);
       if (pair === undefined) return offset;
       const key = start(pair.key) ?? offset;
       node = pair.value;
@@ -139,6 +189,20 @@ function offsetOf(root: unknown, path: KeyPath, part: "key" | "value"): number {
     } else return offset;
   }
   return offset;
+}
+
+const pairs = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+
+/** The first pair of each key. Kept, for as many problems as keys may ask for their places. */
+function pairsOf(map: YAMLMap): ReadonlyMap<string, Pair> {
+  const known = pairs.get(map);
+  if (known !== undefined) return known;
+  const found = new Map<string, Pair>();
+  for (const pair of map.items) {
+    if (isScalar(pair.key) && !found.has(`${pair.key.value}`)) found.set(`${pair.key.value}`, pair);
+  }
+  pairs.set(map, found);
+  return found;
 }
 
 function start(node: unknown): number | undefined {

@@ -9,10 +9,12 @@
  * keep. A kill between two writes leaves the former checkpoint in force. `fuse.json` in the folder itself, written
  * after everything else, is what says that the target is finished.
  */
+
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Trainer } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, fileError, isTemporary, readJson, writeJson } from "../formats/files.ts";
 import { LOCK_FILE } from "../formats/lock.ts";
 import { LOG_FILE, TIMING_FILE } from "./journal.ts";
@@ -97,7 +99,7 @@ async function readStep(out: string): Promise<number> {
   const value = await readJson(path);
   const step = typeof value === "object" && value !== null && "step" in value ? value.step : undefined;
   if (typeof step !== "number" || !Number.isSafeInteger(step) || step < 1) {
-    throw inputError(path, `expected {"step": n}, found ${JSON.stringify(value)}; remove ${out} to start anew`);
+    throw inputError(path, `expected {"step": n}, found ${excerptOf(value)}; remove ${out} to start anew`);
   }
   return step;
 }

@@ -5,6 +5,7 @@
  * checked against everything else on the way; after that a conversation is read again whenever its batch comes, without
  * asking. Memory is that of one shard of each.
  */
+
 import type { AlignedShard } from "../align/shard.ts";
 import {
   type AlignedNats,
@@ -21,8 +22,11 @@ import type { DistributionsMetadata, DistributionsShard } from "../distributions
 import { readDistributionsMetadata, readDistributionsRows } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
+
 import { createRowReader, type TensorMemory } from "../formats/safetensors.ts";
+import { emptyTable } from "../table.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
+
 import { checkAligned, checkSource } from "./pair-checks.ts";
 import { type Excerpt, excerpt, type ShardRows, shardRows } from "./shard-rows.ts";
 import { createSourceWalk, type FoundRows } from "./source-walk.ts";
@@ -106,7 +110,8 @@ export async function openPair(
 ): Promise<Pair> {
   const pivotPaths = await listShards(options.pivot);
   const metadata = await readDistributionsMetadata(pivotPaths[0]!);
-  const hashes: Record<string, string> = { pivot_shards: await sha256OfFiles(pivotPaths) };
+  const hashes = emptyTable<string>();
+  hashes.pivot_shards = await sha256OfFiles(pivotPaths);
   const alignedFolders = foldersOf(options.aligned);
   const ownFolders = options.level === "row" ? foldersOf(options.source) : [];
   const sources: OpenedSource[] = [];

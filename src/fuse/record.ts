@@ -3,13 +3,17 @@
  * as `.checkpoint/fuse.json` in an unfinished one. Paths are left out, so that the same inputs elsewhere give the same
  * bytes and a moved folder is recognised.
  */
+
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
+import { z } from "zod";
 import { hubModelOf } from "../distributions/folder.ts";
 import type { Engine } from "../engine/engine.ts";
 import { inputError } from "../errors.ts";
+import { checked } from "../formats/checked-json.ts";
 import { exists, readJson, sha256OfFile } from "../formats/files.ts";
 import { hubNameOf } from "../hub/id.ts";
+import { emptyTable } from "../table.ts";
 import { type Program, programOf } from "../version.ts";
 import { groupLabel } from "./groups/groups.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
@@ -105,7 +109,7 @@ async function hubModels(
   { model, source }: FuseOptions,
   { sourceNames }: Pair,
 ): Promise<NonNullable<TargetRecord["hub"]> | null> {
-  const found: Record<string, string> = {};
+  const found = emptyTable<string>();
   const ofPivot = hubNameOf(resolve(model));
   if (ofPivot !== undefined) found.pivot = ofPivot;
   for (const [index, folder] of foldersOf(source).entries()) {
@@ -116,13 +120,24 @@ async function hubModels(
   return Object.keys(found).length === 0 ? null : found;
 }
 
+const value = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const targetRecord = z.looseObject({
+  format: z.literal(RECORD_FORMAT),
+  // Of an earlier version there is none.
+  program: z.unknown().optional(),
+  pivot: z.string(),
+  source: z.string().nullable(),
+  hub: z.record(z.string(), z.string()).exactOptional(),
+  settings: z.record(z.string(), value),
+  inputs: z.record(z.string(), z.string()),
+});
+
 /** Reads a record if the file is there. Fields beyond those of `TargetRecord` are kept. */
 export async function readRecord(path: string): Promise<(TargetRecord & Record<string, unknown>) | null> {
   if (!(await exists(path))) return null;
   const value = await readJson(path);
   if (typeof value === "object" && value !== null && "format" in value && value.format === RECORD_FORMAT) {
-    const record = value as TargetRecord & Record<string, unknown>;
-    if (isRecord(record.settings) && isRecord(record.inputs)) return record;
+    return checked(path, value, targetRecord, "the record of a target") as TargetRecord & Record<string, unknown>;
   }
   throw inputError(path, `expected the record of a target ("format": "${RECORD_FORMAT}"), found something else`);
 }
@@ -155,8 +170,4 @@ function flatten(record: TargetRecord): Map<string, Value> {
 function show(value: Value | undefined): string {
   if (value === undefined || value === null) return "none";
   return typeof value === "string" && /^[0-9a-f]{64}$/.test(value) ? `${value.slice(0, 12)}…` : String(value);
-}
-
-function isRecord(value: unknown): value is Record<string, Value> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

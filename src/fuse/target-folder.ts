@@ -2,10 +2,13 @@
  * A finished target: a complete Hugging Face folder that any program for the pivot's architecture can open, with the
  * training log, a model card and, written last of all, the record of what it was made from.
  */
+
 import { join } from "node:path";
+import { z } from "zod";
 import { ADAPTER_FOLDER } from "../engine/lora.ts";
 import { inputError } from "../errors.ts";
-import { readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { writeFileAtomic, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { copyModelFiles } from "../models/folder.ts";
 import { ADAPTER_CONFIG } from "../models/hub-files.ts";
@@ -55,7 +58,7 @@ export async function completeTarget(
 
 /** What loads the adapter looks for its base by this name. */
 async function nameBase(path: string, record: TargetRecord): Promise<void> {
-  const config = (await readJson(path)) as Record<string, unknown>;
+  const config = await readChecked(path, z.looseObject({}), "the configuration of an adapter");
   await writeJson(path, { ...config, base_model_name_or_path: baseOf(record) });
 }
 

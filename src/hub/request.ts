@@ -3,7 +3,9 @@
  * sends us (weights lie on other hosts, behind addresses that carry their own signatures). Nothing is waited for longer
  * than the settings say, small replies have a limit, and what may pass is asked again.
  */
+
 import { failure, throwIfInterrupted } from "../errors.ts";
+import { type Table, tableOf } from "../table.ts";
 import { type HubConnection, Unavailable } from "./connection.ts";
 import { persist } from "./patience.ts";
 import { refusalOf } from "./refusal.ts";
@@ -170,7 +172,7 @@ function retryAfterOf(headers: Headers): number | undefined {
 }
 
 /** What the codes of Node and its client mean. */
-const CONNECTION_PROBLEMS: Readonly<Record<string, string>> = {
+const CONNECTION_PROBLEMS: Table<string> = tableOf({
   ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the connection broke",
   EPIPE: "the connection broke",
@@ -181,7 +183,7 @@ const CONNECTION_PROBLEMS: Readonly<Record<string, string>> = {
   ENETUNREACH: "the network cannot be reached",
   EAI_AGAIN: "its name cannot be looked up",
   ENOTFOUND: "its name cannot be looked up",
-};
+});
 
 /** A wrong name or certificate is wrong the next time too. */
 const FINAL: readonly string[] = ["ENOTFOUND"];

@@ -2,6 +2,7 @@
  * What `loop` tells inside a loop. Items are taken one by one, because a loop's condition may ask for what its body has
  * set; only who asks for the next item, the last one or the length takes more.
  */
+import { type Table, tableOf } from "../table.ts";
 import { equals } from "./comparison.ts";
 import { Callable, Loop, orElse, TemplateError, Tuple, Undefined, type Value } from "./values.ts";
 
@@ -31,7 +32,7 @@ export class LoopItems {
 
   /** `loop`; `depth` counts from 0. */
   loop(depth: number, again: ((items: Value) => string) | undefined): Loop {
-    const attributes: Readonly<Record<string, () => Value>> = {
+    const attributes: Table<() => Value> = tableOf({
       index: () => BigInt(this.#place + 1),
       index0: () => BigInt(this.#place),
       revindex: () => BigInt(this.#length() - this.#place),
@@ -45,8 +46,8 @@ export class LoopItems {
       nextitem: () => (this.#fill(1) ? this.#ahead[0]! : new Undefined("the item after the last")),
       changed: () => new Callable("changed", ({ positional }) => this.#hasChanged(new Tuple(positional))),
       cycle: () => new Callable("cycle", ({ positional }) => this.#cycled(positional)),
-    };
-    return new Loop((name) => (Object.hasOwn(attributes, name) ? attributes[name]!() : undefined), again);
+    });
+    return new Loop((name) => attributes[name]?.(), again);
   }
 
   /** Whether so many items are known beyond the current one. */

@@ -2,6 +2,7 @@
  * Chat templates that a configuration may name. Each renders the turns of a conversation, and with a generation prompt
  * the beginning of the next answer, in the form that the models of that name were trained with.
  */
+import { type Table, tableOf } from "../table.ts";
 
 const chatml = `{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}
@@ -15,4 +16,4 @@ const mistral = `{{ bos_token }}{% for message in messages %}{% if message['role
 
 const exaone = `{% for message in messages %}{% if message['role'] == 'user' %}{{ '[|user|]' + message['content'] + '\\n' }}{% else %}{{ '[|' + message['role'] + '|]' + message['content'] + '[|endofturn|]\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '[|assistant|]' }}{% endif %}`;
 
-export const CHAT_TEMPLATES: Readonly<Record<string, string>> = { alpaca, chatml, exaone, llama3, mistral };
+export const CHAT_TEMPLATES: Table<string> = tableOf({ alpaca, chatml, exaone, llama3, mistral });

@@ -2,9 +2,11 @@
  * A method's options: checked where they are written, value by value, and resolved for each tensor. A model's own
  * setting comes before that for the whole merge, and that before the method's default.
  */
+
 import type { z } from "zod";
 import { inputError, suggestion } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import { emptyTable, type Table, tableOf } from "../table.ts";
 import { type Complaints, isRecord, isUnset, show } from "./complaints.ts";
 import type { MergeMethod } from "./method.ts";
 import { type Depth, type Parameters, type ParameterValue, plainValue, resolveSetting } from "./parameters.ts";
@@ -86,7 +88,7 @@ export function resolveOptions(
 
 /** The first value of each option that any scope has for the tensor. */
 function valuesOf(schema: z.ZodObject, scopes: Scopes, depth: Depth): Record<string, ParameterValue> {
-  const found: Record<string, ParameterValue> = {};
+  const found: Record<string, ParameterValue> = emptyTable();
   for (const key of Object.keys(schema.shape)) {
     for (const { parameters, tensor } of scopes) {
       const setting = parameters?.[key];
@@ -154,12 +156,12 @@ function checkValue(value: unknown, path: KeyPath, field: z.ZodType, complaints:
   complaints.error(path, `expected ${kind}, found ${show(value)}`);
 }
 
-const KINDS: Readonly<Record<string, string>> = {
+const KINDS: Table<string> = tableOf({
   number: "a finite number",
   boolean: "true or false",
   string: "a word",
-};
+});
 
-function shapeOf(schema: z.ZodObject): Readonly<Record<string, z.ZodType>> {
-  return schema.shape as Record<string, z.ZodType>;
+function shapeOf(schema: z.ZodObject): Table<z.ZodType> {
+  return tableOf(schema.shape as Record<string, z.ZodType>);
 }

@@ -2,6 +2,7 @@
  * mergekit's little language for parameters: a value, a gradient over the depth of the model, or a list of values with
  * filters on the tensor's name. Every tensor gets one value of each option out of it.
  */
+import { type Table, tableOf } from "../table.ts";
 
 /** A number, a switch or a word; numbers and switches may be written as text. */
 export type ParameterValue = number | boolean | string;
@@ -26,14 +27,14 @@ export type Parameters = Readonly<Record<string, ParameterSetting>>;
  */
 export type Depth = number;
 
-const WORDS: Readonly<Record<string, boolean>> = {
+const WORDS: Table<boolean> = tableOf({
   yes: true,
   true: true,
   on: true,
   no: false,
   false: false,
   off: false,
-};
+});
 
 /** What text stands for: `"0.5"` a number, `"yes"` a switch; all else is itself. */
 export function plainValue(value: ParameterValue): ParameterValue {

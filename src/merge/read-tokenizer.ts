@@ -10,6 +10,13 @@ const TOKENIZER_KEYS = ["source", "tokens", "pad_to_multiple_of"];
 const TOKEN_KEYS = ["source", "force"];
 const TOKEN_SOURCE_KEYS = ["kind", "model", "token", "token_id"];
 
+/** Processors and several GPUs ask for 8 to 1,024; rows up to the multiple are made, each as wide as the model. */
+const LARGEST_MULTIPLE = 1 << 16;
+
+function isMultiple(value: unknown): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= LARGEST_MULTIPLE;
+}
+
 export function readTokenizer(
   document: Readonly<Record<string, unknown>>,
   complaints: Complaints,
@@ -32,8 +39,11 @@ export function readTokenizer(
     ? "union"
     : readSourceName(tokenizer.source, ["tokenizer", "source"], complaints);
   const multiple = tokenizer.pad_to_multiple_of;
-  if (!isUnset(multiple) && !(Number.isInteger(multiple) && Number(multiple) > 0)) {
-    complaints.error(["tokenizer", "pad_to_multiple_of"], `expected a whole number from 1, found ${show(multiple)}`);
+  if (!isUnset(multiple) && !isMultiple(multiple)) {
+    complaints.error(
+      ["tokenizer", "pad_to_multiple_of"],
+      `expected a whole number of 1 to ${LARGEST_MULTIPLE}, found ${show(multiple)}`,
+    );
   }
   const tokens = readTokens(tokenizer.tokens, complaints);
   if (source === undefined) return undefined;

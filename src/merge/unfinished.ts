@@ -124,7 +124,7 @@ async function finishedParts(folder: string, hash: string, shards: readonly Outp
     for (const [key, report] of Object.entries(record.tensors as Record<string, TensorReport>)) {
       const place = Number(key);
       const begin = positions[place];
-      if (begin === undefined) continue;
+      if (begin === undefined || !isRecord(report)) continue;
       const sha256 = await sha256OfRange(join(folder, file), begin, lengths[place]!);
       if (sha256 === report.sha256) tensors.set(place, report);
     }

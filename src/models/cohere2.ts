@@ -3,7 +3,9 @@
  * normalisation that subtracts the mean, three windowed layers to one that sees everything and turns nothing, and logits
  * times a scale.
  */
+
 import { scale } from "../graph/ops/arithmetic.ts";
+import { type Table, tableOf } from "../table.ts";
 import type { Architecture, ModelConfig, Network } from "./architecture.ts";
 import { gatedLayer, meanNorm, selfAttention } from "./blocks.ts";
 import type { ConfigFields } from "./config-fields.ts";
@@ -17,13 +19,13 @@ const DEFAULT_LOGIT_SCALE = 0.0625;
 const DEFAULT_EPSILON = 1e-5;
 
 /** What published configs say of the form that every model of this type has. */
-const FORM: Readonly<Record<string, readonly unknown[]>> = {
+const FORM: Table<readonly unknown[]> = tableOf({
   mlp_bias: [false],
   order_of_interleaved_layers: ["local_attn_first"],
   position_embedding_type: ["rope_gptj"],
   use_gated_activation: [true],
   use_parallel_block: [true],
-};
+});
 
 export const cohere2: Architecture = {
   name: "cohere2",

@@ -3,6 +3,7 @@
  * field whose value would change the numbers in a way that is not supported is refused by name, never ignored.
  */
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 
 export interface ConfigFields {
   /** Path of the file, for messages. */
@@ -11,9 +12,9 @@ export interface ConfigFields {
   readonly value: (name: string) => unknown;
   /** True where the field is present, be it null. */
   readonly has: (name: string) => boolean;
-  /** A whole number of at least one. Without a fallback the field must be there. */
-  readonly count: (name: string, fallback?: number) => number;
-  /** A finite number above zero. */
+  /** A whole number of at least one and at most `most`. Without a fallback the field must be there. */
+  readonly count: (name: string, fallback?: number, most?: number) => number;
+  /** A number above zero that single precision has. */
   readonly positive: (name: string, fallback?: number) => number;
   /** A finite number no smaller than `minimum`. */
   readonly atLeast: (name: string, minimum: number) => number;
@@ -31,9 +32,16 @@ export interface ConfigFields {
   readonly refuse: (name: string, problem: string) => never;
 }
 
+/** In single precision, which models are computed in, smaller ones are 0 and larger ones infinite. */
+const SMALLEST = 1e-30;
+const LARGEST = 1e30;
+
+/** Positions, the largest counts that configs have, are some millions; more would overflow where two are multiplied. */
+const MOST = 2 ** 32;
+
 /** `json` is the parsed file. */
 export function configFields(path: string, json: unknown): ConfigFields {
-  if (!isObject(json)) throw inputError(path, `expected a JSON object, found ${describe(json)}`);
+  if (!isObject(json)) throw inputError(path, `expected a JSON object, found ${excerptOf(json)}`);
   const fields = json;
   const has = (name: string): boolean => Object.hasOwn(fields, name);
   const value = (name: string): unknown => (has(name) ? (fields[name] ?? undefined) : undefined);
@@ -43,11 +51,17 @@ export function configFields(path: string, json: unknown): ConfigFields {
   const read = <T>(name: string, expected: string, holds: (found: unknown) => found is T, fallback?: T): T => {
     const found = value(name) ?? fallback;
     if (holds(found)) return found;
-    return refuse(name, `expected ${expected}, found ${describe(found)}`);
+    return refuse(name, `expected ${expected}, found ${excerptOf(found)}`);
   };
-  const count: ConfigFields["count"] = (name, fallback) =>
-    read(name, "a whole number of at least 1", isCount, fallback);
-  const positive: ConfigFields["positive"] = (name, fallback) => read(name, "a number above 0", isPositive, fallback);
+  const count: ConfigFields["count"] = (name, fallback, most = MOST) => {
+    const found = read(name, "a whole number of at least 1", isCount, fallback);
+    return found <= most ? found : refuse(name, `expected at most ${most}, found ${found}`);
+  };
+  const positive: ConfigFields["positive"] = (name, fallback) => {
+    const found = read(name, "a number above 0", isPositive, fallback);
+    if (found >= SMALLEST && found <= LARGEST) return found;
+    return refuse(name, `expected a number of ${SMALLEST} to ${LARGEST}, found ${found}`);
+  };
   return {
     path,
     value,
@@ -62,7 +76,7 @@ export function configFields(path: string, json: unknown): ConfigFields {
     section: (name) => {
       const found = value(name);
       if (found === undefined) return undefined;
-      if (!isObject(found)) refuse(name, `expected an object or null, found ${describe(found)}`);
+      if (!isObject(found)) refuse(name, `expected an object or null, found ${excerptOf(found)}`);
       return configFields(`${path}: ${name}`, found);
     },
     names: Object.keys(fields).filter((name) => value(name) !== undefined),
@@ -70,8 +84,9 @@ export function configFields(path: string, json: unknown): ConfigFields {
     only: (name, supported) => {
       const found = value(name);
       if (found === undefined || supported.includes(found)) return;
-      const others = supported.length === 0 ? "leave it out" : `only ${supported.map(describe).join(" or ")}`;
-      refuse(name, `${describe(found)} is not supported (${others})`);
+      const others =
+        supported.length === 0 ? "leave it out" : `only ${supported.map((value) => excerptOf(value)).join(" or ")}`;
+      refuse(name, `${excerptOf(found)} is not supported (${others})`);
     },
   };
 }
@@ -90,11 +105,4 @@ function isPositive(found: unknown): found is number {
 
 function isBoolean(found: unknown): found is boolean {
   return typeof found === "boolean";
-}
-
-/** A value as the file spells it, cut to a line. */
-export function describe(value: unknown): string {
-  if (value === undefined) return "nothing";
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -3,6 +3,7 @@
  * architecture adds its own fields; the defaults that differ between architectures are handed in, because a field that
  * is absent means what that architecture's published code takes it to mean.
  */
+import { type Table, tableOf } from "../table.ts";
 import type { ModelConfig } from "./architecture.ts";
 import type { ConfigFields } from "./config-fields.ts";
 import { readRotary } from "./rotary-scaling.ts";
@@ -35,7 +36,7 @@ export interface DecoderDefaults {
  * What some decoders do and none of these does, with the values that leave the numbers as they are. The published code
  * of these architectures reads none of it; a checkpoint that has it was trained with other code.
  */
-const FOREIGN: Readonly<Record<string, readonly unknown[]>> = {
+const FOREIGN: Table<readonly unknown[]> = tableOf({
   partial_rotary_factor: [1],
   rotary_pct: [1],
   rope_interleaved: [false],
@@ -49,11 +50,15 @@ const FOREIGN: Readonly<Record<string, readonly unknown[]>> = {
   residual_multiplier: [1],
   logits_scaling: [1],
   logit_scale: [1],
-};
+});
 
 /** Far above those of any model; what is larger is a damaged file, and would be traced for hours. */
-const MOST_LAYERS = 4096;
+const MOST_LAYERS = 1024;
+const MOST_HEADS = 4096;
 const LARGEST_HEAD = 65_536;
+const LARGEST_WIDTH = 1 << 20;
+/** Ids are 32 bits wide where they are stored, and tables of all of them are made. */
+const LARGEST_VOCABULARY = 1 << 22;
 
 /** Drawn anew at every step of training: what they leave out cannot be reproduced. */
 const DROPOUTS = ["attention_dropout", "hidden_dropout", "embd_pdrop", "resid_pdrop"];
@@ -66,26 +71,24 @@ export function readDecoderConfig(fields: ConfigFields, defaults: DecoderDefault
     if (!isRead && !defaults.reads?.includes(field)) fields.only(field, harmless);
   }
   for (const dropout of DROPOUTS) fields.only(dropout, [0]);
-  const hiddenSize = fields.count("hidden_size");
-  const heads = fields.count("num_attention_heads", defaults.heads);
+  const hiddenSize = fields.count("hidden_size", undefined, LARGEST_WIDTH);
+  const heads = fields.count("num_attention_heads", defaults.heads, MOST_HEADS);
   const keyValueHeads = readKeyValueHeads(fields, defaults, heads);
   if (fields.value("head_dim") === undefined && defaults.headSize === undefined && hiddenSize % heads !== 0) {
     fields.refuse("num_attention_heads", `expected a divisor of hidden_size (${hiddenSize}), found ${heads}`);
   }
-  const headSize = fields.count("head_dim", defaults.headSize ?? hiddenSize / heads);
+  const headSize = fields.count("head_dim", defaults.headSize ?? hiddenSize / heads, LARGEST_HEAD);
   if (headSize % 2 !== 0) fields.refuse("head_dim", `rotary positions need an even head size, found ${headSize}`);
-  if (headSize > LARGEST_HEAD) fields.refuse("head_dim", `expected at most ${LARGEST_HEAD}, found ${headSize}`);
-  const layers = fields.count("num_hidden_layers");
-  if (layers > MOST_LAYERS) fields.refuse("num_hidden_layers", `expected at most ${MOST_LAYERS}, found ${layers}`);
+  const layers = fields.count("num_hidden_layers", undefined, MOST_LAYERS);
   const maxPositions = fields.countOrNull("max_position_embeddings", defaults.maxPositions ?? null);
   return {
-    vocabularySize: fields.count("vocab_size", defaults.vocabularySize),
+    vocabularySize: fields.count("vocab_size", defaults.vocabularySize, LARGEST_VOCABULARY),
     hiddenSize,
     layers,
     heads,
     keyValueHeads,
     headSize,
-    intermediateSize: fields.count("intermediate_size"),
+    intermediateSize: fields.count("intermediate_size", undefined, LARGEST_WIDTH),
     tied: fields.boolean("tie_word_embeddings", defaults.tied ?? false),
     maxPositions,
     normEpsilon: fields.positive("rms_norm_eps", defaults.normEpsilon),

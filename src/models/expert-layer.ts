@@ -3,6 +3,8 @@
  * router and the experts are trained together: the router's gradient flows through the weights of the experts it
  * chose. Only the experts that a row chose are computed for it, so that the work is that of the chosen ones.
  */
+
+import { excerptOf } from "../excerpt.ts";
 import type { Value } from "../graph/graph.ts";
 import { add } from "../graph/ops/arithmetic.ts";
 import { gatedSilu } from "../graph/ops/gated-silu.ts";
@@ -10,7 +12,7 @@ import { groupedLinear } from "../graph/ops/grouped-linear.ts";
 import { combine, dispatch, route } from "../graph/ops/routing.ts";
 import type { ModelConfig, Scope } from "./architecture.ts";
 import { type GatedLayerNames, project } from "./blocks.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 
 export interface ExpertLayerOptions {
   readonly experts: number;
@@ -34,7 +36,7 @@ export function readExperts(
   const [name, other] = ["num_local_experts", "num_experts"] as const;
   const experts = fields.count(name, fields.count(other, defaults.experts));
   const outside = fields.value(other) ?? experts;
-  if (outside !== experts) fields.refuse(other, `is ${describe(outside)}, and ${name} is ${experts}`);
+  if (outside !== experts) fields.refuse(other, `is ${excerptOf(outside)}, and ${name} is ${experts}`);
   const chosen = fields.count("num_experts_per_tok", defaults.chosen);
   if (chosen > experts) {
     const field = fields.value(other) === undefined ? name : other;

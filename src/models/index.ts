@@ -1,6 +1,7 @@
 /** The architectures, and how a model folder is opened. To add one: a file beside this one, and a line in the list. */
 import { join } from "node:path";
 import { inputError, suggestion } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { readJson } from "../formats/files.ts";
 import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
 import { createGraph, elements, input } from "../graph/graph.ts";
@@ -13,7 +14,7 @@ import {
   type WeightShape,
 } from "./architecture.ts";
 import { cohere2 } from "./cohere2.ts";
-import { type ConfigFields, configFields, describe } from "./config-fields.ts";
+import { type ConfigFields, configFields } from "./config-fields.ts";
 import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gemma3Text } from "./gemma3-text.ts";
@@ -89,11 +90,11 @@ function findArchitecture(fields: ConfigFields): Architecture {
   const architecture = ARCHITECTURES.find(({ name }) => name === type);
   if (architecture !== undefined) return architecture;
   const names = ARCHITECTURES.map(({ name }) => name);
-  const found = type === undefined ? "is missing" : `unknown architecture ${describe(type)}`;
+  const found = type === undefined ? "is missing" : `unknown architecture ${excerptOf(type)}`;
   throw inputError(
     `${fields.path}: model_type`,
     `${found}; known are ${names.join(", ")} (engine: torch runs others; one more here is a file in src/models and a ` +
-      `line in its index, as docs/adding.md says)${suggestion(String(type), names)}`,
+      `line in its index, as docs/adding.md says)${suggestion(typeof type === "string" ? type : "", names)}`,
   );
 }
 

@@ -1,6 +1,7 @@
 /** InternLM3: Llama's decoder under Llama's names, with grouped heads and biases that are switched in two groups. */
+import { excerptOf } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { uniformWindows } from "./layer-windows.ts";
 import { llamaDecoder } from "./llama-decoder.ts";
@@ -40,7 +41,7 @@ function readBiases(fields: ConfigFields) {
     ["bias", "mlp_bias", layerBias],
   ] as const) {
     const found = fields.value(field) ?? value;
-    if (found !== value) fields.refuse(field, `is ${describe(found)}, and ${other} is ${value}`);
+    if (found !== value) fields.refuse(field, `is ${excerptOf(found)}, and ${other} is ${value}`);
   }
   const outputBias = fields.value("attention_bias") === undefined ? layerBias : attentionBias;
   return { inputBias: attentionBias, outputBias, layerBias };

@@ -1,5 +1,6 @@
 /** The sliding window of every layer, null where a layer sees everything before it. */
-import { type ConfigFields, describe } from "./config-fields.ts";
+import { excerptOf } from "../excerpt.ts";
+import type { ConfigFields } from "./config-fields.ts";
 
 type LayerType = "full_attention" | "sliding_attention";
 
@@ -12,7 +13,7 @@ export function uniformWindows(fields: ConfigFields, layers: number, window: num
   const expected = window === null ? "full_attention" : "sliding_attention";
   const other = readLayerTypes(fields, layers)?.find((type) => type !== expected);
   if (other !== undefined) {
-    fields.refuse("layer_types", `${describe(other)} is not supported here (only ${describe(expected)})`);
+    fields.refuse("layer_types", `${excerptOf(other)} is not supported here (only ${excerptOf(expected)})`);
   }
   return new Array(layers).fill(window);
 }
@@ -29,7 +30,7 @@ export function switchedWindows(fields: ConfigFields, layers: number): (number |
   // Zero is a common value here (every layer), so this is no `count`.
   const first = fields.value("max_window_layers") ?? DEFAULT_MAX_WINDOW_LAYERS;
   if (!Number.isSafeInteger(first) || (first as number) < 0) {
-    fields.refuse("max_window_layers", `expected a whole number, found ${describe(first)}`);
+    fields.refuse("max_window_layers", `expected a whole number, found ${excerptOf(first)}`);
   }
   return Array.from({ length: layers }, (_, layer) => (layer >= (first as number) ? window : null));
 }
@@ -85,7 +86,7 @@ function readLayerTypes(fields: ConfigFields, layers: number): LayerType[] | und
     if (type === "full_attention" || type === "sliding_attention") return type;
     return fields.refuse(
       "layer_types",
-      `${describe(type)} is not supported (only "full_attention" or "sliding_attention")`,
+      `${excerptOf(type)} is not supported (only "full_attention" or "sliding_attention")`,
     );
   });
 }

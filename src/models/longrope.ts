@@ -3,7 +3,8 @@
  * from one list for sequences up to the original context and from another for longer ones. All positions of a sequence
  * turn by the same list. Cosines and sines grow by a factor that both have.
  */
-import { type ConfigFields, describe } from "./config-fields.ts";
+import { excerptOf } from "../excerpt.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import type { RotaryKind } from "./rotary-kind.ts";
 
 export const longrope: RotaryKind = {
@@ -36,7 +37,7 @@ function readOriginal(section: ConfigFields, config: ConfigFields): number {
   const original = section.count(name);
   const outside = config.value(name) ?? original;
   if (outside !== original) {
-    config.refuse(name, `is ${describe(outside)} here and ${original} among the rotary fields`);
+    config.refuse(name, `is ${excerptOf(outside)} here and ${original} among the rotary fields`);
   }
   return original;
 }
@@ -45,7 +46,7 @@ function readFactors(section: ConfigFields, name: string, pairs: number): readon
   const factors = section.value(name);
   const isList = Array.isArray(factors) && factors.every((factor) => Number.isFinite(factor) && factor > 0);
   if (!isList || factors.length !== pairs) {
-    section.refuse(name, `expected ${pairs} numbers above 0, found ${describe(factors)}`);
+    section.refuse(name, `expected ${pairs} numbers above 0, found ${excerptOf(factors)}`);
   }
   return factors;
 }

@@ -3,8 +3,9 @@
  * same type also names classifiers and reward models, which have another head, and models whose own code replaces the
  * published one.
  */
+import { excerptOf } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 
 /** Refuses configs of other classes of this `model_type`, of foreign code, and of quantised weights. */
 export function checkPublishedClass(fields: ConfigFields, { name, publishedClass }: Architecture): void {
@@ -12,14 +13,14 @@ export function checkPublishedClass(fields: ConfigFields, { name, publishedClass
   const classes = fields.value("architectures");
   if (classes !== undefined && !(Array.isArray(classes) && classes.some((found) => isClass(found, type)))) {
     const expected = publishedClass ?? `the causal language model of ${name}`;
-    fields.refuse("architectures", `expected ${expected}, found ${describe(classes)}`);
+    fields.refuse("architectures", `expected ${expected}, found ${excerptOf(classes)}`);
   }
   const code = fields.section("auto_map");
   const own = code?.value("AutoModelForCausalLM");
   if (own !== undefined && !isPublishedCode(own, name, type)) {
     code!.refuse(
       "AutoModelForCausalLM",
-      `the model's own code, ${describe(own)}, is not that of ${name}, and is never run`,
+      `the model's own code, ${excerptOf(own)}, is not that of ${name}, and is never run`,
     );
   }
   refuseQuantised(fields);
@@ -43,6 +44,7 @@ function isClass(name: unknown, expected: string): boolean {
  * `repository--`. Other models keep the class's name in a module called otherwise.
  */
 function isPublishedCode(reference: unknown, type: string, expected: string): boolean {
-  const [module, name, ...rest] = String(reference).replace(/^.*--/, "").split(".");
+  if (typeof reference !== "string") return false;
+  const [module, name, ...rest] = (reference.split("--").at(-1) ?? "").split(".");
   return module === `modeling_${type}` && isClass(name, expected) && rest.length === 0;
 }

@@ -3,9 +3,10 @@
  * chooses a few for every position, but in the layers that the config names. The loss that balances the experts' load is
  * none of fusion's, as for Mixtral.
  */
+import { excerptOf } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
 import { gatedLayer } from "./blocks.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { expertLayer, readExperts } from "./expert-layer.ts";
 import { qwen3Attention } from "./qwen3.ts";
@@ -52,7 +53,7 @@ function sparseLayers(fields: ConfigFields, layers: number): boolean[] {
   const step = fields.count("decoder_sparse_step", 1);
   const dense: unknown = fields.value("mlp_only_layers") ?? [];
   if (!Array.isArray(dense) || !dense.every((layer) => Number.isSafeInteger(layer))) {
-    fields.refuse("mlp_only_layers", `expected a list of layers, found ${describe(dense)}`);
+    fields.refuse("mlp_only_layers", `expected a list of layers, found ${excerptOf(dense)}`);
   }
   return Array.from({ length: layers }, (_, layer) => !(dense as number[]).includes(layer) && (layer + 1) % step === 0);
 }

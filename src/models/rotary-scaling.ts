@@ -3,14 +3,17 @@
  * (of transformers 5, `rope_theta` within) does to stretch them over contexts longer than those of pre-training.
  * Every step is rounded to single precision, as in the code the checkpoints were trained with.
  */
+
+import { excerptOf } from "../excerpt.ts";
+import { type Table, tableOf } from "../table.ts";
 import type { RotaryEmbedding } from "./architecture.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import { longrope } from "./longrope.ts";
 import type { RotaryKind, RotaryOptions } from "./rotary-kind.ts";
 import { rotaryEmbedding } from "./rotary-tables.ts";
 import { yarn } from "./yarn.ts";
 
-const KINDS: Readonly<Record<string, RotaryKind>> = {
+const KINDS: Table<RotaryKind> = tableOf({
   default: { fields: [], scale: (plain) => plain },
   linear: { fields: ["factor"], scale: linear },
   dynamic: { fields: ["factor", "original_max_position_embeddings"], scale: dynamic },
@@ -21,7 +24,7 @@ const KINDS: Readonly<Record<string, RotaryKind>> = {
   longrope,
   su: longrope,
   yarn,
-};
+});
 
 /** Fields that every kind may have. */
 const COMMON = ["rope_type", "type", "rope_theta", "partial_rotary_factor"];
@@ -106,7 +109,7 @@ function readTurned(
   }
   const share = section?.value(name) === undefined ? fields.positive(name, partial) : section.positive(name);
   const outside = fields.value(name) ?? share;
-  if (outside !== share) fields.refuse(name, `is ${describe(outside)} here and ${share} among the rotary fields`);
+  if (outside !== share) fields.refuse(name, `is ${excerptOf(outside)} here and ${share} among the rotary fields`);
   const turned = Math.trunc(headSize * share);
   if (turned < 2 || turned > headSize || turned % 2 !== 0) {
     fields.refuse(
@@ -122,7 +125,7 @@ function readBase(fields: ConfigFields, field: string, section: ConfigFields | u
   if (section?.value("rope_theta") === undefined) return fields.positive(field, fallback);
   const base = section.positive("rope_theta");
   const outside = fields.value(field) ?? base;
-  if (outside !== base) fields.refuse(field, `is ${describe(outside)} here and ${base} among the rotary fields`);
+  if (outside !== base) fields.refuse(field, `is ${excerptOf(outside)} here and ${base} among the rotary fields`);
   return base;
 }
 
@@ -131,7 +134,7 @@ function readKind(section: ConfigFields): RotaryKind {
   section.only("type", [name]);
   const kind = typeof name === "string" && Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
   const field = section.value("rope_type") === undefined ? "type" : "rope_type";
-  return kind ?? section.refuse(field, `${describe(name)} is not supported (only ${Object.keys(KINDS).join(", ")})`);
+  return kind ?? section.refuse(field, `${excerptOf(name)} is not supported (only ${Object.keys(KINDS).join(", ")})`);
 }
 
 /** Positions divided by the factor (Chen et al. 2023, eq. 4). */

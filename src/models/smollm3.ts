@@ -1,6 +1,7 @@
 /** SmolLM3: Llama's decoder in which every fourth layer turns nothing and knows positions from the others alone. */
+import { excerptOf } from "../excerpt.ts";
 import type { Architecture } from "./architecture.ts";
-import { type ConfigFields, describe } from "./config-fields.ts";
+import type { ConfigFields } from "./config-fields.ts";
 import { readDecoderConfig } from "./decoder-config.ts";
 import { listedWindows } from "./layer-windows.ts";
 import { llamaDecoder } from "./llama-decoder.ts";
@@ -45,7 +46,7 @@ function readTurns(fields: ConfigFields, layers: number): boolean[] {
   if (listed === undefined) return Array.from({ length: layers }, (_, layer) => (layer + 1) % interval !== 0);
   const isList = Array.isArray(listed) && listed.every((turn) => turn === 0 || turn === 1);
   if (!isList || listed.length !== layers) {
-    fields.refuse("no_rope_layers", `expected a list of ${layers} zeros and ones, found ${describe(listed)}`);
+    fields.refuse("no_rope_layers", `expected a list of ${layers} zeros and ones, found ${excerptOf(listed)}`);
   }
   return (listed as readonly number[]).map((turn) => turn === 1);
 }

@@ -3,9 +3,11 @@
  * benchmark's name, or a mapping that may set what the benchmark lets be set; those keys come from the benchmarks
  * themselves, so a new benchmark needs no line here.
  */
+
 import { z } from "zod";
 import type { Benchmark, BenchmarkOption } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
+import { type Table, tableOf } from "../table.ts";
 import { BENCHMARK_NAMES } from "./names.ts";
 
 export type Setting = string | number | boolean;
@@ -60,11 +62,11 @@ function entrySchema({ name, summary, options }: Benchmark): z.ZodObject {
 }
 
 /** Where a run knows better than the benchmark what is meant. */
-const RUN_DEFAULTS: Readonly<Record<string, string>> = {
+const RUN_DEFAULTS: Table<string> = tableOf({
   data: "the run's held-out conversations",
   max_length: "data.max_length",
   irregular: "data.irregular",
-};
+});
 
 function settingSchema(option: BenchmarkOption, benchmark: string): z.ZodType {
   const otherwise = RUN_DEFAULTS[option.name] ?? String(option.default ?? "none");

@@ -1,6 +1,8 @@
 /** The recipe's evaluation as the program uses it: every benchmark with a name and all its settings. */
+
 import type { Benchmark } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
+import { emptyTable } from "../table.ts";
 import type { BenchmarkEntryFile, BenchmarksFile, EvaluationFile, JudgeFile, Setting } from "./evaluation-schema.ts";
 import type { Recipe } from "./recipe.ts";
 
@@ -57,7 +59,7 @@ export function writeOutEvaluation(file: EvaluationFile, data: DataDefaults): Re
 
 function writeOutBenchmark(entry: BenchmarkEntryFile, data: DataDefaults): RecipeBenchmark {
   const { benchmark, as: name, models, ...given } = entry;
-  const settings: Record<string, Setting> = {};
+  const settings: Record<string, Setting> = emptyTable();
   for (const option of benchmarkOf(benchmark).options) {
     const otherwise = isDataDefault(option.name) ? data[option.name] : option.default;
     const value = (given[option.name] as Setting | undefined) ?? otherwise;

@@ -1,4 +1,5 @@
 /** A recipe's gates: parsed by the names of its models and evaluations, and judged by what a run has measured. */
+import { z } from "zod";
 import { internalError } from "../errors.ts";
 import type { Benchmark, BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
 import type { Gate, GateProblem, GateVocabulary } from "../evaluate/gates/gate.ts";
@@ -12,6 +13,20 @@ import type { Recipe } from "./recipe.ts";
 export interface GatesDocument {
   readonly gates: readonly GateOutcome[];
 }
+
+/** As the file has it. */
+export const gatesFile: z.ZodType<GatesDocument> = z.object({
+  gates: z.array(
+    z.object({
+      gate: z.string(),
+      met: z.boolean(),
+      figures: z.string(),
+      left: z.number().nullable(),
+      right: z.number().nullable(),
+      p: z.number().nullable(),
+    }),
+  ),
+});
 
 export function parseRecipeGates(recipe: Recipe): { gates: readonly Gate[]; problems: readonly GateProblem[] } {
   return parseGates(recipe.evaluate.gates, vocabularyOf(recipe));

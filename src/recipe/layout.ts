@@ -2,9 +2,11 @@
  * Where everything lies in a run directory (FORMATS, "Verbs"), and the models a recipe makes or reads, in the order in
  * which tables and charts show them. Paths are relative to the run directory.
  */
+
 import { join } from "node:path";
 import type { TemplateSettings } from "../data/template-settings.ts";
 import type { EngineSettings } from "../engine/index.ts";
+import { type Table, tableOf } from "../table.ts";
 import { type RecipeBenchmark, readsAnswers } from "./evaluation.ts";
 import { isServed, type Recipe, type RecipeMerge, type RecipeModel } from "./recipe.ts";
 
@@ -143,13 +145,13 @@ export function fineTuningRunsOf(recipe: Recipe): string[] {
 }
 
 /** Words for several models at once, as an evaluation may be given them. */
-const ROLE_WORDS: Readonly<Record<string, RunModelRole>> = {
+const ROLE_WORDS: Table<RunModelRole> = tableOf({
   pivot: "pivot",
   sources: "source",
   targets: "target",
   merges: "merge",
   baselines: "baseline",
-};
+});
 
 /** The models of a list that a word means: one by its name, else all of a role; none where it means nothing. */
 export function modelsNamed(word: string, models: readonly RunModel[]): RunModel[] {

@@ -2,7 +2,9 @@
  * Everything that a recipe names, opened and checked before any work begins: models that their engines can run, tokenizers,
  * chat templates, conversations. All problems come in one error.
  */
+
 import { join } from "node:path";
+import { z } from "zod";
 import type { Conversation, RefusedConversation, TokenisedConversation } from "../data/conversation.ts";
 import { openConversationTokeniser } from "../data/tokenise.ts";
 import type { ModelFacts, Sequence } from "../engine/engine.ts";
@@ -10,7 +12,7 @@ import { modelFacts } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { FusechatError, inputError, inputErrors } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { readJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
 import { NO_OUTLINES, type Outlines, openWeights, type Weights } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
 import { type Model, openModel } from "../models/index.ts";
@@ -151,7 +153,7 @@ async function open(
   const ownKind = isPivot && (recipe.engine.kind === "onnx" || isServed(reference)) ? null : reference.engine?.kind;
   const kind = ownKind ?? recipe.engine.kind;
   const facts = await modelFacts(kind, folder, outlines);
-  const config = (await readJson(join(folder, "config.json"))) as Readonly<Record<string, unknown>>;
+  const config = await readChecked(join(folder, "config.json"), z.looseObject({}), "the configuration of a model");
   const model = served
     ? null
     : kind === "onnx"

@@ -28,9 +28,6 @@ export function parseRecipe(text: string, file: string): ParsedRecipe {
   return attempt.parsed;
 }
 
-/** A parser that has lost its way complains about every later line. */
-const LISTED_PROBLEMS = 20;
-
 /** What `parseRecipe` found: problems, or a recipe; and the raw value, so that files can be checked all the same. */
 export interface RecipeAttempt {
   readonly parsed: ParsedRecipe | null;
@@ -54,8 +51,7 @@ export function attemptRecipe(text: string, file: string, lines = true): RecipeA
     where,
   });
   if (document.problems.length > 0) {
-    const told = document.problems.slice(0, LISTED_PROBLEMS);
-    return failed(told.map(({ place, message }) => `${file}:${place}: ${message}`));
+    return failed(document.problems.map(({ place, message }) => `${file}:${place}: ${message}`));
   }
   if (document.value === null || document.value === undefined) {
     return failed([`${file}: expected a recipe with pivot, sources and data, found nothing; fusechat init writes one`]);

@@ -2,9 +2,11 @@
  * What is wrong with a recipe, in sentences: zod's issues with the path each belongs to. Unknown keys and names come
  * with a suggestion.
  */
+
 import { z } from "zod";
 import { suggestion } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
+import { type Table, tableOf } from "../table.ts";
 
 export interface RecipeProblem {
   readonly path: KeyPath;
@@ -16,9 +18,9 @@ export interface RecipeProblem {
 type Issue = z.core.$ZodIssue;
 
 /** Names that the design has and this version has not. */
-const NOT_YET: Readonly<Record<string, string>> = {
+const NOT_YET: Table<string> = tableOf({
   endpoint: "a server is named by its kind",
-};
+});
 
 /** `issues` must carry their inputs (`reportInput: true`). */
 export function describeIssues(issues: readonly Issue[], schema: z.ZodType): RecipeProblem[] {
@@ -116,7 +118,7 @@ function isTypeIssue(issue: Issue): boolean {
   return issue.code === "invalid_type" || issue.code === "invalid_value";
 }
 
-const TYPE_NAMES: Readonly<Record<string, string>> = {
+const TYPE_NAMES: Table<string> = tableOf({
   int: "a whole number",
   number: "a number",
   string: "text",
@@ -124,7 +126,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   array: "a list",
   object: "a mapping of keys",
   record: "a mapping of names",
-};
+});
 
 function bound(origin: string, limit: number | bigint, inclusive: boolean | undefined, word: "least" | "most"): string {
   if (origin === "string") return word === "least" ? "text" : `at most ${limit} characters`;
@@ -160,8 +162,7 @@ function isChosen(shape: z.core.$ZodShape, input: unknown): boolean {
 function child(place: z.ZodType, step: string | number): z.ZodType[] {
   if (place instanceof z.ZodArray) return [place.element as z.ZodType];
   const shape: Record<string, z.ZodType> = place instanceof z.ZodObject ? place.shape : {};
-  const field = shape[String(step)];
-  return field === undefined ? [] : [field];
+  return Object.hasOwn(shape, step) ? [shape[step]!] : [];
 }
 
 /** The schemas inside defaults, optional fields and unions. */

@@ -1,7 +1,10 @@
 /** The evaluation's units of work: one model on one benchmark, all models side by side, and the recipe's gates. */
+
 import { join } from "node:path";
+import { z } from "zod";
 import type { BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
-import { readJson, writeJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { writeJson } from "../formats/files.ts";
 import { benchmarkOf, MAX_LENGTH } from "../recipe/evaluation.ts";
 import { evaluationRequest } from "../recipe/evaluation-request.ts";
 import { judgeRecipeGates } from "../recipe/gates.ts";
@@ -50,6 +53,14 @@ export async function judgeGates(run: PerformContext): Promise<void> {
   await writeJson(join(run.out, RUN_FILES.gates), document);
 }
 
+/** What every result has; the rest is its benchmark's. */
+const benchmarkResult = z.looseObject({
+  benchmark: z.string(),
+  model: z.string(),
+  metrics: z.record(z.string(), z.looseObject({ value: z.number().nullable(), unit: z.string() })),
+});
+
 async function readResult({ out }: PerformContext, evaluation: string, model: string): Promise<BenchmarkResult> {
-  return (await readJson(join(out, resultFile(evaluation, model)))) as BenchmarkResult;
+  const path = join(out, resultFile(evaluation, model));
+  return (await readChecked<unknown>(path, benchmarkResult, "the result of an evaluation")) as BenchmarkResult;
 }

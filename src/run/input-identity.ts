@@ -2,29 +2,36 @@
  * What a run was begun with: fingerprints of the models and data that its recipe names. A run goes on only from the
  * same inputs; folders may move, contents may not change.
  */
+
 import { createHash } from "node:crypto";
 import { open, readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { z } from "zod";
 import { filesOfData } from "../data/containers/index.ts";
 import { readSettings } from "../distributions/folder.ts";
 import { inputError } from "../errors.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { exists, fileError, readJson, sha256OfFile, writeJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists, fileError, sha256OfFile, writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { hubNameOf } from "../hub/id.ts";
 import { benchmarkOf, DATA } from "../recipe/evaluation.ts";
 import { distributionsFolder, RUN_FILES } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { emptyTable } from "../table.ts";
 
 /** Fingerprint by the key of the recipe that names the input. */
 export type InputIdentity = Readonly<Record<string, string>>;
+
+const inputIdentity: z.ZodType<InputIdentity> = z.record(z.string(), z.string());
 
 /** Of a larger file only size, beginning and end are looked at: hashing the 140 GB of a source at every start takes minutes. */
 const WHOLE_BYTES = 1 << 24;
 const EDGE_BYTES = 1 << 20;
 
 export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null): Promise<InputIdentity> {
-  const identity: Record<string, string> = { pivot: await folderFingerprint(recipe.pivot.model) };
+  const identity = emptyTable<string>();
+  identity.pivot = await folderFingerprint(recipe.pivot.model);
   for (const { name, model, engine } of recipe.sources) {
     const fingerprint = await folderFingerprint(model);
     const server = engine !== null && "url" in engine ? ` ${engine.kind} ${engine.model ?? ""}` : "";
@@ -55,7 +62,9 @@ export async function identifyInputs(recipe: Recipe, judge: JudgeOptions | null)
  */
 export async function checkInputIdentity(run: string, identity: InputIdentity, grows: boolean): Promise<void> {
   const path = join(run, RUN_FILES.inputs);
-  const before = (await exists(path)) ? new Map(Object.entries((await readJson(path)) as InputIdentity)) : null;
+  const before = (await exists(path))
+    ? new Map(Object.entries(await readChecked(path, inputIdentity, "the inputs of a run")))
+    : null;
   for (const [key, fingerprint] of Object.entries(identity)) {
     const found = before?.get(key);
     if (before === null || found === fingerprint || (found === undefined && grows)) continue;

@@ -3,6 +3,7 @@
  * what it wrote. A unit whose manifest still fits is skipped, once its outputs are known to be what was written. Manifests
  * hold no times and no paths outside the run, so they too are the same bytes in every run of the same recipe.
  */
+
 import { createHash } from "node:crypto";
 import { readdir, rm, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
@@ -10,6 +11,7 @@ import { z } from "zod";
 import { inputError, internalError } from "../errors.ts";
 import { exists, readText, sha256OfFile, writeJson } from "../formats/files.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
+import { emptyTable } from "../table.ts";
 import { programOf, type ResultKind } from "../version.ts";
 import { type SeenFiles, stampOf } from "./seen-files.ts";
 import type { Unit, UnitWork } from "./units.ts";
@@ -115,13 +117,13 @@ export async function stateOf(run: string, unit: Unit, { seen, verify }: Looking
 
 /** Hashes what the unit wrote and says that it is finished. */
 export async function writeManifest(run: string, unit: Unit, seen: SeenFiles): Promise<void> {
-  const inputs: Record<string, string> = {};
+  const inputs: Record<string, string> = emptyTable();
   for (const input of unit.after) {
     const hash = await manifestHash(run, input);
     if (hash === null) throw internalError(`the unit ${unit.id} was performed before ${input}`);
     inputs[input] = hash;
   }
-  const outputs: Record<string, OutputFile> = {};
+  const outputs: Record<string, OutputFile> = emptyTable();
   for (const file of await filesOf(run, unit)) {
     const stamp = await stampOf(join(run, file));
     if (stamp === null) throw internalError(`${file} went away while it was hashed`);

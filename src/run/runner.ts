@@ -3,6 +3,7 @@
  * any moment and started again it ends with the same bytes as an uninterrupted run, in every file but `timing.jsonl`,
  * `plan.json` and the report's times: a unit starts from nothing or from what its own stage can continue.
  */
+
 import { join, resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineSettings } from "../engine/index.ts";
@@ -10,11 +11,12 @@ import type { KeyFor } from "../engine/server/settings.ts";
 import { internalError, throwIfInterrupted } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { openGrowing } from "../formats/growing-file.ts";
 import type { Outlines } from "../formats/weights.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import type { GatesDocument } from "../recipe/gates.ts";
+import { type GatesDocument, gatesFile } from "../recipe/gates.ts";
 import { type JudgeAccess, judgeOptionsOf, NO_ACCESS, needsJudge } from "../recipe/judge.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
 import { pathText } from "../recipe/problems.ts";
@@ -225,7 +227,7 @@ function tell(reporter: Reporter, summary: string): void {
 }
 
 async function readGates(out: string): Promise<GatesDocument> {
-  return (await readJson(join(out, RUN_FILES.gates))) as GatesDocument;
+  return readChecked(join(out, RUN_FILES.gates), gatesFile, "the gates of a run");
 }
 
 async function appendTiming(out: string, unit: string, seconds: number): Promise<void> {

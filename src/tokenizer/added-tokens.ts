@@ -5,9 +5,11 @@
  * and a token that is named (`eos_token` and its like) is an added and special token even where it stands in the
  * vocabulary alone.
  */
+
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { type AddedToken, LARGEST_ID } from "./definition.ts";
 
@@ -72,7 +74,8 @@ export async function readNamedTokens(folder: string): Promise<NamedTokens> {
     throw inputError(configPath, "split_special_tokens is not supported: the markers of a template would be text");
   }
   const naming = new Map<string, z.infer<typeof named>>();
-  const defaults = CLASS_DEFAULTS.get(String(config.tokenizer_class ?? "").replace(/Fast$/, ""));
+  const { tokenizer_class: ofClass } = config;
+  const defaults = typeof ofClass === "string" ? CLASS_DEFAULTS.get(ofClass.replace(/Fast$/, "")) : undefined;
   for (const [role, content] of Object.entries(defaults ?? {})) naming.set(role, content);
   const listed: z.infer<typeof named>[] = [];
   const isTable = Object.hasOwn(config, "added_tokens_decoder");
@@ -164,7 +167,7 @@ function collectNames(
   const read = (value: unknown, place: string): z.infer<typeof named> => {
     const token = named.safeParse(value);
     if (token.success) return token.data;
-    throw inputError(path, `${place}: expected a token, found ${JSON.stringify(value)}`);
+    throw inputError(path, `${place}: expected a token, found ${excerptOf(value)}`);
   };
   for (const [key, value] of Object.entries(file)) {
     // Models with pictures name tokens by keys of their own, such as image_token.
@@ -203,9 +206,10 @@ function legacyTokens(
 }
 
 function idOf(value: unknown, content: string, path: string): number {
-  const id = Number(value);
-  if (Number.isInteger(id) && id >= 0) return id;
-  throw inputError(path, `expected an id for the added token ${JSON.stringify(content)}, found ${String(value)}`);
+  // A table has its ids as names: digits alone, so that neither "1e3" nor "" is one.
+  const id = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof id === "number" && Number.isSafeInteger(id) && id >= 0) return id;
+  throw inputError(path, `expected an id for the added token ${JSON.stringify(content)}, found ${excerptOf(value)}`);
 }
 
 async function readObject(path: string): Promise<Readonly<Record<string, unknown>>> {

@@ -5,8 +5,10 @@
  * on its way to the tokens is refused by name, because then the span of a token could only be guessed. Pre-tokenizers
  * are taken as they come: where one removes or changes something, the walk through that text finds out.
  */
+
 import { z } from "zod";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import type { ModelTables, TablesApart } from "./model-tables.ts";
 
 export interface AddedToken {
@@ -171,7 +173,7 @@ function sentencePiecePrefix(
   for (const step of normalisers) {
     if (step.type === "Prepend" && step.prepend === "▁" && !replaces) dummyPrefix = "segment";
     else if (step.type === "Replace" && step.content === "▁" && isSpacePattern(step.pattern)) replaces = true;
-    else throw unsupported(path, `the normaliser ${step.type} ${JSON.stringify(step.pattern ?? step.prepend ?? "")}`);
+    else throw unsupported(path, `the normaliser ${step.type} ${excerptOf(step.pattern ?? step.prepend ?? "")}`);
   }
   const metaspace = preTokenizers.find((step) => step.type === "Metaspace");
   if (metaspace !== undefined) {
@@ -180,7 +182,7 @@ function sentencePiecePrefix(
     const scheme = metaspace.prepend_scheme ?? (metaspace.add_prefix_space === false ? "never" : "always");
     if (scheme === "always") dummyPrefix = "metaspace-always";
     else if (scheme === "first") dummyPrefix = "metaspace-first";
-    else if (scheme !== "never") throw unsupported(path, `the Metaspace prefix scheme ${JSON.stringify(scheme)}`);
+    else if (scheme !== "never") throw unsupported(path, `the Metaspace prefix scheme ${excerptOf(scheme)}`);
   } else if (!replaces) {
     throw unsupported(path, "a BPE model that neither works on bytes nor writes spaces as ▁");
   }
@@ -201,10 +203,7 @@ function readVocabulary(tables: ModelTables | null, path: string): TokenizerDefi
   const taken = new Uint8Array(LARGEST_ID + 1);
   for (const [piece, id] of tables.vocabulary.entries()) {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > LARGEST_ID) {
-      throw inputError(
-        path,
-        `expected ids of 0 to ${LARGEST_ID}, found ${JSON.stringify(id)} for ${JSON.stringify(piece)}`,
-      );
+      throw inputError(path, `expected ids of 0 to ${LARGEST_ID}, found ${excerptOf(id)} for ${excerptOf(piece)}`);
     }
     if (taken[id] === 1) throw inputError(path, `the id ${id} of ${JSON.stringify(piece)} is given to two pieces`);
     taken[id] = 1;

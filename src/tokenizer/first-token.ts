@@ -3,9 +3,9 @@
  * tokens. Bytes that are not UTF-8 cannot be encoded as a text: their longest valid beginning is; where there is none,
  * a SentencePiece tokenizer has the `<0xNN>` piece of the first byte, and a byte-level one runs its merges on them.
  */
-import { Tokenizer as Library } from "tokenizers";
 import { inputError } from "../errors.ts";
 import { readSteps, type TokenizerDefinition } from "./definition.ts";
+import { firstIds } from "./library.ts";
 import { joinedJson, type ModelTables } from "./model-tables.ts";
 import { nfc } from "./nfc-clusters.ts";
 import { withoutPrefix } from "./prefix-space.ts";
@@ -21,9 +21,6 @@ interface BpeModel {
   readonly unk_token?: unknown;
   readonly ignore_merges?: unknown;
 }
-
-/** Texts that the library is given at once: an Encoding of it holds strings and words besides the ids. */
-const BATCH = 512;
 
 /**
  * Reads the folder's tokenizer, without its added tokens; only where first tokens are asked for. Every call makes a
@@ -75,15 +72,12 @@ export async function openFirstTokens(folder: string): Promise<FirstTokens> {
             model.unk_token,
             encoded.map(({ text }) => spell(text)),
           );
-    const library = Library.fromString(joinedJson({ file: { ...bare, model }, tables: needed }));
-    for (let from = 0; from < encoded.length; from += BATCH) {
-      const batch = encoded.slice(from, from + BATCH);
-      const encodings = await library.encodeBatch(
-        batch.map(({ text }) => text),
-        { addSpecialTokens: false },
-      );
-      for (const [order, { index }] of batch.entries()) first[index] = encodings[order]?.getIds()[0] ?? -1;
-    }
+    const ids = await firstIds(
+      path,
+      joinedJson({ file: { ...bare, model }, tables: needed }),
+      encoded.map(({ text }) => text),
+    );
+    for (const [order, { index }] of encoded.entries()) first[index] = ids[order]!;
     return first;
   };
 }

@@ -2,11 +2,11 @@
  * Opens the tokenizer of a folder: the Hugging Face library for the ids, our own walk through the text for byte
  * spans (the library's offsets are characters, which say nothing about tokens that spell part of one).
  */
-import { Tokenizer as Library } from "tokenizers";
 import { inputError, internalError } from "../errors.ts";
 import { batched } from "./batched.ts";
 import type { TokenizerDefinition } from "./definition.ts";
 import { type FirstTokens, openFirstTokens } from "./first-token.ts";
+import { type OpenLibrary, openLibrary } from "./library.ts";
 import { joinedJson } from "./model-tables.ts";
 import { nfc, normaliseStretches } from "./nfc-clusters.ts";
 import { type AddedSpelling, SpanMismatch, type Walk, walkSpans } from "./spans.ts";
@@ -24,36 +24,41 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 /** Opens whichever tokenizer the folder has; refuses what byte spans cannot follow. */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const file = await readTokenizerFile(folder);
-  const library = openLibrary(file);
-  return createTokenizer(library, file, folder);
+  return createTokenizer(await libraryOf(file, folder), file, folder);
 }
 
-function openLibrary({ definition, path, ...apart }: TokenizerFile): Library {
-  let library: Library;
-  try {
-    library = Library.fromString(joinedJson(apart));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw inputError(path, `the tokenizer library cannot read it: ${reason}`, error);
-  }
-  library.disableTruncation();
-  library.disablePadding();
-  for (const token of definition.addedTokens) {
-    const id = library.tokenToId(token.content);
+async function libraryOf(file: TokenizerFile, folder: string): Promise<OpenLibrary> {
+  const { path, definition, sha256 } = file;
+  const { addedTokens } = definition;
+  // The parsed file is let go of: where it is needed once more, it is read again.
+  let first: TokenizerFile | undefined = file;
+  const json = async (): Promise<string> => {
+    const now = first ?? (await readTokenizerFile(folder));
+    first = undefined;
+    if (now.sha256 !== sha256) throw inputError(path, "was changed while it was in use; run the same command again");
+    return joinedJson(now);
+  };
+  const library = await openLibrary({
+    path,
+    added: addedTokens.map(({ content }) => content),
+    normalised: addedTokens.filter(({ normalized }) => normalized).map(({ content }) => content),
+    json,
+  });
+  for (const [index, token] of addedTokens.entries()) {
+    const id = library.opened.ids[index]!;
     if (id !== token.id) {
       const content = JSON.stringify(token.content);
-      throw inputError(
-        path,
-        `the added token ${content} has the id ${token.id}, but its place in the file makes it ${id}`,
-      );
+      const place = id < 0 ? "the library does not know it" : `its place in the file makes it ${id}`;
+      throw inputError(path, `the added token ${content} has the id ${token.id}, but ${place}`);
     }
   }
   return library;
 }
 
-function createTokenizer(library: Library, file: TokenizerFile, folder: string): Tokenizer {
+function createTokenizer(library: OpenLibrary, file: TokenizerFile, folder: string): Tokenizer {
   const { path, definition, sha256, withoutId } = file;
   const tokens = tokenBytesOf(definition);
+  const table = createTokenTable(tablePartsOf(definition, tokens, sha256));
   const added = addedSpellings(definition, library);
   const spaceMarks = definition.family === "sentencepiece";
   const walk: Walk = { tokens, added, dummyPrefix: definition.dummyPrefix, spaceMarks };
@@ -67,7 +72,7 @@ function createTokenizer(library: Library, file: TokenizerFile, folder: string):
       if (!(error instanceof SpanMismatch)) throw error;
       const id = ids[error.token];
       const token =
-        id === undefined ? "the last token" : `token ${error.token} (${JSON.stringify(library.idToToken(id))})`;
+        id === undefined ? "the last token" : `token ${error.token} (${JSON.stringify(table.tokenText(id))})`;
       const { removing } = definition;
       const why = removing.length > 0 ? `, perhaps for the pre-tokenizer ${removing.join(" or ")}` : "";
       throw inputError(
@@ -89,21 +94,21 @@ function createTokenizer(library: Library, file: TokenizerFile, folder: string):
     const encodings: Encoding[] = [];
     while (encodings.length < texts.length) {
       const batch = nextBatch(texts, encodings.length);
-      const answers = await library.encodeBatch(batch, { addSpecialTokens: false });
-      for (const [index, answer] of answers.entries()) {
-        encodings.push(spans(batch[index]!, Int32Array.from(answer.getIds())));
+      for (const [index, ids] of (await library.encode(batch)).entries()) {
+        encodings.push(spans(batch[index]!, ids));
       }
     }
     return encodings;
   };
   return {
-    ...createTokenTable(tablePartsOf(definition, tokens, sha256)),
+    ...table,
     encode: async (text) => {
       const encoding = (await encodeBatch([text]))[0];
       if (encoding === undefined) throw internalError("the tokenizer library gave no encoding");
       return encoding;
     },
     encodeBatch,
+    release: () => library.release(),
     firstTokenOf: batched(async (texts) => {
       first ??= openFirstTokens(folder);
       return (await first)(texts);
@@ -112,15 +117,15 @@ function createTokenizer(library: Library, file: TokenizerFile, folder: string):
 }
 
 /** A normalised added token is looked for as the normaliser leaves it: `</s>` of Llama 2 as `▁</s>`. */
-function addedSpellings(definition: TokenizerDefinition, library: Library): Map<number, AddedSpelling> {
+function addedSpellings(definition: TokenizerDefinition, { opened }: OpenLibrary): Map<number, AddedSpelling> {
   const { addedTokens, vocabulary, family } = definition;
   const ids = new Set(addedTokens.map(({ id }) => id));
   const pieces = new Map<number, string>();
   for (const [piece, id] of vocabulary) if (ids.has(id)) pieces.set(id, piece);
   const spellings = new Map<number, AddedSpelling>();
+  const normalised = opened.normalised.values();
   for (const token of addedTokens) {
-    const normaliser = token.normalized ? library.getNormalizer() : null;
-    const text = normaliser === null ? token.content : normaliser.normalizeString(token.content).replaceAll("▁", " ");
+    const text = token.normalized ? normalised.next().value!.replaceAll("▁", " ") : token.content;
     const piece = pieces.get(token.id);
     const own = piece === undefined ? null : bytesOfPiece(piece, family);
     spellings.set(token.id, { token, bytes: Buffer.from(text, "utf8"), piece: own });

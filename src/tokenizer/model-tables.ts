@@ -3,7 +3,9 @@
  * the file: 262k pieces and half a million pairs of strings are 150 MB once parsed, of which whoever asks needs one pass.
  * So they stay the bytes that they are in the file: the library gets them as text, and a pass parses one stretch at a time.
  */
+
 import { isUtf8 } from "node:buffer";
+import { DEEPEST_JSON } from "../formats/files.ts";
 import {
   BACKSLASH,
   CLOSE_ARRAY,
@@ -158,8 +160,11 @@ function findTables(bytes: Uint8Array): { readonly vocab: Place; readonly merges
   for (let at = 0; at < bytes.length; ) {
     const byte = bytes[at]!;
     if (byte !== QUOTE) {
-      if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) depth++;
-      else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
+      if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+        depth++;
+        // The other way of reading says so.
+        if (depth > DEEPEST_JSON) return null;
+      } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) depth--;
       else if (byte === COMMA && depth === 1) isInModel = false;
       at++;
       continue;

@@ -4,8 +4,10 @@
  * no; two classes set it in every `ByteLevel`; and where a Llama tokenizer has the setting, it is built anew, with or
  * without the prefix, and with that of `legacy` (before every stretch of text) or the newer one (before the first).
  */
+
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { type Component, readSteps } from "./definition.ts";
 
@@ -30,15 +32,21 @@ export async function readPrefixSettings(folder: string): Promise<PrefixSettings
   const flag = (name: string): boolean | null | undefined => {
     const value = config[name];
     if (value === undefined || value === null || typeof value === "boolean") return value;
-    throw inputError(path, `${name}: expected true or false, found ${JSON.stringify(value)}`);
+    throw inputError(path, `${name}: expected true or false, found ${excerptOf(value)}`);
   };
   return {
-    tokenizerClass: String(config.tokenizer_class ?? "").replace(/Fast$/, ""),
+    tokenizerClass: className(config),
     addPrefixSpace: flag("add_prefix_space"),
     legacy: flag("legacy") ?? true,
     addBosToken: flag("add_bos_token"),
     addEosToken: flag("add_eos_token"),
   };
+}
+
+/** Without `Fast`; empty where it is no text. */
+function className(config: Readonly<Record<string, unknown>>): string {
+  const { tokenizer_class: name } = config;
+  return typeof name === "string" ? name.replace(/Fast$/, "") : "";
 }
 
 /** The parsed `tokenizer.json` with the prefix that the settings ask for; the very file where nothing changes. */

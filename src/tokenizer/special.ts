@@ -1,9 +1,11 @@
 /** The roles of special tokens, gathered from the files of a model folder: where a text begins, where an answer ends. */
+
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
+import { LARGEST_ID } from "./definition.ts";
 import { hasTokenizer, readTokenizerSource, type TokenizerSource } from "./tokenizer-source.ts";
 
 export interface SpecialTokens {
@@ -13,11 +15,12 @@ export interface SpecialTokens {
   readonly stopIds: readonly number[];
 }
 
-const ids = z.union([z.number().int().min(0), z.array(z.number().int().min(0))]).nullish();
+const id = z.number().int().min(0).max(LARGEST_ID);
+const ids = z.union([id, z.array(id)]).nullish();
 
 const generationFile = z.looseObject({ bos_token_id: ids, eos_token_id: ids });
 const tokenizerFile = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: z.number(), content: z.string() })).nullish(),
+  added_tokens: z.array(z.looseObject({ id, content: z.string() })).nullish(),
   model: z.looseObject({ vocab: z.looseObject({}).nullish().catch(null) }).nullish(),
 });
 
@@ -66,7 +69,8 @@ function idsOf(
 ): number[] {
   if (content === undefined) return [];
   const own = source === null ? undefined : idIn(source, content);
-  const id = own ?? [...(decoder ?? []), ...legacy].find((entry) => entry.content === content)?.id;
+  const id =
+    own ?? [...(decoder ?? []), ...legacy].find((entry) => entry.content === content && entry.id <= LARGEST_ID)?.id;
   return id === undefined ? [] : [id];
 }
 

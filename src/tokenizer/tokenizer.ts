@@ -38,6 +38,8 @@ export interface Tokenizer extends TokenTable {
   /** No special tokens are added; added tokens that stand in the text are recognised. */
   encode(text: string): Promise<Encoding>;
   encodeBatch(texts: readonly string[]): Promise<Encoding[]>;
+  /** Gives back what the encoding holds, tens of megabytes of another process; the next text makes it anew. */
+  release(): Promise<void>;
   /** The first token of these bytes in running text: without dummy prefix, without recognising added tokens (`prefix` strategy). -1 for no bytes. */
   firstTokenOf(bytes: Uint8Array): Promise<number>;
 }

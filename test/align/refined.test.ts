@@ -104,7 +104,7 @@ describe("what a folder tells of its refinements", () => {
     await align("begun", { labelMass: "chain" });
     await expect(align("begun", {})).rejects.toThrow('belongs to other settings: "label_mass" is "chain" there');
     await expect(align("begun", { labelMass: "chain", divide: "pivot" })).rejects.toThrow(
-      '"divide" is undefined there and "pivot" here',
+      '"divide" is nothing there and "pivot" here',
     );
   });
 });

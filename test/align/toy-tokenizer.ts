@@ -42,6 +42,7 @@ export function toyTokenizer(tokens: readonly (string | Uint8Array | null)[]): T
     sha256: "toy",
     encode,
     encodeBatch: (texts) => Promise.all(texts.map(encode)),
+    release: async () => {},
     tokenBytes,
     tokenText: (id) => (typeof tokens[id] === "string" ? tokens[id] : null),
     isSpecial,

@@ -39,5 +39,4 @@ test("templates see the day and the variables of the settings", async () => {
     { date: "2024-02-29", variables: { enable_thinking: true } },
   );
   expect(await renderer.render([{ turns: [], generationPrompt: true }])).toEqual([{ text: "29 Feb 2024 deep" }]);
-  await renderer.dispose();
 });

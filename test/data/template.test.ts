@@ -16,11 +16,7 @@ async function renderOnce(
     DEFAULT_TEMPLATE_SETTINGS,
     limits,
   );
-  try {
-    return await renderer.render([{ turns: TURNS, generationPrompt: true }]);
-  } finally {
-    await renderer.dispose();
-  }
+  return renderer.render([{ turns: TURNS, generationPrompt: true }]);
 }
 
 test("a template gets messages, tools as none, the generation prompt and the tokens that there are", async () => {
@@ -39,7 +35,6 @@ test("its today is the date of the settings, and variables have their values, bu
   expect(await renderer.render([{ turns: TURNS, generationPrompt: false }])).toEqual([
     { text: "29 February 2024|False|a+b|False|Hi" },
   ]);
-  await renderer.dispose();
 });
 
 test("many renderings keep their order", async () => {
@@ -49,7 +44,6 @@ test("many renderings keep their order", async () => {
     generationPrompt: false,
   }));
   expect(await renderer.render(jobs)).toEqual(jobs.map(({ turns }) => ({ text: turns[0]!.content })));
-  await renderer.dispose();
 });
 
 test("a refusal is an answer, and its reason is the template's", async () => {
@@ -65,8 +59,8 @@ test("a template that fails is an error that names its file", async () => {
 
 test("a template that does not end is stopped at its deadline", async () => {
   const endless = "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}";
-  await expect(renderOnce(endless, { deadlineMs: 300 })).rejects.toThrow(
-    "some/template.jinja: the chat template does not end within 0.3 s",
+  await expect(renderOnce(endless, { seconds: 0.3 })).rejects.toThrow(
+    "some/template.jinja: the chat template does not end within 0.3 s of processor time",
   );
 });
 
@@ -74,11 +68,10 @@ test("a renderer works again after it stopped a template", async () => {
   const source =
     "{% if messages[0].content == 'slow' %}{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}{% endif %}fast";
   const template = { path: "t", source, specialTokens: {} };
-  const renderer = openRenderer(template, DEFAULT_TEMPLATE_SETTINGS, { deadlineMs: 2000 });
+  const renderer = openRenderer(template, DEFAULT_TEMPLATE_SETTINGS, { seconds: 1 });
   const job = (content: string) => [{ turns: [{ role: "user", content }] as Turn[], generationPrompt: false }];
   await expect(renderer.render(job("slow"))).rejects.toThrow(/does not end/);
   expect(await renderer.render(job("other"))).toEqual([{ text: "fast" }]);
-  await renderer.dispose();
 });
 
 test("output without measure is stopped", async () => {
@@ -89,7 +82,15 @@ test("output without measure is stopped", async () => {
 test("memory without measure is stopped", async () => {
   const large =
     "{% set ns = namespace(x=['0123456789']) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
-  await expect(renderOnce(large, { memoryMb: 32, deadlineMs: 60_000 })).rejects.toThrow(
-    /^some\/template\.jinja: the chat template (needs too much memory|fails)/,
+  await expect(renderOnce(large, { memoryMb: 100 })).rejects.toThrow(
+    /^some\/template\.jinja: the chat template (needs more than 100 MB of memory|fails)/,
   );
+});
+
+test("what makes one large array, text or number is refused or stopped", async () => {
+  const large = "{% for i in range(1000000000) %}{% endfor %}";
+  await expect(renderOnce(large)).resolves.toEqual([{ refused: expect.stringContaining("at most 100000 items") }]);
+  const doubled =
+    "{% set ns = namespace(x=range(100000) | list) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+  await expect(renderOnce(doubled)).rejects.toThrow(/: the chat template (needs more than 200 MB of memory|fails)/);
 });

@@ -57,7 +57,7 @@ describe("the settings of a folder", () => {
     await expect(checkSettings(folder, { model: "a", top_k: 5 })).rejects.toThrow(
       `${folder}: belongs to other settings: "top_k" is 10 there and 5 here`,
     );
-    await expect(checkSettings(folder, { model: "a" })).rejects.toThrow('"top_k" is 10 there and undefined here');
+    await expect(checkSettings(folder, { model: "a" })).rejects.toThrow('"top_k" is 10 there and nothing here');
   });
 
   test("protect shards of unknown origin", async () => {

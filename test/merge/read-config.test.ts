@@ -137,7 +137,7 @@ test("mistakes in slices and tokenizers are told by place", async () => {
     "merge.yaml:5:3: slices[1]: expected a mapping with a list of sources, found a mapping",
     "merge.yaml:6:38: slices[2].sources[0].layer_range: expected [first layer, layer after the last], found a list of 3",
     'merge.yaml:8:3: tokenizer.sorce: unknown key; did you mean "source"?',
-    "merge.yaml:9:23: tokenizer.pad_to_multiple_of: expected a whole number from 1, found 0",
+    "merge.yaml:9:23: tokenizer.pad_to_multiple_of: expected a whole number of 1 to 65536, found 0",
     "merge.yaml:11:8: tokenizer.tokens.x.source: expected the folder of a model, found nothing",
     "merge.yaml:12:17: tokenizer.tokens.y.source: expected either token, a text, or token_id, a whole number",
     "merge.yaml:13:37: tokenizer.tokens.z.force: expected true or false, found 1",

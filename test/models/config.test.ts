@@ -198,7 +198,7 @@ describe("a config that cannot be right is refused by its field", () => {
     [{ ...LLAMA, vocab_size: undefined }, "vocab_size: expected a whole number of at least 1, found nothing"],
     [{ ...LLAMA, hidden_size: "16" }, 'hidden_size: expected a whole number of at least 1, found "16"'],
     [{ ...LLAMA, num_hidden_layers: 0 }, "num_hidden_layers: expected a whole number of at least 1, found 0"],
-    [{ ...LLAMA, num_hidden_layers: 1e9 }, "num_hidden_layers: expected at most 4096, found 1000000000"],
+    [{ ...LLAMA, num_hidden_layers: 1e9 }, "num_hidden_layers: expected at most 1024, found 1000000000"],
     [{ ...LLAMA, head_dim: 1e9 }, "head_dim: expected at most 65536, found 1000000000"],
     [{ ...LLAMA, rms_norm_eps: -1 }, "rms_norm_eps: expected a number above 0, found -1"],
     [{ ...LLAMA, tie_word_embeddings: "no" }, 'tie_word_embeddings: expected true or false, found "no"'],

@@ -2,7 +2,7 @@
  * Arrow IPC, as a stream or as a file: a file is a stream with eight bytes before it and an index behind it, so both
  * are read batch by batch, forwards.
  */
-import { FusechatError, inputError } from "../../errors.ts";
+import { FusechatError, inputError, reasonOf } from "../../errors.ts";
 import { foundRow } from "./column-values.ts";
 import type { Container, Found } from "./container.ts";
 import type { Source } from "./source.ts";
@@ -17,6 +17,7 @@ export const arrow: Container = {
   name: "Arrow",
   summary: "IPC stream or file, as `save_to_disk` of `datasets` writes it",
   suffixes: [".arrow"],
+  isForeign: true,
   records: arrowRows,
 };
 
@@ -36,7 +37,7 @@ async function* arrowRows(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw inputError(source.path, `expected Arrow, but it cannot be read: ${reason}`, error);
   }
 }

@@ -15,6 +15,8 @@ export interface Container {
   readonly summary: string;
   /** With the dot, in lower case. */
   readonly suffixes: readonly string[];
+  /** A library reads it: such a file is read in a process with limits. */
+  readonly isForeign?: boolean;
   /** Its records in order, a bounded part of the file in memory at a time. A file that is none of its kind throws. */
   records(source: Source): AsyncIterable<Found>;
 }

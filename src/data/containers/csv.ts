@@ -1,6 +1,6 @@
 /** CSV with named columns. Every cell is a text; an empty one says nothing. */
 import { pipeline, Readable } from "node:stream";
-import { FusechatError, inputError } from "../../errors.ts";
+import { FusechatError, inputError, reasonOf } from "../../errors.ts";
 import type { Container, Found } from "./container.ts";
 import { LONGEST_RECORD_BYTES } from "./lines.ts";
 import { type Source, textChunks } from "./source.ts";
@@ -31,7 +31,7 @@ async function* csvRecords(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw inputError(source.path, `expected CSV, but it cannot be read: ${reason}`, error);
   } finally {
     parser.destroy();
@@ -52,7 +52,8 @@ async function* decoded(source: Source): AsyncGenerator<string> {
 
 function columnsOf(row: readonly string[], path: string): readonly string[] {
   const names = row.map((name) => name.trim());
-  const twice = names.find((name, index) => names.indexOf(name) < index);
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
   if (twice !== undefined) {
     throw inputError(path, `expected a name of its own for every column, found ${JSON.stringify(twice)} twice`);
   }

@@ -1,6 +1,6 @@
 /**
- * The containers of records, and the one place where a foreign file is opened: whoever wants foreign parsers elsewhere,
- * in a process with limits of its own, has this function to change. A new container is one file and one line here.
+ * The containers of records, and the one place where a file of data is opened. A new container is one file and one line
+ * here; one that a library reads says so, and is read in a process with limits (and stands in `container-work.ts`).
  */
 import { basename } from "node:path";
 import { inputError } from "../../errors.ts";
@@ -9,6 +9,7 @@ import { COMPRESSIONS } from "./compressions/index.ts";
 import type { Container, Found } from "./container.ts";
 import { csv } from "./csv.ts";
 import { dataFiles } from "./data-files.ts";
+import { foreignRecords } from "./foreign.ts";
 import { json } from "./json.ts";
 import { jsonLines } from "./json-lines.ts";
 import { parquet } from "./parquet.ts";
@@ -25,7 +26,9 @@ export interface FoundIn extends Found {
 export async function* openRecords(path: string): AsyncGenerator<FoundIn> {
   for (const file of await filesOfData(path)) {
     await refusePointer(file);
-    for await (const found of containerOf(file).records(sourceOf(file))) yield { ...found, file };
+    const container = containerOf(file);
+    const records = container.isForeign === true ? foreignRecords(container, file) : container.records(sourceOf(file));
+    for await (const found of records) yield { ...found, file };
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { FusechatError, inputError } from "../../errors.ts";
+import { FusechatError, inputError, reasonOf } from "../../errors.ts";
 import { fileError, readFully } from "../../formats/files.ts";
 import { foundRow } from "./column-values.ts";
 import type { Container, Found } from "./container.ts";
@@ -25,6 +25,7 @@ export const parquet: Container = {
   name: "Parquet",
   summary: "a row a record; texts, lists and structs, or JSON in texts",
   suffixes: [".parquet"],
+  isForeign: true,
   records: parquetRows,
 };
 
@@ -47,9 +48,7 @@ async function* parquetRows(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    if (error instanceof Error && "code" in error && typeof error.code === "string") throw fileError(path, error);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw inputError(path, `expected a Parquet file, but it cannot be read: ${reason}`, error);
+    throw inputError(path, `expected a Parquet file, but it cannot be read: ${reasonOf(error)}`, error);
   }
 }
 
@@ -77,12 +76,21 @@ function leavesOf(schema: SchemaTree): ReadonlySet<string> {
 }
 
 async function fileBuffer(path: string): Promise<AsyncBuffer> {
-  const { size } = await stat(path);
+  // Errors of the disk are told here, where they are known to be: those of decompression have codes too.
+  const onDisk = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      throw fileError(path, error);
+    }
+  };
+  const { size } = await onDisk(stat(path));
   return bufferOf(size, async (start, end) => {
     const bytes = new Uint8Array(end - start);
-    const handle = await open(path);
+    const handle = await onDisk(open(path));
     try {
-      if ((await readFully(handle, bytes, start)) < bytes.length) throw new Error("it ends too early");
+      const read = await onDisk(readFully(handle, bytes, start));
+      if (read < bytes.length) throw new Error("it ends too early");
     } finally {
       await handle.close();
     }

@@ -1,8 +1,8 @@
 /** A file's bytes, decompressed where its name says so, chunk by chunk; and as text, where its first bytes are text. */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { inputError } from "../../errors.ts";
-import { fileError, readFully } from "../../formats/files.ts";
+import { inputError, reasonOf } from "../../errors.ts";
+import { fileError, readFully, refuseSpecial } from "../../formats/files.ts";
 import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "../../formats/git-lfs.ts";
 import { COMPRESSIONS, type Compression } from "./compressions/index.ts";
 
@@ -38,6 +38,7 @@ export function uncompressedName(path: string): string {
 export async function refusePointer(path: string): Promise<void> {
   const head = Buffer.alloc(LFS_PREFIX_BYTES);
   try {
+    await refuseSpecial(path);
     const file = await open(path);
     try {
       await readFully(file, head, 0);
@@ -64,7 +65,7 @@ async function* decompressed(path: string, compression: Compression): AsyncGener
     yield* compression.decompress(chunks);
   } catch (error) {
     if (error instanceof Error && error.name === "FusechatError") throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw inputError(path, `expected ${compression.name}, but it cannot be decompressed: ${reason}`, error);
   }
 }

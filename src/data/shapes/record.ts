@@ -108,6 +108,13 @@ function checkNamedMask(record: Foreign): void {
   );
 }
 
+/** Nats; of a conversation of a megabyte some ten million under any distribution that could have drawn it. */
+const LARGEST_FLOOR = 1e9;
+
+function isFloor(value: unknown): boolean {
+  return typeof value === "number" && value >= 0 && value <= LARGEST_FLOOR;
+}
+
 /** Keys of what kind of conversation it is; the first with a text counts. Anything else under them is somebody's own. */
 const CATEGORY_KEYS = ["category", "dataset", "source"] as const;
 /** Longer texts are no names of kinds. */
@@ -118,10 +125,10 @@ function labels(record: Foreign): { skill?: string; category?: string; floorNats
   if (isGiven(skill) && typeof skill !== "string") {
     throw new Irregular("with a skill that is no text", `expected skill to be a text, found ${describe(skill)}`);
   }
-  if (isGiven(floorNats) && (typeof floorNats !== "number" || !Number.isFinite(floorNats) || floorNats < 0)) {
+  if (isGiven(floorNats) && !isFloor(floorNats)) {
     throw new Irregular(
       "with a floor that is no number",
-      `expected floor_nats to be a number of at least 0, found ${describe(floorNats)}`,
+      `expected floor_nats to be a number of 0 to ${LARGEST_FLOOR}, found ${describe(floorNats)}`,
     );
   }
   const category = CATEGORY_KEYS.map((key) => record[key]).find(

@@ -3,6 +3,7 @@
  * `max_tokens`, or no temperature but their own, or no seed. What a server refuses by name is remembered as its
  * dialect; what was left out is told with the reply, because the answer was then drawn otherwise than asked.
  */
+import { type Table, tableOf } from "../../table.ts";
 import type { ChatRequest, OmittableParameter } from "./endpoint.ts";
 
 export interface Dialect {
@@ -12,11 +13,11 @@ export interface Dialect {
 
 export const PLAIN: Dialect = { maxTokens: "max_tokens", omitted: [] };
 
-const OMITTABLE: Readonly<Record<string, OmittableParameter>> = {
+const OMITTABLE: Table<OmittableParameter> = tableOf({
   temperature: "temperature",
   top_p: "topP",
   seed: "seed",
-};
+});
 
 /** The dialect without a parameter that the server has refused; null where it is without already or cannot be. */
 export function learn({ maxTokens, omitted }: Dialect, refused: string): Dialect | null {

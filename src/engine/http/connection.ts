@@ -3,11 +3,13 @@
  * the time the server asks for or after waits that double, with jitter. The key goes into one header and nowhere else;
  * should the server repeat it, it is taken out of messages and answers.
  */
+
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { setTimeout } from "node:timers/promises";
 import { type FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
+import { emptyTable } from "../../table.ts";
 import { exchange } from "./exchange.ts";
 import { type Refusal, refusalOf, retryAfterSeconds } from "./refusal.ts";
 
@@ -79,7 +81,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   const { apiKey, attempts, timeoutSeconds } = options;
   checkKey(apiKey);
   const agentOptions = { keepAlive: true, maxSockets: options.concurrency };
-  const agents: Record<string, HttpAgent> = {};
+  const agents: Record<string, HttpAgent> = emptyTable();
   const agentFor = ({ protocol }: URL): HttpAgent => {
     agents[protocol] ??= protocol === "https:" ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
     return agents[protocol];

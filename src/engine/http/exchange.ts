@@ -2,8 +2,10 @@
  * One HTTP request on Node's own client: a deadline over the whole exchange, a limit on the reply, and nothing automatic.
  * Redirects are not followed, because the key would go with them; proxies are not asked; a reply cut short is an error.
  */
+
 import { type Agent, request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { type Table, tableOf } from "../../table.ts";
 
 export interface ExchangeOptions {
   readonly url: URL;
@@ -30,7 +32,7 @@ export interface NoReply {
 }
 
 /** What Node's error codes mean; others are told by their own message, and may pass. */
-const CONNECTION_ERRORS: Readonly<Record<string, NoReply>> = {
+const CONNECTION_ERRORS: Table<NoReply> = tableOf({
   ECONNREFUSED: { problem: "nothing listens there; is the server running?", mayPass: true },
   ECONNRESET: { problem: "the connection broke before the reply was whole", mayPass: true },
   EPIPE: { problem: "the connection broke before the reply was whole", mayPass: true },
@@ -45,7 +47,7 @@ const CONNECTION_ERRORS: Readonly<Record<string, NoReply>> = {
     mayPass: false,
   },
   HPE_INVALID_CONSTANT: { problem: "the reply is no HTTP; does the server speak https, not http?", mayPass: false },
-};
+});
 
 /** The whole reply, whatever its status, or why there is none. Never rejects; aborted, it says so at once. */
 export async function exchange(options: ExchangeOptions): Promise<HttpReply | NoReply> {

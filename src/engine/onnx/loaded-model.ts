@@ -2,10 +2,12 @@
  * A model folder opened in the worker: its config and its weights as float32, checked to be finite. Where they are kept
  * is said by `placement.ts`; whoever needs all of them in memory asks for `resident()`.
  */
+
 import type { Tensor } from "onnxruntime-node";
 import type { TensorInfo } from "../../formats/safetensors.ts";
 import { openWeights, type Weights } from "../../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../../models/index.ts";
+import { emptyTable } from "../../table.ts";
 import { refuseBeyondMemory } from "./memory-check.ts";
 import { PASS_POSITIONS, placementOf } from "./placement.ts";
 import type { Runtime, Tensors } from "./runtime.ts";
@@ -62,7 +64,7 @@ async function readAll(
   weights: Map<string, Float32Array<ArrayBuffer>>,
 ): Promise<Tensors> {
   refuseBeyondMemory(model.folder, 4 * model.parameters, "holding its weights in single precision");
-  const inputs: Record<string, Tensor> = {};
+  const inputs: Record<string, Tensor> = emptyTable();
   for (const { name, shape } of model.shapes) {
     const weight = await stored.float32(name);
     refuseNotFinite(stored, name, weight);

@@ -3,7 +3,7 @@
  * their weights as inputs, so they stay valid while training changes the weights.
  */
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import { FusechatError, failure } from "../../errors.ts";
+import { FusechatError, failure, reasonOf } from "../../errors.ts";
 import type { LoweredGraph } from "../../graph/lower.ts";
 import { type NativeGate, throughGate } from "./native-gate.ts";
 
@@ -126,7 +126,7 @@ async function guard<T>(key: string, gate: NativeGate, call: () => Promise<T>): 
     return await throughGate(gate, call);
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = reasonOf(error);
     if (/alloc/i.test(message)) {
       throw failure("engine", `out of memory in ${key}; a smaller max_length or model needs less`, error);
     }

@@ -2,9 +2,12 @@
  * Distributions from a server: the config and the tokenizer are here, the weights are not. Token ids go there and rows
  * come back. A server gives rows alone; it writes no answers and trains nothing here.
  */
+
 import { join } from "node:path";
+import { z } from "zod";
 import { inputError } from "../../errors.ts";
-import { exists, readJson, writeJson } from "../../formats/files.ts";
+import { readChecked } from "../../formats/checked-json.ts";
+import { exists, writeJson } from "../../formats/files.ts";
 import { makeFolder } from "../../formats/folders.ts";
 import { loadTokenizer } from "../../tokenizer/load.ts";
 import type { Engine, EngineModel } from "../engine.ts";
@@ -60,9 +63,12 @@ async function openServedModel(server: Server, folder: string, work: string | un
   };
 }
 
+const probeFile: z.ZodType<Probe> = z.object({ logps: z.array(z.number()) });
+
 async function compareWithBefore(server: Server, work: string, now: Probe): Promise<void> {
   const path = join(work, PROBE_FILE);
-  if (await exists(path)) checkSameModel(server, (await readJson(path)) as Probe, now);
+  if (await exists(path))
+    checkSameModel(server, await readChecked(path, probeFile, "what the server answered first"), now);
   else {
     await makeFolder(work);
     await writeJson(path, now);

@@ -5,13 +5,16 @@
  * Ctrl-C writes the file `stop`: the job ends at its next step with a checkpoint. The processes form a group of their
  * own, so that the terminal's Ctrl-C reaches this program alone; where this program goes, the group goes with it.
  */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve as resolvePath } from "node:path";
+import { z } from "zod";
 import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
-import { exists, readJson, readText, writeFileAtomic } from "../../formats/files.ts";
+import { readChecked } from "../../formats/checked-json.ts";
+import { exists, readText, writeFileAtomic } from "../../formats/files.ts";
 import { type JobEvent, openEvents } from "./events.ts";
 import { PACKAGE_FOLDER, type PythonFacts } from "./python.ts";
 import type { TorchSettings } from "./settings.ts";
@@ -159,14 +162,16 @@ export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, milliseconds));
 }
 
+const errorFile = z.object({ code: z.number(), message: z.string() });
+
 /** Nothing where the job is done; else the error that it ended with. */
 export async function explain(folder: string, ended: number | string, signal?: AbortSignal): Promise<void> {
   if (await isDone(folder)) return;
   if (ended === 0) throwIfInterrupted(signal, folder);
   const path = join(folder, "error.json");
   if (await exists(path)) {
-    const { code, message } = (await readJson(path)) as { readonly code?: unknown; readonly message?: unknown };
-    throw code === 2 ? inputError(folder, String(message)) : failure(folder, String(message));
+    const { code, message } = await readChecked(path, errorFile, "the error of a job");
+    throw code === 2 ? inputError(folder, message) : failure(folder, message);
   }
   const text = await readText(join(folder, "log.txt"));
   const died = ended === "SIGKILL" ? killed("the process") : deathIn(text);

@@ -3,8 +3,10 @@
  * nothing is asked of the config but sizes, by the names all of them have; a wrapper keeps them in `text_config`. Whether
  * transformers has the architecture, Python says when the model is opened.
  */
+
 import { join, resolve } from "node:path";
 import { inputError } from "../../errors.ts";
+import { excerptOf } from "../../excerpt.ts";
 import { readJson } from "../../formats/files.ts";
 import type { TensorInfo } from "../../formats/safetensors.ts";
 import { NO_OUTLINES, type Outlines, openWeights } from "../../formats/weights.ts";
@@ -18,7 +20,7 @@ export async function modelFacts(folder: string, outlines: Outlines = NO_OUTLINE
   if (!isRecord(config)) throw inputError(path, "expected an object");
   const fields = isRecord(config.text_config) ? { ...config, ...config.text_config } : config;
   if (typeof config.model_type !== "string") {
-    throw inputError(`${path}: model_type`, `expected a name, found ${JSON.stringify(config.model_type)}`);
+    throw inputError(`${path}: model_type`, `expected a name, found ${excerptOf(config.model_type)}`);
   }
   const packed = QUANTISED.find((key) => isRecord(fields[key]));
   if (packed !== undefined) {
@@ -40,7 +42,7 @@ export async function modelFacts(folder: string, outlines: Outlines = NO_OUTLINE
 
 function vocabularyOf(path: string, value: unknown): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value > 0) return value;
-  throw inputError(`${path}: vocab_size`, `expected a whole number, found ${JSON.stringify(value)}`);
+  throw inputError(`${path}: vocab_size`, `expected a whole number, found ${excerptOf(value)}`);
 }
 
 /** Wrappers often leave out what is their architecture's default. */

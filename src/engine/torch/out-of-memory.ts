@@ -2,9 +2,11 @@
  * A job that died for lack of memory, in a sentence: what its process would have needed by its model's sizes, what there is,
  * and what would fit.
  */
+
 import { join } from "node:path";
+import { z } from "zod";
 import { FusechatError, failure } from "../../errors.ts";
-import { readJson } from "../../formats/files.ts";
+import { readChecked } from "../../formats/checked-json.ts";
 import { openWeights } from "../../formats/weights.ts";
 import { modelSizes } from "../../models/sizes.ts";
 import type { LoraShape } from "../estimate.ts";
@@ -40,7 +42,7 @@ async function figures(
   need: MemoryNeed,
   onGpu: boolean,
 ): Promise<string> {
-  const config = (await readJson(join(need.model, "config.json"))) as Readonly<Record<string, unknown>>;
+  const config = await readChecked(join(need.model, "config.json"), z.looseObject({}), "the configuration of a model");
   const sizes = modelSizes(config, (await openWeights(need.model)).tensors.values());
   const processes = processesOf(settings, facts);
   const { kind, lora } = need;

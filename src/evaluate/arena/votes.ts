@@ -3,9 +3,11 @@
  * `serve/gradio_block_arena_anony.py`), which `fusechat serve` writes too, and the battle files that were published
  * (`model_a`, `model_b`, `winner`). In any container that conversations may have.
  */
+
 import { z } from "zod";
 import { openRecords } from "../../data/containers/index.ts";
 import { inputError } from "../../errors.ts";
+import { type Table, tableOf } from "../../table.ts";
 
 /** Who won: the first model, the second, or neither, both being good or both bad. */
 export type Outcome = "left" | "right" | "tie" | "both bad";
@@ -23,19 +25,19 @@ export interface Votes {
   readonly others: number;
 }
 
-const VOTE_TYPES: Readonly<Record<string, Outcome>> = {
+const VOTE_TYPES: Table<Outcome> = tableOf({
   leftvote: "left",
   rightvote: "right",
   tievote: "tie",
   bothbad_vote: "both bad",
-};
+});
 
-const WINNERS: Readonly<Record<string, Outcome>> = {
+const WINNERS: Table<Outcome> = tableOf({
   model_a: "left",
   model_b: "right",
   tie: "tie",
   "tie (bothbad)": "both bad",
-};
+});
 
 const name = z.string().min(1);
 const served = z.looseObject({ type: z.enum(Object.keys(VOTE_TYPES)), models: z.tuple([z.string(), z.string()]) });

@@ -2,9 +2,11 @@
  * The measures of a held-out result, and two results compared conversation by conversation. Both work on the result
  * document, so any two models that were evaluated on the same data can be compared from their files.
  */
+
 import { inputError } from "../../errors.ts";
 import type { Term } from "../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../statistics/paired.ts";
+import { emptyTable } from "../../table.ts";
 import type { Comparison, Difference } from "./benchmark.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
@@ -51,7 +53,7 @@ export function compareHeldOut(a: HeldOutResult, b: HeldOutResult): Comparison {
   if (common.length === 0) {
     throw inputError("held-out", `${a.model} and ${b.model} have no conversation in common; nothing to compare`);
   }
-  const metrics: Record<string, Difference> = {};
+  const metrics: Record<string, Difference> = emptyTable();
   for (const { name, term } of heldOutMeasures(common.map(({ ours }) => ours))) {
     const first: Term[] = [];
     const second: Term[] = [];

@@ -4,6 +4,7 @@
  * knows the distribution its answers were drawn from, also the distance above that floor, which no model can go below
  * on average: 0 is a perfect model, whatever the skill's own entropy.
  */
+
 import { resolve } from "node:path";
 import { type Conversation, isTrained, type TokenisedConversation } from "../../data/conversation.ts";
 import type { LeftOut } from "../../data/irregular.ts";
@@ -15,6 +16,7 @@ import { isLogProbability } from "../../engine/log-probability.ts";
 import { failure, inputError, throwIfInterrupted } from "../../errors.ts";
 import { ownNameOf } from "../../hub/id.ts";
 import { bootstrapRatio } from "../../statistics/bootstrap.ts";
+import { emptyTable } from "../../table.ts";
 import type { Benchmark, Metric } from "./benchmark.ts";
 import { conversationOptions, conversationsOf, leftOutOf, warnOfLeftOut } from "./conversations.ts";
 import { compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
@@ -167,7 +169,7 @@ export function heldOutResult(
   refused: number,
   leftOut: readonly LeftOut[] = [],
 ): HeldOutResult {
-  const metrics: Record<string, Metric> = {};
+  const metrics: Record<string, Metric> = emptyTable();
   for (const measure of heldOutMeasures(read)) {
     const terms = read.map(measure.term).filter((term) => term !== null);
     if (terms.length === 0) continue;

@@ -173,7 +173,7 @@ test.each<[unknown, RegExp]>([
   [{ messages: [QUESTION, ANSWER], images: ["a.png"] }, /^images: it cannot be shown/],
   [{ messages: [QUESTION, ANSWER], chat_template_kwargs: { a: 1 } }, /^chat_template_kwargs: it cannot be shown/],
   [{ turns: [QUESTION, ANSWER], skill: 3 }, /^expected skill to be a text, found 3$/],
-  [{ turns: [QUESTION, ANSWER], floor_nats: -1 }, /^expected floor_nats to be a number of at least 0, found -1$/],
+  [{ turns: [QUESTION, ANSWER], floor_nats: -1 }, /^expected floor_nats to be a number of 0 to 1000000000, found -1$/],
   [{ turns: [{ role: "user", content: "\ud800" }] }, /^turns\[0\]\.content has half of a surrogate pair/],
 ])("%j is refused with its reason", (record, message) => {
   expect(turnsOf(record)).toMatchObject({ sentence: expect.stringMatching(message) });

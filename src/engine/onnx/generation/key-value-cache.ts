@@ -3,8 +3,10 @@
  * a slot; every layer has two arrays [slots * keyValueHeads, capacity, headSize], so that one slot, or all of them,
  * lie together. Programs give new keys and values back in a small array of their own, and `store` puts them in.
  */
+
 import type { Tensor } from "onnxruntime-node";
 import type { Model } from "../../../models/index.ts";
+import { emptyTable } from "../../../table.ts";
 import { refuseBeyondMemory } from "../memory-check.ts";
 import { cacheInputs } from "../programs/decode.ts";
 import type { Runtime } from "../runtime.ts";
@@ -50,7 +52,7 @@ export function cacheTensors(
   const { capacity, arrays, keyValueHeads, headSize } = cache;
   const slotSize = keyValueHeads * capacity * headSize;
   const shape = [count * keyValueHeads, capacity, headSize];
-  const tensors: Record<string, Tensor> = {};
+  const tensors: Record<string, Tensor> = emptyTable();
   for (let layer = 0; layer < arrays.length / 2; layer++) {
     const { key, value } = cacheInputs(layer);
     for (const [name, array] of [

@@ -3,11 +3,13 @@
  * largest layer, through which the layers and then the head, block after block, pass on their way from the safetensors
  * files to the runtime. Whatever is read into the window overwrites what was there.
  */
+
 import type { Tensor } from "onnxruntime-node";
 import { inputError } from "../../../errors.ts";
 import type { Weights } from "../../../formats/weights.ts";
 import { elements } from "../../../graph/graph.ts";
 import type { Model, WeightShape } from "../../../models/index.ts";
+import { emptyTable } from "../../../table.ts";
 import type { Runtime, Tensors } from "../runtime.ts";
 
 export interface WeightStream {
@@ -54,7 +56,7 @@ export function openWeightStream(
   };
   const outsideLayers = async (): Promise<Tensors> => {
     if (kept !== undefined) return kept;
-    const inputs: Record<string, Tensor> = {};
+    const inputs: Record<string, Tensor> = emptyTable();
     for (const { name, shape } of outside) {
       const values = new Float32Array(elements(shape));
       await read(name, values);
@@ -68,7 +70,7 @@ export function openWeightStream(
     bytes: window.byteLength,
     outside: outsideLayers,
     layer: async (index) => {
-      const inputs: Record<string, Tensor> = { ...(await outsideLayers()) };
+      const inputs = Object.assign(emptyTable<Tensor>(), await outsideLayers());
       const prefix = model.layerPrefix(index);
       let start = 0;
       for (const { name, shape } of layers[index]!) {

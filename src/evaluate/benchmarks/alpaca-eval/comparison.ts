@@ -1,6 +1,8 @@
 /** Two AlpacaEval results, paired instruction by instruction. */
+
 import { inputError } from "../../../errors.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
+import { emptyTable } from "../../../table.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type AlpacaEvalPrompt, type AlpacaEvalResult, SEED, UNIT } from "./result.ts";
 
@@ -33,7 +35,7 @@ export function compareAlpacaEval(a: AlpacaEvalResult, b: AlpacaEvalResult): Com
   if (common.length === 0) {
     throw inputError("alpaca-eval", `${a.model} and ${b.model} have no instruction in common; nothing to compare`);
   }
-  const metrics: Record<string, Difference> = {};
+  const metrics: Record<string, Difference> = emptyTable();
   for (const { name, of } of MEASURES) {
     const first: number[] = [];
     const second: number[] = [];

@@ -12,16 +12,18 @@ export type JudgePromptValues = Readonly<Record<(typeof PLACES)[number], string>
 
 const WHAT =
   "AlpacaEval 2.0's judge prompt, alpaca_eval's src/alpaca_eval/evaluators_configs/alpaca_eval_clf_gpt4_turbo/alpaca_eval_clf.txt";
-const MESSAGE = /<\|im_start\|>[ \t]*(\w+)[ \t]*\r?\n([\s\S]*?)<\|im_end\|>/g;
+/** How a message begins; it goes on to the next mark of an end. */
+const BEGINNING = /<\|im_start\|>[ \t]*(\w+)[ \t]*\r?\n/g;
+const END = "<|im_end|>";
 const PLACE = /\{(instruction|output_1|output_2)\}/g;
 
 export async function readJudgePrompt(path: string | undefined): Promise<(values: JudgePromptValues) => ChatMessage[]> {
   if (path === undefined) throw inputError("alpaca-eval", `needs --judge-prompt: ${WHAT}`);
   if (!(await exists(path))) throw inputError(path, `no such file; expected ${WHAT}`);
   const text = await readText(path);
-  const messages = [...text.matchAll(MESSAGE)].map(([, role, content]) => ({
-    role: roleOf(path, role!),
-    content: content!.trim(),
+  const messages = messagesOf(text).map(({ role, content }) => ({
+    role: roleOf(path, role),
+    content: content.trim(),
   }));
   if (messages.length === 0) {
     throw inputError(
@@ -38,6 +40,20 @@ export async function readJudgePrompt(path: string | undefined): Promise<(values
       role,
       content: content.replace(PLACE, (_, place: keyof JudgePromptValues) => values[place]),
     }));
+}
+
+/** Message by message: a pattern for the whole of one would look for the end of every beginning, in a file of many. */
+function messagesOf(text: string): { readonly role: string; readonly content: string }[] {
+  const messages: { readonly role: string; readonly content: string }[] = [];
+  BEGINNING.lastIndex = 0;
+  for (let found = BEGINNING.exec(text); found !== null; found = BEGINNING.exec(text)) {
+    const end = text.indexOf(END, BEGINNING.lastIndex);
+    if (end < 0) break;
+    messages.push({ role: found[1]!, content: text.slice(BEGINNING.lastIndex, end) });
+    BEGINNING.lastIndex = end + END.length;
+  }
+  BEGINNING.lastIndex = 0;
+  return messages;
 }
 
 function roleOf(path: string, role: string): ChatMessage["role"] {

@@ -1,9 +1,11 @@
 /** The result document of exact-match, and two of them compared prompt by prompt. */
+
 import type { LeftOut } from "../../../data/irregular.ts";
 import { inputError } from "../../../errors.ts";
 import { signTest } from "../../../statistics/exact.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
 import { proportionInterval } from "../../../statistics/proportion.ts";
+import { emptyTable } from "../../../table.ts";
 import type { Reasoning } from "../../reasoning.ts";
 import type { BenchmarkResult, Comparison, Difference, Metric } from "../benchmark.ts";
 import { leftOutOf } from "../conversations.ts";
@@ -58,7 +60,7 @@ export function exactMatchResult(
   refused: number,
   leftOut: readonly LeftOut[] = [],
 ): ExactMatchResult {
-  const metrics: Record<string, Metric> = {};
+  const metrics: Record<string, Metric> = emptyTable();
   for (const [name, chosen] of measures(prompts)) {
     const { value, low, high } = proportionInterval(chosen.filter(({ correct }) => correct).length, chosen.length);
     metrics[name] = { value: 100 * value, low: 100 * low, high: 100 * high, unit: UNIT, prompts: chosen.length };
@@ -110,7 +112,7 @@ export function compareExactMatch(a: ExactMatchResult, b: ExactMatchResult): Com
   if (common.length === 0) {
     throw inputError("exact-match", `${a.model} and ${b.model} have no prompt in common; nothing to compare`);
   }
-  const metrics: Record<string, Difference> = {};
+  const metrics: Record<string, Difference> = emptyTable();
   for (const [name, pairs] of measures(common)) {
     const ours = pairs.map((pair) => pair.ours);
     const partners = pairs.map((pair) => pair.theirs);

@@ -1,7 +1,9 @@
 /** Two MT-Bench results, paired question by question: what one model scores above another in the same judge's eyes. */
+
 import { inputError } from "../../../errors.ts";
 import type { Term } from "../../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../../statistics/paired.ts";
+import { emptyTable } from "../../../table.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type MtBenchResult, mtBenchMeasures, type QuestionScores, SEED, UNIT } from "./result.ts";
 
@@ -25,7 +27,7 @@ export function compareMtBench(a: MtBenchResult, b: MtBenchResult): Comparison {
   if (common.length === 0) {
     throw inputError("mt-bench", `${a.model} and ${b.model} have no question in common; nothing to compare`);
   }
-  const metrics: Record<string, Difference> = {};
+  const metrics: Record<string, Difference> = emptyTable();
   for (const { name, term } of mtBenchMeasures(common.map(({ ours }) => ours))) {
     const first: Term[] = [];
     const second: Term[] = [];

@@ -2,8 +2,10 @@
  * The judge's prompts: FastChat's `judge_prompts.jsonl`, whose templates are filled by the rules of Python's
  * `str.format`. A template is read once into pieces, so braces in a question or an answer are never fields.
  */
+
 import { z } from "zod";
 import { inputError } from "../../../errors.ts";
+import { type Table, tableOf } from "../../../table.ts";
 import { readRecords } from "./json-lines.ts";
 import { needsReference, type Question, type Turn } from "./questions.ts";
 
@@ -21,12 +23,12 @@ export interface JudgePrompt {
 export type JudgePrompts = ReadonlyMap<string, JudgePrompt>;
 
 /** Names of the prompts of single-answer grading, and the fields that FastChat fills in each. */
-const FIELDS: Readonly<Record<string, readonly string[]>> = {
+const FIELDS: Table<readonly string[]> = tableOf({
   "single-v1": ["question", "answer"],
   "single-math-v1": ["question", "answer", "ref_answer_1", "ref_answer_2"],
   "single-v1-multi-turn": ["question_1", "question_2", "answer_1", "answer_2"],
   "single-math-v1-multi-turn": ["question_1", "question_2", "answer_1", "answer_2", "ref_answer_1", "ref_answer_2"],
-};
+});
 
 const RATING_FORMAT = "[[rating]]";
 

@@ -3,8 +3,10 @@
  * gets a reference answer (Zheng et al., "Judging LLM-as-a-Judge with MT-Bench and Chatbot Arena", 2023; FastChat,
  * fastchat/llm_judge/common.py: `temperature_config`, `NEED_REF_CATS`).
  */
+
 import { z } from "zod";
 import { inputError } from "../../../errors.ts";
+import { type Table, tableOf } from "../../../table.ts";
 import { readRecords } from "./json-lines.ts";
 
 /** Both turns of a question are one unit of every statistic: they are the same question, asked on. */
@@ -23,7 +25,7 @@ export interface Question extends GradedQuestion {
   readonly temperature: number;
 }
 
-const TEMPERATURES: Readonly<Record<string, number>> = {
+const TEMPERATURES: Table<number> = tableOf({
   writing: 0.7,
   roleplay: 0.7,
   extraction: 0,
@@ -33,7 +35,7 @@ const TEMPERATURES: Readonly<Record<string, number>> = {
   stem: 0.1,
   humanities: 0.1,
   "arena-hard-200": 0,
-};
+});
 const OTHER_TEMPERATURE = 0.7;
 
 const WITH_REFERENCE: readonly string[] = ["math", "reasoning", "coding", "arena-hard-200"];

@@ -9,7 +9,7 @@ import { answerIn, type Reasoning } from "../../reasoning.ts";
 /** A judgment without a rating, in FastChat's files. */
 export const NO_RATING = -1;
 
-const PATTERNS = [/\[\[([0-9]+\.?[0-9]*)\]\]/, /\[([0-9]+\.?[0-9]*)\]/];
+const PATTERNS = [/\[\[([0-9]+(?:\.[0-9]*)?)\]\]/, /\[([0-9]+(?:\.[0-9]*)?)\]/];
 
 /** 1 to 10, or null. */
 export function parseRating(judgment: string, reasoning: Reasoning = "drop"): number | null {

@@ -3,8 +3,10 @@
  * without a rating is dropped, the average is over the judgments of both turns), with intervals over questions, whose
  * two turns stay together; and the scores question by question, so that two documents compare as files.
  */
+
 import { bootstrapRatio } from "../../../statistics/bootstrap.ts";
 import type { Term } from "../../../statistics/interval.ts";
+import { emptyTable } from "../../../table.ts";
 import type { Reasoning } from "../../reasoning.ts";
 import type { BenchmarkResult, Metric } from "../benchmark.ts";
 import type { ModelAnswers } from "./answers.ts";
@@ -111,7 +113,7 @@ export function mtBenchResult(
     if (turns === undefined) return { id, category, turn_1, turn_2, ...all };
     return { id, category, turn_1, turn_2, ...all, answer_characters: [characters(turns[0]), characters(turns[1])] };
   });
-  const metrics: Record<string, Metric> = {};
+  const metrics: Record<string, Metric> = emptyTable();
   for (const { name, term } of mtBenchMeasures(per_prompt)) {
     const terms = per_prompt.map(term).filter((found) => found !== null);
     if (terms.length === 0) continue;
