@@ -5,7 +5,7 @@ import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { measureModels, prepareDemo, readDemoResults, SHIPPED_MODELS, SHIPPED_SWEEP } from "../lab/demo.ts";
 import { annotateReport } from "../lab/demo-notes.ts";
 import { askModel, demoQuestion } from "../lab/demo-question.ts";
-import { LAB_THREADS } from "../lab/models.ts";
+import { LAB_THREADS } from "../lab/models/index.ts";
 import { skillTable } from "../lab/skill-table.ts";
 import { loadRecipe } from "../recipe/load.ts";
 import { runRecipe } from "../run/run-recipe.ts";

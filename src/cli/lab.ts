@@ -1,8 +1,12 @@
-/** `fusechat lab`: the laboratory's models again (`train`), and the settings of its demonstration (`sweep`). */
+/**
+ * `fusechat lab`: the laboratory's models again (`train`), the settings of its demonstration (`sweep`), and every claim
+ * tested (`experiment`).
+ */
 import { Argument, Option } from "commander";
 import type { StageContext } from "../engine/context.ts";
 import { SHIPPED_MODELS } from "../lab/demo.ts";
-import { LAB_MODELS, LAB_THREADS } from "../lab/models.ts";
+import { EXPERIMENT, runExperiment } from "../lab/experiment/experiment.ts";
+import { LAB_MODELS, LAB_THREADS } from "../lab/models/index.ts";
 import { runSweep, SWEEP_GRID } from "../lab/sweep.ts";
 import { LAB_TRAIN_DEFAULTS, type LabTrainSummary, trainLabModel } from "../lab/train.ts";
 import { integer } from "./option-values.ts";
@@ -15,16 +19,27 @@ interface Options {
   readonly steps?: number;
   readonly batch: number;
   readonly checkpointSteps: number;
+  readonly seeds: number;
+  readonly conversations: number;
+  readonly heldOut: number;
+  readonly curve: readonly number[];
 }
+
+const TASKS = ["train", "sweep", "experiment"] as const;
 
 export const labVerb: Verb = {
   name: "lab",
-  summary: "train the laboratory's models again, or choose the settings of its demonstration again",
+  summary: "train the laboratory's models again, choose the demonstration's settings again, or test every claim",
   long: true,
   declare: (command) => {
     command
-      .addArgument(new Argument("<task>", "train: the models; sweep: the demo's settings").choices(["train", "sweep"]))
-      .requiredOption("--out <folder>", "where the model folders, or the sweep, go")
+      .addArgument(
+        new Argument(
+          "<task>",
+          "train: the models; sweep: the demo's settings; experiment: what fusion is worth",
+        ).choices([...TASKS]),
+      )
+      .requiredOption("--out <folder>", "where the model folders, the sweep or the experiment go")
       .addOption(
         new Option("--model <name>", "train: only this model (default: all)").choices(
           LAB_MODELS.map((model) => model.name),
@@ -38,7 +53,16 @@ export const labVerb: Verb = {
         integer({ min: 1 }),
         LAB_TRAIN_DEFAULTS.checkpointSteps,
       )
-      .option("--models <folder>", "sweep: other models than those in the package");
+      .option("--models <folder>", "sweep, experiment: other models than those in the package")
+      .option("--seeds <n>", "experiment: seeds of every training", integer({ min: 2 }), EXPERIMENT.seeds)
+      .option("--conversations <n>", "experiment: to fuse on", integer({ min: 8 }), EXPERIMENT.conversations)
+      .option("--held-out <n>", "experiment: conversations to measure on", integer({ min: 8 }), EXPERIMENT.held_out)
+      .option(
+        "--curve <n,...>",
+        "experiment: numbers of conversations of its curves",
+        (text: string) => text.split(",").map(integer({ min: 8 })),
+        EXPERIMENT.curve,
+      );
   },
   run: async (invocation, [task], given) => {
     const options = given as unknown as Options;
@@ -47,7 +71,7 @@ export const labVerb: Verb = {
       reporter: invocation.reporter,
       signal: invocation.signal,
     };
-    await (task === "train" ? train(invocation, options, context) : sweep(invocation, options, context));
+    await { train, sweep, experiment }[task as (typeof TASKS)[number]](invocation, options, context);
     return undefined;
   },
 };
@@ -76,5 +100,17 @@ async function sweep(invocation: Invocation, { out, models }: Options, context: 
   }
   const { lr, epochs, lambda } = result.chosen;
   invocation.print(`chosen: lr ${lr}, ${epochs} epochs, lambda ${lambda}`);
+  invocation.document(result);
+}
+
+async function experiment(invocation: Invocation, options: Options, context: StageContext) {
+  const { out, models = SHIPPED_MODELS, seeds, conversations, heldOut, curve } = options;
+  const points = [...new Set([...curve, conversations])].sort((a, b) => a - b);
+  const settings = { ...EXPERIMENT, seeds, conversations, curve: points, held_out: heldOut };
+  const result = await runExperiment({ models, out, settings }, context);
+  for (const { claim, value, low, high, p_adjusted: p, verdict } of result.claims) {
+    const effect = [value, low, high].map((nats) => (1000 * nats).toFixed(1));
+    invocation.print(`${claim}: ${effect[0]} [${effect[1]}, ${effect[2]}], p ${p.toFixed(3)}, ${verdict}`);
+  }
   invocation.document(result);
 }

@@ -3,7 +3,7 @@
  * trained on, and every control that a result needs. Lambda, learning rate and epochs come from `sweep.ts`, which
  * looked at the validation draw only.
  */
-import { LAB_MODELS, LAB_THREADS } from "./models.ts";
+import { DEMO_MODELS, LAB_THREADS } from "./models/index.ts";
 
 /** What the sweep varies. */
 export interface DemoSettings {
@@ -34,8 +34,8 @@ export interface DemoPaths {
 /** The recipe as YAML text. The sweep leaves out what it does not look at: further merges. */
 export function demoRecipe(settings: DemoSettings, paths: DemoPaths, comparisons: boolean = true): string {
   const folder = (name: string): string => JSON.stringify(`${paths.models}/${name}`);
-  const [pivot] = LAB_MODELS.filter(({ role }) => role === "pivot");
-  const sources = LAB_MODELS.filter(({ role }) => role === "source");
+  const [pivot] = DEMO_MODELS.filter(({ role }) => role === "pivot");
+  const sources = DEMO_MODELS.filter(({ role }) => role === "source");
   const merges = comparisons
     ? [
         `{ method: sce, variant: fusechat, select_topk: ${SELECT_TOPK}, dtype: float32 }`,

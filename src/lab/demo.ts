@@ -30,7 +30,7 @@ import {
   HELD_OUT_CONVERSATIONS,
   MAX_LENGTH,
 } from "./demo-recipe.ts";
-import { LAB_MODELS } from "./models.ts";
+import { DEMO_MODELS } from "./models/index.ts";
 
 /** The models that come with the package, and the sweep that chose the demonstration's settings. */
 export const SHIPPED_MODELS: string = fileURLToPath(new URL("../../lab/models", import.meta.url));
@@ -59,7 +59,7 @@ export interface DemoInputOptions {
 /** Draws the conversations and writes the recipe. The same call writes the same bytes. */
 export async function prepareDemo(options: DemoInputOptions): Promise<DemoInput> {
   const models = resolve(options.models ?? SHIPPED_MODELS);
-  for (const { name } of LAB_MODELS) {
+  for (const { name } of DEMO_MODELS) {
     if (!(await exists(join(models, name, "model.safetensors")))) {
       throw inputError(join(models, name), "no trained model is here; fusechat lab train makes it");
     }
@@ -90,7 +90,7 @@ export async function measureModels(
   context: StageContext,
 ): Promise<MeasuredModel[]> {
   const measured: MeasuredModel[] = [];
-  for (const { name, role } of LAB_MODELS) {
+  for (const { name, role } of DEMO_MODELS) {
     const { metrics } = await evaluateHeldOut(
       { model: join(models, name), conversations: heldOut, maxLength: MAX_LENGTH, name },
       context,

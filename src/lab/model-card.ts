@@ -1,5 +1,5 @@
 /** The README of a shipped laboratory model. */
-import type { LabModel } from "./models.ts";
+import type { LabModel } from "./models/index.ts";
 import { SKILLS } from "./skills/index.ts";
 
 export function modelCard(

@@ -2,20 +2,20 @@
 import { join } from "node:path";
 import { writeFileAtomic, writeJson } from "../formats/files.ts";
 import { drawConversations } from "./conversations.ts";
-import type { LabModel } from "./models.ts";
+import type { LabModel } from "./models/index.ts";
 import { createTokenizer, type TokenizerDocument } from "./tokenizers.ts";
 
 /** Conversations that the merges are learned from, about 270 kB. */
 const TOKENIZER_CONVERSATIONS = 4000;
 
-/** The words that templates put around contents; each is common enough to deserve a token. */
-const TEMPLATE_WORDS = ["Human: ", "Bot: ", "[Q] ", " [/Q]", "user\n", "assistant\n"];
+/** The words that the demonstration's templates put around contents; each is common enough to deserve a token. */
+const DEMO_TEMPLATE_WORDS = ["Human: ", "Bot: ", "[Q] ", " [/Q]", "user\n", "assistant\n"];
 
 /** Learns the tokenizer of a model from a draw of its own, the same for every model: all skills in equal parts. */
 export function labTokenizer(model: LabModel): TokenizerDocument {
   const texts = drawConversations("tokenizer", TOKENIZER_CONVERSATIONS).flatMap((conversation) => [
     ...conversation.turns.map((turn) => turn.content),
-    ...TEMPLATE_WORDS,
+    ...(model.templateWords ?? DEMO_TEMPLATE_WORDS),
   ]);
   return createTokenizer(model.tokenizer, texts);
 }

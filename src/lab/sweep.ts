@@ -18,7 +18,7 @@ import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../fuse/options.ts";
 import { mergeModels } from "../merge/merge.ts";
 import { drawConversations } from "./conversations.ts";
 import { BATCH, FUSION_CONVERSATIONS, HELD_OUT_CONVERSATIONS, MAX_LENGTH, SELECT_TOPK } from "./demo-recipe.ts";
-import { LAB_MODELS } from "./models.ts";
+import { DEMO_MODELS } from "./models/index.ts";
 
 export interface SweepOptions {
   readonly models: string;
@@ -134,7 +134,7 @@ function best(lines: readonly SweepLine[]): SweepLine {
 }
 
 async function collectAndAlign(options: SweepOptions, fusion: readonly Conversation[], context: StageContext) {
-  for (const { name } of LAB_MODELS) {
+  for (const { name } of DEMO_MODELS) {
     await collectDistributions(
       {
         model: join(options.models, name),
@@ -147,8 +147,8 @@ async function collectAndAlign(options: SweepOptions, fusion: readonly Conversat
       context,
     );
   }
-  const pivot = LAB_MODELS.find(({ role }) => role === "pivot")!.name;
-  const sources = LAB_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);
+  const pivot = DEMO_MODELS.find(({ role }) => role === "pivot")!.name;
+  const sources = DEMO_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);
   for (const source of sources) {
     await alignDistributions(
       {

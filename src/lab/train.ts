@@ -24,7 +24,7 @@ import { drawConversations } from "./conversations.ts";
 import { initialWeights } from "./initial-weights.ts";
 import { modelCard } from "./model-card.ts";
 import { writeModelFiles } from "./model-folder.ts";
-import type { LabModel } from "./models.ts";
+import type { LabModel } from "./models/index.ts";
 
 export interface LabTrainOptions {
   readonly out: string;

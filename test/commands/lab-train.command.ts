@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Engine } from "#src/engine/engine.js";
 import { createOnnxEngine } from "#src/engine/onnx/index.js";
-import { LAB_MODELS, type LabModel } from "#src/lab/models.js";
+import { LAB_MODELS, type LabModel } from "#src/lab/models/index.js";
 import { trainLabModel } from "#src/lab/train.js";
 import { type Reporter, silent } from "#src/reporter.js";
 

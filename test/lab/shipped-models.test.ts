@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { openWeights } from "#src/formats/weights.js";
 import { writeModelFiles } from "#src/lab/model-folder.js";
-import { LAB_MODELS } from "#src/lab/models.js";
+import { LAB_MODELS } from "#src/lab/models/index.js";
 import { checkWeights, openModel } from "#src/models/index.js";
 
 const shipped = resolve(import.meta.dirname, "../../lab/models");

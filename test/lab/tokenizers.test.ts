@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openConversationTokeniser } from "#src/data/tokenise.js";
 import { drawConversations } from "#src/lab/conversations.js";
 import { writeModelFiles } from "#src/lab/model-folder.js";
-import { LAB_MODELS } from "#src/lab/models.js";
+import { LAB_MODELS } from "#src/lab/models/index.js";
 import { loadTokenizer } from "#src/tokenizer/load.js";
 import { readSpecialTokens } from "#src/tokenizer/special.js";
 
