@@ -18,7 +18,7 @@ import { fuseTarget } from "../dist/fuse/fuse.js";
 import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../dist/fuse/options.js";
 import { drawConversations } from "../dist/lab/conversations.js";
 import { BATCH, DEMO_SETTINGS, HELD_OUT_CONVERSATIONS, MAX_LENGTH } from "../dist/lab/demo-recipe.js";
-import { LAB_MODELS, LAB_THREADS } from "../dist/lab/models.js";
+import { DEMO_MODELS, LAB_THREADS } from "../dist/lab/models/index.js";
 import { silent } from "../dist/reporter.js";
 
 const { values } = parseArgs({
@@ -32,8 +32,8 @@ const { values } = parseArgs({
   },
 });
 const models = new URL("../lab/models/", import.meta.url).pathname;
-const [pivot] = LAB_MODELS.filter(({ role }) => role === "pivot").map(({ name }) => name);
-const sources = LAB_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);
+const [pivot] = DEMO_MODELS.filter(({ role }) => role === "pivot").map(({ name }) => name);
+const sources = DEMO_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);
 const topK = Number(values["top-k"]);
 const out = join(resolve(values.out), `${values.conversations}-${values.rows}-${topK}`);
 const labelled = drawConversations("fusion", Number(values.conversations));
