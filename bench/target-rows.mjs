@@ -23,7 +23,7 @@ import { openPair } from "../dist/fuse/pair.js";
 import { buildTargetDistributions, targetDistributionWidth } from "../dist/fuse/target-distributions.js";
 import { drawConversations } from "../dist/lab/conversations.js";
 import { MAX_LENGTH } from "../dist/lab/demo-recipe.js";
-import { LAB_MODELS } from "../dist/lab/models.js";
+import { DEMO_MODELS } from "../dist/lab/models/index.js";
 import { silent } from "../dist/reporter.js";
 
 const { values } = parseArgs({
@@ -35,7 +35,7 @@ const { values } = parseArgs({
   },
 });
 const models = new URL("../lab/models/", import.meta.url).pathname;
-const pivot = LAB_MODELS.find(({ role }) => role === "pivot").name;
+const pivot = DEMO_MODELS.find(({ role }) => role === "pivot").name;
 const draws = Number(values.draws);
 const conversations = drawConversations("bench/target-rows", Number(values.conversations));
 const work = await mkdtemp(join(tmpdir(), "fusechat-target-rows-"));
