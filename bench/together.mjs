@@ -1,6 +1,7 @@
 /**
- * One target of all sources in the laboratory: fusion functions, levels and tails, each as distance above the floor on the
- * held-out draw and, conversation by conversation, against the first of them. Pivot, sources and settings are the
+ * One target of all sources in the laboratory. First what each level chooses: in how many conversations the model that is
+ * best on the skill, and what the others cost, nats per byte. Then fusion functions, levels and tails, each as distance above
+ * the floor on the held-out draw and, conversation by conversation, against the first of them. Pivot, sources and settings are the
  * demonstration's. What is there already below `--out` is kept, so a run goes on where it stopped; a target takes half a minute
  * on two idle cores at 2,400 conversations.
  *
@@ -11,10 +12,14 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { alignDistributions } from "../dist/align/align.js";
 import { recommendedTransfer } from "../dist/align/recommended.js";
+import { readAlignedNats } from "../dist/align/shard-file.js";
 import { collectDistributions } from "../dist/distributions/collect.js";
+import { listShards } from "../dist/distributions/folder.js";
 import { createEngine } from "../dist/engine/index.js";
 import { evaluateHeldOut, heldOut } from "../dist/evaluate/benchmarks/held-out.js";
 import { fuseTarget } from "../dist/fuse/fuse.js";
+import { groupsByLabel, groupsByPrompt } from "../dist/fuse/groups/groups.js";
+import { recordOf } from "../dist/fuse/groups/record.js";
 import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../dist/fuse/options.js";
 import { drawConversations } from "../dist/lab/conversations.js";
 import { BATCH, DEMO_SETTINGS, HELD_OUT_CONVERSATIONS, MAX_LENGTH } from "../dist/lab/demo-recipe.js";
@@ -47,12 +52,12 @@ const VARIANTS = {
   prompts: { level: "group", conversations: unlabelled },
   row: { level: "row" },
   "avg-ce": { function: "avg-ce" },
-  "avg-ce-prompts": { function: "avg-ce", level: "group", conversations: unlabelled },
+  "avg-ce-skill": { function: "avg-ce", level: "group" },
   source: { function: "source" },
   "source-prompts": { function: "source", level: "group", conversations: unlabelled },
-  "prompts-drop": { level: "group", tail: "drop", conversations: unlabelled },
-  "prompts-bucket": { level: "group", tail: "bucket", conversations: unlabelled },
-  "prompts-pivot": { level: "group", tail: "pivot", conversations: unlabelled },
+  "skill-drop": { level: "group", tail: "drop" },
+  "skill-bucket": { level: "group", tail: "bucket" },
+  "skill-pivot": { level: "group", tail: "pivot" },
   ...Object.fromEntries(
     sources.flatMap((name, index) => ["conversation", "group"].map((level) => pair(name, index, level))),
   ),
@@ -67,6 +72,7 @@ const engine = await createEngine({ kind: "onnx", threads: LAB_THREADS });
 const context = { engine, reporter: silent };
 try {
   await collectAndAlign();
+  await tellChoices();
   const names = values.only?.split(",") ?? Object.keys(VARIANTS);
   let first;
   for (const name of names) {
@@ -89,6 +95,47 @@ try {
   }
 } finally {
   await engine.dispose();
+}
+
+async function tellChoices() {
+  const nats = [];
+  for (const source of sources) nats.push(await readAlignedNats(await listShards(join(out, "aligned", source))));
+  const [{ pivotNats, pivotBytes }] = nats;
+  const costs = labelled.map((_, n) => [
+    pivotNats[n] / pivotBytes[n],
+    ...nats.map(({ sourceNats, sourceBytes }) => sourceNats[n] / sourceBytes[n]),
+  ]);
+  /** Of each skill the nats of every model, and the bytes. */
+  const skills = new Map();
+  for (const [n, { skill }] of labelled.entries()) {
+    const totals = skills.get(skill) ?? { nats: costs[n].map(() => 0), bytes: 0 };
+    costs[n].forEach((cost, model) => {
+      totals.nats[model] += cost * pivotBytes[n];
+    });
+    totals.bytes += pivotBytes[n];
+    skills.set(skill, totals);
+  }
+  const least = (list) => list.indexOf(Math.min(...list));
+  const levels = { conversation: (n) => costs[n] };
+  for (const [name, groups] of Object.entries({
+    skill: groupsByLabel(labelled),
+    prompts: groupsByPrompt(unlabelled),
+  })) {
+    const record = recordOf(groups, nats);
+    levels[`${name} (${groups.parent.length} groups)`] = (n) => record.nats(n);
+  }
+  for (const [name, costsOf] of Object.entries(levels)) {
+    let [right, lost, bytes] = [0, 0, 0];
+    for (const [n, { skill }] of labelled.entries()) {
+      const totals = skills.get(skill);
+      const [chosen, best] = [least(costsOf(n)), least(totals.nats)];
+      if (chosen === best) right++;
+      lost += ((totals.nats[chosen] - totals.nats[best]) / totals.bytes) * pivotBytes[n];
+      bytes += pivotBytes[n];
+    }
+    const share = ((100 * right) / labelled.length).toFixed(1);
+    console.log(`chosen by ${name}: the skill's best in ${share} %, others cost ${(lost / bytes).toFixed(5)}`);
+  }
 }
 
 /** 0.001 nats per byte. */

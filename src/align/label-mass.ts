@@ -13,6 +13,7 @@
 import type { DistributionsShard } from "../distributions/shard.ts";
 import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { inputError, suggestion } from "../errors.ts";
+import { halfToNumber } from "../formats/float.ts";
 import type { RowSpans } from "./sequence.ts";
 import type { SparseMap } from "./sparse-map.ts";
 
@@ -67,9 +68,10 @@ export function chainLabel(
   const source = token[row]!;
   share.source = source;
   share.pivot = pivotLabel;
-  share.stored = tokens === 1 && holds(topId, topLogp, row * topK, (row + 1) * topK, source);
-  // A label that was not drawn has its mass in the mean over all draws already.
-  if (rows === "sampled" && tokens === 1 && !share.stored) return false;
+  const place = placeOf(topId, topLogp, row * topK, (row + 1) * topK, source);
+  // A token that was not drawn has its mass in the mean over all draws already.
+  if (rows === "sampled" && place < 0) return false;
+  share.stored = tokens === 1 && place >= 0;
   if (share.stored) {
     const at = map.start[source]!;
     return map.start[source + 1] !== at + 1 || map.pivot[at] !== pivotLabel;
@@ -78,6 +80,11 @@ export function chainLabel(
   for (let j = row; j < row + tokens; j++) logp += labelLogp[j]!;
   share.mass = Math.exp(logp);
   share.rest = tokens === 1 ? 0 : Math.max(0, Math.exp(labelLogp[row]!) - share.mass);
+  if (rows !== "sampled") return true;
+  // What was drawn of l1, divided as its probability is: in the mean the same, and a row has no more than what was drawn.
+  const drawn = Math.exp(halfToNumber(topLogp[place]!));
+  share.mass = drawn * Math.exp(logp - labelLogp[row]!);
+  share.rest = Math.max(0, drawn - share.mass);
   return true;
 }
 
@@ -89,8 +96,8 @@ export function findLabelMass(name: string): LabelMass {
   throw inputError("align", `unknown label mass "${name}"${hint}`);
 }
 
-/** Places without mass hold nothing, whatever their id. */
-function holds(ids: ArrayLike<number>, logp: Uint16Array, from: number, to: number, id: number): boolean {
-  for (let k = from; k < to && logp[k] !== MINUS_INFINITY; k++) if (ids[k] === id) return true;
-  return false;
+/** Places without mass hold nothing, whatever their id; -1 where none holds it. */
+function placeOf(ids: ArrayLike<number>, logp: Uint16Array, from: number, to: number, id: number): number {
+  for (let k = from; k < to && logp[k] !== MINUS_INFINITY; k++) if (ids[k] === id) return k;
+  return -1;
 }

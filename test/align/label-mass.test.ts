@@ -3,6 +3,7 @@ import { chainLabel, findLabelMass, type LabelShare, labelTokens } from "#src/al
 import { oneToOne, type SparseMap } from "#src/align/sparse-map.js";
 import { createTransfer } from "#src/align/transfer.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
+import { MINUS_INFINITY } from "#src/distributions/shard-columns.js";
 import { halfToNumber, numberToHalf } from "#src/formats/float.js";
 import { mapOf } from "./maps.ts";
 
@@ -91,6 +92,21 @@ describe("the chain of a label", () => {
     expect(share.stored).toBe(false);
     expect(share.mass).toBeCloseTo(0.8, 6);
     expect(share.rest).toBe(0);
+  });
+
+  test("of sampled rows divides what was drawn of the first token, so that no row has more than one", () => {
+    const half = numberToHalf(Math.log(0.5));
+    const drawn = {
+      ...years,
+      topLogp: Uint16Array.from(years.topLogp, (_, place) => (place % 2 === 0 ? half : MINUS_INFINITY)),
+      metadata: { ...years.metadata, rows: "sampled" },
+    } as const;
+    const share = empty();
+    expect(chainLabel(share, 0, drawn, 0, 3, byCounts)).toBe(true);
+    // Half precision keeps log 0.5 to 2e-4.
+    expect(share.mass).toBeCloseTo(0.5 * 0.9 * 0.95, 3);
+    expect(share.mass + share.rest).toBeCloseTo(0.5, 3);
+    expect(chainLabel(share, 0, { ...drawn, topId: Uint16Array.of(3, 0, 3, 1, 3, 2) }, 0, 3, byCounts)).toBe(false);
   });
 
   test("is not stored in a place without mass that has its id", () => {
