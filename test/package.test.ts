@@ -96,6 +96,7 @@ describe("the packed tarball", () => {
       "docs/glossary.md",
       "schema/recipe.json",
       "dist/index.d.ts",
+      "page/index.html",
     ]) {
       expect(files, name).toContain(name);
     }

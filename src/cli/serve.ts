@@ -19,6 +19,7 @@ interface Options extends TemplateFlags {
   readonly token?: string;
   readonly cors?: readonly string[];
   readonly threads?: number;
+  readonly votes?: string;
 }
 
 /** Exit code after Ctrl-C (FORMATS). */
@@ -41,6 +42,7 @@ export const serveVerb: Verb = {
       .option("--host <address>", "where it listens; any but the loopback interface needs --token", "127.0.0.1")
       .option("--token <token>", "what every request has to carry (default: FUSECHAT_SERVE_TOKEN)")
       .option("--cors <origins>", "pages of these origins may ask too, with commas between them; * for all", words)
+      .option("--votes <file>", "keep the votes of the page's arena there, for evaluate arena")
       .option("--threads <n>", "of the engine (default: one a physical core)", integer({ min: 1 }));
     declareTemplate(command);
     command.addHelpText("after", EXAMPLES);
@@ -55,6 +57,7 @@ export const serveVerb: Verb = {
       port: options.port,
       token: options.token ?? (invocation.environment.FUSECHAT_SERVE_TOKEN || null),
       origins: options.cors ?? [],
+      ...(options.votes === undefined ? {} : { votes: options.votes }),
       mostBytes: servingBudget(),
       neededBytes: async (folder) => generationMemory(await openModel(folder), USUAL_TOKENS),
       report: (error) => {
@@ -64,6 +67,7 @@ export const serveVerb: Verb = {
     });
     const names = models.map(({ name }) => name);
     invocation.print(`Serving ${names.join(", ")} at ${server.url}/v1; Ctrl-C ends it when all answers have ended.`);
+    invocation.print(`Talk to them at ${server.url}`);
     invocation.document({ url: server.url, models: names });
     if (!invocation.signal.aborted) await once(invocation.signal, "abort");
     await server.close();

@@ -7,9 +7,11 @@ import { type AccessOptions, allowedOrigin, checkOrigin, checkToken } from "./ac
 import { ApiError, apiErrorOf, errorBody, schemaError } from "./api-error.ts";
 import { completeChat } from "./chat.ts";
 import { complete } from "./completions.ts";
+import type { PageFile } from "./page.ts";
 import { chatRequest, completionRequest, detokenizeRequest, tokenizeRequest } from "./requests.ts";
 import type { ServerState } from "./server-state.ts";
 import { detokenize, tokenize } from "./tokens.ts";
+import { vote, voteRequest } from "./votes.ts";
 
 /** As metrics name them; whatever else is asked for is one. */
 const ROUTES = [
@@ -21,16 +23,17 @@ const ROUTES = [
   "/v1/completions",
   "/tokenize",
   "/detokenize",
+  "/votes",
 ];
 
 /** Nobody reads it; metrics count it (nginx's number). */
 const CLIENT_GONE = 499;
 
-/** What is open to whoever reaches the server: nothing of it says anything about the models. */
-const OPEN_ROUTES = ["/health"];
-
-export function createApp(state: ServerState, access: AccessOptions): Hono {
+/** A server's routes, and its page. */
+export function createApp(state: ServerState, access: AccessOptions, page: readonly PageFile[]): Hono {
   const { limits, metrics, pool } = state;
+  // What is open to whoever reaches the server: nothing of it says anything about the models.
+  const open = ["/health", ...page.map(({ route }) => route)];
   const app = new Hono();
 
   app.use(async (c, next) => {
@@ -51,7 +54,7 @@ export function createApp(state: ServerState, access: AccessOptions): Hono {
         "access-control-allow-methods": "GET, POST",
       });
     }
-    if (!OPEN_ROUTES.includes(c.req.path)) checkToken(c.req.raw.headers, access);
+    if (!open.includes(c.req.path)) checkToken(c.req.raw.headers, access);
     return next();
   });
   app.use(
@@ -75,6 +78,7 @@ export function createApp(state: ServerState, access: AccessOptions): Hono {
     return Response.json(errorBody(error), { status: 404 });
   });
 
+  for (const { route, body, headers } of page) app.get(route, (c) => c.body(body, 200, headers));
   app.get("/health", (c) => c.json({ status: "ok" }));
   app.get("/version", (c) => c.json({ version: VERSION }));
   app.get("/metrics", (c) =>
@@ -102,6 +106,8 @@ export function createApp(state: ServerState, access: AccessOptions): Hono {
   post("/v1/completions", completionRequest(limits), complete);
   post("/tokenize", tokenizeRequest, tokenize);
   post("/detokenize", detokenizeRequest, detokenize);
+  app.get("/votes", (c) => c.json({ kept: state.votes !== null }));
+  post("/votes", voteRequest, vote);
   return app;
 }
 

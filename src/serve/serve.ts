@@ -10,8 +10,10 @@ import { watchConnections } from "./connections.ts";
 import { SERVE_LIMITS, type ServeLimits } from "./limits.ts";
 import { createMetrics } from "./metrics.ts";
 import { openModelPool } from "./model-pool.ts";
+import { readPage } from "./page.ts";
 import { openServedModel, type ServedReference } from "./served-model.ts";
 import type { ServerState } from "./server-state.ts";
+import { openVoteFile } from "./votes.ts";
 
 export interface ServeOptions {
   readonly models: readonly ServedReference[];
@@ -24,6 +26,8 @@ export interface ServeOptions {
   /** Origins of pages that may ask, beside the server's own. */
   readonly origins?: readonly string[];
   readonly limits?: Partial<ServeLimits>;
+  /** The file that votes of the page are added to; none are kept where absent. */
+  readonly votes?: string;
   /** Bytes that all loaded models may take together. */
   readonly mostBytes: number;
   /** Bytes that answering with a model takes. */
@@ -60,11 +64,13 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     limits: { ...SERVE_LIMITS, ...options.limits },
     metrics: createMetrics(),
     started: Math.floor(Date.now() / 1000),
+    votes: options.votes === undefined ? null : await openVoteFile(options.votes),
     report: options.report,
     inFlight: 0,
     isClosing: false,
   };
-  const app = createApp(state, { token, origins: options.origins ?? [], isLoopback: token === null });
+  const access = { token, origins: options.origins ?? [], isLoopback: token === null };
+  const app = createApp(state, access, await readPage());
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: 1000 * HEAD_SECONDS, requestTimeout: 1000 * REQUEST_SECONDS },
@@ -85,6 +91,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       state.isClosing = true;
       await connections.close();
       await state.pool.dispose();
+      await state.votes?.close();
     },
   };
 }

@@ -4,6 +4,7 @@ import type { ServeLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ModelPool } from "./model-pool.ts";
 import type { ServedModel } from "./served-model.ts";
+import type { VoteFile } from "./votes.ts";
 
 export interface ServerState {
   readonly pool: ModelPool;
@@ -11,6 +12,8 @@ export interface ServerState {
   readonly metrics: Metrics;
   /** Seconds since 1970 at which the server began. */
   readonly started: number;
+  /** Where votes of the page go; null where none are kept. */
+  readonly votes: VoteFile | null;
   /** Hears what is the server's own fault. */
   readonly report: (error: unknown) => void;
   /** Requests that are worked on or wait. */

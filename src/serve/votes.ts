@@ -1,0 +1,61 @@
+/** Votes that are given on the page, a line each in FastChat's form (`evaluate/arena/votes.ts` reads them), flushed one by one. */
+import { z } from "zod";
+import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
+import { ApiError } from "./api-error.ts";
+import type { ServerState } from "./server-state.ts";
+
+export interface VoteRequest {
+  readonly type: string;
+  readonly models: readonly string[];
+  readonly conversations: readonly (readonly { readonly role: string; readonly content: string }[])[];
+}
+
+const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
+
+export const voteRequest: z.ZodType<VoteRequest> = z.strictObject({
+  type: z.enum(["leftvote", "rightvote", "tievote", "bothbad_vote"]),
+  models: z.array(z.string()).length(2),
+  conversations: z.array(z.array(message).min(1)).length(2),
+});
+
+export interface VoteFile {
+  write(vote: VoteRequest): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openVoteFile(path: string): Promise<VoteFile> {
+  const file: GrowingFile = await openGrowing(path);
+  let turn: Promise<void> = Promise.resolve();
+  return {
+    write: ({ type, models, conversations }) => {
+      const states = models.map((model, side) => ({
+        model_name: model,
+        messages: conversations[side]!.map(({ role, content }) => [role, content]),
+      }));
+      const line = `${JSON.stringify({ tstamp: Date.now() / 1000, type, models, states })}\n`;
+      const written = turn.then(async () => {
+        await file.append(line);
+        await file.sync();
+      });
+      turn = written.catch(() => {});
+      return written;
+    },
+    close: async () => {
+      await turn;
+      await file.close();
+    },
+  };
+}
+
+export async function vote(state: ServerState, request: VoteRequest): Promise<Response> {
+  if (state.votes === null) {
+    throw new ApiError(404, "this server keeps no votes; start it with --votes FILE", "no_votes");
+  }
+  const served = state.pool.references.map(({ name }) => name);
+  const unknown = request.models.find((name) => !served.includes(name));
+  if (unknown !== undefined || request.models[0] === request.models[1]) {
+    throw new ApiError(400, "models: expected two models of this server", "invalid_value", "models");
+  }
+  await state.votes.write(request);
+  return Response.json({ kept: true });
+}
