@@ -91,7 +91,7 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
     const total = options.conversations.length;
     context.reporter.report({ type: "start", stage: `${stage} data`, total, unit: "conversations" });
     const place = { folder: options.out, stage: `${stage} data`, total };
-    const rules = rulesOf(options, pair, rendering, await recordOfGroups(options, pair));
+    const rules = rulesOf(options, pair, rendering, await recordOfGroups(options, pair, stage, context));
     lessons = await openLessons(pair, rendering, rules, place, context);
   } finally {
     await rendering.dispose();
@@ -162,9 +162,23 @@ function idleSources({ sourceNames }: Pair, { source_rows: rows, sources }: Cove
 }
 
 /** What conversations like each other cost the models; null where nothing asks for it. */
-async function recordOfGroups({ level, conversations }: FuseOptions, pair: Pair): Promise<GroupRecord | null> {
+async function recordOfGroups(
+  { level, conversations }: FuseOptions,
+  pair: Pair,
+  stage: string,
+  { reporter }: Pick<StageContext, "reporter">,
+): Promise<GroupRecord | null> {
   if (level !== "group" || pair.sourceNames.length === 0) return null;
-  return recordOf(groupsOf(conversations), await pair.nats());
+  const groups = groupsOf(conversations);
+  const found = new Set(groups.group).size;
+  if (found === 1) {
+    const message = `all conversations are one group, by their ${groups.by}: one model is chosen for all of them; give the records a category, or take level: conversation`;
+    reporter.report({ type: "warning", stage, message });
+  } else {
+    const summary = `${found} groups of conversations, by their ${groups.by}`;
+    reporter.report({ type: "end", stage: `${stage} groups`, summary, figures: { groups: found, by: groups.by } });
+  }
+  return recordOf(groups, await pair.nats());
 }
 
 function rulesOf(

@@ -331,7 +331,13 @@ describe("the variants", () => {
     const labelled = (names: readonly string[]) =>
       conversations.map((conversation, n) => ({ ...conversation, skill: names[n % names.length]! }));
     // Two labels on eight conversations are too few to be groups; by their prompts they are one.
-    const { coverage } = await fuse(options("group", { level: "group", conversations: labelled(["a", "b"]) }));
+    const events: ReporterEvent[] = [];
+    const reporter = { report: (event: ReporterEvent) => events.push(event) };
+    const group = options("group", { level: "group", conversations: labelled(["a", "b"]) });
+    const { coverage } = await fuseTarget(group, { engine: fakeEngine(), reporter });
+    expect(events.find(({ type }) => type === "warning")).toMatchObject({
+      message: expect.stringMatching(/^all conversations are one group, by their prompts: one model is chosen for all/),
+    });
     expect([0, 8]).toContain(coverage.source_conversations);
     await expect(fuse(options("group", { level: "group", conversations: labelled(["a", "c"]) }))).rejects.toThrow(
       /holds a target with input labels [0-9a-f]{12}…, but now it is/,
