@@ -1,10 +1,10 @@
 /**
  * What fusing on the sources' own answers does, where the truth is known: in the laboratory, the demonstration's models and
- * settings are fused on the world's answers, on one answer a prompt of a source drawn by lot, and on the one of both sources
- * that all models find least surprising, at several numbers of prompts. Printed is the distance above the floor on the
+ * settings are fused on the world's answers, on one answer a prompt of a source drawn by lot, on the one of both sources
+ * that all models find least surprising (nats), and the same with the pivot among those who answer (all), at several numbers of prompts. Printed is the distance above the floor on the
  * demonstration's held-out conversations.
  *
- *   node bench/drawn-answers.mjs --out FOLDER [--times 1,4,16] [--arms world,lot,nats] [--threads 2]
+ *   node bench/drawn-answers.mjs --out FOLDER [--times 1,4,16] [--arms world,lot,nats,all] [--threads 2]
  *
  * Runs are kept in the folder and go on where they were. One training seed: intervals are over conversations.
  */
@@ -32,7 +32,12 @@ const models = resolve(import.meta.dirname, "../lab/models");
 const PROMPTS = 2400;
 /** Drawn as the models mean them: no temperature but 1, and nothing cut off. */
 const DRAWN = "per_prompt: 1, temperature: 1, top_p: 1, max_tokens: 128, keep: best";
-const ARMS = { world: "", lot: `, answers: { ${DRAWN}, select: none }`, nats: `, answers: { ${DRAWN}, select: nats }` };
+const ARMS = {
+  world: "",
+  lot: `, answers: { ${DRAWN}, select: none }`,
+  nats: `, answers: { ${DRAWN}, select: nats }`,
+  all: `, answers: { ${DRAWN}, select: nats, from: [lab-mistral, lab-llama, lab-qwen2] }`,
+};
 
 const recipeOf = (arm) => `pivot: ${models}/lab-mistral
 sources: [${models}/lab-llama, ${models}/lab-qwen2]
