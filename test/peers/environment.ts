@@ -1,7 +1,7 @@
 /**
  * The peers' Python: one virtual environment at pinned versions below the user's cache folder, made once and made anew
- * when a pin changes. Folders beside its packages hold what cannot live among them: an older transformers, and a
- * converter that carries other packages' modules. Runs before all tests, which are skipped where there is no Python.
+ * when a pin changes. Folders beside its packages hold what cannot live among them: an older transformers, a converter
+ * that carries other packages' modules, and clients of servers with what they need. Runs before all tests, which are skipped where there is no Python.
  */
 import { execFile, spawn } from "node:child_process";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { exists } from "#src/formats/files.js";
 import { lockFolderToCome } from "#src/formats/lock.js";
 
 /** Which packages a script sees: those of the environment, or a folder's before them. */
-export type Packages = "environment" | "transformers-4" | "converter";
+export type Packages = "environment" | "transformers-4" | "converter" | "harness";
 
 export interface Peers {
   /** The environment's interpreter. */
@@ -31,7 +31,10 @@ declare module "vitest" {
 
 /** By the pinned NumPy. */
 const OLDEST_PYTHON = [3, 11] as const;
-const REQUIREMENTS = ["requirements.txt", "requirements-transformers-4.txt", "requirements-converter.txt"] as const;
+const ENVIRONMENT = "requirements.txt";
+/** By their folders. */
+const BESIDE: readonly Exclude<Packages, "environment">[] = ["transformers-4", "converter", "harness"];
+const REQUIREMENTS = [ENVIRONMENT, ...BESIDE.map((name) => `requirements-${name}.txt`)];
 /** What a finished environment was made of; written last. */
 const RECORD = "made-of.txt";
 
@@ -92,16 +95,11 @@ async function make(python: string, folder: string): Promise<void> {
   await command(python, ["-m", "venv", folder]);
   // Of 30,000 modules few are ever imported; those are compiled then. No package may run code to install itself.
   const pip = ["-m", "pip", "install", "--quiet", "--no-compile", "--only-binary", ":all:"];
-  const [environment, transformers4, converter] = REQUIREMENTS.map((file) => [
-    "--requirement",
-    resolve(import.meta.dirname, file),
-  ]) as [string[], string[], string[]];
-  await command(interpreterOf(folder), [...pip, ...environment]);
-  for (const [name, wanted] of [
-    ["transformers-4", transformers4],
-    ["converter", converter],
-  ] as const) {
-    await command(interpreterOf(folder), [...pip, "--no-deps", "--target", join(folder, name), ...wanted]);
+  const wanted = (file: string): string[] => ["--requirement", resolve(import.meta.dirname, file)];
+  await command(interpreterOf(folder), [...pip, ...wanted(ENVIRONMENT)]);
+  for (const name of BESIDE) {
+    const target = ["--no-deps", "--target", join(folder, name)];
+    await command(interpreterOf(folder), [...pip, ...target, ...wanted(`requirements-${name}.txt`)]);
   }
 }
 
