@@ -78,6 +78,14 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : excerptOf(error);
 }
 
+/** The same of a library that was given a damaged file; what only its author understands is left out. */
+export function libraryReason(error: unknown): string {
+  const said = reasonOf(error).split("\n")[0]!;
+  return /undefined|\bNaN\b|\[object|is not a function|not iterable|Cannot |argument must/.test(said)
+    ? "it is damaged"
+    : said;
+}
+
 /** `; did you mean "x"?`, or nothing. */
 export function suggestion(word: string, candidates: readonly string[]): string {
   const best = nearest(word, candidates);

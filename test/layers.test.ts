@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 /** From the ground up; folders of one line do not know each other. */
 const LAYERS: readonly (readonly string[])[] = [
   ["excerpt.ts", "table.ts"],
+  ["issue.ts"],
   ["errors.ts", "random.ts", "reporter.ts", "version.ts"],
   ["formats", "threads", "statistics", "jinja", "vectors"],
   ["sandbox", "graph", "hub"],

@@ -4,10 +4,12 @@
  * named default, `additional_chat_templates/NAME.jinja` are others), then the processor's files, then
  * `tokenizer_config.json`, where a template is a text, a list of named ones or a mapping from names.
  */
+
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson, readTextExactly } from "../formats/files.ts";
+import { firstIssue } from "../issue.ts";
 import {
   additionalTemplates,
   PROCESSOR_CONFIG,
@@ -122,6 +124,6 @@ async function readFields<T extends object>(path: string, schema: z.ZodType<T>):
   if (!(await exists(path))) return {};
   const parsed = schema.safeParse(await readJson(path));
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw inputError(path, `${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
+  const { place, problem } = firstIssue(parsed.error);
+  throw inputError(path, `${place || "the file"}: ${problem}`);
 }

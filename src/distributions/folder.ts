@@ -11,6 +11,7 @@ import { excerptOf } from "../excerpt.ts";
 import { exists, fileError, readJson, writeJson } from "../formats/files.ts";
 import { LOCK_FILE } from "../formats/lock.ts";
 import { parseHubId } from "../hub/id.ts";
+import { tableOf } from "../table.ts";
 import { programOf } from "../version.ts";
 
 export const SETTINGS_FILE = "settings.json";
@@ -58,7 +59,7 @@ export async function readSettings(folder: string): Promise<Settings | undefined
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw inputError(path, "expected an object of settings");
   }
-  return value as Settings;
+  return tableOf(value as Settings);
 }
 
 /** Where an engine keeps what is done of one of its own jobs; gone when all shards are there. */
@@ -91,11 +92,12 @@ export async function checkSettings(folder: string, settings: Settings): Promise
     await refuseForeign(folder);
     return null;
   }
-  for (const key of new Set([...Object.keys(settings), ...Object.keys(found)])) {
-    if (found[key] === settings[key] || key === PROGRAM || key === HUB) continue;
+  const asked = tableOf(settings);
+  for (const key of new Set([...Object.keys(asked), ...Object.keys(found)])) {
+    if (found[key] === asked[key] || key === PROGRAM || key === HUB) continue;
     throw inputError(
       folder,
-      `belongs to other settings: "${key}" is ${excerptOf(found[key])} there and ${excerptOf(settings[key])} here; give another folder or remove this one`,
+      `belongs to other settings: "${key}" is ${excerptOf(found[key])} there and ${excerptOf(asked[key])} here; give another folder or remove this one`,
     );
   }
   return { program: found[PROGRAM] };

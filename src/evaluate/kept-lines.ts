@@ -3,6 +3,7 @@
  * counts as kept, so a kill or a power cut loses at most what was still on its way; a torn last line is dropped. In
  * memory there is a key and a place for each line, and no value.
  */
+
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
@@ -11,6 +12,7 @@ import { exists, fileError, readFully } from "../formats/files.ts";
 import { makeFolder } from "../formats/folders.ts";
 import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 import { acquireLock, type Lock } from "../formats/lock.ts";
+import { problemOf } from "../issue.ts";
 
 export interface KeptLines<Value extends { readonly key: string }> {
   readonly path: string;
@@ -151,7 +153,7 @@ function parseLine<T>(bytes: Uint8Array, schema: z.ZodType<T>, where: string, wh
   const issue = parsed.error.issues[0];
   throw inputError(
     where,
-    `expected ${what}, found ${issue?.path.join(".") || "a line"} wrong (${issue?.message ?? "shape"})`,
+    `expected ${what}, found ${issue?.path.join(".") || "a line"} wrong (${issue === undefined ? "shape" : problemOf(issue)})`,
   );
 }
 

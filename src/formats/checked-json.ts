@@ -2,8 +2,10 @@
  * The program's own JSON files, checked like foreign ones: somebody may have edited them, a disk may have lost a part,
  * and what is read as it stands comes out as an internal error far away.
  */
+
 import type { z } from "zod";
 import { inputError } from "../errors.ts";
+import { firstIssue } from "../issue.ts";
 import { readJson } from "./files.ts";
 
 /** A file as the schema has it; `what` it should be, for the message: `the inputs of a run`. */
@@ -15,8 +17,7 @@ export async function readChecked<T>(path: string, schema: z.ZodType<T>, what: s
 export function checked<T>(where: string, value: unknown, schema: z.ZodType<T>, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const place = issue === undefined || issue.path.length === 0 ? "" : `${issue.path.map(String).join(".")}: `;
-  const problem = (issue?.message ?? "another shape").replace(/^Invalid input: /, "");
-  throw inputError(where, `expected ${what} as this program writes it, but it is not: ${place}${problem}`);
+  const { place, problem } = firstIssue(result.error);
+  const at = place === "" ? "" : `${place}: `;
+  throw inputError(where, `expected ${what} as this program writes it, but it is not: ${at}${problem}`);
 }

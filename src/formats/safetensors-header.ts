@@ -160,19 +160,19 @@ function checkEntry(path: string, name: string, value: unknown, dataStart: numbe
   if (typeof dtype !== "string" || !Object.hasOwn(DTYPE_BYTES, dtype)) {
     throw fail(`dtype ${excerptOf(dtype)} is none of ${Object.keys(DTYPE_BYTES).join(", ")}`);
   }
-  if (!isCounts(shape)) throw fail(`the shape ${shorten(shape)} is no list of non-negative integers`);
+  if (!isCounts(shape)) throw fail(`the shape ${excerptOf(shape)} is no list of non-negative integers`);
   const elements = shape.reduce((product, extent) => product * extent, 1);
   const expected = elements * DTYPE_BYTES[dtype as Dtype];
   // Products are checked one by one: a zero at the end must not hide an overflow before it.
-  if (!isSafeProduct(shape) || !Number.isSafeInteger(expected)) throw fail(`the shape ${shorten(shape)} overflows`);
+  if (!isSafeProduct(shape) || !Number.isSafeInteger(expected)) throw fail(`the shape ${excerptOf(shape)} overflows`);
   if (!isCounts(offsets) || offsets.length !== 2) {
-    throw fail(`data_offsets ${shorten(offsets)} is no pair of non-negative integers`);
+    throw fail(`data_offsets ${excerptOf(offsets)} is no pair of non-negative integers`);
   }
   const [begin, end] = offsets as [number, number];
-  if (begin > end) throw fail(`data_offsets ${shorten(offsets)} end before they begin`);
+  if (begin > end) throw fail(`data_offsets ${excerptOf(offsets)} end before they begin`);
   if (end - begin !== expected) {
     throw fail(
-      `${dtype} ${shorten(shape)} takes ${expected} bytes, but ${end - begin} lie at byte ${dataStart + begin} of the file`,
+      `${dtype} ${excerptOf(shape)} takes ${expected} bytes, but ${end - begin} lie at byte ${dataStart + begin} of the file`,
     );
   }
   return { name, dtype: dtype as Dtype, shape, file: path, offset: dataStart + begin, byteLength: end - begin };
@@ -216,9 +216,4 @@ function isSafeProduct(shape: readonly number[]): boolean {
     if (!Number.isSafeInteger(product)) return false;
   }
   return true;
-}
-
-function shorten(value: unknown): string {
-  const text = JSON.stringify(value) ?? "undefined";
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

@@ -2,6 +2,7 @@
  * What a run directory holds that a report can show. Everything is optional: a run that is under way, or one of older
  * make, has a shorter report. What is there must be readable, else the file is named.
  */
+
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";
@@ -10,6 +11,7 @@ import type { LeftOut } from "../data/irregular.ts";
 import { readConversations } from "../data/read.ts";
 import { inputError } from "../errors.ts";
 import { exists, fileError, readJson, readText } from "../formats/files.ts";
+import { problemOf } from "../issue.ts";
 import { RECORD_FILE as MERGE_RECORD } from "../merge/record.ts";
 import { EVALUATION, RESERVED_EVALUATIONS, RUN_FILES } from "../recipe/layout.ts";
 import {
@@ -176,5 +178,5 @@ function parse<T extends z.ZodType>(schema: T, value: unknown, where: string): z
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const place = issue.path.length === 0 ? "" : `${issue.path.map(String).join(".")}: `;
-  throw inputError(where, `${place}not as a run writes it (${issue.message}); was the file changed by hand?`);
+  throw inputError(where, `${place}not as a run writes it (${problemOf(issue)}); was the file changed by hand?`);
 }

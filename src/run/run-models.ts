@@ -1,9 +1,11 @@
 /** The models of a run directory, from the plan that it was begun with: there all paths are absolute. */
+
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { DEFAULT_DATE } from "../data/template-settings.ts";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
+import { firstIssue } from "../issue.ts";
 import { modelsOf, RUN_FILES, type RunModel } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -32,8 +34,8 @@ export async function readRunModels(run: string): Promise<RunModel[]> {
   if (!(await exists(path))) throw inputError(run, `expected a run directory, found no ${RUN_FILES.plan} in it`);
   const parsed = planDocument.safeParse(await readJson(path));
   if (!parsed.success) {
-    const { path: key, message } = parsed.error.issues[0]!;
-    throw inputError(path, `${key.join(".")}: not as a run writes it (${message}); was the file changed by hand?`);
+    const { place, problem } = firstIssue(parsed.error);
+    throw inputError(path, `${place}: not as a run writes it (${problem}); was the file changed by hand?`);
   }
   const found: RunModel[] = [];
   for (const one of modelsOf(parsed.data.recipe as unknown as Recipe)) {

@@ -1,5 +1,7 @@
 /** Refusals in the form of the OpenAI API ("Error codes"): a status, and `{"error": {message, type, param, code}}`. */
+
 import type { z } from "zod";
+import { problemOf } from "../issue.ts";
 
 export type ApiStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 429 | 500 | 503 | 504;
 
@@ -49,5 +51,10 @@ export function schemaError(error: z.ZodError): ApiError {
   const param = issue.path.join(".");
   // A refinement speaks of what is not supported; every other issue is a wrong value.
   const code = issue.code === "custom" ? "unsupported_value" : "invalid_value";
-  return new ApiError(400, `${param === "" ? "the body" : param}: ${issue.message}`, code, param === "" ? null : param);
+  return new ApiError(
+    400,
+    `${param === "" ? "the body" : param}: ${problemOf(issue)}`,
+    code,
+    param === "" ? null : param,
+  );
 }

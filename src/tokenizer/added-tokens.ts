@@ -11,6 +11,7 @@ import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { exists, readJson } from "../formats/files.ts";
+import { problemOf } from "../issue.ts";
 import { type AddedToken, LARGEST_ID } from "./definition.ts";
 
 /** How a token is looked for in a text. */
@@ -186,7 +187,7 @@ function decoderOf(table: unknown, path: string): AddedToken[] {
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const place = ["added_tokens_decoder", ...(issue?.path ?? [])].join(".");
-    throw inputError(path, `${place}: ${issue?.message ?? "expected a table of tokens"}`);
+    throw inputError(path, `${place}: ${issue === undefined ? "expected a table of tokens" : problemOf(issue)}`);
   }
   return Object.entries(parsed.data).map(([key, token]) => {
     const special = token.special ?? false;

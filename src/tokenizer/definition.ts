@@ -9,6 +9,7 @@
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
+import { firstIssue } from "../issue.ts";
 import type { ModelTables, TablesApart } from "./model-tables.ts";
 
 export interface AddedToken {
@@ -120,8 +121,8 @@ export function readDefinition({ file, tables }: TablesApart, path: string): Tok
 function parseFile(file: unknown, path: string): z.infer<typeof tokenizerFile> {
   const parsed = tokenizerFile.safeParse(file);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw inputError(path, `not a tokenizer: ${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
+  const { place, problem } = firstIssue(parsed.error);
+  throw inputError(path, `not a tokenizer: ${place || "the file"}: ${problem}`);
 }
 
 /** An added token in the form of `tokenizer.json`. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
+import { firstIssue } from "../issue.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
 import { LARGEST_ID } from "./definition.ts";
 import { hasTokenizer, readTokenizerSource, type TokenizerSource } from "./tokenizer-source.ts";
@@ -53,8 +54,8 @@ async function readOptional<T>(path: string, schema: z.ZodType<T>): Promise<T | 
   if (!(await exists(path))) return undefined;
   const parsed = schema.safeParse(await readJson(path));
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw inputError(path, `${issue?.path.join(".") || "the file"}: ${issue?.message ?? "wrong shape"}`);
+  const { place, problem } = firstIssue(parsed.error);
+  throw inputError(path, `${place || "the file"}: ${problem}`);
 }
 
 function list(value: z.infer<typeof ids>): readonly number[] {

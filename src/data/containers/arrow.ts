@@ -2,7 +2,7 @@
  * Arrow IPC, as a stream or as a file: a file is a stream with eight bytes before it and an index behind it, so both
  * are read batch by batch, forwards.
  */
-import { FusechatError, inputError, reasonOf } from "../../errors.ts";
+import { FusechatError, inputError, libraryReason } from "../../errors.ts";
 import { foundRow } from "./column-values.ts";
 import type { Container, Found } from "./container.ts";
 import type { Source } from "./source.ts";
@@ -37,7 +37,7 @@ async function* arrowRows(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    const reason = reasonOf(error);
+    const reason = libraryReason(error);
     throw inputError(source.path, `expected Arrow, but it cannot be read: ${reason}`, error);
   }
 }

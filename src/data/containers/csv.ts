@@ -1,6 +1,6 @@
 /** CSV with named columns. Every cell is a text; an empty one says nothing. */
 import { pipeline, Readable } from "node:stream";
-import { FusechatError, inputError, reasonOf } from "../../errors.ts";
+import { FusechatError, inputError, libraryReason } from "../../errors.ts";
 import type { Container, Found } from "./container.ts";
 import { LONGEST_RECORD_BYTES } from "./lines.ts";
 import { type Source, textChunks } from "./source.ts";
@@ -31,7 +31,7 @@ async function* csvRecords(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    const reason = reasonOf(error);
+    const reason = libraryReason(error);
     throw inputError(source.path, `expected CSV, but it cannot be read: ${reason}`, error);
   } finally {
     parser.destroy();

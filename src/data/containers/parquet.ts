@@ -9,7 +9,7 @@ import {
   type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { FusechatError, inputError, reasonOf } from "../../errors.ts";
+import { FusechatError, inputError, libraryReason } from "../../errors.ts";
 import { fileError, readFully } from "../../formats/files.ts";
 import { foundRow } from "./column-values.ts";
 import type { Container, Found } from "./container.ts";
@@ -48,7 +48,7 @@ async function* parquetRows(source: Source): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (error instanceof FusechatError) throw error;
-    throw inputError(path, `expected a Parquet file, but it cannot be read: ${reasonOf(error)}`, error);
+    throw inputError(path, `expected a Parquet file, but it cannot be read: ${libraryReason(error)}`, error);
   }
 }
 

@@ -1,7 +1,7 @@
 /** A file's bytes, decompressed where its name says so, chunk by chunk; and as text, where its first bytes are text. */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { inputError, reasonOf } from "../../errors.ts";
+import { inputError, libraryReason } from "../../errors.ts";
 import { fileError, readFully, refuseSpecial } from "../../formats/files.ts";
 import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "../../formats/git-lfs.ts";
 import { COMPRESSIONS, type Compression } from "./compressions/index.ts";
@@ -65,7 +65,7 @@ async function* decompressed(path: string, compression: Compression): AsyncGener
     yield* compression.decompress(chunks);
   } catch (error) {
     if (error instanceof Error && error.name === "FusechatError") throw error;
-    const reason = reasonOf(error);
+    const reason = libraryReason(error);
     throw inputError(path, `expected ${compression.name}, but it cannot be decompressed: ${reason}`, error);
   }
 }

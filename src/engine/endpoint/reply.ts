@@ -3,7 +3,9 @@
  * be UTF-8, its shape that of the reference, its log-probabilities numbers of at most 0. What a server may leave out
  * (usage, log-probabilities, the reason for the end) is null.
  */
+
 import { z } from "zod";
+import { problemOf } from "../../issue.ts";
 import type { Unreadable } from "../http/connection.ts";
 import { excerpt } from "../http/excerpt.ts";
 import type { ChatReply, TokenLogprob } from "./endpoint.ts";
@@ -48,7 +50,10 @@ export function readReply(body: Uint8Array, redact: (text: string) => string): C
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const place = issue?.path.join(".") || "the reply";
-    return { problem: `expected a chat completion, found ${place} wrong (${issue?.message ?? "shape"})`, cut: false };
+    return {
+      problem: `expected a chat completion, found ${place} wrong (${issue === undefined ? "shape" : problemOf(issue)})`,
+      cut: false,
+    };
   }
   const choice = parsed.data.choices[0]!;
   const usage = parsed.data.usage;

@@ -2,10 +2,12 @@
  * `adapter_config.json` of peft, as far as it decides what a LoRA adapter adds to its base. Settings that change the
  * base, or that add something else than a product of two matrices, are refused by name.
  */
+
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../../errors.ts";
 import { readJson } from "../../formats/files.ts";
+import { firstIssue } from "../../issue.ts";
 
 const pattern = z.record(z.string(), z.number()).nullish();
 
@@ -56,8 +58,8 @@ export async function readAdapterConfig(folder: string): Promise<AdapterConfig> 
   const kind = typeof json === "object" && json !== null && "peft_type" in json ? String(json.peft_type) : "no type";
   if (kind !== "LORA") throw inputError(path, `expected a LoRA adapter, found ${kind}; merge it with peft first`);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    throw inputError(path, `${issue.path.join(".")}: ${issue.message}`);
+    const { place, problem } = firstIssue(parsed.error);
+    throw inputError(path, `${place === "" ? "" : `${place}: `}${problem}`);
   }
   const config = parsed.data;
   for (const key of UNSUPPORTED) {

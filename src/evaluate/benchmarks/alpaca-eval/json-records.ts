@@ -1,7 +1,9 @@
 /** The benchmark's files are JSON arrays of objects: read, checked against a schema, or refused with the place. */
+
 import type { z } from "zod";
 import { inputError } from "../../../errors.ts";
 import { exists, readJson } from "../../../formats/files.ts";
+import { firstIssue } from "../../../issue.ts";
 
 /** `what` the file should be, and where it comes from, is told where it is missing or another. */
 export async function readJsonRecords<T>(path: string, schema: z.ZodType<T>, what: string): Promise<T[]> {
@@ -13,10 +15,10 @@ export async function readJsonRecords<T>(path: string, schema: z.ZodType<T>, wha
   return value.map((record, at) => {
     const parsed = schema.safeParse(record);
     if (parsed.success) return parsed.data;
-    const { path: place, message } = parsed.error.issues[0]!;
+    const { place, problem } = firstIssue(parsed.error);
     throw inputError(
       `${path}: record ${at + 1}`,
-      `${place.length > 0 ? `${place.map(String).join(".")}: ` : ""}${message}; the file should be ${what}`,
+      `${place === "" ? "" : `${place}: `}${problem}; the file should be ${what}`,
     );
   });
 }

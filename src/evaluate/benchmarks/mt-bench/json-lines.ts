@@ -1,7 +1,9 @@
 /** FastChat's files are JSON Lines: every record with its place, checked against a schema or refused with that place. */
+
 import type { z } from "zod";
 import { inputError } from "../../../errors.ts";
 import { exists, readText } from "../../../formats/files.ts";
+import { problemOf } from "../../../issue.ts";
 
 export interface Placed<T> {
   /** `file:line`. */
@@ -38,7 +40,7 @@ function parsed<T>(line: string, schema: z.ZodType<T>, where: string, what: stri
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const place = issue.path.length === 0 ? "" : `${issue.path.map(String).join(".")}: `;
-  throw inputError(where, `${place}${issue.message}; the file should be ${what}`);
+  throw inputError(where, `${place}${problemOf(issue)}; the file should be ${what}`);
 }
 
 /** One record a line. */

@@ -1,0 +1,111 @@
+/**
+ * The process that reads mutated inputs, one after the other. Before each it writes its number into a pipe, so that its
+ * parent knows which one it died of or hangs in; after each what came of it.
+ */
+import { writeSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { FusechatError } from "#src/errors.js";
+import { generator, mutate } from "./mutate.mjs";
+import { TARGETS } from "./targets.mjs";
+
+const STATUS_FD = 3;
+
+/** Processor time that a megabyte may take, and a part of one, seconds. */
+const SECONDS = 2;
+/** What an input of a megabyte may add to the memory of this process, bytes. */
+const MEMORY_BYTES = 600e6;
+
+/** What a message must not say: JavaScript's own words for what is missing, and values in its own form. */
+const NONSENSE = /\bundefined\b|\[object |\bNaN\b|function |=>|is not iterable|Cannot read|Cannot destructure/;
+const LONGEST_LINE = 1500;
+const MOST_LINES = 22;
+
+const [, , seedText, firstText, endText, only = ""] = process.argv;
+const tell = (message) => writeSync(STATUS_FD, `${JSON.stringify(message)}\n`);
+const chosen = TARGETS.filter(({ name }) => only === "" || name === only);
+
+process.on("unhandledRejection", (error) => {
+  tell({ problem: `an unhandled rejection: ${error?.stack ?? error}` });
+  process.exit(1);
+});
+
+const folder = await mkdtemp(join(tmpdir(), "fusechat-mutated-"));
+process.on("exit", () => {
+  try {
+    writeSync(STATUS_FD, "");
+  } catch {}
+});
+if (only !== "" || firstText === "0") await readSeeds();
+for (let index = Number(firstText); index < Number(endText); index++) {
+  const random = generator((Number(seedText) + Math.imul(index, 0x9e3779b1)) >>> 0);
+  let target = random.pick(chosen);
+  // Those that ask another process take a hundred times as long, and are drawn more rarely.
+  while (only === "" && random.below(1000) >= 1000 * (target.share ?? 1)) target = random.pick(chosen);
+  const bytes = mutate(target.seeds, target.kind, random);
+  tell({ begins: index, target: target.name });
+  const place = join(folder, String(index));
+  const path = join(place, target.file);
+  await mkdir(dirname(path), { recursive: true });
+  for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(place, name), content);
+  await writeFile(path, bytes);
+  const cpu = process.cpuUsage();
+  const before = process.memoryUsage.rss();
+  let outcome = "read";
+  let problem;
+  try {
+    await target.read(path, place, bytes);
+  } catch (error) {
+    outcome = "refused";
+    problem = problemOf(error, bytes);
+  }
+  const { user, system } = process.cpuUsage(cpu);
+  const seconds = (user + system) / 1e6;
+  const memory = process.memoryUsage.rss() - before;
+  if (seconds > SECONDS) problem ??= `took ${seconds.toFixed(1)} s of processor time for ${bytes.length} bytes`;
+  if (memory > MEMORY_BYTES) problem ??= `took ${Math.round(memory / 1e6)} MB for ${bytes.length} bytes`;
+  tell({ ends: index, target: target.name, outcome, seconds, memory, ...(problem === undefined ? {} : { problem }) });
+  if (problem === undefined) await rm(place, { recursive: true, force: true });
+  else tell({ kept: path });
+}
+process.exit(0);
+
+/** What is not read well as it stands would be refused for the same reason whatever is done to it. */
+async function readSeeds() {
+  for (const target of chosen) {
+    for (const [number, seed] of target.seeds.entries()) {
+      const place = join(folder, `seed-${target.name}-${number}`);
+      const path = join(place, target.file);
+      await mkdir(dirname(path), { recursive: true });
+      for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(place, name), content);
+      await writeFile(path, seed);
+      try {
+        await target.read(path, place, Buffer.from(seed));
+      } catch (error) {
+        const isTold = error instanceof FusechatError && target.refusal?.test(error.message);
+        if (!isTold) tell({ problem: `the seed ${number} of ${target.name} is refused: ${error?.stack ?? error}` });
+      }
+      await rm(place, { recursive: true, force: true });
+    }
+  }
+}
+
+function problemOf(error, bytes) {
+  if (!(error instanceof FusechatError)) return `threw what is not meant for the user: ${error?.stack ?? typeof error}`;
+  if (error.code !== "input")
+    return `is a fault of the program or the machine: ${error.code}: ${error.message.slice(0, 500)}`;
+  const lines = error.message.split("\n");
+  if (lines.length > MOST_LINES) return `is told in ${lines.length} lines`;
+  const long = lines.find((line) => line.length > LONGEST_LINE);
+  if (long !== undefined) return `is told in a line of ${long.length} characters: ${long.slice(0, 200)}`;
+  // What Python writes for a number that is none may be shown as it stands.
+  const said = bytes.includes("NaN") ? error.message.replaceAll("NaN", "") : error.message;
+  if (NONSENSE.test(withoutQuotes(said))) return `is told in nonsense: ${error.message.slice(0, 500)}`;
+  return undefined;
+}
+
+/** Foreign words stand between quotes. */
+function withoutQuotes(message) {
+  return message.replace(/"(?:[^"\\]|\\.)*"?/g, '""');
+}

@@ -1,0 +1,104 @@
+/**
+ * The campaign of mutated inputs: `npm run test:mutations -- --seed S --count N [--target NAME] [--from INDEX]`. Without a
+ * seed it draws one and prints it; a seed and a number give an input again (`--seed S --from I --count 1`). Every input is
+ * watched: what dies, hangs, takes seconds or hundreds of megabytes, or throws what is not meant for the user is kept and
+ * told, and the campaign goes on.
+ */
+import { fork } from "node:child_process";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+
+/** An input that takes so long without a word hangs; processes of foreign files end by themselves long before. */
+const HANGS_MILLISECONDS = 120_000;
+/** Inputs that one process reads: what leaks shows, and does not pile up for ever. */
+const INPUTS_PER_PROCESS = 5000;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    count: { type: "string", default: "1000" },
+    from: { type: "string", default: "0" },
+    target: { type: "string", default: "" },
+  },
+});
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+const first = Number(values.from);
+const end = first + Number(values.count);
+if (![seed, first, end].every(Number.isSafeInteger))
+  throw new Error("expected whole numbers for --seed, --count, --from");
+console.log(`seed ${seed}, inputs ${first} to ${end - 1}`);
+
+const tallies = new Map();
+const problems = [];
+const begun = performance.now();
+
+for (let index = first; index < end; ) index = await readInputs(index, Math.min(end, index + INPUTS_PER_PROCESS));
+
+const seconds = (performance.now() - begun) / 1000;
+const rows = [...tallies].sort(([a], [b]) => (a < b ? -1 : 1));
+const width = Math.max(...rows.map(([name]) => name.length));
+console.log(`${"target".padEnd(width)}  inputs    read  refused  worst ms  worst MB`);
+for (const [name, { inputs, read, refused, slowest, largest }] of rows) {
+  const figures = [inputs, read, refused, Math.round(slowest * 1000), Math.round(largest / 1e6)];
+  const widths = [6, 6, 7, 8, 8];
+  console.log(
+    `${name.padEnd(width)}  ${figures.map((figure, place) => String(figure).padStart(widths[place])).join("  ")}`,
+  );
+}
+console.log(`${end - first} inputs in ${Math.round(seconds)} s, ${problems.length} with problems`);
+process.exit(problems.length === 0 ? 0 : 1);
+
+/** Lets a process read inputs; returns the number that comes next, behind the one that it died of. */
+async function readInputs(from, to) {
+  const child = fork(
+    new URL("./inputs.mjs", import.meta.url),
+    [String(seed), String(from), String(to), values.target],
+    {
+      execArgv: ["--max-old-space-size=2000"],
+      stdio: ["ignore", "inherit", "pipe", "pipe", "ipc"],
+    },
+  );
+  let stderr = "";
+  child.stderr.on("data", (text) => {
+    stderr = (stderr + text).slice(-2000);
+  });
+  let current = { index: from, target: "none" };
+  let timer;
+  let isHanging = false;
+  const watch = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      isHanging = true;
+      child.kill("SIGKILL");
+    }, HANGS_MILLISECONDS);
+  };
+  watch();
+  createInterface({ input: child.stdio[3] }).on("line", (line) => {
+    const message = JSON.parse(line);
+    watch();
+    if (message.begins !== undefined) current = { index: message.begins, target: message.target };
+    if (message.ends !== undefined) count(message);
+    if (message.problem !== undefined) problem(current, message.problem);
+    if (message.kept !== undefined) console.log(`  kept at ${message.kept}`);
+  });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  clearTimeout(timer);
+  if (code === 0) return to;
+  if (current.target === "none") throw new Error(`no input was read: ${stderr}`);
+  problem(current, isHanging ? "hangs" : `ends the process: ${stderr.split("\n").slice(0, 6).join(" | ")}`);
+  return current.index + 1;
+}
+
+function count({ target, outcome, seconds: took, memory }) {
+  const tally = tallies.get(target) ?? { inputs: 0, read: 0, refused: 0, slowest: 0, largest: 0 };
+  tally.inputs += 1;
+  tally[outcome] += 1;
+  tally.slowest = Math.max(tally.slowest, took);
+  tally.largest = Math.max(tally.largest, memory);
+  tallies.set(target, tally);
+}
+
+function problem({ index, target }, what) {
+  problems.push({ index, target, what });
+  console.log(`input ${index} (${target}) ${what}`);
+}
