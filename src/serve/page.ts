@@ -1,11 +1,13 @@
 /** The page at `/`: its files, read once when the server starts, and what a browser may do with them. */
+
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { type Table, tableOf } from "../table.ts";
 
 const FOLDER = new URL("../../page/", import.meta.url);
 
 /** By their routes. */
-const FILES: Readonly<Record<string, string>> = {
+const FILES: Table<string> = tableOf({
   "/": "index.html",
   "/page/style.css": "style.css",
   "/page/main.js": "main.js",
@@ -16,13 +18,13 @@ const FILES: Readonly<Record<string, string>> = {
   "/page/markdown.js": "markdown.js",
   "/page/elements.js": "elements.js",
   "/page/conversations.js": "conversations.js",
-};
+});
 
-const TYPES: Readonly<Record<string, string>> = {
+const TYPES: Table<string> = tableOf({
   html: "text/html; charset=utf-8",
   css: "text/css; charset=utf-8",
   js: "text/javascript; charset=utf-8",
-};
+});
 
 /** Nothing but the server's own files runs, and nothing is asked elsewhere. */
 const POLICY =

@@ -99,7 +99,7 @@ describe("sampled rows", () => {
       rows: "sampled",
     });
     const otherwise = collectDistributions(options("sampled"), { engine: fakeEngine(VOCABULARY), reporter: silent });
-    await expect(otherwise).rejects.toThrow('"rows" is "sampled" there and undefined here');
+    await expect(otherwise).rejects.toThrow('"rows" is "sampled" there and nothing here');
   });
 
   test("are refused of a server, which tells the most probable tokens alone", async () => {

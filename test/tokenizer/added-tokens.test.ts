@@ -193,7 +193,7 @@ describe("refused by name", () => {
     [{ split_special_tokens: true }, /split_special_tokens is not supported/],
     [{ eos_token: 7 }, /eos_token: expected a token, found 7/],
     [{ added_tokens_decoder: { 2: { special: true } } }, /added_tokens_decoder\.2\.content/],
-    [{ added_tokens_decoder: { two: { content: "</s>" } } }, /expected an id for the added token "<\/s>", found two/],
+    [{ added_tokens_decoder: { two: { content: "</s>" } } }, /expected an id for the added token "<\/s>", found "two"/],
   ])("is a configuration with %j", async (edit, message) => {
     await expect(loadTokenizer(await edited("mistral", (_, config) => Object.assign(config, edit)))).rejects.toThrow(
       message,
