@@ -1,18 +1,11 @@
 /** The routes against the engine's own figures, and as other clients ask for them. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readConversations } from "#src/data/read.js";
 import { readStopIds } from "#src/data/stop-ids.js";
 import { type ConversationTokeniser, openConversationTokeniser } from "#src/data/tokenise.js";
-import { collectDistributions } from "#src/distributions/collect.js";
-import { readDistributionsShard } from "#src/distributions/shard-file.js";
 import { openEndpoint } from "#src/engine/endpoint/client.js";
 import type { Engine, EngineModel } from "#src/engine/engine.js";
 import { createEngine } from "#src/engine/index.js";
-import { silent } from "#src/reporter.js";
 import { goldenFolder } from "../engine/onnx/golden.ts";
 import { events, serveGolden, type TestServer } from "./server.ts";
 
@@ -271,31 +264,5 @@ describe("other clients", () => {
     const reply = await endpoint.chat({ messages, temperature: 0, maxTokens: 6, topLogprobs: 2, seed: 1, topP: 1 });
     expect(reply).toMatchObject({ text: own.text, promptTokens: own.prompt.length, answerTokens: own.ids.length });
     expect(reply.topLogprobs!.every((top) => top.length === 2)).toBe(true);
-  });
-
-  test("our own client of vLLM collects the distributions of the embedded engine", async () => {
-    const out = await mkdtemp(join(tmpdir(), "fusechat-serve-"));
-    try {
-      const data = resolve(import.meta.dirname, "../golden/pipeline/conversations.jsonl");
-      const conversations = (await readConversations(data)).conversations.slice(0, 3);
-      const options = { model: folder, conversations, topK: 10, maxLength: 2048, template: "native" } as const;
-      const vllm = { kind: "vllm", url: server.url, model: "qwen2", concurrency: 2, maxLogprobs: null } as const;
-      await collectDistributions({ ...options, out: join(out, "own") }, { engine, reporter: silent });
-      await collectDistributions(
-        { ...options, out: join(out, "served") },
-        { engine: await createEngine(vllm), reporter: silent },
-      );
-      const [own, served] = await Promise.all(
-        ["own", "served"].map((name) => readDistributionsShard(join(out, name, "shard-00000.safetensors"))),
-      );
-      expect(served!.topId).toEqual(own!.topId);
-      expect(served!.topLogp).toEqual(own!.topLogp);
-      expect(served!.labelLogp.length).toBeGreaterThan(50);
-      own!.labelLogp.forEach((logp, row) => {
-        expect(served!.labelLogp[row]).toBeCloseTo(logp, 5);
-      });
-    } finally {
-      await rm(out, { recursive: true });
-    }
   });
 });
