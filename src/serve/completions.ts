@@ -10,6 +10,7 @@ import { type AnswerSettings, type DrawnAnswer, type DrawnToken, drawAnswer } fr
 import { ApiError } from "./api-error.ts";
 import { firstTokenTimer } from "./chat.ts";
 import { eventStream } from "./event-stream.ts";
+import type { ServeLimits } from "./limits.ts";
 import { type CompletionRequest, type PromptInput, promptsOf, samplingOf } from "./requests.ts";
 import { beginWork, checkPrompt, type ServerState, type Work } from "./server-state.ts";
 import { jsonLogprob, tokenWord } from "./token-words.ts";
@@ -18,7 +19,7 @@ import { jsonLogprob, tokenWord } from "./token-words.ts";
 const DEFAULT_MAX_TOKENS = 16;
 
 export async function complete(state: ServerState, request: CompletionRequest, client: AbortSignal): Promise<Response> {
-  checkCombination(request);
+  checkCombination(request, state.limits);
   const work = await beginWork(state, request.model, client);
   let isStreamed = false;
   try {
@@ -61,11 +62,15 @@ interface Completions {
   readonly head: object;
 }
 
-function checkCombination({ stream, prompt_logprobs: promptLogprobs, echo }: CompletionRequest): void {
+function checkCombination(request: CompletionRequest, { choices }: ServeLimits): void {
+  const { stream, prompt_logprobs: promptLogprobs, echo, n } = request;
+  if (promptsOf(request).length * (n ?? 1) > choices) {
+    throw new ApiError(400, `n: a request may have ${choices} answers, over all of its prompts`, "invalid_value", "n");
+  }
   if (stream !== true) return;
   const param = typeof promptLogprobs === "number" ? "prompt_logprobs" : echo === true ? "echo" : null;
-  if (param !== null)
-    throw new ApiError(400, `${param}: is not given in a stream; leave one of them out`, "invalid_value", param);
+  if (param === null) return;
+  throw new ApiError(400, `${param}: is not given in a stream; leave one of them out`, "invalid_value", param);
 }
 
 async function readPrompt(

@@ -92,6 +92,8 @@ test("a wrong request is told by its parameter, and takes nothing", async () => 
     message: "prompt: contains the token id 479, but those of the vocabulary end at 478",
     param: "prompt",
   });
+  const many = { model: "mistral", prompt: Array(20).fill("a"), n: 7 };
+  expect(await refusal(many, "/v1/completions")).toMatchObject({ status: 400, param: "n" });
   expect(await refusal({ model: "mistral", prompt: "" }, "/v1/completions")).toMatchObject({ status: 400 });
   expect(await refusal({}, "/v1/../../etc/passwd")).toMatchObject({ status: 404, code: "unknown_url" });
   expect(await inFlight(server)).toBe(0);
