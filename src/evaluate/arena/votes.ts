@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { openRecords } from "../../data/containers/index.ts";
 import { inputError } from "../../errors.ts";
-import { type Table, type Table, tableOf, tableOf } from "../../table.ts";
+import { type Table, tableOf } from "../../table.ts";
 
 /** Who won: the first model, the second, or neither, both being good or both bad. */
 export type Outcome = "left" | "right" | "tie" | "both bad";
