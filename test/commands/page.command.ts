@@ -229,7 +229,7 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
   });
 });
 
-/** Passes everything on, and cuts streams after some bytes. */
+/** Passes everything on, and cuts streams after the fourth piece of an answer. */
 async function cuttingProxy(port: number): Promise<Server> {
   const proxy = createServer();
   proxy.on("request", (request, response) => {
@@ -245,11 +245,19 @@ async function cuttingProxy(port: number): Promise<Server> {
       `${request.method} ${request.url} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`,
     );
     request.pipe(upstream, { end: false });
-    let bytes = 0;
+    let told = "";
     upstream.on("data", (data: Buffer) => {
-      response.socket?.write(data);
-      bytes += data.length;
-      if (request.url === "/v1/chat/completions" && bytes > 1100) upstream.destroy();
+      const text = data.toString("latin1");
+      const pieces = [...(told + text).matchAll(/"delta":\{"content":.*\n\n/g)];
+      const last = pieces[3];
+      const end = last === undefined ? -1 : last.index + last[0].length - 2;
+      const kept = end < 0 ? text.length : Math.max(0, end + 2 - told.length);
+      response.socket?.write(data.subarray(0, kept));
+      told += text;
+      if (end < 0) return;
+      // A browser drops what it has not yet read of a connection that is gone.
+      upstream.pause();
+      setTimeout(() => upstream.destroy(), 1000);
     });
     upstream.on("close", () => response.socket?.destroy());
   });
