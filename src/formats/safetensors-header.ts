@@ -8,7 +8,7 @@
 import { open } from "node:fs/promises";
 import { type FusechatError, inputError } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
-import { fileError, readFully } from "./files.ts";
+import { fileError, readFully, refuseSpecial } from "./files.ts";
 import { isLfsPointer, LFS_PREFIX_BYTES, LFS_PROBLEM } from "./git-lfs.ts";
 import { duplicateKey } from "./json-text.ts";
 
@@ -75,6 +75,7 @@ const LENGTH_BYTES = 8;
 /** Reads and checks the header only, whatever the size of the file. Throws an input error with the byte offset. */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
   try {
+    await refuseSpecial(path);
     const handle = await open(path, "r");
     try {
       const { size } = await handle.stat();

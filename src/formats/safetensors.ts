@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { inputError, internalError } from "../errors.ts";
-import { type AtomicFile, fileError, openAtomic, readFully } from "./files.ts";
+import { fileError, openAtomic, readFully, refuseSpecial, type AtomicFile } from "./files.ts";
 import {
   DTYPE_BYTES,
   type Dtype,
@@ -97,6 +97,7 @@ export function createRowReader(): RowReader {
 
 async function withFile(path: string, work: (handle: FileHandle) => Promise<void>): Promise<void> {
   try {
+    await refuseSpecial(path);
     const handle = await open(path, "r");
     try {
       await work(handle);
