@@ -4,7 +4,7 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { inputError, internalError } from "../errors.ts";
-import { fileError, openAtomic, readFully, refuseSpecial, type AtomicFile } from "./files.ts";
+import { type AtomicFile, fileError, openAtomic, readFully, refuseSpecial } from "./files.ts";
 import {
   DTYPE_BYTES,
   type Dtype,
