@@ -40,6 +40,8 @@ export function answerSandbox<Work extends Callable<Work>>(work: Work): void {
     Atomics.notify(underWay, 0);
   });
   process.on("disconnect", () => process.exit());
+  // A parent that was killed while this process started has said so before anybody listened.
+  if (!process.connected) process.exit();
   // Ctrl-C and a termination request reach all processes of a terminal; when this one ends is for its parent to say.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
 }
