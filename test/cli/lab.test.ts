@@ -41,7 +41,9 @@ test("a step of a real model writes a whole model folder, and a second call leav
 test("an unknown model is refused with the names there are", async () => {
   const { exitCode, stderr } = await run("train", "--out", folder, "--model", "lab-qwen3");
   expect(exitCode).toBe(2);
-  expect(stderr).toContain("Allowed choices are lab-mistral, lab-starling, lab-llama, lab-internlm2, lab-mixtral, lab-qwen2");
+  expect(stderr).toContain(
+    "Allowed choices are lab-mistral, lab-starling, lab-llama, lab-internlm2, lab-mixtral, lab-qwen2",
+  );
 });
 
 test("steps must be a whole number of at least one", async () => {
