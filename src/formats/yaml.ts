@@ -45,6 +45,7 @@ const MOST_ALIASES = 100;
  * expression, V8 ends the process: such text must not reach it.
  */
 const DEEPEST = 100;
+const TOO_DEEP = `expected at most ${DEEPEST} lists and mappings within each other, found more`;
 /** Characters before a line's text, and marks of lists and mappings that stand in one line, outside of brackets. */
 const LONGEST_INDENT = 200;
 /** Marks with which the lexer tells what its next token is: a document's start, a text. */
@@ -76,13 +77,20 @@ function parseGuarded(text: string, parse: (options: Options) => readonly Docume
   if (text.length > MOST_CHARACTERS) {
     return [refused(`expected at most ${MOST_CHARACTERS} characters, found ${text.length}`)];
   }
-  if (isTooDeep(text)) return [refused(`expected at most ${DEEPEST} lists and mappings within each other, found more`)];
+  if (isTooDeep(text)) return [refused(TOO_DEEP)];
   const lines = new LineCounter();
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${Math.max(1, line)}:${Math.max(1, col)}`;
   };
-  const documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false });
+  let documents: readonly Document[];
+  try {
+    documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false });
+  } catch (error) {
+    // What the count has missed overflows the parser's stack, which is pure JavaScript and stands it.
+    if (error instanceof RangeError) return [refused(TOO_DEEP)];
+    throw error;
+  }
   const empty: YamlDocument = { value: null, problems: [], place: () => "1:1" };
   return documents.length === 0 ? [empty] : documents.map((document) => readDocument(document, at));
 }
@@ -107,7 +115,8 @@ function readDocument(document: Document, at: (offset: number) => string): YamlD
 
 /**
  * Lists and mappings in brackets are counted by the parser's own lexer, which does not recurse: brackets in texts and
- * comments are none. Those without brackets go as deep as their lines are indented, or have marks.
+ * comments are none. Those without brackets go as deep as their lines are indented, or have marks; also within brackets,
+ * where marks without commas between them are a mistake that the parser follows.
  */
 function isTooDeep(text: string): boolean {
   if (hasDeepLine(text)) return true;
@@ -121,8 +130,8 @@ function isTooDeep(text: string): boolean {
     }
     if (token === "[" || token === "{") depth += 1;
     else if (token === "]" || token === "}") depth = Math.max(0, depth - 1);
-    else if (token.startsWith("\n") || token.startsWith("\r")) marks = 0;
-    else if (depth === 0 && (token === "-" || token === "?" || token === ":")) marks += 1;
+    else if (token === "," || token.startsWith("\n") || token.startsWith("\r")) marks = 0;
+    else if (token === "-" || token === "?" || token === ":") marks += 1;
     if (depth > DEEPEST || marks > LONGEST_INDENT) return true;
   }
   return false;

@@ -28,13 +28,18 @@ export interface ExpertLayerOptions {
   readonly names: (expert: number) => GatedLayerNames;
 }
 
+/** In all layers; the largest published models have some 30,000. */
+const MOST_EXPERTS = 100_000;
+
 /** How many experts there are and a position takes, by the names of either version of transformers. */
 export function readExperts(
   fields: ConfigFields,
   defaults: Pick<ExpertLayerOptions, "experts" | "chosen">,
 ): Pick<ExpertLayerOptions, "experts" | "chosen"> {
   const [name, other] = ["num_local_experts", "num_experts"] as const;
-  const experts = fields.count(name, fields.count(other, defaults.experts));
+  // A tensor or three for each of them in every layer, which are listed before a weight is read.
+  const most = Math.floor(MOST_EXPERTS / fields.count("num_hidden_layers", 1));
+  const experts = fields.count(name, fields.count(other, defaults.experts, most), most);
   const outside = fields.value(other) ?? experts;
   if (outside !== experts) fields.refuse(other, `is ${excerptOf(outside)}, and ${name} is ${experts}`);
   const chosen = fields.count("num_experts_per_tok", defaults.chosen);

@@ -5,6 +5,7 @@
  */
 
 import { isUtf8 } from "node:buffer";
+import { inputError } from "../errors.ts";
 import { DEEPEST_JSON } from "../formats/files.ts";
 import {
   BACKSLASH,
@@ -41,8 +42,8 @@ export interface TablesApart {
 /** Bytes of a table that are parsed at once. */
 const STRETCH_BYTES = 1 << 16;
 
-/** Parses a whole file; null where it must be read in another way, which tells what is wrong with it if anything is. */
-export function parseApart(bytes: Uint8Array): TablesApart | null {
+/** Parses the whole file at `path`; null where it must be read in another way, which tells what is wrong with it if anything is. */
+export function parseApart(bytes: Uint8Array, path: string): TablesApart | null {
   const found = isUtf8(bytes) ? findTables(bytes) : null;
   if (found === null) return null;
   const parts: Uint8Array[] = [];
@@ -54,7 +55,17 @@ export function parseApart(bytes: Uint8Array): TablesApart | null {
   const rest = Buffer.concat([...parts, bytes.subarray(from)]).toString("utf8");
   try {
     const file = JSON.parse(rest) as { readonly model: object };
-    const tables = { vocabulary: vocabularyOfBytes(bytes, found.vocab), merges: mergesOfBytes(bytes, found.merges) };
+    const parse: Parse = (text) => {
+      try {
+        return JSON.parse(text);
+      } catch (error) {
+        throw inputError(`${path}: model`, "expected a vocabulary and merges in JSON, found something else", error);
+      }
+    };
+    const tables = {
+      vocabulary: vocabularyOfBytes(bytes, found.vocab, parse),
+      merges: mergesOfBytes(bytes, found.merges, parse),
+    };
     return { file: withoutTables(file), tables };
   } catch {
     return null;
@@ -116,21 +127,24 @@ interface Place {
   readonly cuts: readonly number[];
 }
 
-function vocabularyOfBytes(bytes: Uint8Array, place: Place): ModelTables["vocabulary"] {
+/** Of a stretch, which nobody has parsed yet: brackets and commas were found, not what lies between them. */
+type Parse = (text: string) => unknown;
+
+function vocabularyOfBytes(bytes: Uint8Array, place: Place, parse: Parse): ModelTables["vocabulary"] {
   return {
     json: () => textOf(bytes, place.from, place.to),
     *entries() {
-      for (const stretch of stretches(bytes, place)) yield* Object.entries(JSON.parse(`{${stretch}}`) as object);
+      for (const stretch of stretches(bytes, place)) yield* Object.entries(parse(`{${stretch}}`) as object);
     },
   };
 }
 
-function mergesOfBytes(bytes: Uint8Array, place: Place): ModelTables["merges"] {
+function mergesOfBytes(bytes: Uint8Array, place: Place, parse: Parse): ModelTables["merges"] {
   return {
     json: () => textOf(bytes, place.from, place.to),
     *entries() {
       for (const stretch of stretches(bytes, place)) {
-        for (const merge of JSON.parse(`[${stretch}]`) as unknown[]) yield pairOf(merge);
+        for (const merge of parse(`[${stretch}]`) as unknown[]) yield pairOf(merge);
       }
     },
   };

@@ -54,7 +54,7 @@ export async function readTokenizerSource(folder: string): Promise<TokenizerSour
 }
 
 async function readFileApart(path: string): Promise<TablesApart> {
-  const apart = parseApart(await readBytes(path));
+  const apart = parseApart(await readBytes(path), path);
   if (apart !== null) return apart;
   const file = await readJson(path);
   if (typeof file !== "object" || file === null) throw inputError(path, "not a tokenizer: expected a JSON object");

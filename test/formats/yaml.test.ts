@@ -42,6 +42,10 @@ describe("refused", () => {
     for (const opening of ["[", "{a: ", "- ", "? "]) expect(messages(opening.repeat(100_000))).toEqual([deep]);
     const indented = Array.from({ length: 300 }, (_, level) => `${" ".repeat(level)}a:`).join("\n");
     expect(messages(indented)).toEqual([deep]);
+    // A mistake in brackets, which the parser follows all the same.
+    expect(messages(`a: { b: c${"<<: ".repeat(20_000)} }`)).toEqual([deep]);
+    const wide = `{${Array.from({ length: 500 }, (_, n) => `k${n}: ${n}`).join(", ")}}`;
+    expect(messages(wide)).toEqual([]);
     expect(messages(`a: ${"[".repeat(90)}${"]".repeat(90)}\n`)).toEqual([]);
   });
 });

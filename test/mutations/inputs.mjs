@@ -99,8 +99,9 @@ function problemOf(error, bytes) {
   if (lines.length > MOST_LINES) return `is told in ${lines.length} lines`;
   const long = lines.find((line) => line.length > LONGEST_LINE);
   if (long !== undefined) return `is told in a line of ${long.length} characters: ${long.slice(0, 200)}`;
-  // What Python writes for a number that is none may be shown as it stands.
-  const said = bytes.includes("NaN") ? error.message.replaceAll("NaN", "") : error.message;
+  // What Python writes for a number that is none may be shown as it stands, and what a tensor has.
+  const found = error.message.replaceAll(/ (?:has|found) -?(?:NaN|Infinity)\b/g, "");
+  const said = bytes.includes("NaN") ? found.replaceAll("NaN", "") : found;
   if (NONSENSE.test(withoutQuotes(said))) return `is told in nonsense: ${error.message.slice(0, 500)}`;
   return undefined;
 }

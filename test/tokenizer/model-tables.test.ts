@@ -17,7 +17,7 @@ function expectSame(apart: TablesApart | null, whole: object): void {
 
 test.each(["mistral", "qwen2", "llama", "mixtral"])("the golden %s comes back whole", (name) => {
   const bytes = readFileSync(join(GOLDEN_MODELS, name, "tokenizer.json"));
-  expectSame(parseApart(bytes), JSON.parse(bytes.toString("utf8")));
+  expectSame(parseApart(bytes, "tokenizer.json"), JSON.parse(bytes.toString("utf8")));
 });
 
 describe("files as odd as JSON allows", () => {
@@ -38,7 +38,7 @@ describe("files as odd as JSON allows", () => {
     const model =
       random.integer(2) === 0 ? tables : { type: "BPE", merges: second, vocab: first, last: { vocab: [1] } };
     const whole = { merges: [1], added_tokens: [{ content: word(), model: { merges: ["x y"] } }], model, end: [[{}]] };
-    expectSame(parseApart(Buffer.from(JSON.stringify(whole, null, random.integer(3)))), whole);
+    expectSame(parseApart(Buffer.from(JSON.stringify(whole, null, random.integer(3))), "tokenizer.json"), whole);
   });
 });
 
@@ -62,10 +62,18 @@ test.each([
   ["no object", "[]"],
   ["nothing", ""],
 ])("%s: read as a whole", (_, text) => {
-  expect(parseApart(Buffer.from(text))).toBeNull();
+  expect(parseApart(Buffer.from(text), "tokenizer.json")).toBeNull();
 });
 
 test("bytes that are not UTF-8 are left to the whole reading, which tells where", () => {
   const [before, after] = [Buffer.from('{"model": {"vocab": {}, "merges": ["'), Buffer.from('"]}}')];
-  expect(parseApart(Buffer.from([...before, 0xff, ...after]))).toBeNull();
+  expect(parseApart(Buffer.from([...before, 0xff, ...after]), "tokenizer.json")).toBeNull();
+});
+
+test("what is no JSON between the brackets of a table is told by the file when it is read", () => {
+  const text = '{"model": {"type": "BPE", "vocab": {"a": 0, "b\u0001": 1}, "merges": []}}';
+  const { tables } = parseApart(Buffer.from(text), "folder/tokenizer.json")!;
+  expect(() => [...tables!.vocabulary.entries()]).toThrow(
+    "folder/tokenizer.json: model: expected a vocabulary and merges in JSON, found something else",
+  );
 });
