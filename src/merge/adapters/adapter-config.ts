@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../../errors.ts";
+import { excerptOf } from "../../excerpt.ts";
 import { readJson } from "../../formats/files.ts";
 import { firstIssue } from "../../issue.ts";
 
@@ -55,8 +56,11 @@ export async function readAdapterConfig(folder: string): Promise<AdapterConfig> 
   const path = join(folder, "adapter_config.json");
   const json = await readJson(path);
   const parsed = schema.safeParse(json);
-  const kind = typeof json === "object" && json !== null && "peft_type" in json ? String(json.peft_type) : "no type";
-  if (kind !== "LORA") throw inputError(path, `expected a LoRA adapter, found ${kind}; merge it with peft first`);
+  const kind = typeof json === "object" && json !== null && "peft_type" in json ? json.peft_type : undefined;
+  if (kind !== "LORA") {
+    const found = kind === undefined ? "no type" : excerptOf(kind);
+    throw inputError(path, `expected a LoRA adapter, found ${found}; merge it with peft first`);
+  }
   if (!parsed.success) {
     const { place, problem } = firstIssue(parsed.error);
     throw inputError(path, `${place === "" ? "" : `${place}: `}${problem}`);

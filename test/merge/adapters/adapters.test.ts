@@ -157,7 +157,7 @@ describe("refused by name", () => {
   test("what is no LoRA, and what LoRA's relatives add or take away", async () => {
     const path = "bad/adapter_config.json";
     expect(await refusal({ peft_type: "IA3" })).toBe(
-      `${path}: expected a LoRA adapter, found IA3; merge it with peft first`,
+      `${path}: expected a LoRA adapter, found "IA3"; merge it with peft first`,
     );
     expect(await refusal({ target_parameters: ["experts.gate_up_proj"] })).toBe(
       `${path}: target_parameters is not supported in adapters; merge this one with peft first`,
