@@ -117,10 +117,16 @@ async function start(/** @type {string} */ command, /** @type {string[]} */ argu
   const child = spawn(command, arguments_, { stdio: ["ignore", "pipe", "pipe"] });
   const found = await new Promise((done, fail) => {
     let text = "";
+    const patience = setTimeout(() => {
+      child.kill("SIGKILL");
+      fail(new Error(`${command} is not ready within two minutes: ${text.slice(-500)}`));
+    }, 120_000);
     const read = (/** @type {Buffer} */ data) => {
       text += data;
       const match = ready.exec(text);
-      if (match !== null) done(match);
+      if (match === null) return;
+      clearTimeout(patience);
+      done(match);
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
@@ -162,7 +168,11 @@ try {
     const port = "18099";
     const arguments_ = ["-m", values.gguf, "--port", port, "-t", values.threads, "-tb", values.threads];
     const slots = ["-np", `${clients}`, "-c", `${512 * clients}`, "--no-webui"];
-    const llama = await start(values["llama-server"], [...arguments_, ...slots], /server is listening/);
+    const llama = await start(
+      values["llama-server"],
+      [...arguments_, ...slots],
+      /llama_server: listening|server is listening/,
+    );
     const theirs = await measure(`http://127.0.0.1:${port}`, "model").finally(llama.stop);
     print({
       "llama-server, one client": `${words(theirs.one)}; ours ${(ours.one.rate / theirs.one.rate).toFixed(2)} x the tokens`,

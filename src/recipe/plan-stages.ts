@@ -1,5 +1,7 @@
 /** The stages of a plan, in their order: what each leaves on disk, and what it takes while it works. */
+
 import { basename } from "node:path";
+import type { WeightDtype } from "../engine/engine.ts";
 import type { Cost, Estimate } from "../engine/estimate.ts";
 import type { Estimates } from "../engine/estimates.ts";
 import { answeringModels } from "./answers.ts";
@@ -179,7 +181,7 @@ const ALIGN_MEMORY = 300e6;
 const MERGE_MEMORY = 135e6;
 const MERGE_BYTES_PER_SECOND = 400e6;
 
-function storedDtype({ weights }: OpenedModel): "float32" | "float16" | "bfloat16" {
+function storedDtype({ weights }: OpenedModel): WeightDtype {
   const dtype = [...(weights?.tensors.values() ?? [])][0]?.dtype;
   return dtype === "F16" ? "float16" : dtype === "BF16" ? "bfloat16" : "float32";
 }

@@ -1,11 +1,13 @@
 /** A recipe as the program uses it: every default filled in, every model with a name, short forms written out. */
+
 import type { IrregularRule } from "../data/irregular.ts";
+import type { WeightDtype } from "../engine/engine.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import type { LoraSettings } from "../engine/lora.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { RecipeAnswers } from "./answers-schema.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
-import type { DataSize, Dtype, RecipeFile } from "./schema.ts";
+import type { DataSize, RecipeFile } from "./schema.ts";
 
 export interface RecipeModel {
   /** Unique in the recipe; names folders, tables and charts. */
@@ -40,7 +42,7 @@ export interface RecipeMerge {
   /** Further options of the method, by mergekit's names. */
   readonly parameters: Readonly<Record<string, number | boolean | string>>;
   /** null: the pivot's own. */
-  readonly dtype: Dtype | null;
+  readonly dtype: WeightDtype | null;
 }
 
 export interface Recipe {

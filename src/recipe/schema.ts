@@ -8,19 +8,13 @@ import { z } from "zod";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { ROWS, type RowsKind } from "../distributions/collect.ts";
-import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
-import { LEVELS, type Level, TAILS, type Tail } from "../fuse/options.ts";
+import type { WeightDtype } from "../engine/engine.ts";
+import { WEIGHT_DTYPES } from "../fuse/options.ts";
 import { type AnswersFile, answersSchema } from "./answers-schema.ts";
 import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
-import {
-  DIVISION_NAMES,
-  FUNCTION_NAMES,
-  LABEL_MASS_NAMES,
-  METHOD_NAMES,
-  SEQUENCE_NAMES,
-  STRATEGY_NAMES,
-} from "./names.ts";
+import { type FuseFile, fuseSchema } from "./fuse-schema.ts";
+import { DIVISION_NAMES, LABEL_MASS_NAMES, METHOD_NAMES, SEQUENCE_NAMES, STRATEGY_NAMES } from "./names.ts";
 
 /** A JavaScript number that counts something. */
 const count = (least: number): z.ZodInt => z.int().min(least);
@@ -186,90 +180,6 @@ const align = z
   .prefault({})
   .describe("How a source's predictions come to the pivot's tokens. (section; default as below)");
 
-const lora = z.strictObject({
-  rank: count(1)
-    .max(65536)
-    .default(LORA_DEFAULTS.rank)
-    .describe(`Rank of each adapter. (dimensions; default ${LORA_DEFAULTS.rank})`),
-  alpha: z
-    .number()
-    .gt(0)
-    .optional()
-    .describe("An adapter counts alpha / rank times. (no unit; default twice the rank)"),
-  targets: z
-    .array(z.string().regex(LORA_TARGET, "the last name of a module, such as q_proj"))
-    .min(1)
-    .default([...LORA_DEFAULTS.targets])
-    .describe(
-      `Last names of the modules that get one, such as \`q_proj\`; \`${ALL_LINEAR}\` is every matrix product of the layers. (list of names; default [${ALL_LINEAR}])`,
-    ),
-  keep: z
-    .boolean()
-    .default(LORA_DEFAULTS.keep)
-    .describe("Write each target's adapter beside it too, as `adapter/`, for peft. (yes or no; default false)"),
-});
-
-const fuse = z
-  .strictObject({
-    function: z
-      .enum(FUNCTION_NAMES as [string, ...string[]])
-      .default("min-ce")
-      .describe("How pivot and sources become one target distribution. (name; default min-ce)"),
-    level: z
-      .enum(LEVELS)
-      .default("conversation")
-      .describe(
-        "What the models are compared on: a `conversation`, a `row`, or a `group` of conversations that are alike, by their skill or category, else by their prompts. (name; default conversation)",
-      ),
-    sources: z
-      .enum(["pairwise", "together"])
-      .default("pairwise")
-      .describe(
-        "`pairwise` trains a target for each source, as the papers do, and merges them; `together` trains one target on all sources at once. (name; default pairwise)",
-      ),
-    lambda: share()
-      .default(0.9)
-      .describe("Weight of the label term of the loss; the distribution term has the rest. (fraction; default 0.9)"),
-    tail: z
-      .enum(TAILS)
-      .default("renormalise")
-      .describe(
-        "What becomes of the mass beyond the stored tokens: `renormalise` gives it to them, `drop` leaves it away, `bucket` holds it against all other tokens together, `pivot` spreads what a source leaves over the tokens that the pivot stores, the rest as `bucket`. (name; default renormalise)",
-      ),
-    lr: z
-      .number()
-      .gt(0)
-      .max(1)
-      .default(5e-6)
-      .describe("Highest learning rate of the schedule. (no unit; default 5.0e-6)"),
-    epochs: count(1).max(1000).default(3).describe("Passes over the training conversations. (passes; default 3)"),
-    batch: count(1).default(128).describe("Conversations of one optimiser step. (conversations; default 128)"),
-    warmup_ratio: share()
-      .default(0.03)
-      .describe("Share of the steps in which the learning rate rises. (fraction; default 0.03)"),
-    weight_decay: z
-      .number()
-      .min(0)
-      .max(1)
-      .default(0)
-      .describe("Decoupled decay of tensors of two or more dimensions. (no unit; default 0)"),
-    shuffle: z
-      .boolean()
-      .default(true)
-      .describe("Draw a new order of the conversations for each pass. (yes or no; default true)"),
-    dtype: z
-      .enum(["float32", "float16", "bfloat16"])
-      .default("float32")
-      .describe("Type in which targets are written; training itself is in float32. (name; default float32)"),
-    lora: lora
-      .optional()
-      .describe(
-        "Train low-rank adapters instead of all weights, with `engine: torch`; targets are whole models all the same. (section; default none)",
-      ),
-  })
-  .prefault({})
-  .describe("How each target is trained. (section; default as below)");
-
 const merge = z.strictObject({
   name: modelName()
     .optional()
@@ -304,7 +214,7 @@ const merge = z.strictObject({
     .optional()
     .describe("Further options of the method, by the names of a mergekit file. (mapping; default those of the method)"),
   dtype: z
-    .enum(["float32", "float16", "bfloat16"])
+    .enum(WEIGHT_DTYPES)
     .optional()
     .describe("Type in which the merged model is written. (name; default the pivot's own)"),
 });
@@ -323,7 +233,7 @@ const schema = z
     data,
     distributions,
     align,
-    fuse,
+    fuse: fuseSchema(),
     merge: z
       .union([merge, z.array(merge).min(1)])
       .prefault({})
@@ -355,7 +265,6 @@ export type ModelReference =
       template_variables?: Record<string, unknown> | undefined;
       engine?: EngineFile | undefined;
     };
-export type Dtype = "float32" | "float16" | "bfloat16";
 
 /** Of data that is not here yet. */
 export interface DataSize {
@@ -371,7 +280,7 @@ export interface MergeFile {
   select_topk?: number | undefined;
   weights?: number[] | undefined;
   parameters?: Record<string, number | boolean | string> | undefined;
-  dtype?: Dtype | undefined;
+  dtype?: WeightDtype | undefined;
 }
 
 /** A recipe as the file says it, with defaults filled in. */
@@ -398,21 +307,7 @@ export interface RecipeFile {
     unshared: "label" | "pivot" | "skip";
     width?: number | undefined;
   };
-  fuse: {
-    function: string;
-    level: Level;
-    sources: "pairwise" | "together";
-    lambda: number;
-    tail: Tail;
-    lr: number;
-    epochs: number;
-    batch: number;
-    warmup_ratio: number;
-    weight_decay: number;
-    shuffle: boolean;
-    dtype: Dtype;
-    lora?: { rank: number; alpha?: number | undefined; targets: string[]; keep: boolean } | undefined;
-  };
+  fuse: FuseFile;
   merge: MergeFile | MergeFile[];
   baselines: ("sft" | "sft-merge" | "multi")[];
   evaluate: EvaluationFile;

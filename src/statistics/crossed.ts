@@ -11,6 +11,7 @@ import { internalError } from "../errors.ts";
 import { createRandom } from "../random.ts";
 import type { BootstrapOptions } from "./bootstrap.ts";
 import { type PairedDifference, quantile, RESAMPLES, SIGNIFICANCE } from "./interval.ts";
+import { mean, variance } from "./moments.ts";
 import { normalDistribution, studentQuantile } from "./normal.ts";
 import { resampledSums, sumOf } from "./resamples.ts";
 
@@ -87,18 +88,4 @@ function twoSided(t: number, freedom: number): number {
     else high = middle;
   }
   return Math.exp((low + high) / 2);
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
-}
-
-/** Unbiased. */
-function variance(values: ArrayLike<number>): number {
-  const centre = mean(values);
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += (values[i]! - centre) ** 2;
-  return squares / (values.length - 1);
 }

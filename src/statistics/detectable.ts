@@ -5,6 +5,7 @@
  * nothing about the models, only about the number of prompts.
  */
 import { SIGNIFICANCE } from "./interval.ts";
+import { variance } from "./moments.ts";
 import { studentQuantile } from "./normal.ts";
 
 const POWER = 0.8;
@@ -16,9 +17,7 @@ const POWER = 0.8;
 export function smallestDetectableDifference(differences: readonly number[]): number {
   const count = differences.length;
   if (2 / 2 ** count >= SIGNIFICANCE) return Number.NaN;
-  const mean = differences.reduce((total, difference) => total + difference, 0) / count;
-  const squares = differences.reduce((total, difference) => total + (difference - mean) ** 2, 0);
-  const deviation = Math.sqrt(squares / (count - 1));
+  const deviation = Math.sqrt(variance(differences));
   if (deviation === 0) return Number.NaN;
   const quantiles = studentQuantile(1 - SIGNIFICANCE / 2, count - 1) + studentQuantile(POWER, count - 1);
   return (quantiles * deviation) / Math.sqrt(count);

@@ -1,44 +1,8 @@
 /** Limits of requests at a time, of time and of memory, which take seconds to meet. */
-import { setTimeout as wait } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Engine } from "#src/engine/engine.js";
-import { createEngine } from "#src/engine/index.js";
-import { events, serveGolden, type TestServer } from "./server.ts";
+import { expect, test } from "vitest";
+import { chat, endless, events, goldenServers, inFlight, until } from "./server.ts";
 
-const chat = { model: "mistral", messages: [{ role: "user", content: "Hello" }], max_tokens: 4, temperature: 0 };
-/** Goes on until somebody ends it. */
-const endless = { ...chat, max_tokens: 3000, ignore_eos: true };
-
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ kind: "onnx", threads: 1 });
-});
-afterAll(() => engine.dispose());
-
-const opened: TestServer[] = [];
-afterEach(async () => {
-  for (const server of opened.splice(0)) await server.close();
-});
-
-async function serve(
-  ...[more, names = ["mistral"]]: [Parameters<typeof serveGolden>[2]?, string[]?]
-): Promise<TestServer> {
-  const server = await serveGolden(engine, names, more);
-  opened.push(server);
-  return server;
-}
-
-async function inFlight(server: TestServer, headers = {}): Promise<number> {
-  const text = await (await server.get("/metrics", headers)).text();
-  return Number(/^fusechat_requests_in_flight (\d+)$/m.exec(text)![1]);
-}
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await isTrue()); tries++) {
-    if (tries > 400) throw new Error("it did not come true within 20 seconds");
-    await wait(50);
-  }
-}
+const { serve } = goldenServers();
 
 test("what is more than the server takes at a time is asked to come again, and what takes too long is ended", async () => {
   const server = await serve({ limits: { inFlight: 1, seconds: 0.4 } });

@@ -1,46 +1,10 @@
 /** What a server refuses, and that nothing of it is left behind. */
 import { connect } from "node:net";
-import { setTimeout as wait } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Engine } from "#src/engine/engine.js";
-import { createEngine } from "#src/engine/index.js";
+import { expect, test } from "vitest";
 import { startServer } from "#src/serve/serve.js";
-import { serveGolden, type TestServer } from "./server.ts";
+import { chat, endless, goldenServers, inFlight, serveGolden, until } from "./server.ts";
 
-const chat = { model: "mistral", messages: [{ role: "user", content: "Hello" }], max_tokens: 4, temperature: 0 };
-/** Goes on until somebody ends it. */
-const endless = { ...chat, max_tokens: 3000, ignore_eos: true };
-
-let engine: Engine;
-beforeAll(async () => {
-  engine = await createEngine({ kind: "onnx", threads: 1 });
-});
-afterAll(() => engine.dispose());
-
-const opened: TestServer[] = [];
-afterEach(async () => {
-  for (const server of opened.splice(0)) await server.close();
-});
-
-async function serve(
-  ...[more, names = ["mistral"]]: [Parameters<typeof serveGolden>[2]?, string[]?]
-): Promise<TestServer> {
-  const server = await serveGolden(engine, names, more);
-  opened.push(server);
-  return server;
-}
-
-async function inFlight(server: TestServer, headers = {}): Promise<number> {
-  const text = await (await server.get("/metrics", headers)).text();
-  return Number(/^fusechat_requests_in_flight (\d+)$/m.exec(text)![1]);
-}
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await isTrue()); tries++) {
-    if (tries > 400) throw new Error("it did not come true within 20 seconds");
-    await wait(50);
-  }
-}
+const { engine, serve } = goldenServers();
 
 test("a wrong request is told by its parameter, and takes nothing", async () => {
   const server = await serve({ limits: { answerTokens: 4000, bodyBytes: 50_000 } });
@@ -115,7 +79,7 @@ test("without a token others cannot reach it, be it by network, by a page or by 
   const server = await serve();
   const options = {
     models: [],
-    engine,
+    engine: engine(),
     port: 0,
     token: null,
     mostBytes: 1,
@@ -160,7 +124,7 @@ test("a client that goes ends its work, streamed or not", async () => {
 });
 
 test("a server that closes answers what it has begun, and takes nothing more", async () => {
-  const server = await serveGolden(engine, ["mistral"]);
+  const server = await serveGolden(engine(), ["mistral"]);
   const begun = server.post("/v1/chat/completions", { ...endless, max_tokens: 200 });
   await until(async () => (await inFlight(server)) === 1);
   await server.close();

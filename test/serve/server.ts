@@ -1,7 +1,9 @@
 /** A server of golden models on the loopback interface, and questions to it. */
 
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Engine } from "#src/engine/engine.js";
-import { modelFacts } from "#src/engine/index.js";
+import { createEngine, modelFacts } from "#src/engine/index.js";
 import { type RunningServer, type ServeOptions, startServer } from "#src/serve/serve.js";
 import { goldenFolder } from "../engine/onnx/golden.ts";
 
@@ -56,4 +58,48 @@ export async function events(response: Response): Promise<unknown[]> {
     .filter((line) => line !== "")
     .map((line) => line.replace(/^data: /, ""))
     .map((line) => (line === "[DONE]" ? line : JSON.parse(line)));
+}
+
+export const chat = { model: "mistral", messages: [{ role: "user", content: "Hello" }], max_tokens: 4, temperature: 0 };
+/** Goes on until somebody ends it. */
+export const endless = { ...chat, max_tokens: 3000, ignore_eos: true };
+
+export interface GoldenServers {
+  /** Of all the tests of a file. */
+  engine(): Engine;
+  /** A server that is closed after the test. */
+  serve(more?: Partial<ServeOptions>, names?: readonly string[]): Promise<TestServer>;
+}
+
+/** For a whole file of tests: called at its top. */
+export function goldenServers(): GoldenServers {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await createEngine({ kind: "onnx", threads: 1 });
+  });
+  afterAll(() => engine.dispose());
+  const opened: TestServer[] = [];
+  afterEach(async () => {
+    for (const server of opened.splice(0)) await server.close();
+  });
+  return {
+    engine: () => engine,
+    serve: async (more, names = ["mistral"]) => {
+      const server = await serveGolden(engine, names, more);
+      opened.push(server);
+      return server;
+    },
+  };
+}
+
+export async function inFlight(server: TestServer, headers = {}): Promise<number> {
+  const text = await (await server.get("/metrics", headers)).text();
+  return Number(/^fusechat_requests_in_flight (\d+)$/m.exec(text)![1]);
+}
+
+export async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isTrue()); tries++) {
+    if (tries > 400) throw new Error("it did not come true within 20 seconds");
+    await wait(50);
+  }
 }

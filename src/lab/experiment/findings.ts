@@ -3,6 +3,7 @@ import type { Conversation } from "../../data/conversation.ts";
 import { internalError } from "../../errors.ts";
 import { crossedDifference } from "../../statistics/crossed.ts";
 import type { PairedDifference } from "../../statistics/interval.ts";
+import { mean } from "../../statistics/moments.ts";
 import { type Verdict, verdicts } from "../../statistics/verdict.ts";
 import type { Claim } from "./claims.ts";
 import type { ExperimentSettings } from "./experiment.ts";
@@ -121,8 +122,4 @@ function needs(name: string, { conversations, curve }: ExperimentSettings, model
     }
     return null;
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,4 +1,5 @@
 /** The experiment's one page, as Markdown: claims with verdicts, models by skill, the curves, and how to repeat it. */
+import { variance } from "../../statistics/moments.ts";
 import type { ClaimFinding, ExperimentResult, ModelFigures } from "./findings.ts";
 
 /** Conversations at a time, as people write them. */
@@ -99,8 +100,7 @@ function signed(nats: number): string {
 }
 
 function deviation(values: readonly number[]): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, values.length - 1));
+  return Math.sqrt(variance(values));
 }
 
 function list(words: readonly string[]): string {
