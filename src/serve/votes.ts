@@ -1,4 +1,8 @@
-/** Votes that are given on the page, a line each in FastChat's form (`evaluate/arena/votes.ts` reads them), flushed one by one. */
+/**
+ * Votes that are given on the page, a line each as FastChat's server writes blind ones (`evaluate/arena/votes.ts` reads them, and so
+ * do FastChat's own tools), flushed one by one. Nothing is kept of who has voted.
+ */
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 import { ApiError } from "./api-error.ts";
@@ -28,11 +32,10 @@ export async function openVoteFile(path: string): Promise<VoteFile> {
   let turn: Promise<void> = Promise.resolve();
   return {
     write: ({ type, models, conversations }) => {
-      const states = models.map((model, side) => ({
-        model_name: model,
-        messages: conversations[side]!.map(({ role, content }) => [role, content]),
-      }));
-      const line = `${JSON.stringify({ tstamp: Date.now() / 1000, type, models, states })}\n`;
+      const states = models.map((model, side) => stateOf(model, conversations[side]!));
+      // What stood above the answers: no names.
+      const shown = ["", ""];
+      const line = `${JSON.stringify({ tstamp: Date.now() / 1000, type, models: shown, states, ip: "" })}\n`;
       const written = turn.then(async () => {
         await file.append(line);
         await file.sync();
@@ -44,6 +47,20 @@ export async function openVoteFile(path: string): Promise<VoteFile> {
       await turn;
       await file.close();
     },
+  };
+}
+
+/** A conversation as FastChat's `Conversation.dict` has it, as far as its tools look at it. */
+function stateOf(model: string, conversation: VoteRequest["conversations"][number]): object {
+  const system = conversation.filter(({ role }) => role === "system").map(({ content }) => content);
+  const said = conversation.filter(({ role }) => role !== "system");
+  return {
+    system_message: system.join("\n"),
+    roles: ["user", "assistant"],
+    messages: said.map(({ role, content }) => [role, content]),
+    offset: 0,
+    conv_id: randomUUID(),
+    model_name: model,
   };
 }
 

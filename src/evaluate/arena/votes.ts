@@ -1,7 +1,10 @@
 /**
- * Votes of blind comparisons, in the two forms of FastChat: what its server writes as people vote (`type` and `models`;
- * `serve/gradio_block_arena_anony.py`), which `fusechat serve` writes too, and the battle files that were published
- * (`model_a`, `model_b`, `winner`). In any container that conversations may have.
+ * Votes of blind comparisons, in the two forms of FastChat: what its server writes as people vote (`type`, `models` and
+ * `states`; `serve/gradio_block_arena_anony.py`), which `fusechat serve` writes too, and the battle files that were
+ * published (`model_a`, `model_b`, `winner`). In any container that conversations may have.
+ *
+ * `models` of the server's lines is what stood above the answers (`serve/monitor/clean_battle_data.py`): nothing, or "Model
+ * A", where the vote was blind, and the names are in `states` then. Lines without `states` have the names in `models`.
  */
 
 import { z } from "zod";
@@ -21,7 +24,7 @@ export interface Votes {
   readonly votes: readonly Vote[];
   /** Votes of people who saw the names. They count in nothing. */
   readonly named: number;
-  /** Lines of the server's that are no votes, such as loads of the page. */
+  /** Lines of the server's that are no votes, such as loads of the page, or votes on one model. */
   readonly others: number;
 }
 
@@ -40,7 +43,13 @@ const WINNERS: Table<Outcome> = tableOf({
 });
 
 const name = z.string().min(1);
-const served = z.looseObject({ type: z.enum(Object.keys(VOTE_TYPES)), models: z.tuple([z.string(), z.string()]) });
+const shown = z.string().nullable();
+const state = z.looseObject({ model_name: z.string().nullish() });
+const served = z.looseObject({
+  type: z.enum(Object.keys(VOTE_TYPES)),
+  models: z.tuple([shown, shown]),
+  states: z.tuple([state, state]).nullish(),
+});
 const battle = z.looseObject({
   model_a: name,
   model_b: name,
@@ -73,11 +82,7 @@ export async function readVotes(paths: readonly string[]): Promise<Votes> {
 /** null for what is neither form. */
 function voteOf(found: unknown): Vote | "named" | "other event" | null {
   const line = served.safeParse(found);
-  if (line.success) {
-    const { models, type } = line.data;
-    // FastChat leaves the names out of what was voted on after they were shown.
-    return models.includes("") ? "named" : { models, outcome: VOTE_TYPES[type]! };
-  }
+  if (line.success) return servedVote(line.data);
   const row = battle.safeParse(found);
   if (row.success) {
     const { model_a: left, model_b: right, winner, anony } = row.data;
@@ -87,8 +92,19 @@ function voteOf(found: unknown): Vote | "named" | "other event" | null {
   return event.success && !(event.data.type in VOTE_TYPES) ? "other event" : null;
 }
 
+/** As FastChat's own tool reads its logs. */
+function servedVote({ type, models, states }: z.infer<typeof served>): Vote | "named" | "other event" | null {
+  const [left, right] = models;
+  if (left === null || right === null || (left === "") !== (right === "")) return "other event";
+  const isBlind = left === "" || (left === "Model A" && right === "Model B");
+  if (!isBlind && states) return "named";
+  const names = isBlind ? [states?.[0].model_name, states?.[1].model_name] : models;
+  if (!names[0] || !names[1]) return null;
+  return { models: [names[0], names[1]], outcome: VOTE_TYPES[type]! };
+}
+
 function voteProblem(found: unknown): string {
-  const kinds = `${Object.keys(VOTE_TYPES).join(", ")} with models, or model_a, model_b and winner (${Object.keys(WINNERS).join(", ")})`;
+  const kinds = `${Object.keys(VOTE_TYPES).join(", ")} with the names in models or states, or model_a, model_b and winner (${Object.keys(WINNERS).join(", ")})`;
   const keys = typeof found === "object" && found !== null ? Object.keys(found).slice(0, 8).join(", ") : typeof found;
   return `expected a vote: a type of ${kinds}; found ${keys || "nothing"}`;
 }

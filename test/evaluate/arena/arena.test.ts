@@ -29,9 +29,23 @@ function votes(...counts: (readonly [string, string, Outcome, number])[]): Vote[
 test("both forms of FastChat are read, and what was voted with the names in sight is left out", async () => {
   const lines = [
     { tstamp: 1, type: "load_json", model: "x" },
-    { tstamp: 2, type: "leftvote", models: ["a", "b"], states: [{}, {}], ip: "" },
-    { tstamp: 3, type: "bothbad_vote", models: ["b", "a"], states: [{}, {}] },
-    { tstamp: 4, type: "rightvote", models: ["", ""], states: [{}, {}] },
+    { tstamp: 2, type: "leftvote", models: ["", ""], states: [{ model_name: "a" }, { model_name: "b" }], ip: "1" },
+    {
+      tstamp: 3,
+      type: "bothbad_vote",
+      models: ["Model A", "Model B"],
+      states: [{ model_name: "b" }, { model_name: "a" }],
+    },
+    // The names stood there, either because people had chosen them or because they had voted before.
+    { tstamp: 4, type: "rightvote", models: ["a", "b"], states: [{ model_name: "a" }, { model_name: "b" }] },
+    {
+      tstamp: 5,
+      type: "tievote",
+      models: ["### Model A: a", "### Model B: b"],
+      states: [{ model_name: "a" }, { model_name: "b" }],
+    },
+    { tstamp: 6, type: "tievote", models: [null, "b"], states: [{ model_name: null }, { model_name: "b" }] },
+    { type: "tievote", models: ["b", "c"] },
   ];
   const served = await file("log.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   const battles = [
@@ -44,14 +58,19 @@ test("both forms of FastChat are read, and what was voted with the names in sigh
     votes: [
       { models: ["a", "b"], outcome: "left" },
       { models: ["b", "a"], outcome: "both bad" },
+      { models: ["b", "c"], outcome: "tie" },
       { models: ["a", "c"], outcome: "right" },
       { models: ["c", "b"], outcome: "both bad" },
     ],
-    named: 2,
-    others: 1,
+    named: 3,
+    others: 2,
   });
   const odd = await file("odd.jsonl", '{"model_a": "a", "model_b": "b", "winner": "a"}\n');
   await expect(readVotes([odd])).rejects.toThrow(/odd\.jsonl:1: expected a vote: .*found model_a, model_b, winner/);
+  const nameless = await file("nameless.jsonl", '{"type": "leftvote", "models": ["", ""], "states": [{}, {}]}\n');
+  await expect(readVotes([nameless])).rejects.toThrow(
+    /nameless\.jsonl:1: expected a vote: .*with the names in models or states/,
+  );
   const twice = await file("twice.jsonl", '{"type": "leftvote", "models": ["a", "a"]}\n');
   await expect(readVotes([twice])).rejects.toThrow('twice.jsonl:1: expected a vote on two models, found "a" twice');
 });
