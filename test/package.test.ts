@@ -19,7 +19,6 @@ test("the runtime dependencies are these, pinned to one version each", () => {
     "@huggingface/hub",
     "apache-arrow",
     "commander",
-    "csv-parse",
     "fzstd",
     "hono",
     "hyparquet",

@@ -16,11 +16,15 @@ export interface Problem {
   readonly sentence: string;
 }
 
+/** A record that cannot be used, thrown where that is found. It is never a fault of the program, and has no stack. */
 export class Irregular extends Error {
   readonly reason: string;
 
   constructor(reason: string, sentence: string) {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(sentence);
+    Error.stackTraceLimit = limit;
     this.reason = reason;
   }
 }

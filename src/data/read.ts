@@ -42,17 +42,19 @@ async function readAll(
   const leftOut = new LeftOutCounts();
   const listed: string[] = [];
   let problems = 0;
-  for await (const { file, place, record, problem } of openRecords(path)) {
-    const parsed = problem === undefined ? parse(record) : { problem };
-    if ("conversation" in parsed) {
-      // Of data that is refused nothing has to be kept.
-      if (problems === 0 || irregular === "leave-out") conversations.push(parsed.conversation);
-      continue;
+  for await (const { file, records } of openRecords(path)) {
+    for (const { place, record, problem } of records) {
+      const parsed = problem === undefined ? parse(record) : { problem };
+      if ("conversation" in parsed) {
+        // Of data that is refused nothing has to be kept.
+        if (problems === 0 || irregular === "leave-out") conversations.push(parsed.conversation);
+        continue;
+      }
+      problems += 1;
+      const { reason, sentence } = parsed.problem;
+      leftOut.add(reason, file, place);
+      if (listed.length < LISTED_PROBLEMS) listed.push(`${file}${place}: ${sentence}`);
     }
-    problems += 1;
-    const { reason, sentence } = parsed.problem;
-    leftOut.add(reason, file, place);
-    if (listed.length < LISTED_PROBLEMS) listed.push(`${file}${place}: ${sentence}`);
   }
   if (problems > 0 && irregular === "refuse") throw told(listed, problems);
   if (conversations.length === 0) {

@@ -21,7 +21,7 @@ export const arrow: Container = {
   records: arrowRows,
 };
 
-async function* arrowRows(source: Source): AsyncGenerator<Found> {
+async function* arrowRows(source: Source): AsyncGenerator<readonly Found[]> {
   const { RecordBatchReader } = await import("apache-arrow");
   let number = 0;
   const read = { bytes: 0 };
@@ -32,7 +32,7 @@ async function* arrowRows(source: Source): AsyncGenerator<Found> {
       if (batch.numRows > read.bytes) throw new Error(`it says that ${read.bytes} bytes hold ${batch.numRows} rows`);
       for (let row = 0; row < batch.numRows; row++) {
         number += 1;
-        yield foundRow(`: row ${number}`, batch.get(row));
+        yield [foundRow(`: row ${number}`, batch.get(row))];
       }
     }
   } catch (error) {

@@ -19,7 +19,7 @@ const RECORDS = 256;
 const CHARACTERS = 1 << 20;
 
 export function createContainerWork(): ContainerWork {
-  let records: AsyncIterator<Found> | undefined;
+  let records: AsyncIterator<readonly Found[]> | undefined;
   return {
     open: async ({ container, path }) => {
       // Of a file that was not read to its end.
@@ -37,8 +37,10 @@ export function createContainerWork(): ContainerWork {
           records = undefined;
           break;
         }
-        batch.push(next.value);
-        characters += charactersOf(next.value.record);
+        for (const found of next.value) {
+          batch.push(found);
+          characters += charactersOf(found.record);
+        }
       }
       return batch;
     },

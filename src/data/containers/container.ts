@@ -17,6 +17,9 @@ export interface Container {
   readonly suffixes: readonly string[];
   /** A library reads it: such a file is read in a process with limits. */
   readonly isForeign?: boolean;
-  /** Its records in order, a bounded part of the file in memory at a time. A file that is none of its kind throws. */
-  records(source: Source): AsyncIterable<Found>;
+  /**
+   * Its records in order, a bounded part of the file in memory at a time, and as many at once as come together: waiting
+   * for each of them would take most of the time of small ones. A file that is none of its kind throws.
+   */
+  records(source: Source): AsyncIterable<readonly Found[]>;
 }

@@ -1,8 +1,8 @@
 /** CSV with named columns. Every cell is a text; an empty one says nothing. */
-import { pipeline, Readable } from "node:stream";
-import { FusechatError, inputError, libraryReason } from "../../errors.ts";
+import { FusechatError, inputError } from "../../errors.ts";
 import type { Container, Found } from "./container.ts";
-import { LONGEST_RECORD_BYTES } from "./lines.ts";
+import { CsvProblem, type CsvRow, CsvSplitter } from "./csv-splitter.ts";
+import { LONGEST_RECORD_BYTES, TOO_LONG } from "./lines.ts";
 import { type Source, textChunks } from "./source.ts";
 
 export const csv: Container = {
@@ -13,32 +13,34 @@ export const csv: Container = {
   records: csvRecords,
 };
 
-async function* csvRecords(source: Source): AsyncGenerator<Found> {
-  const { parse } = await import("csv-parse");
-  const parser = parse({ relax_column_count: true, skip_empty_lines: true, max_record_size: LONGEST_RECORD_BYTES });
-  try {
-    // Errors of the file reach whoever iterates.
-    pipeline(Readable.from(decoded(source)), parser, () => {});
-    let columns: readonly string[] | null = null;
-    let number = 0;
-    for await (const row of parser as AsyncIterable<string[]>) {
+async function* csvRecords(source: Source): AsyncGenerator<readonly Found[]> {
+  let columns: readonly string[] | null = null;
+  let number = 0;
+  for await (const rows of rowsOf(source)) {
+    const found: Found[] = [];
+    for (const row of rows) {
       if (columns === null) {
         columns = columnsOf(row, source.path);
         continue;
       }
       number += 1;
-      yield recordOf(columns, row, `: row ${number}`);
+      found.push(recordOf(columns, row, `: row ${number}`));
     }
-  } catch (error) {
-    if (error instanceof FusechatError) throw error;
-    const reason = libraryReason(error);
-    throw inputError(source.path, `expected CSV, but it cannot be read: ${reason}`, error);
-  } finally {
-    parser.destroy();
+    yield found;
   }
 }
 
-/** The library would replace what is no UTF-8 without a word. */
+async function* rowsOf(source: Source): AsyncGenerator<readonly CsvRow[]> {
+  const splitter = new CsvSplitter(LONGEST_RECORD_BYTES);
+  try {
+    for await (const text of decoded(source)) yield splitter.split(text);
+    yield splitter.finish();
+  } catch (error) {
+    if (!(error instanceof CsvProblem)) throw error;
+    throw inputError(source.path, `expected CSV, but it cannot be read: ${error.message}`, error);
+  }
+}
+
 async function* decoded(source: Source): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   try {
@@ -50,7 +52,8 @@ async function* decoded(source: Source): AsyncGenerator<string> {
   }
 }
 
-function columnsOf(row: readonly string[], path: string): readonly string[] {
+function columnsOf(row: CsvRow, path: string): readonly string[] {
+  if (row === null) throw inputError(path, TOO_LONG.sentence);
   const names = row.map((name) => name.trim());
   const seen = new Set<string>();
   const twice = names.find((name) => seen.size === seen.add(name).size);
@@ -60,7 +63,8 @@ function columnsOf(row: readonly string[], path: string): readonly string[] {
   return names;
 }
 
-function recordOf(columns: readonly string[], row: readonly string[], place: string): Found {
+function recordOf(columns: readonly string[], row: CsvRow, place: string): Found {
+  if (row === null) return { place, problem: TOO_LONG };
   if (row.length !== columns.length) {
     const sentence = `expected a cell for each of the ${columns.length} columns, found ${row.length}`;
     return { place, problem: { reason: "with another number of cells than columns", sentence } };

@@ -23,7 +23,7 @@ const BYTES_PER_SECOND = 1e6;
 const idle: Sandbox<ContainerWork>[] = [];
 
 /** The records of a file of this container. */
-export async function* foreignRecords(container: Container, path: string): AsyncGenerator<Found> {
+export async function* foreignRecords(container: Container, path: string): AsyncGenerator<readonly Found[]> {
   let size: number;
   try {
     size = (await stat(path)).size;
@@ -49,7 +49,7 @@ export async function* foreignRecords(container: Container, path: string): Async
       const batch = await next;
       if (batch.length === 0) break;
       next = ask(sandbox, limits);
-      yield* batch;
+      yield batch;
     }
   } catch (error) {
     if (!(error instanceof SandboxDeath)) throw error;

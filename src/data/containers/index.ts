@@ -17,18 +17,19 @@ import { refusePointer, sourceOf, uncompressedName } from "./source.ts";
 
 export const CONTAINERS: readonly Container[] = [jsonLines, json, parquet, csv, arrow];
 
-/** A record, the file that it stands in, and its place there. */
-export interface FoundIn extends Found {
+/** Records that come together, and the file that they stand in. */
+export interface RecordsOfFile {
   readonly file: string;
+  readonly records: readonly Found[];
 }
 
 /** The records of a file, of the files of a folder, or of those that a pattern names, in order. */
-export async function* openRecords(path: string): AsyncGenerator<FoundIn> {
+export async function* openRecords(path: string): AsyncGenerator<RecordsOfFile> {
   for (const file of await filesOfData(path)) {
     await refusePointer(file);
     const container = containerOf(file);
-    const records = container.isForeign === true ? foreignRecords(container, file) : container.records(sourceOf(file));
-    for await (const found of records) yield { ...found, file };
+    const all = container.isForeign === true ? foreignRecords(container, file) : container.records(sourceOf(file));
+    for await (const records of all) yield { file, records };
   }
 }
 

@@ -11,11 +11,15 @@ export const jsonLines: Container = {
   records: jsonLineRecords,
 };
 
-export async function* jsonLineRecords(source: Source): AsyncGenerator<Found> {
+export async function* jsonLineRecords(source: Source): AsyncGenerator<readonly Found[]> {
   let number = 0;
-  for await (const line of linesOf(source)) {
-    number += 1;
-    if (line === null || !line.every(isWhite)) yield foundJson(`:${number}`, line);
+  for await (const lines of linesOf(source)) {
+    const found: Found[] = [];
+    for (const line of lines) {
+      number += 1;
+      if (line === null || !line.every(isWhite)) found.push(foundJson(`:${number}`, line));
+    }
+    yield found;
   }
 }
 

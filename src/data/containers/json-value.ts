@@ -1,13 +1,23 @@
 /** One JSON value from its bytes, or what is wrong with it. */
+import { withoutStacks } from "../../errors.ts";
 import { parseJsonDocument, plainJson } from "../../formats/json-document.ts";
 import type { Found } from "./container.ts";
 import { TOO_LONG } from "./lines.ts";
 
 const FOUND_LENGTH = 40;
 
+/**
+ * The platform takes some 5 microseconds to refuse a text, however short: half a million of them in a megabyte would be
+ * seconds. Of longer ones there are few.
+ */
+const SHORT_CHARACTERS = 50;
+
 /** A record from the bytes at `place`; null bytes stand for more than may be held. */
 export function foundJson(place: string, bytes: Uint8Array | null): Found {
-  if (bytes === null) return { place, problem: TOO_LONG };
+  return bytes === null ? { place, problem: TOO_LONG } : withoutStacks(() => parsed(place, bytes));
+}
+
+function parsed(place: string, bytes: Uint8Array): Found {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -15,14 +25,16 @@ export function foundJson(place: string, bytes: Uint8Array | null): Found {
     const sentence = "expected UTF-8 text, found other bytes";
     return { place, problem: { reason: "that are not UTF-8 text", sentence } };
   }
-  try {
-    return { place, record: JSON.parse(text) };
-  } catch {
-    // Python writes NaN and Infinity, which are no JSON, into scores.
-    const parsed = parseJsonDocument(text);
-    if ("value" in parsed) return { place, record: plainJson(parsed.value) };
-    return { place, problem: { reason: "that are not JSON", sentence: notJson(text, parsed.errorAt) } };
+  if (text.length > SHORT_CHARACTERS) {
+    try {
+      return { place, record: JSON.parse(text) };
+    } catch {
+      // Python writes NaN and Infinity, which are no JSON, into scores.
+    }
   }
+  const document = parseJsonDocument(text);
+  if ("value" in document) return { place, record: plainJson(document.value) };
+  return { place, problem: { reason: "that are not JSON", sentence: notJson(text, document.errorAt) } };
 }
 
 function notJson(text: string, position: number): string {

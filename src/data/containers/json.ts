@@ -21,7 +21,7 @@ export const json: Container = {
   records: jsonRecords,
 };
 
-async function* jsonRecords(source: Source): AsyncGenerator<Found> {
+async function* jsonRecords(source: Source): AsyncGenerator<readonly Found[]> {
   const outline = await outlineOf(source);
   if (outline.kind === "lines") {
     yield* jsonLineRecords(source);
@@ -29,10 +29,14 @@ async function* jsonRecords(source: Source): AsyncGenerator<Found> {
   }
   const depth = { values: 0, array: 1, member: 2 }[outline.kind];
   let number = 0;
-  for await (const value of valuesOf(source, depth, outline.kind !== "values")) {
-    if (outline.kind === "member" && (value.key !== outline.key || value.depth !== 2 || !value.isItem)) continue;
-    number += 1;
-    yield foundJson(`: item ${number}`, value.bytes);
+  for await (const values of valuesOf(source, depth, outline.kind !== "values")) {
+    const found: Found[] = [];
+    for (const value of values) {
+      if (outline.kind === "member" && (value.key !== outline.key || value.depth !== 2 || !value.isItem)) continue;
+      number += 1;
+      found.push(foundJson(`: item ${number}`, value.bytes));
+    }
+    yield found;
   }
 }
 
@@ -82,8 +86,8 @@ async function outlineOf(source: Source): Promise<Outline> {
   return list === null ? { kind: "values" } : { kind: "member", key: list };
 }
 
-/** The values at a depth; `isOne` where nothing may follow the first value of the text. */
-async function* valuesOf(source: Source, depth: number, isOne: boolean): AsyncGenerator<SplitValue> {
+/** The values at a depth, those that end in a chunk together; `isOne` where nothing may follow the first value of the text. */
+async function* valuesOf(source: Source, depth: number, isOne: boolean): AsyncGenerator<readonly SplitValue[]> {
   const splitter = new JsonSplitter(depth, LONGEST_RECORD_BYTES);
   const check = (values: readonly SplitValue[]): readonly SplitValue[] => {
     if (isOne && (splitter.rootValues > 1 || values.some((value) => value.depth === 0))) {
@@ -91,8 +95,8 @@ async function* valuesOf(source: Source, depth: number, isOne: boolean): AsyncGe
     }
     return values;
   };
-  for await (const chunk of textChunks(source)) yield* check(told(source, () => splitter.split(chunk)));
-  yield* check(told(source, () => splitter.finish()));
+  for await (const chunk of textChunks(source)) yield check(told(source, () => splitter.split(chunk)));
+  yield check(told(source, () => splitter.finish()));
 }
 
 function told<T>({ path }: Source, split: () => T): T {

@@ -11,11 +11,11 @@ export const TOO_LONG: Problem = {
   sentence: `expected a record of at most ${LONGEST_RECORD_BYTES} bytes, found more`,
 };
 
-/** The lines as bytes, without their ends; null for one that is too long. */
+/** The lines as bytes, without their ends, those that end in a chunk together; null for one that is too long. */
 export async function* linesOf(
   source: Source,
   longest: number = LONGEST_RECORD_BYTES,
-): AsyncGenerator<Uint8Array | null> {
+): AsyncGenerator<readonly (Uint8Array | null)[]> {
   let open: Uint8Array[] = [];
   let length = 0;
   const close = (): Uint8Array | null => {
@@ -30,13 +30,15 @@ export async function* linesOf(
     else open = [];
   };
   for await (const chunk of textChunks(source)) {
+    const lines: (Uint8Array | null)[] = [];
     let start = 0;
     for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, start)) {
       add(chunk.subarray(start, end));
-      yield close();
+      lines.push(close());
       start = end + 1;
     }
     if (start < chunk.length) add(chunk.subarray(start));
+    yield lines;
   }
-  if (length > 0) yield close();
+  if (length > 0) yield [close()];
 }

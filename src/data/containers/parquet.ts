@@ -30,7 +30,7 @@ export const parquet: Container = {
 };
 
 /** A file that is not Parquet, or is cut or damaged, is refused by name. */
-async function* parquetRows(source: Source): AsyncGenerator<Found> {
+async function* parquetRows(source: Source): AsyncGenerator<readonly Found[]> {
   const { path } = source;
   try {
     const file = source.compression === null ? await fileBuffer(path) : await held(source);
@@ -42,7 +42,7 @@ async function* parquetRows(source: Source): AsyncGenerator<Found> {
       if (!(rowEnd - rowStart <= MOST_ROWS)) throw new Error(`it says that a group has ${group.num_rows} rows`);
       for (const row of await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd })) {
         rowStart += 1;
-        yield foundRow(`: row ${rowStart}`, row);
+        yield [foundRow(`: row ${rowStart}`, row)];
       }
       rowStart = rowEnd;
     }

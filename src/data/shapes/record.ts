@@ -50,10 +50,7 @@ function conversationOf(record: Foreign, needsAnswer: boolean): Conversation {
   if (shape === undefined) {
     const keys = Object.keys(record);
     const found = keys.length === 0 ? "none" : describe(keys.join(", "));
-    throw new Irregular(
-      "of a shape that is not known",
-      `expected one of ${[...new Set(SHAPES.flatMap((shape) => shape.keys))].join(", ")}, found the keys ${found}`,
-    );
+    throw new Irregular("of a shape that is not known", `expected one of ${knownKeys()}, found the keys ${found}`);
   }
   checkVerdicts(record);
   checkNamedMask(record);
@@ -74,6 +71,14 @@ function conversationOf(record: Foreign, needsAnswer: boolean): Conversation {
     ...labels(record),
   };
 }
+
+/** Told of each of perhaps hundreds of thousands of records, so put together once, when all shapes are there. */
+function knownKeys(): string {
+  keysOfShapes ??= [...new Set(SHAPES.flatMap((shape) => shape.keys))].join(", ");
+  return keysOfShapes;
+}
+
+let keysOfShapes: string | undefined;
 
 /** The system text may stand beside the turns. */
 function withSystem(record: Foreign, turns: Turn[]): Turn[] {

@@ -1,4 +1,5 @@
 /** Values of foreign records: what they are, and what may be taken from them. Nothing here recurses into a record. */
+import { withoutStacks } from "../../errors.ts";
 import { Irregular } from "../irregular.ts";
 
 export type Foreign = Readonly<Record<string, unknown>>;
@@ -61,7 +62,7 @@ function rowsOf(columns: Foreign): readonly unknown[] | undefined {
 /** The value of a JSON text, or undefined where it is none. */
 export function parsedJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return withoutStacks(() => JSON.parse(text));
   } catch {
     return undefined;
   }

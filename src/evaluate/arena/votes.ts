@@ -64,16 +64,18 @@ export async function readVotes(paths: readonly string[]): Promise<Votes> {
   let named = 0;
   let others = 0;
   for (const path of paths) {
-    for await (const { file, place, record: found, problem } of openRecords(path)) {
-      const where = `${file}${place}`;
-      if (problem !== undefined) throw inputError(where, "expected a vote, found a line that cannot be read");
-      const vote = voteOf(found);
-      if (vote === "named") named++;
-      else if (vote === "other event") others++;
-      else if (vote === null) throw inputError(where, voteProblem(found));
-      else if (vote.models[0] === vote.models[1]) {
-        throw inputError(where, `expected a vote on two models, found ${JSON.stringify(vote.models[0])} twice`);
-      } else votes.push(vote);
+    for await (const { file, records } of openRecords(path)) {
+      for (const { place, record: found, problem } of records) {
+        const where = `${file}${place}`;
+        if (problem !== undefined) throw inputError(where, "expected a vote, found a line that cannot be read");
+        const vote = voteOf(found);
+        if (vote === "named") named++;
+        else if (vote === "other event") others++;
+        else if (vote === null) throw inputError(where, voteProblem(found));
+        else if (vote.models[0] === vote.models[1]) {
+          throw inputError(where, `expected a vote on two models, found ${JSON.stringify(vote.models[0])} twice`);
+        } else votes.push(vote);
+      }
     }
   }
   return { votes, named, others };

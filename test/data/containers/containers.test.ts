@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 import { parquetWriteFile } from "hyparquet-writer";
 import { expect, test } from "vitest";
+import { type CsvRow, CsvSplitter } from "#src/data/containers/csv-splitter.js";
 import { CONTAINERS } from "#src/data/containers/index.js";
 import { JsonSplitter } from "#src/data/containers/json-splitter.js";
 import { foundJson } from "#src/data/containers/json-value.js";
@@ -67,10 +68,32 @@ test("a CSV file has named columns, cells of several lines, and empty cells that
   expect(await turnsOf(await fileWith("a.csv", messages))).toEqual([TURNS]);
 });
 
+test("CSV gives the same rows however it is cut into pieces, and whatever ends its lines", () => {
+  const text = 'a,"b ""c"", d",\n\n"",x\r\n"e\nf\r\n"\r,\n"g",""';
+  const rows = [["a", 'b "c", d', ""], ["", "x"], ["e\nf\r\n"], ["", ""], ["g", ""]];
+  for (let length = 1; length <= text.length; length++) {
+    const splitter = new CsvSplitter(100);
+    const found: CsvRow[] = [];
+    for (let at = 0; at < text.length; at += length) found.push(...splitter.split(text.slice(at, at + length)));
+    expect([...found, ...splitter.finish()]).toEqual(rows);
+  }
+});
+
+test("a CSV row that is too long is not held", () => {
+  const splitter = new CsvSplitter(10);
+  const text = `a,b\n"${"x,".repeat(20)}",b\n${",".repeat(20)}\nc,d`;
+  expect([...splitter.split(text), ...splitter.finish()]).toEqual([["a", "b"], null, null, ["c", "d"]]);
+});
+
 test("a CSV file that is none is refused in one sentence", async () => {
-  expect(await refusal(await fileWith("a.csv", 'a,b\n"x"y,z\n'))).toMatch(
-    /a\.csv: expected CSV, but it cannot be read/,
-  );
+  const cannot = "a\\.csv: expected CSV, but it cannot be read: ";
+  for (const [text, found] of [
+    ['a,b\n"x"y,z\n', "row 1 has something between the quote that ends a cell and the next comma"],
+    ['a,b\nx"y",z\n', "row 1 has a quote within a cell that does not begin with one"],
+    ['"a,b\nx,z\n', "the first line has a quote that is never closed"],
+  ] as const) {
+    expect(await refusal(await fileWith("a.csv", text))).toMatch(new RegExp(`${cannot}${found}$`));
+  }
   expect(await refusal(await fileWith("a.csv", "prompt,prompt\na,b\n"))).toMatch(/found "prompt" twice$/);
   expect(await refusal(await fileWith("a.csv", Buffer.from([0x61, 0x2c, 0xff, 0x0a])))).toMatch(/expected UTF-8 text/);
   expect(await refusal(await fileWith("a.csv", "constructor,__proto__\na,b\n"))).toMatch(/found the keys/);
@@ -150,7 +173,9 @@ test.each<[string, Uint8Array, RegExp]>([
 test("a line or an item that is too long is not held", async () => {
   const path = await fileWith("a.jsonl", `short\n${"x".repeat(200_000)}\nlast`);
   const lines: (string | null)[] = [];
-  for await (const line of fileLines(sourceOf(path), 100)) lines.push(line && Buffer.from(line).toString("utf8"));
+  for await (const some of fileLines(sourceOf(path), 100)) {
+    for (const line of some) lines.push(line && Buffer.from(line).toString("utf8"));
+  }
   expect(lines).toEqual(["short", null, "last"]);
   const items = new JsonSplitter(1, 100).split(Buffer.from(`[1,"${"x".repeat(200_000)}",2]`));
   expect(items.map(({ bytes }) => bytes && Buffer.from(bytes).toString("utf8"))).toEqual(["1", null, "2"]);
