@@ -20,7 +20,6 @@ import {
 import { inputError } from "../errors.ts";
 import {
   createRowReader,
-  type RowReader,
   readSafetensorsHeader,
   type Tensor,
   type TensorMemory,
@@ -126,18 +125,6 @@ function natsColumns(columns: ShardColumns, conversations: number): Omit<Aligned
     pivotBytes: count("pivot_bytes"),
     sourceBytes: count("source_bytes"),
   };
-}
-
-/** Some rows of a shard that has been read whole, and so checked, before. */
-export async function readAlignedRows(
-  rowsOf: RowReader,
-  path: string,
-  first: number,
-  rows: number,
-): Promise<AlignedRowColumns> {
-  const columns = await rowsOf(path, ["source_row", "top_id", "top_logp"], first, rows);
-  const [sourceRow, topId, topLogp] = columns as [Int32Array, Uint16Array | Uint32Array, Uint16Array];
-  return { sourceRow, topId, topLogp };
 }
 
 /** Writes a shard atomically; the same shard gives the same bytes. */

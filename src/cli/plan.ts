@@ -179,9 +179,9 @@ export function planTable(plan: Plan): string {
       ? "no checkpoints: a training that is interrupted starts again"
       : `checkpoints after steps ${training.checkpoints.join(", ")}` +
         (training.checkpoint_bytes === null ? "" : `, at most ${formatBytes(training.checkpoint_bytes)} at a time`),
-    ...(training.token_file_bytes === null
+    ...(training.lesson_file_bytes === null
       ? []
-      : [`${formatBytes(training.token_file_bytes)} of disk for tokens while a target trains`]),
+      : [`${formatBytes(training.lesson_file_bytes)} of disk for what it is taught while a target trains`]),
   ];
   const lines = [
     `${trainedOn(plan)}, ${formatCount(conversations.held_out)} held out` +

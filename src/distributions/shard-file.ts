@@ -4,7 +4,7 @@
  */
 import { checkTemplateSettings, settingsOf, type TemplateIdentity } from "../data/template-settings.ts";
 import { inputError } from "../errors.ts";
-import { type RowReader, type Tensor, type TensorMemory, writeSafetensors } from "../formats/safetensors.ts";
+import { type Tensor, type TensorMemory, writeSafetensors } from "../formats/safetensors.ts";
 import type { DistributionsMetadata, DistributionsShard } from "./shard.ts";
 import {
   checkTop,
@@ -82,27 +82,6 @@ export type DistributionsRowColumns = Pick<
   DistributionsShard,
   "metadata" | "token" | "labelLogp" | "byteStart" | "byteEnd" | "topId" | "topLogp"
 >;
-
-/** Some rows of a shard that has been read whole, and so checked, before. */
-export async function readDistributionsRows(
-  rowsOf: RowReader,
-  path: string,
-  metadata: DistributionsMetadata,
-  first: number,
-  rows: number,
-): Promise<DistributionsRowColumns> {
-  const names = ["token", "label_logp", "byte_start", "byte_end", "top_id", "top_logp"];
-  const columns = await rowsOf(path, names, first, rows);
-  const [token, labelLogp, byteStart, byteEnd, topId, topLogp] = columns as [
-    Uint16Array | Uint32Array,
-    Float32Array,
-    Int32Array,
-    Int32Array,
-    Uint16Array | Uint32Array,
-    Uint16Array,
-  ];
-  return { metadata, token, labelLogp, byteStart, byteEnd, topId, topLogp };
-}
 
 /** What a shard says of itself, without its rows. */
 export async function readDistributionsMetadata(path: string): Promise<DistributionsMetadata> {

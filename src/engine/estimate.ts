@@ -40,6 +40,11 @@ export interface TrainingWork {
   readonly lora: LoraShape | null;
 }
 
+/** What a training reads lies in a file meanwhile: ids, positions, and W pairs of an id and a probability a row. */
+export function lessonsBytes({ tokens, rows, width }: Pick<TrainingWork, "tokens" | "rows" | "width">): number {
+  return 4 * (tokens + rows) + 8 * rows * Math.max(1, width);
+}
+
 export type LoraShape = Pick<LoraSettings, "rank" | "targets">;
 
 export interface Cost {

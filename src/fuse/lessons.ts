@@ -1,16 +1,16 @@
 /**
  * What a target is trained on, conversation by conversation: tokens, labels and target distributions. All of it is gone
- * through and checked once before the first step, and counted; after that a batch is read when its step comes, so that
- * memory does not grow with the data.
+ * through, checked and counted once before the first step, and laid down in a file; after that a batch is read when its
+ * step comes, so that memory does not grow with the data.
  */
 import type { StageContext } from "../engine/context.ts";
 import type { TrainSequence } from "../engine/engine.ts";
-import { throwIfInterrupted } from "../errors.ts";
+import { internalError, throwIfInterrupted } from "../errors.ts";
+import { openLessonFile } from "./lesson-file.ts";
 import type { Pair } from "./pair.ts";
-import type { ConversationTokens, Rendering } from "./rendering.ts";
-import { buildTargetDistributions, type TargetDistributionRules } from "./target-distributions.ts";
+import type { Rendering } from "./rendering.ts";
+import { buildTargetDistributions, hasTail, type TargetDistributionRules } from "./target-distributions.ts";
 import type { Coverage, SourceCoverage } from "./target-folder.ts";
-import { openTokenFile } from "./token-file.ts";
 
 export interface Lessons {
   readonly coverage: Coverage;
@@ -27,17 +27,19 @@ export async function openLessons(
   { folder, stage, total }: { readonly folder: string; readonly stage: string; readonly total: number },
   { reporter, signal }: Pick<StageContext, "reporter" | "signal">,
 ): Promise<Lessons> {
-  const tokens = await openTokenFile(folder);
+  const file = await openLessonFile(folder, rules.width, hasTail(pair.sourceNames.length, rules));
   const counts = { conversations: 0, rows: 0, source_conversations: 0, source_rows: 0, unshared_rows: 0 };
   const bySource = pair.sourceNames.map((source) => ({ source, conversations: 0, rows: 0 }));
   try {
     for await (const conversations of pair.shards()) {
       throwIfInterrupted(signal, stage);
-      const rendered: ConversationTokens[] = [];
-      for await (const one of rendering.render(conversations)) rendered.push(one);
-      await tokens.append(rendered);
-      for (const conversation of conversations) {
-        const { sourceRows, unsharedRows, ...each } = buildTargetDistributions(conversation, rules);
+      let place = 0;
+      for await (const { ids, positions } of rendering.render(conversations)) {
+        const conversation = conversations[place++]!;
+        const targets = buildTargetDistributions(conversation, rules);
+        const { id: targetId, probability: targetProbability, tail: tailProbability } = targets;
+        await file.append({ ids, positions, targetId, targetProbability, tailProbability });
+        const { sourceRows, unsharedRows, ...each } = targets;
         counts.conversations++;
         counts.rows += conversation.pivot.rows;
         counts.source_rows += sourceRows;
@@ -48,23 +50,22 @@ export async function openLessons(
           if (each.chosenRows[index]! > 0) own.conversations++;
         }
       }
+      if (place !== conversations.length) throw internalError(`${place} of ${conversations.length} were rendered`);
       const done = (conversations.at(-1)?.conversation ?? -1) + 1;
       if (done > 0) reporter.report({ type: "progress", stage, done, total, unit: "conversations" });
     }
     await rendering.finish();
   } catch (error) {
-    await tokens.dispose();
+    await file.dispose();
     throw error;
   }
   return {
     coverage: withSources(counts, bySource),
     read: async (place) => {
-      const { ids, positions } = await tokens.read(place);
-      if (positions.length === 0) return null;
-      const { id, probability, tail } = buildTargetDistributions(await pair.read(place), rules);
-      return { ids, positions, targetId: id, targetProbability: probability, tailProbability: tail };
+      const lesson = await file.read(place);
+      return lesson.positions.length === 0 ? null : lesson;
     },
-    dispose: () => tokens.dispose(),
+    dispose: () => file.dispose(),
   };
 }
 

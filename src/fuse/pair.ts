@@ -1,9 +1,8 @@
 /**
  * The distributions a target is trained on: the pivot's shards and, of each source, the aligned shards beside them (same
  * conversations, same rows) and the source's own. Mostly there is one source, a pair; a target of several is trained on
- * all of them at once. They are too many for memory, so they are gone through once, shard by shard, and everything is
- * checked against everything else on the way; after that a conversation is read again whenever its batch comes, without
- * asking. Memory is that of one shard of each.
+ * all of them at once. They are too many for memory, so they are gone through shard by shard, and everything is checked
+ * against everything else on the way. Memory is that of one shard of each.
  */
 
 import type { AlignedShard } from "../align/shard.ts";
@@ -12,24 +11,23 @@ import {
   type AlignedRowColumns,
   readAlignedExtent,
   readAlignedNats,
-  readAlignedRows,
   readAlignedShard,
 } from "../align/shard-file.ts";
 import { createShardMemory } from "../align/units/shard-memory.ts";
 import { listShards } from "../distributions/folder.ts";
 import { readDistributions } from "../distributions/read-folder.ts";
 import type { DistributionsMetadata, DistributionsShard } from "../distributions/shard.ts";
-import { readDistributionsMetadata, readDistributionsRows } from "../distributions/shard-file.ts";
+import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
 
-import { createRowReader, type TensorMemory } from "../formats/safetensors.ts";
+import type { TensorMemory } from "../formats/safetensors.ts";
 import { emptyTable } from "../table.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
 
 import { checkAligned, checkSource } from "./pair-checks.ts";
-import { type Excerpt, excerpt, type ShardRows, shardRows } from "./shard-rows.ts";
-import { createSourceWalk, type FoundRows } from "./source-walk.ts";
+import { type ShardRows, shardRows } from "./shard-rows.ts";
+import { createSourceWalk } from "./source-walk.ts";
 
 /** What an aligned shard, or an excerpt of one, says of conversations and rows. */
 export type AlignedColumns = AlignedRowColumns &
@@ -75,23 +73,6 @@ export interface Pair {
   nats(): Promise<readonly AlignedNats[]>;
   /** The conversations of every pivot shard, checked. What it gives out is valid until the next shard is asked for. */
   shards(): AsyncGenerator<readonly WholeConversation[], void, void>;
-  /** The conversation at a place in the order of the shards, once they have been gone through. */
-  read(place: number): Promise<PairConversation>;
-}
-
-/** Where a conversation is found again. */
-interface Found {
-  readonly conversation: number;
-  readonly pivot: Excerpt;
-  readonly sources: readonly { readonly aligned: AlignedFigures; readonly own: Excerpt | null }[];
-}
-
-/** What an aligned shard says of one conversation; plain numbers, for there are as many of them as conversations. */
-interface AlignedFigures {
-  readonly pivotNats: number;
-  readonly sourceNats: number;
-  readonly pivotBytes: number;
-  readonly sourceBytes: number;
 }
 
 /** The folders of one source. */
@@ -127,8 +108,6 @@ export async function openPair(
     if (source.own !== null) hashes[`source_shards${number}`] = await sha256OfFiles(source.own.paths);
   }
 
-  const found: Found[] = [];
-  const rowsOf = createRowReader();
   return {
     metadata,
     sourceNames: sources.map(({ name }) => name),
@@ -137,7 +116,6 @@ export async function openPair(
     hashes,
     nats: () => Promise.all(sources.map(({ alignedPaths }) => readAlignedNats(alignedPaths))),
     shards: async function* () {
-      found.length = 0;
       const pivotMemory = createShardMemory();
       const walks = sources.map(({ own }) => ({
         memory: createShardMemory(),
@@ -153,54 +131,25 @@ export async function openPair(
         const conversations: WholeConversation[] = [];
         for (let place = 0; place < shard.conversation.length; place++) {
           const conversation = shard.conversation[place]!;
-          const owns: (FoundRows | null)[] = [];
+          const owns: (ShardRows<DistributionsShard> | null)[] = [];
           for (const walk of walks) owns.push((await walk.own?.find(conversation)) ?? null);
           const whole: WholeConversation = {
             conversation,
             pivot: shardRows(shard, place),
             sources: aligned.map((one, index) => ({
               aligned: { shard: one, place },
-              own: owns[index]?.rows ?? null,
+              own: owns[index] ?? null,
             })),
           };
           for (const [index, { own }] of sources.entries()) {
             if (own !== null) checkSource(own.folder, whole, whole.sources[index]!);
           }
           conversations.push(whole);
-          found.push({
-            conversation,
-            pivot: excerpt(number, whole.pivot),
-            sources: aligned.map((one, index) => {
-              const own = owns[index] ?? null;
-              return { aligned: figuresOf(one, place), own: own === null ? null : excerpt(own.shard, own.rows) };
-            }),
-          });
         }
         yield conversations;
         number++;
       }
       for (const walk of walks) await walk.own?.finish();
-    },
-    read: async (place) => {
-      const { conversation, pivot, sources: places } = found[place]!;
-      const own = async (path: string, { first, rows }: Excerpt): Promise<ShardRows> => {
-        const shard = await readDistributionsRows(rowsOf, path, metadata, first, rows);
-        return { shard, place: 0, first: 0, rows };
-      };
-      return {
-        conversation,
-        pivot: await own(pivotPaths[pivot.shard]!, pivot),
-        sources: await Promise.all(
-          places.map(async ({ aligned, own: at }, index) => {
-            const { alignedPaths, own: folder } = sources[index]!;
-            const columns = await readAlignedRows(rowsOf, alignedPaths[pivot.shard]!, pivot.first, pivot.rows);
-            return {
-              aligned: { shard: { ...columnsOf(aligned), ...columns }, place: 0 },
-              own: at === null ? null : await own(folder!.paths[at.shard]!, at),
-            };
-          }),
-        ),
-      };
     },
   };
 }
@@ -238,28 +187,4 @@ async function listAligned(folder: string, pivot: string): Promise<string[]> {
     folder,
     `expected ${expected} aligned shards, as many as the pivot has in ${pivot}, found ${paths.length}; align again`,
   );
-}
-
-function figuresOf({ pivotNats, sourceNats, pivotBytes, sourceBytes }: AlignedShard, place: number): AlignedFigures {
-  return {
-    pivotNats: pivotNats[place]!,
-    sourceNats: sourceNats[place]!,
-    pivotBytes: pivotBytes[place]!,
-    sourceBytes: sourceBytes[place]!,
-  };
-}
-
-/** The columns of a shard with one conversation. */
-function columnsOf({
-  pivotNats,
-  sourceNats,
-  pivotBytes,
-  sourceBytes,
-}: AlignedFigures): Omit<AlignedColumns, keyof AlignedRowColumns> {
-  return {
-    pivotNats: Float32Array.of(pivotNats),
-    sourceNats: Float32Array.of(sourceNats),
-    pivotBytes: Int32Array.of(pivotBytes),
-    sourceBytes: Int32Array.of(sourceBytes),
-  };
 }

@@ -45,8 +45,6 @@ export async function openPlainPair(
     vocabulary,
     maxLength,
   };
-  const nothing = layOutShard(metadata, []);
-  const found: { readonly conversation: number; readonly rows: number }[] = [];
   return {
     metadata,
     sourceNames: [],
@@ -55,7 +53,6 @@ export async function openPlainPair(
     hashes: { rendering: createHash("sha256").update(JSON.stringify(identity), "utf8").digest("hex") },
     nats: () => Promise.resolve([]),
     shards: async function* () {
-      found.length = 0;
       const refused: string[] = [];
       const reading = await open();
       try {
@@ -66,10 +63,11 @@ export async function openPlainPair(
             else accepted.push(one);
           }
           const shard = layOutShard(metadata, accepted);
-          yield accepted.map(({ conversation, rows }, place) => {
-            found.push({ conversation, rows: rows.position.length });
-            return { conversation, pivot: shardRows(shard, place), sources: [] };
-          });
+          yield accepted.map(({ conversation }, place) => ({
+            conversation,
+            pivot: shardRows(shard, place),
+            sources: [],
+          }));
         }
       } finally {
         await reading.dispose();
@@ -77,15 +75,6 @@ export async function openPlainPair(
       if (refused.length === 0) return;
       const message = `${refused.length} of ${conversations.length} conversations are left out, as the template refuses them: ${refused[0]}`;
       reporter.report({ type: "warning", stage, message });
-    },
-    read: (place) => {
-      const { conversation, rows } = found[place]!;
-      // Only their number is asked for: targets without a source are empty.
-      return Promise.resolve({
-        conversation,
-        pivot: { shard: nothing, place: 0, first: 0, rows },
-        sources: [],
-      });
     },
   };
 }

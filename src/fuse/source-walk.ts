@@ -3,15 +3,9 @@ import { readDistributions } from "../distributions/read-folder.ts";
 import type { DistributionsShard } from "../distributions/shard.ts";
 import { type ShardRows, shardRows } from "./shard-rows.ts";
 
-/** A source's own rows of a conversation, and the number of the shard that they are in. */
-export interface FoundRows {
-  readonly shard: number;
-  readonly rows: ShardRows<DistributionsShard>;
-}
-
 export interface SourceWalk {
   /** The rows of a conversation, whose number is above that of the one before; null where the source has none. */
-  find(conversation: number): Promise<FoundRows | null>;
+  find(conversation: number): Promise<ShardRows<DistributionsShard> | null>;
   /** Reads what is left, so that all shards are checked. */
   finish(): Promise<void>;
 }
@@ -31,7 +25,7 @@ export function createSourceWalk(folder: string): SourceWalk {
       if (number < 0) await next();
       while (current !== undefined && (current.conversation.at(-1) ?? -1) < conversation) await next();
       const place = current?.conversation.indexOf(conversation) ?? -1;
-      return place < 0 ? null : { shard: number, rows: shardRows(current!, place) };
+      return place < 0 ? null : shardRows(current!, place);
     },
     finish: async () => {
       while (number < 0 || current !== undefined) await next();

@@ -59,6 +59,11 @@ export function targetDistributionWidth(
   return tail === "pivot" ? pivotWidth + Math.max(...alignedWidths) : Math.max(1, pivotWidth, ...alignedWidths);
 }
 
+/** Whether the targets say what mass lies outside of them; of no source there is none to say. */
+export function hasTail(sources: number, { tail }: Pick<TargetDistributionRules, "tail">): boolean {
+  return sources > 0 && (tail === "bucket" || tail === "pivot");
+}
+
 /** The targets of one conversation. Without a source they are empty: the fusion term is then 0. */
 export function buildTargetDistributions(pair: PairConversation, rules: TargetDistributionRules): TargetDistributions {
   const { rows, first } = pair.pivot;
@@ -66,8 +71,7 @@ export function buildTargetDistributions(pair: PairConversation, rules: TargetDi
   const { sources } = pair;
   const id = new Int32Array(rows * width);
   const probability = new Float32Array(rows * width);
-  const hasTail = rules.tail === "bucket" || rules.tail === "pivot";
-  const tail = hasTail && sources.length > 0 ? new Float32Array(rows) : null;
+  const tail = hasTail(sources.length, rules) ? new Float32Array(rows) : null;
   let sourceRows = 0;
   let unsharedRows = 0;
   const rowsOfSource = sources.map(() => 0);

@@ -73,8 +73,8 @@ export interface Plan {
     readonly micro_batch_tokens: number | null;
     /** Taken while a target is trained, and given back: the newest checkpoint beside the one before it, */
     readonly checkpoint_bytes: number | null;
-    /** and the tokens of all conversations, for an engine of other processes their targets too. */
-    readonly token_file_bytes: number | null;
+    /** and what all conversations teach; for an engine of other processes twice. */
+    readonly lesson_file_bytes: number | null;
   };
   readonly evaluations: readonly PlannedEvaluation[];
   readonly stages: readonly PlannedStage[];
@@ -153,7 +153,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
       tokens: pivotPlan === undefined ? null : epochs * pivotPlan.train_tokens,
       micro_batch_tokens: ofTarget?.microBatchTokens ?? null,
       checkpoint_bytes: ofTarget?.checkpointBytes ?? null,
-      token_file_bytes: ofTarget === undefined ? null : ofTarget.workBytes - ofTarget.checkpointBytes,
+      lesson_file_bytes: ofTarget === undefined ? null : ofTarget.workBytes - ofTarget.checkpointBytes,
     },
     evaluations: inputs.evaluations,
     stages,

@@ -6,9 +6,9 @@ import type { AlignedShard } from "#src/align/shard.js";
 import { readAlignedShard, writeAlignedShard } from "#src/align/shard-file.js";
 import { shardName } from "#src/distributions/folder.js";
 import { readDistributionsShard, writeDistributionsShard } from "#src/distributions/shard-file.js";
-import type { TrainStep } from "#src/engine/engine.js";
+import type { TrainSequence, TrainStep } from "#src/engine/engine.js";
+import { openLessonFile } from "#src/fuse/lesson-file.js";
 import { LEVELS } from "#src/fuse/options.js";
-import { openTokenFile } from "#src/fuse/token-file.js";
 import { cutShard } from "../distributions/shard-fixture.ts";
 import { fakeEngine } from "./fake-engine.ts";
 import { aligned, folder, fuse, options, pivot, source, useFolder } from "./golden-stage.ts";
@@ -87,17 +87,23 @@ describe.each(LEVELS)("at level %s", (level) => {
   });
 });
 
-test("tokens are read back as they were written, conversations without any among them", async () => {
-  const file = await openTokenFile(folder);
-  const tokens = (ids: number[], positions: number[]) => ({
+test.each([
+  [2, true],
+  [1, false],
+])("lessons of width %i are read back as they were written, those without rows among them", async (width, hasTail) => {
+  const file = await openLessonFile(folder, width, hasTail);
+  const lesson = (ids: number[], positions: number[]): TrainSequence => ({
     ids: Int32Array.from(ids),
     positions: Int32Array.from(positions),
+    targetId: Int32Array.from({ length: width * positions.length }, (_, k) => 7 + k),
+    targetProbability: Float32Array.from({ length: width * positions.length }, (_, k) => 1 / (3 + k)),
+    tailProbability: hasTail ? Float32Array.from(positions, (position) => 1 / (9 + position)) : null,
   });
-  const one = [tokens([1, 2, 3], [2]), tokens([], []), tokens([7], [])];
-  const two = [tokens([9, 8], [1])];
-  await file.append(one);
-  await file.append(two);
-  for (const [place, expected] of [...one, ...two].entries()) expect(await file.read(place)).toEqual(expected);
+  const lessons = [lesson([1, 2, 3], [1, 2]), lesson([], []), lesson([7], []), lesson([9, 8], [1])];
+  for (const one of lessons.slice(0, 3)) await file.append(one);
+  expect(await file.read(0)).toEqual(lessons[0]);
+  await file.append(lessons[3]!);
+  for (const [place, expected] of lessons.entries()) expect(await file.read(place)).toEqual(expected);
   await file.dispose();
-  expect((await readdir(folder)).filter((name) => name.startsWith("tokens"))).toEqual([]);
+  expect((await readdir(folder)).filter((name) => name.startsWith("lessons"))).toEqual([]);
 });

@@ -4,7 +4,7 @@
  */
 import { internalError } from "../../errors.ts";
 import type { Model } from "../../models/index.ts";
-import type { Estimate, EstimatedModel, TrainingWork } from "../estimate.ts";
+import { type Estimate, type EstimatedModel, lessonsBytes, type TrainingWork } from "../estimate.ts";
 import { planBatches } from "./batches.ts";
 import {
   type BatchShape,
@@ -41,7 +41,7 @@ export function estimateOnnx(throughput: Throughput, availableBytes: number): Es
       return {
         memoryBytes: trainingMemory(model, extentOf(model, work)) + work.dataBytes,
         seconds: throughput.trainingSeconds(parameters, work.epochs * work.tokens),
-        workBytes: checkpointBytes + tokenFileBytes(work.tokens, work.rows),
+        workBytes: checkpointBytes + lessonsBytes(work),
         advice: null,
         microBatchTokens: positionBudget(model),
         checkpointBytes,
@@ -57,11 +57,6 @@ function known({ model }: EstimatedModel): Model {
 
 /** Weights and two moments in float32. */
 const STATE_BYTES = 12;
-
-/** Ids and positions of all tokens and rows, in a file while a target trains. */
-export function tokenFileBytes(tokens: number, rows: number): number {
-  return 4 * (tokens + rows);
-}
 
 /** The micro-batches of the first steps. */
 function extentOf(model: Model, { batches }: TrainingWork): TrainingExtent {

@@ -3,7 +3,7 @@
  * disk of the job folders. A micro-batch takes as long as its products, or as the transfer of what FSDP2 gathers and
  * scatters for it, whichever is longer: both go on at once.
  */
-import type { Cost, Estimate, PassesWork, TrainingWork } from "../estimate.ts";
+import { type Cost, type Estimate, lessonsBytes, type PassesWork, type TrainingWork } from "../estimate.ts";
 import type { Throughput } from "../onnx/throughput.ts";
 import { advise } from "./fitting.ts";
 import { type Gpu, gpuCalled, gpuOf } from "./gpus.ts";
@@ -83,7 +83,7 @@ export function estimateTorch(settings: TorchSettings, { facts, availableBytes, 
       return costOf(sizes, work, time, sequenceBytes(tokens, rows) + rows * (4 + 8 * topK));
     },
     training: ({ sizes }, work: TrainingWork) => {
-      const { lora, epochs, steps, tokens, rows, width, checkpoints } = work;
+      const { lora, epochs, steps, tokens, checkpoints } = work;
       const [first = []] = work.batches();
       const all = epochs * tokens;
       const each = all / Math.max(1, steps);
@@ -97,8 +97,8 @@ export function estimateTorch(settings: TorchSettings, { facts, availableBytes, 
         tokens: all,
       };
       const checkpointBytes = checkpoints === 0 ? 0 : 2 * CHECKPOINT_BYTES * trainedParameters(sizes, lora);
-      const jobBytes = sequenceBytes(tokens, rows) + rows * 8 * width;
-      const cost = costOf(sizes, process, time, jobBytes + checkpointBytes);
+      // The job's files are what the training reads, once more.
+      const cost = costOf(sizes, process, time, 2 * lessonsBytes(work) + checkpointBytes);
       return { ...cost, microBatchTokens: budget, checkpointBytes };
     },
   };
