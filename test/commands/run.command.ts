@@ -39,9 +39,14 @@ beforeAll(async () => {
 }, PATIENCE_MS);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** Resolves once the command has printed this on stderr. */
+/** Resolves once the command has printed this on stderr; fails where it ends without. */
 async function untilPrinted(run: Command, text: string): Promise<void> {
-  await expect.poll(() => run.printed().stderr, { timeout: PATIENCE_MS, interval: 20 }).toContain(text);
+  let over = false;
+  void run.finished.then(() => {
+    over = true;
+  });
+  while (!over && !run.printed().stderr.includes(text)) await setTimeout(20);
+  expect(run.printed().stderr).toContain(text);
 }
 
 describe("interruptions", () => {
@@ -123,9 +128,12 @@ describe("interruptions", () => {
     "Ctrl-C twice stops at once; while a run works, another in its directory is refused",
     async () => {
       const out = join(folder, "twice");
-      const run = fusechat(["run", recipe, "--out", out]);
+      // The most epochs there can be: minutes, of which the second run needs one second to be refused.
+      const endless = join(folder, "endless.yaml");
+      await writeFile(endless, PICO_RECIPE.replace("epochs: 3", "epochs: 1000"));
+      const run = fusechat(["run", endless, "--out", out]);
       await untilPrinted(run, "fuse qwen2:");
-      const second = await fusechat(["run", recipe, "--out", out]).finished;
+      const second = await fusechat(["run", endless, "--out", out]).finished;
       expect(second).toEqual({
         exitCode: 2,
         stdout: "",
