@@ -181,6 +181,7 @@ def run_job(folder: Path) -> list[dict]:
     """Its events. In processes of their own, as the program starts them: one a card."""
     count = "1" if TINY else "gpu"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
+    command += ["--log-dir", str(folder / "logs")]
     ended = subprocess.run([*command, "-m", "fusechat_torch", str(folder)], capture_output=True, text=True)
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     if ended.returncode != 0:

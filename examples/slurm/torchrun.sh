@@ -6,4 +6,5 @@ port=$((20000 + ($$ + SLURM_JOB_ID) % 20000))
 exec srun --ntasks-per-node=1 --kill-on-bad-exit=1 ${PYTHON:-python3} -m torch.distributed.run \
   --nnodes "$SLURM_NNODES" --nproc-per-node "${PROCESSES:-gpu}" \
   --rdzv-backend c10d --rdzv-endpoint "$head:$port" --rdzv-id "$SLURM_JOB_ID-$port" \
+  --log-dir "${!#}/logs" \
   -m fusechat_torch "$@"

@@ -36,8 +36,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACKAGE), "HF_HUB_OFFLINE": "1"}
 
 
-def torchrun(world: int, *arguments: str) -> list[str]:
+def torchrun(world: int, logs: Path, *arguments: str) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    launcher += ["--log-dir", str(logs)]
     return [*launcher, "-m", *arguments]
 
 
@@ -51,7 +52,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Session
             plan = folder / "plan.json"
             plan.write_text(json.dumps(list(cases(world, folder))))
             with open(folder / "log.txt", "w") as log:
-                command = torchrun(world, "tests.session", str(plan))
+                command = torchrun(world, folder / "logs", "tests.session", str(plan))
                 subprocess.run(command, env=environment(), cwd=PACKAGE, stdout=log, stderr=log, timeout=1800)
             lines = (folder / "plan.results").read_text().splitlines()
             known[world] = Session(folder, {one["case"]: one for one in map(json.loads, lines)})

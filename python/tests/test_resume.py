@@ -29,7 +29,7 @@ def make(folder: Path) -> Path:
 def start(job: Path, world: int) -> subprocess.Popen[bytes]:
     log = open(job / "log.txt", "ab")  # noqa: SIM115
     # As the calling program starts it: a group of its own.
-    command = torchrun(world, "fusechat_torch", str(job))
+    command = torchrun(world, job / "logs", "fusechat_torch", str(job))
     return subprocess.Popen(command, env=environment(), stdout=log, stderr=log, start_new_session=True)
 
 
@@ -141,7 +141,7 @@ def test_two_launchers_on_one_host_are_one_group(tmp_path: Path, whole: Path) ->
     launchers = []
     for node in range(2):
         rendezvous = ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "nodes"]
-        command = torchrun(1, "fusechat_torch", str(job))
+        command = torchrun(1, job / "logs", "fusechat_torch", str(job))
         command.remove("--standalone")
         command[3:3] = ["--nnodes", "2", *rendezvous]
         log = open(job / f"log-{node}.txt", "wb")  # noqa: SIM115

@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { inFlight, watchSilence } from "#src/engine/http/in-flight.js";
+import { watchSilence } from "#src/engine/http/ask-many.js";
+import { inFlight } from "#src/engine/http/in-flight.js";
 
 async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];

@@ -6,9 +6,9 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { EndpointOptions } from "../../engine/endpoint/endpoint.ts";
+import { askMany, orProblem, type Problem } from "../../engine/http/ask-many.ts";
 import { openConnection, parseAddress, type Unreadable } from "../../engine/http/connection.ts";
-import { inFlight, watchSilence } from "../../engine/http/in-flight.ts";
-import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import { failure, inputError } from "../../errors.ts";
 import { openKeptLines } from "../../evaluate/kept-lines.ts";
 import { answerIn } from "../../evaluate/reasoning.ts";
 import type { ScorerKind } from "./scorer.ts";
@@ -55,36 +55,29 @@ export const rewardModel: ScorerKind = {
             return { place, answer, body, key, id };
           }),
         );
-        const silence = watchSilence(options.concurrency, stage);
         const total = asked.length;
         let [done, failures, last] = [0, 0, ""];
         reporter.report({ type: "start", stage, total, unit: "answers" });
-        const work = async (
-          one: (typeof asked)[number],
+        const rewardOf = async (
+          { key, id, body }: (typeof asked)[number],
           stop: AbortSignal,
-        ): Promise<{ one: typeof one; score: number } | { problem: string }> => {
-          throwIfInterrupted(stop, stage);
-          const kept = await lines.get(one.key);
-          if (kept !== null) return { one, score: kept.score };
-          try {
-            const { score } = await ask(one.body, stop);
-            await lines.append({ key: one.key, id: one.id, url: options.url, score });
-            return { one, score };
-          } catch (error) {
-            if (error instanceof FusechatError && error.code === "failed") return { problem: error.message };
-            throw error;
-          }
+        ): Promise<{ score: number } | Problem> => {
+          const kept = await lines.get(key);
+          if (kept !== null) return kept;
+          const reply = await orProblem(ask(body, stop));
+          if (!("problem" in reply)) await lines.append({ key, id, url: options.url, score: reply.score });
+          return reply;
         };
         const scores = candidates.map(({ answers }) => answers.map((): number | null => null));
-        for await (const outcome of inFlight(asked, 2 * options.concurrency, work, signal)) {
+        const { concurrency } = options;
+        for await (const outcome of askMany(asked, { concurrency, where: stage, signal }, rewardOf)) {
           if ("problem" in outcome) {
             failures++;
             last = outcome.problem;
-            silence.failed(last);
             continue;
           }
-          silence.replied();
-          scores[outcome.one.place]![outcome.one.answer] = outcome.score;
+          const { place, answer } = outcome.question;
+          scores[place]![answer] = outcome.reply.score;
           reporter.report({ type: "progress", stage, done: ++done, total, unit: "answers" });
         }
         if (failures > 0) {

@@ -4,7 +4,6 @@
  * the number of pieces.
  */
 import { setMaxListeners } from "node:events";
-import { failure } from "../../errors.ts";
 
 /**
  * The first piece that fails ends the drawing; what is under way is finished and given out before its error is thrown.
@@ -57,31 +56,4 @@ export async function* inFlight<Piece, Result>(
     await Promise.all(underWay);
     pieces.return?.();
   }
-}
-
-/** Requests in a row without a reply after which a server counts as gone, where fewer than that are in flight. */
-const LONGEST_SILENCE = 8;
-
-export interface SilenceWatch {
-  replied(): void;
-  /** Throws where the server has been silent for too long. */
-  failed(problem: string): void;
-}
-
-/**
- * Tells a server that is gone from single requests that it cannot answer: as many failures in a row as are in flight at
- * once, and at least eight, with no reply in between.
- */
-export function watchSilence(concurrency: number, where: string): SilenceWatch {
-  const longest = Math.max(LONGEST_SILENCE, concurrency);
-  let silence = 0;
-  return {
-    replied: () => {
-      silence = 0;
-    },
-    failed: (problem) => {
-      silence++;
-      if (silence >= longest) throw failure(where, `${silence} requests in a row got no reply (${problem})`);
-    },
-  };
 }

@@ -124,7 +124,7 @@ function start(folder: string, settings: TorchSettings, facts: PythonFacts | nul
   const processes = processesOf(settings, facts);
   const [program, ...before] =
     typeof settings.launch === "string"
-      ? [settings.python, "-c", WITH_PARENT, ...moduleOf(processes)]
+      ? [settings.python, "-c", WITH_PARENT, ...moduleOf(processes, folder)]
       : settings.launch;
   // torchrun gives each of several processes one thread; on a processor they share its cores instead.
   const threads = Math.max(1, Math.floor(availableParallelism() / processes));
@@ -144,9 +144,14 @@ function start(folder: string, settings: TorchSettings, facts: PythonFacts | nul
 }
 
 /** One process needs no torchrun, which takes seconds of its own to start. */
-function moduleOf(processes: number): string[] {
-  if (processes === 1) return ["fusechat_torch"];
-  return ["torch.distributed.run", "--standalone", "--nproc-per-node", String(processes), "-m", "fusechat_torch"];
+function moduleOf(processes: number, folder: string): string[] {
+  return processes === 1 ? ["fusechat_torch"] : torchrunOf(String(processes), folder);
+}
+
+/** Its folders of logs are the job's, and go with it; by default each start leaves one where temporary files are. */
+function torchrunOf(processes: string, folder: string): string[] {
+  const options = ["--standalone", "--nproc-per-node", processes, "--log-dir", join(folder, "logs")];
+  return ["torch.distributed.run", ...options, "-m", "fusechat_torch"];
 }
 
 /** Its exit code or signal; throws where it cannot be started. */
@@ -198,7 +203,8 @@ function lastLine(text: string): string {
 /** `launch: manual`: the job is whole, and somebody else runs it. */
 function leftToRun(folder: string, { processes, device }: TorchSettings): FusechatError {
   const count = String(processes ?? (device === "cpu" ? 1 : "gpu"));
-  const line = `PYTHONPATH=${PACKAGE_FOLDER} python -m torch.distributed.run --standalone --nproc-per-node ${count} -m fusechat_torch ${resolvePath(folder)}`;
+  const job = resolvePath(folder);
+  const line = `PYTHONPATH=${PACKAGE_FOLDER} python -m ${[...torchrunOf(count, job), job].join(" ")}`;
   return new FusechatError(
     "interrupted",
     `${folder}: the job is written; run this where the GPUs are, and then the same command again: ${line}`,

@@ -5,8 +5,8 @@
  */
 import { openEndpoint } from "../../engine/endpoint/client.ts";
 import type { ChatReply, ChatRequest } from "../../engine/endpoint/endpoint.ts";
-import { inFlight, watchSilence } from "../../engine/http/in-flight.ts";
-import { FusechatError, failure, inputError, throwIfInterrupted } from "../../errors.ts";
+import { askMany, orProblem, type Problem } from "../../engine/http/ask-many.ts";
+import { FusechatError, failure, inputError } from "../../errors.ts";
 import type { Reporter } from "../../reporter.ts";
 import { openKeptLines } from "../kept-lines.ts";
 import { estimatedTokens, openBudget } from "./budget.ts";
@@ -26,7 +26,7 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
       : `${lines.count} judgments are kept in ${lines.path}, and the same command goes on from there`;
   const budget = openBudget(options, where);
   /** Requests under way: of two equal questions only one is asked. */
-  const asked = new Map<string, Promise<ChatReply | string>>();
+  const asked = new Map<string, Promise<ChatReply | Problem>>();
   const warned = new Set<string>();
   const warn = (reporter: Reporter, message: string): void => {
     if (!warned.has(message)) reporter.report({ type: "warning", stage: where, message });
@@ -38,19 +38,16 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     warn(reporter, `the server takes no ${omitted.join(" and no ")} for ${model}, which used its own`);
   };
 
-  /** The reply, written down, or why there is none. Throws where no other question would fare better. */
-  const call = async (id: string, request: ChatRequest, signal: AbortSignal): Promise<ChatReply | string> => {
+  /** The reply, written down, or why there is none. */
+  const call = async (id: string, request: ChatRequest, signal: AbortSignal): Promise<ChatReply | Problem> => {
     const reservation = await budget.reserve(request);
-    let reply: ChatReply | null = null;
+    let reply: ChatReply | Problem | null = null;
     try {
-      reply = await endpoint.chat(request, signal);
-    } catch (error) {
-      if (error instanceof FusechatError && error.code === "failed") return error.message;
-      throw error;
+      reply = await orProblem(endpoint.chat(request, signal));
     } finally {
-      reservation.settle(reply);
+      reservation.settle(reply === null || "problem" in reply ? null : reply);
     }
-    await lines?.append(lineOf(options.endpoint, id, request, reply));
+    if (!("problem" in reply)) await lines?.append(lineOf(options.endpoint, id, request, reply));
     return reply;
   };
 
@@ -58,8 +55,7 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     { id, request }: JudgeQuestion,
     reporter: Reporter,
     signal: AbortSignal,
-  ): Promise<JudgeAnswer> => {
-    throwIfInterrupted(signal, where);
+  ): Promise<JudgeAnswer | Problem> => {
     const key = requestKey(model, request);
     const line = (await lines?.get(key)) ?? null;
     if (line !== null) {
@@ -74,7 +70,7 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     asked.set(key, asking);
     try {
       const reply = await asking;
-      if (typeof reply === "string") return { id, failure: reply };
+      if ("problem" in reply) return reply;
       warnOfOmitted(reporter, reply);
       return { id, reply, fromLedger: underWay !== undefined };
     } finally {
@@ -86,26 +82,19 @@ export async function openJudge(options: JudgeOptions, ledger: string | null): P
     model,
     estimate: (questions) => estimate(questions, model, (key) => lines?.has(key) ?? false),
     ask: async function* (questions, { reporter, signal }) {
-      const silence = watchSilence(concurrency, where);
       let [replies, failures, last] = [0, 0, ""];
-      // Twice as many questions as requests: while some replies are flushed to the disk, others are asked for.
-      const answers = inFlight(
-        questions,
-        2 * concurrency,
-        (question, stop) => answer(question, reporter, stop),
-        signal,
-      );
+      const ask = (question: JudgeQuestion, stop: AbortSignal): Promise<JudgeAnswer | Problem> =>
+        answer(question, reporter, stop);
       try {
-        for await (const given of answers) {
-          if ("failure" in given) {
+        for await (const outcome of askMany(questions, { concurrency, where, signal }, ask)) {
+          if ("problem" in outcome) {
             failures++;
-            last = given.failure;
-            silence.failed(last);
+            last = outcome.problem;
+            yield { id: outcome.question.id, failure: last };
           } else {
             replies++;
-            silence.replied();
+            yield outcome.reply;
           }
-          yield given;
         }
         if (failures > 0 && replies === 0) throw failure(where, `no question of ${failures} got a reply (${last})`);
       } catch (error) {

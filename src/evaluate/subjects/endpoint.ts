@@ -4,15 +4,13 @@ import type { Turn } from "../../data/conversation.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { openEndpoint } from "../../engine/endpoint/client.ts";
 import type { ChatMessage, ChatRequest } from "../../engine/endpoint/endpoint.ts";
-import { inFlight, watchSilence } from "../../engine/http/in-flight.ts";
-import { FusechatError, failure, throwIfInterrupted } from "../../errors.ts";
+import { askMany, orProblem, type Problem } from "../../engine/http/ask-many.ts";
+import { failure } from "../../errors.ts";
 import { createRandom } from "../../random.ts";
 import type { Answer, AnswerSettings, Dialogue, Subject, SubjectReference } from "./subject.ts";
 
 /** Seeds are drawn below this: some servers keep them in 32 bits with a sign. */
 const SEEDS = 2 ** 31;
-
-type Outcome = { readonly index: number; readonly answer: Answer } | { readonly problem: string };
 
 export function openEndpointSubject(
   { name, endpoint: options }: Extract<SubjectReference, { kind: "endpoint" }>,
@@ -26,37 +24,29 @@ export function openEndpointSubject(
     name,
     identity: `endpoint ${JSON.stringify([url, model])}`,
     answer: async (dialogues, settings, signal = context.signal, onAnswer) => {
-      const ask = async (index: number, stop: AbortSignal): Promise<Outcome> => {
-        throwIfInterrupted(stop, stage);
-        try {
-          const reply = await endpoint.chat(requestFor(dialogues[index]!, settings), stop);
-          if (reply.omitted !== undefined && !warned) {
-            warned = true;
-            const message = `the server takes no ${reply.omitted.join(" and no ")} for ${model}, which used its own`;
-            context.reporter.report({ type: "warning", stage, message });
-          }
-          const answer: Answer = { text: reply.text.trim(), finish: reply.finish === "length" ? "length" : "stop" };
-          await onAnswer?.(index, answer);
-          return { index, answer };
-        } catch (error) {
-          if (error instanceof FusechatError && error.code === "failed") return { problem: error.message };
-          throw error;
+      const ask = async (index: number, stop: AbortSignal): Promise<Answer | Problem> => {
+        const reply = await orProblem(endpoint.chat(requestFor(dialogues[index]!, settings), stop));
+        if ("problem" in reply) return reply;
+        if (reply.omitted !== undefined && !warned) {
+          warned = true;
+          const message = `the server takes no ${reply.omitted.join(" and no ")} for ${model}, which used its own`;
+          context.reporter.report({ type: "warning", stage, message });
         }
+        const answer: Answer = { text: reply.text.trim(), finish: reply.finish === "length" ? "length" : "stop" };
+        await onAnswer?.(index, answer);
+        return answer;
       };
-      const silence = watchSilence(concurrency, stage);
       const answers: Answer[] = [];
       let [done, failures, last] = [0, 0, ""];
       const total = dialogues.length;
       context.reporter.report({ type: "start", stage, total, unit: "dialogues" });
-      for await (const outcome of inFlight(dialogues.keys(), 2 * concurrency, ask, signal)) {
+      for await (const outcome of askMany(dialogues.keys(), { concurrency, where: stage, signal }, ask)) {
         if ("problem" in outcome) {
           failures++;
           last = outcome.problem;
-          silence.failed(last);
           continue;
         }
-        silence.replied();
-        answers[outcome.index] = outcome.answer;
+        answers[outcome.question] = outcome.reply;
         context.reporter.report({ type: "progress", stage, done: ++done, total, unit: "dialogues" });
       }
       if (failures > 0) throw failure(stage, `${failures} of ${total} dialogues got no answer (${last})`);
