@@ -104,7 +104,6 @@ describe("the packed tarball", () => {
     }
     expect(manifest.license).toBe("Apache-2.0");
     expect(text("LICENSE")).toMatch(/^SPDX-License-Identifier: Apache-2\.0\n/);
-    expect(manifest.repository).toEqual({ type: "git", url: expect.stringMatching(/^git\+https:\/\/.+\.git$/) });
     expect(manifest.keywords).toContain("model-merging");
   });
 
