@@ -1,7 +1,8 @@
 /** One answer on the page: its text as it comes, how fast it came, and on wish the probability of every token. */
 import { element } from "./elements.js";
-import { markdown } from "./markdown.js";
+import { markedAt } from "./parting.js";
 import { streamAnswer } from "./server.js";
+import { percent, tokenRow, visible } from "./tokens.js";
 
 /** @typedef {{ role: string, content: string }} Message */
 /** @typedef {{ temperature: number, length: number, probabilities: boolean }} Settings */
@@ -24,11 +25,13 @@ export function answerCard(title) {
       heading.textContent = name;
       card.setAttribute("aria-label", `Answer of ${name}`);
     },
-    /** @param {Answer} answer @param {boolean} busy */
-    show: (answer, busy) => {
+    /** `parting`: where the text parts from the other ones, -1 for nowhere. @param {Answer} answer @param {boolean} busy @param {number} [parting] */
+    show: (answer, busy, parting = -1) => {
       card.setAttribute("aria-busy", String(busy));
       figures.textContent = answer.figures;
-      text.replaceChildren(...(answer.tokens === null ? markdown(answer.text.trim()) : tokenList(answer.tokens)));
+      text.replaceChildren(
+        ...(answer.tokens === null ? markedAt(answer.text.trim(), parting) : tokenList(answer.tokens, parting)),
+      );
       if (answer.problem !== null) text.append(element("p", { class: "error" }, answer.problem));
     },
   };
@@ -83,33 +86,31 @@ export async function askModel(card, model, messages, settings, signal) {
   return answer;
 }
 
-/** Every token is a button that shows what else might have stood there. @param {any[]} tokens */
-function tokenList(tokens) {
+/** Every token is a button that shows what else might have stood there. @param {any[]} tokens @param {number} parting */
+function tokenList(tokens, parting) {
   const table = element("table", { class: "alternatives" });
-  const percent = (/** @type {number} */ logprob) => `${(100 * Math.exp(logprob)).toFixed(1)} %`;
-  const visible = (/** @type {string} */ text) => text.replaceAll("\n", "⏎").replaceAll(" ", "·");
-  const all = tokens.map(({ token, logprob, top_logprobs: top }) =>
-    element(
-      "button",
-      {
-        type: "button",
-        class: `token ${logprob < UNLIKELY ? "unlikely" : logprob > LIKELY ? "" : "likely"}`,
-        title: percent(logprob),
-        onclick: () => {
-          const rows = top.map((/** @type {any} */ one) =>
-            element("tr", {}, element("td", {}, visible(one.token)), element("td", {}, percent(one.logprob))),
-          );
-          const head = element(
-            "tr",
-            {},
-            element("th", {}, `${visible(token)} stands here`),
-            element("th", {}, percent(logprob)),
-          );
-          table.replaceChildren(element("tbody", {}, head, ...rows));
-        },
-      },
-      token,
-    ),
-  );
-  return [element("div", {}, ...all), table];
+  const row = (/** @type {"th" | "td"} */ cell, /** @type {string} */ text, /** @type {number} */ logprob) =>
+    element("tr", {}, element(cell, {}, text), element(cell, {}, percent(logprob)));
+  const place = tokenAt(tokens, parting);
+  const all = tokens.map(({ token, logprob, top_logprobs: top }, at) => ({
+    text: token,
+    kind: `${logprob < UNLIKELY ? "unlikely" : logprob > LIKELY ? "" : "likely"}${at === place ? " parting" : ""}`,
+    title: at === place ? `${percent(logprob)}; here the answers part` : percent(logprob),
+    onChoose: () => {
+      const rows = top.map((/** @type {any} */ one) => row("td", visible(one.token), one.logprob));
+      table.replaceChildren(element("tbody", {}, row("th", `${visible(token)} stands here`, logprob), ...rows));
+    },
+  }));
+  return [tokenRow(all, "Tokens"), element("div", { "aria-live": "polite" }, table)];
+}
+
+/** The token that has a place of the trimmed text; -1 for none. @param {any[]} tokens @param {number} place */
+function tokenAt(tokens, place) {
+  if (place < 0) return -1;
+  const text = tokens.map(({ token }) => token).join("");
+  let left = place + text.length - text.trimStart().length;
+  return tokens.findIndex(({ token }) => {
+    left -= token.length;
+    return left < 0;
+  });
 }

@@ -88,7 +88,10 @@ async function decide(
 ) {
   if (own.isOver) return;
   own.isOver = true;
-  votes.replaceChildren(element("p", {}, `${words}. A was ${own.models[0]}, B was ${own.models[1]}.`));
+  const names = element("p", { tabindex: -1 }, `${words}. A was ${own.models[0]}, B was ${own.models[1]}.`);
+  votes.replaceChildren(names);
+  // The button that had the focus is gone.
+  names.focus();
   for (const cards of own.cards)
     for (const [side, card] of cards.entries()) card.rename(`${SIDES[side]}: ${own.models[side]}`);
   try {

@@ -1,7 +1,8 @@
 /** One question to up to four models, their answers side by side. */
 import { answerCard, askModel } from "./answer.js";
 import { keep, messagesOf } from "./conversations.js";
-import { byId, element, tell } from "./elements.js";
+import { byId, element, hasFocus, tell } from "./elements.js";
+import { partingPlace, wordAt } from "./parting.js";
 
 /** @typedef {import("./conversations.js").Conversation} Conversation */
 /** @typedef {import("./answer.js").Settings} Settings */
@@ -34,16 +35,43 @@ export function current() {
 /** Everything that was said. @param {() => void} again asks the last question again. */
 export function showConversation(again) {
   const { rounds } = conversation;
+  const held = hasFocus(byId("rounds"));
   byId("rounds").replaceChildren(
     ...rounds.map((round, index) => {
+      const parting = partingOf(round);
       const cards = Object.entries(round.answers).map(([model, answer]) => {
         const { card, show } = answerCard(model);
-        show(answer, false);
+        show(answer, false, parting);
         return card;
       });
-      return roundElement(round.question, cards, index, again);
+      const element = roundElement(round.question, cards, index, again);
+      element.append(...partingNote(round, parting));
+      return element;
     }),
   );
+  // What had the focus is gone.
+  if (held) byId("question").focus();
+}
+
+/** Where answers part that were drawn greedily and are whole; -1 for nowhere. @param {import("./conversations.js").Round} round */
+function partingOf({ answers, greedy }) {
+  const all = Object.values(answers);
+  const isComparable = greedy === true && all.length > 1 && all.every(({ problem }) => problem === null);
+  return isComparable ? partingPlace(all.map(({ text }) => text.trim())) : -1;
+}
+
+/** The same in words, for whoever does not see the marks. @param {import("./conversations.js").Round} round @param {number} parting */
+function partingNote({ answers, greedy }, parting) {
+  const all = Object.entries(answers);
+  if (greedy !== true || all.length < 2 || all.some(([, { problem }]) => problem !== null)) return [];
+  const said = all.map(([model, { text }]) => {
+    const word = wordAt(text.trim(), parting);
+    return `${model} ${word === null ? "ends" : `says “${word}”`}`;
+  });
+  const before = all[0][1].text.trim().slice(0, Math.max(0, parting)).trim().split(/\s+/).slice(-6).join(" ");
+  const where = before === "" ? "at once" : `after “${before}”`;
+  const words = parting < 0 ? "The answers are the same." : `The answers part ${where}: ${said.join(", ")}.`;
+  return [element("p", { class: "figures" }, words)];
 }
 
 function roundElement(
@@ -116,7 +144,8 @@ export async function askAll(question, models, system, settings, signal, again) 
       return askModel(cards[at], model, messages, settings, signal);
     }),
   );
-  asked.rounds.push({ question, answers: Object.fromEntries(models.map((model, at) => [model, answers[at]])) });
+  const answersByModel = Object.fromEntries(models.map((model, at) => [model, answers[at]]));
+  asked.rounds.push({ question, answers: answersByModel, greedy: settings.temperature === 0 });
   keep(asked);
   if (asked === conversation) showConversation(again);
   return answers;

@@ -2,7 +2,7 @@
 import { tell } from "./elements.js";
 
 /** @typedef {import("./answer.js").Answer} Answer */
-/** @typedef {{ question: string, answers: Record<string, Answer> }} Round */
+/** @typedef {{ question: string, answers: Record<string, Answer>, greedy?: boolean }} Round Greedy: drawn at temperature 0. */
 /** @typedef {{ id: string, models: string[], system: string, rounds: Round[] }} Conversation */
 
 const KEY = "fusechat conversations";

@@ -20,7 +20,12 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** What a screen reader says, and everybody sees. @param {string} words */
-export function tell(words) {
-  byId("status").textContent = words;
+/** What a screen reader says, and everybody sees. @param {string} words @param {string} [place] */
+export function tell(words, place = "status") {
+  byId(place).textContent = words;
+}
+
+/** Whether what has the focus is inside of an element: what is made anew must not drop it. @param {Element} within */
+export function hasFocus(within) {
+  return within.contains(document.activeElement);
 }

@@ -1,4 +1,4 @@
-/** The page: models and settings, the question, and which of its two views is shown. */
+/** The page: models and settings, the question, and which of its views is shown. */
 import { askBlind, endBattle } from "./arena.js";
 import {
   askAll,
@@ -10,14 +10,18 @@ import {
   takeBackLast,
 } from "./chat.js";
 import { jsonLines, readAll, remove } from "./conversations.js";
-import { byId, element, tell } from "./elements.js";
+import { byId, element, hasFocus, tell } from "./elements.js";
+import { prepareRun, showRun } from "./run.js";
 import { keepsVotes, modelNames, setToken, TokenWanted } from "./server.js";
 
 const MOST_MODELS = 4;
 
 /** @type {string[]} */
 let models = [];
-let isArena = false;
+/** @typedef {"chat" | "arena" | "run"} View */
+/** @type {View} */
+let view = "chat";
+const VIEWS = /** @type {const} */ (["chat", "arena", "run"]);
 /** @type {AbortController | null} */
 let asking = null;
 
@@ -41,9 +45,10 @@ async function start() {
       ` ${name}`,
     ),
   );
-  byId("models").append(...boxes);
+  byId("models").replaceChildren(element("legend", {}, "Up to four models, side by side"), ...boxes);
   limitModels();
   byId("show-arena").disabled = models.length < 2;
+  byId("show-run").hidden = !(await prepareRun());
   showHistory();
   byId("question").focus();
 }
@@ -68,7 +73,7 @@ function settings() {
   return {
     temperature: Number(byId("temperature").value),
     length: Number(byId("length").value),
-    probabilities: byId("probabilities").checked && !isArena,
+    probabilities: byId("probabilities").checked && view !== "arena",
   };
 }
 
@@ -76,12 +81,15 @@ function settings() {
 async function ask(question) {
   if (asking !== null || question.trim() === "") return;
   const chosen = chosenModels();
+  const isArena = view === "arena";
   if (!isArena && chosen.length === 0) {
     tell("Choose a model first.");
     return;
   }
   const stop = new AbortController();
   asking = stop;
+  // A button that cannot be pressed keeps no focus.
+  if (hasFocus(byId("send"))) byId("question").focus();
   byId("send").disabled = true;
   byId("stop").disabled = false;
   byId("question").value = "";
@@ -98,6 +106,7 @@ async function ask(question) {
   } finally {
     asking = null;
     byId("send").disabled = false;
+    if (hasFocus(byId("stop"))) byId("question").focus();
     byId("stop").disabled = true;
   }
 }
@@ -115,13 +124,14 @@ function showHistory() {
       byId("system").value = conversation.system;
       for (const box of modelBoxes()) box.checked = conversation.models.includes(box.value);
       limitModels();
-      void show(false);
+      void show("chat");
     };
     const drop = () => {
       remove(conversation.id);
       if (current().id === conversation.id) newConversation();
       showHistory();
-      void show(isArena);
+      void show(view);
+      byId("new-conversation").focus();
     };
     const title = conversation.rounds[0]?.question ?? "Conversation";
     return element(
@@ -134,18 +144,21 @@ function showHistory() {
   byId("conversations").replaceChildren(...items);
 }
 
-/** @param {boolean} arena */
-async function show(arena) {
+/** @param {View} wanted */
+async function show(wanted) {
   asking?.abort();
-  isArena = arena;
-  byId("show-chat").setAttribute("aria-pressed", String(!arena));
-  byId("show-arena").setAttribute("aria-pressed", String(arena));
-  byId("models").hidden = arena;
-  byId("history").hidden = arena;
-  byId("arena-note").hidden = !arena;
+  view = wanted;
+  for (const one of VIEWS) byId(`show-${one}`).setAttribute("aria-pressed", String(one === view));
+  byId("models").hidden = view !== "chat";
+  byId("history").hidden = view !== "chat";
+  byId("arena-note").hidden = view !== "arena";
+  byId("talk").hidden = view === "run";
+  byId("run-list").hidden = view !== "run";
+  byId("run-view").hidden = view !== "run";
   tell("");
   endBattle();
-  if (!arena) showConversation(again);
+  if (view === "run") await showRun();
+  else if (view === "chat") showConversation(again);
   else if (!(await keepsVotes())) tell("Votes are not kept: the server was started without --votes FILE.");
 }
 
@@ -165,7 +178,7 @@ byId("question").addEventListener("keydown", (/** @type {KeyboardEvent} */ event
 byId("stop").addEventListener("click", () => asking?.abort());
 byId("new-conversation").addEventListener("click", () => {
   newConversation();
-  void show(false);
+  void show("chat");
   byId("question").focus();
 });
 byId("save").addEventListener("click", () => {
@@ -173,8 +186,7 @@ byId("save").addEventListener("click", () => {
   element("a", { href: url, download: "conversations.jsonl" }).click();
   URL.revokeObjectURL(url);
 });
-byId("show-chat").addEventListener("click", () => void show(false));
-byId("show-arena").addEventListener("click", () => void show(true));
+for (const one of VIEWS) byId(`show-${one}`).addEventListener("click", () => void show(one));
 
 start().catch((error) => {
   byId("content").hidden = false;

@@ -48,6 +48,26 @@ export async function sendVote(vote) {
 }
 
 /**
+ * What the server shows of its run: null where it has none.
+ * @returns {Promise<{ pivot: string, sources: string[], models: { name: string, asked: boolean, loaded: boolean }[] } | null>}
+ */
+export async function describeRun() {
+  return (await (await ask("/run", undefined, undefined)).json()).run;
+}
+
+/**
+ * `conversations`, `conversation` or `row` of the run.
+ * @param {string} what
+ * @param {Record<string, string | number | undefined>} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function ofRun(what, query, signal) {
+  const given = Object.entries(query).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]]));
+  return (await ask(`/run/${what}?${new URLSearchParams(given)}`, undefined, signal)).json();
+}
+
+/**
  * An answer as it comes; `onPiece` hears text and, where they are asked for, tokens. Gives the number of tokens and why
  * the answer ended.
  * @param {object} request

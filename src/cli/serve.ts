@@ -1,9 +1,17 @@
 /** `fusechat serve`: models of this machine behind an OpenAI-compatible server. */
 import { once } from "node:events";
+import { join } from "node:path";
+import { ALIGNMENT_FILE } from "../align/align.ts";
+import { MANIFEST_FILE } from "../distributions/folder.ts";
 import { modelFacts } from "../engine/index.ts";
 import { generationMemory, servingBudget } from "../engine/onnx/estimate.ts";
-import { inputError, reasonOf } from "../errors.ts";
+import { inputError, internalError, reasonOf } from "../errors.ts";
+import { exists } from "../formats/files.ts";
 import { openModel } from "../models/index.ts";
+import { alignedFolder, distributionsFolder, RUN_FILES } from "../recipe/layout.ts";
+import { readRunModels } from "../run/run-models.ts";
+import type { RunReference } from "../serve/run/run-view.ts";
+import type { NamedFolder } from "../serve/run/stored-rows.ts";
 import { startServer } from "../serve/serve.ts";
 import type { ServedReference } from "../serve/served-model.ts";
 import { subjectsOf } from "./evaluate-models.ts";
@@ -50,6 +58,7 @@ export const serveVerb: Verb = {
   run: async (invocation, positional, given) => {
     const options = given as unknown as Options;
     const models = await referencesOf(invocation, positional, options);
+    const run = options.run === undefined ? null : await runReference(options.run, models);
     const server = await startServer({
       models,
       engine: await invocation.engine({ kind: "onnx", threads: options.threads ?? null }),
@@ -58,6 +67,7 @@ export const serveVerb: Verb = {
       token: options.token ?? (invocation.environment.FUSECHAT_SERVE_TOKEN || null),
       origins: options.cors ?? [],
       ...(options.votes === undefined ? {} : { votes: options.votes }),
+      ...(run === null ? {} : { run }),
       mostBytes: servingBudget(),
       neededBytes: async (folder) => generationMemory(await openModel(folder), USUAL_TOKENS),
       report: (error) => {
@@ -100,4 +110,28 @@ async function referencesOf(
     references.push({ name, folder, context: maxPositions, ...(template !== undefined && { template }) });
   }
   return references;
+}
+
+/** What a run has stored of its rows; null where it has not come so far. */
+async function runReference(run: string, models: readonly ServedReference[]): Promise<RunReference | null> {
+  const all = await readRunModels(run);
+  const pivot = all.find(({ role }) => role === "pivot");
+  const data = join(run, RUN_FILES.train);
+  if (pivot === undefined) throw internalError("a run without a pivot");
+  const distributions = join(run, distributionsFolder(pivot.name));
+  const isStored = (folder: string, last: string): Promise<boolean> => exists(join(folder, last));
+  if (!(await isStored(distributions, MANIFEST_FILE)) || !(await exists(data))) return null;
+  const sources: NamedFolder[] = [];
+  for (const { name, role } of all) {
+    const folder = join(run, alignedFolder(name));
+    if (role === "source" && (await isStored(folder, ALIGNMENT_FILE))) sources.push({ name, folder });
+  }
+  const fused = all.filter(({ role }) => role === "fused").map(({ name }) => name);
+  return {
+    data,
+    pivot: { name: pivot.name, folder: distributions },
+    tokenizer: distributions,
+    sources,
+    asked: models.map(({ name }) => name).filter((name) => fused.includes(name)),
+  };
 }

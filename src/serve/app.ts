@@ -9,6 +9,15 @@ import { completeChat } from "./chat.ts";
 import { complete } from "./completions.ts";
 import type { PageFile } from "./page.ts";
 import { chatRequest, completionRequest, detokenizeRequest, tokenizeRequest } from "./requests.ts";
+import {
+  conversationRequest,
+  describeRun,
+  listConversations,
+  listRequest,
+  rowRequest,
+  showConversation,
+  showRow,
+} from "./run/routes.ts";
 import type { ServerState } from "./server-state.ts";
 import { detokenize, tokenize } from "./tokens.ts";
 import { vote, voteRequest } from "./votes.ts";
@@ -24,6 +33,10 @@ const ROUTES = [
   "/tokenize",
   "/detokenize",
   "/votes",
+  "/run",
+  "/run/conversations",
+  "/run/conversation",
+  "/run/row",
 ];
 
 /** Nobody reads it; metrics count it (nginx's number). */
@@ -108,6 +121,18 @@ export function createApp(state: ServerState, access: AccessOptions, page: reado
   post("/detokenize", detokenizeRequest, detokenize);
   app.get("/votes", (c) => c.json({ kept: state.votes !== null }));
   post("/votes", voteRequest, vote);
+
+  const get = <Schema extends z.ZodType>(
+    path: string,
+    schema: Schema,
+    answer: (state: ServerState, request: z.infer<Schema>, client: AbortSignal) => Promise<Response>,
+  ): void => {
+    app.get(path, async (c) => answer(state, checked(schema, c.req.query()), c.req.raw.signal));
+  };
+  app.get("/run", () => describeRun(state));
+  get("/run/conversations", listRequest, listConversations);
+  get("/run/conversation", conversationRequest, showConversation);
+  get("/run/row", rowRequest, showRow);
   return app;
 }
 
@@ -118,7 +143,11 @@ function readBody<Schema extends z.ZodType>(schema: Schema, text: string): z.inf
   } catch {
     throw new ApiError(400, "the body is not JSON", "invalid_json");
   }
-  const parsed = schema.safeParse(json);
+  return checked(schema, json);
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, request: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(request);
   if (!parsed.success) throw schemaError(parsed.error);
   return parsed.data;
 }

@@ -18,6 +18,9 @@ const FILES: Table<string> = tableOf({
   "/page/markdown.js": "markdown.js",
   "/page/elements.js": "elements.js",
   "/page/conversations.js": "conversations.js",
+  "/page/tokens.js": "tokens.js",
+  "/page/parting.js": "parting.js",
+  "/page/run.js": "run.js",
 });
 
 const TYPES: Table<string> = tableOf({

@@ -11,6 +11,7 @@ import { SERVE_LIMITS, type ServeLimits } from "./limits.ts";
 import { createMetrics } from "./metrics.ts";
 import { openModelPool } from "./model-pool.ts";
 import { readPage } from "./page.ts";
+import { openRunView, type RunReference, type RunView } from "./run/run-view.ts";
 import { openServedModel, type ServedReference } from "./served-model.ts";
 import type { ServerState } from "./server-state.ts";
 import { openVoteFile } from "./votes.ts";
@@ -28,6 +29,8 @@ export interface ServeOptions {
   readonly limits?: Partial<ServeLimits>;
   /** The file that votes of the page are added to; none are kept where absent. */
   readonly votes?: string;
+  /** A run whose stored rows are shown; those that cannot be read are reported, and not shown. */
+  readonly run?: RunReference;
   /** Bytes that all loaded models may take together. */
   readonly mostBytes: number;
   /** Bytes that answering with a model takes. */
@@ -65,6 +68,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     metrics: createMetrics(),
     started: Math.floor(Date.now() / 1000),
     votes: options.votes === undefined ? null : await openVoteFile(options.votes),
+    run: options.run === undefined ? null : await runView(options.run, options.report),
     report: options.report,
     inFlight: 0,
     isClosing: false,
@@ -92,6 +96,17 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
       await connections.close();
       await state.pool.dispose();
       await state.votes?.close();
+      await state.run?.close();
     },
   };
+}
+
+/** What a run has stored is no condition for answering. */
+async function runView(reference: RunReference, report: (error: unknown) => void): Promise<RunView | null> {
+  try {
+    return await openRunView(reference);
+  } catch (error) {
+    report(error);
+    return null;
+  }
 }

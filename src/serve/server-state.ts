@@ -3,6 +3,7 @@ import { ApiError } from "./api-error.ts";
 import type { ServeLimits } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ModelPool } from "./model-pool.ts";
+import type { RunView } from "./run/run-view.ts";
 import type { ServedModel } from "./served-model.ts";
 import type { VoteFile } from "./votes.ts";
 
@@ -14,6 +15,8 @@ export interface ServerState {
   readonly started: number;
   /** Where votes of the page go; null where none are kept. */
   readonly votes: VoteFile | null;
+  /** The run whose rows are shown; null where there is none. */
+  readonly run: RunView | null;
   /** Hears what is the server's own fault. */
   readonly report: (error: unknown) => void;
   /** Requests that are worked on or wait. */

@@ -1,86 +1,34 @@
-/**
- * The page of `serve` in a real browser: Debian's Chromium, which CI installs; where there is none, a test says that
- * nothing was looked at. Screenshots go to the folder that the first line of the output names.
- */
+/** The page of `serve` in a real browser. Screenshots go to the folder that the first line of the output names. */
 
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { readConversations } from "#src/data/read.js";
-import type { Engine } from "#src/engine/engine.js";
-import { createEngine, modelFacts } from "#src/engine/index.js";
 import { readVotes } from "#src/evaluate/arena/votes.js";
-import { type RunningServer, startServer } from "#src/serve/serve.js";
+import { describeInBrowser, eventually, type OpenPage, openPage } from "./browser.ts";
 
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const SHOTS = join(tmpdir(), "fusechat-page");
-/** Models are loaded when they are first asked. */
-const eventually = <T>(what: () => T | Promise<T>) => expect.poll(what, { timeout: 60_000 });
 const QUESTION = "What is the capital of Famton?";
 
-if (CHROMIUM === undefined) {
-  console.log("SKIPPED: there is no Chromium, so nobody looked at the page.");
-  test.skip("the page, in a browser: there is no Chromium", () => {});
-}
-
-describe.runIf(CHROMIUM !== undefined)("the page", () => {
-  let folder: string;
-  let engine: Engine;
-  let server: RunningServer;
-  let browser: Browser;
+describeInBrowser("the page", () => {
+  let open: OpenPage;
   let page: Page;
-  const foreign: string[] = [];
-  const problems: string[] = [];
-  const shot = (name: string) => page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+  let folder: string;
   const answers = () => page.locator(".answer");
   const allAnswered = () => page.locator('.answer[aria-busy="false"]');
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "fusechat-page-test-"));
-    await mkdir(SHOTS, { recursive: true });
-    console.log(`Screenshots: ${SHOTS}`);
-    engine = await createEngine({ kind: "onnx", threads: null });
-    const models = await Promise.all(
-      ["lab-llama", "lab-mistral", "lab-qwen2"].map(async (name) => {
-        const path = resolve(import.meta.dirname, "../../lab/models", name);
-        return { name, folder: path, context: (await modelFacts("onnx", path)).maxPositions };
-      }),
-    );
-    server = await startServer({
-      models,
-      engine,
-      host: "127.0.0.1",
-      port: 0,
-      token: "s3cret",
-      votes: join(folder, "votes.jsonl"),
-      mostBytes: 4e9,
-      neededBytes: async () => 1e8,
-      report: (error) => problems.push(String(error)),
+    const models = ["lab-llama", "lab-mistral", "lab-qwen2"].map((name) => {
+      return { name, folder: resolve(import.meta.dirname, "../../lab/models", name) };
     });
-    browser = await chromium.launch({ executablePath: CHROMIUM!, args: ["--no-sandbox"] });
-    page = await (
-      await browser.newContext({ viewport: { width: 1280, height: 900 }, acceptDownloads: true })
-    ).newPage();
-    page.on("request", (request) => {
-      if (!request.url().startsWith(server.url) && !/^(data|blob):/.test(request.url())) foreign.push(request.url());
+    open = await openPage(models, (of) => ({ token: "s3cret", votes: join(of, "votes.jsonl") }), {
+      acceptDownloads: true,
     });
-    page.on("pageerror", (error) => problems.push(error.message));
-    page.on("console", (message) => {
-      if (message.type() === "error" && !/401/.test(message.text())) problems.push(message.text());
-    });
-    await page.goto(server.url);
+    ({ page, folder } = open);
   });
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await engine?.dispose();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => open?.close());
 
   test("asks for the token, then lists the models", async () => {
     await page.getByLabel("This server wants its token").fill("s3cret");
@@ -98,7 +46,8 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
     expect(boxes[1]!.x).toBeGreaterThan(boxes[0]!.x + boxes[0]!.width);
     expect(await answers().first().innerText()).toMatch(/^lab-llama\n+\d+ tokens in [\d.]+ s.*\n+\S/);
     expect(await page.getByRole("status").innerText()).toBe("All have answered.");
-    await shot("side-by-side");
+    await eventually(() => page.locator("#rounds").innerText()).toMatch(/The answers (part|are the same)/);
+    await open.shot("side-by-side");
   });
 
   test("the question can be changed and asked again, and what came after it is gone", async () => {
@@ -122,7 +71,7 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
     await page.locator(".token").first().focus();
     await page.keyboard.press("Enter");
     expect(await page.locator(".alternatives tr").count()).toBe(6);
-    await shot("probabilities");
+    await open.shot("probabilities");
     await page.getByLabel("Probabilities of tokens").uncheck();
   });
 
@@ -181,7 +130,7 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
     await page.getByRole("button", { name: "B is better" }).click();
     await eventually(() => page.getByRole("status").innerText()).toMatch(/^The vote is kept/);
     expect(await page.locator("#rounds").innerText()).toMatch(/A was lab-\w+, B was lab-\w+\./);
-    await shot("vote");
+    await open.shot("vote");
     const { votes } = await readVotes([join(folder, "votes.jsonl")]);
     expect(votes).toEqual([
       { models: [expect.stringMatching(/^lab-/), expect.stringMatching(/^lab-/)], outcome: "right" },
@@ -199,14 +148,14 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
     await eventually(() => page.getByRole("status").innerText()).toBe("All have answered.");
     const wide = await page.evaluate("document.documentElement.scrollWidth");
     expect(wide).toBeLessThanOrEqual(360);
-    await shot("narrow-dark");
+    await open.shot("narrow-dark");
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.emulateMedia({ colorScheme: "light" });
   });
 
   test("a connection that breaks is told where the answer would stand, and what came stays", async () => {
-    const proxy = await cuttingProxy(Number(new URL(server.url).port));
-    const broken = await (await browser.newContext()).newPage();
+    const proxy = await cuttingProxy(Number(new URL(open.server.url).port));
+    const broken = await (await open.browser.newContext()).newPage();
     await broken.goto(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
     await broken.getByLabel("This server wants its token").fill("s3cret");
     await broken.getByRole("button", { name: "Continue" }).click();
@@ -216,15 +165,15 @@ describe.runIf(CHROMIUM !== undefined)("the page", () => {
     expect(await broken.locator(".answer .error").first().innerText()).toMatch(/^No more came: /);
     expect(await broken.locator(".answer .text").first().innerText()).toMatch(/^\w.*\n+No more came: /);
     expect(await broken.getByRole("status").innerText()).toBe("Not all have answered to the end.");
-    await broken.screenshot({ path: join(SHOTS, "broken.png"), fullPage: true });
+    await open.shot("broken", broken);
     await broken.close();
     proxy.closeAllConnections();
     proxy.close();
   });
 
   test("nothing was asked elsewhere, and nothing went wrong", () => {
-    expect(foreign).toEqual([]);
-    expect(problems).toEqual([]);
+    expect(open.foreign).toEqual([]);
+    expect(open.problems).toEqual([]);
   });
 });
 
