@@ -7,6 +7,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, ".."),
   test: {
     include: ["test/commands/*.command.ts", "test/**/*.long.ts"],
+    globalSetup: "test/temporary-files.ts",
     pool: "forks",
     isolate: false,
     // Most commands use two cores themselves.

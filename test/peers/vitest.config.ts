@@ -6,7 +6,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   test: {
     include: ["test/peers/*.peer.ts"],
-    globalSetup: "test/peers/environment.ts",
+    globalSetup: ["test/temporary-files.ts", "test/peers/environment.ts"],
     pool: "forks",
     // A process of PyTorch and one of ours use two cores each.
     maxWorkers: 1,

@@ -6,7 +6,7 @@ export default defineConfig({
   root: resolve(import.meta.dirname, "../.."),
   test: {
     include: ["test/torch/*.torch.ts"],
-    globalSetup: "test/torch/environment.ts",
+    globalSetup: ["test/temporary-files.ts", "test/torch/environment.ts"],
     pool: "forks",
     // A process of PyTorch uses all cores.
     maxWorkers: 1,
