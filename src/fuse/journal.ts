@@ -4,7 +4,9 @@
  * that every step has exactly one line whatever the process died of.
  */
 import { join } from "node:path";
+import { z } from "zod";
 import { inputError } from "../errors.ts";
+import { excerptOf } from "../excerpt.ts";
 import { exists, readText, writeFileAtomic } from "../formats/files.ts";
 import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 
@@ -22,6 +24,17 @@ export interface LogLine {
   readonly grad_norm: number;
   readonly rows: number;
 }
+
+const figure = z.number();
+const logLine: z.ZodType<LogLine> = z.object({
+  step: figure,
+  loss: figure,
+  label_loss: figure,
+  fusion_loss: figure,
+  lr: figure,
+  grad_norm: figure,
+  rows: figure,
+});
 
 export interface Journal {
   append(line: LogLine, seconds: number): Promise<void>;
@@ -79,10 +92,10 @@ async function cutBack(path: string, count: number): Promise<string[]> {
 
 function parseLine(path: string, line: string, step: number): LogLine {
   try {
-    const value: LogLine = JSON.parse(line);
-    if (value.step === step && Number.isFinite(value.loss)) return value;
+    const parsed = logLine.safeParse(JSON.parse(line));
+    if (parsed.success && parsed.data.step === step) return parsed.data;
   } catch {
     // Told below, in the same words as a line of another step.
   }
-  throw inputError(`${path}:${step + 1}`, `expected the line of step ${step}, found ${line.slice(0, 60)}`);
+  throw inputError(`${path}:${step + 1}`, `expected the line of step ${step}, found ${excerptOf(line)}`);
 }

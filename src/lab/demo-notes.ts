@@ -1,6 +1,8 @@
 /** What the report of a demonstration says beside its figures: how its settings were found, and what its checks found. */
 import { join } from "node:path";
-import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { z } from "zod";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { RUN_FILES } from "../recipe/layout.ts";
 import { renderReport } from "../report/index.ts";
 import type { DemoResults } from "./demo.ts";
@@ -9,7 +11,7 @@ import type { SweepLine, SweepResult } from "./sweep.ts";
 
 /** Writes the notes into the run directory and the report anew. */
 export async function annotateReport(run: string, results: DemoResults, sweepFile: string): Promise<void> {
-  const sweep = (await exists(sweepFile)) ? ((await readJson(sweepFile)) as SweepResult) : null;
+  const sweep = (await exists(sweepFile)) ? await readChecked(sweepFile, sweepDocument, "the result of a sweep") : null;
   const notes = [
     "The floor is exact: the conversations come from the laboratory's generator, which knows the probability of every answer. 0 above the floor is a perfect model.",
     ...(sweep === null ? [] : sweepNotes(sweep)),
@@ -20,8 +22,30 @@ export async function annotateReport(run: string, results: DemoResults, sweepFil
   await writeFileAtomic(join(run, RUN_FILES.report), await renderReport(run));
 }
 
-export function sweepNotes({ chosen, lines }: SweepResult): string[] {
-  const described = (chosenLines: readonly SweepLine[], setting: (line: SweepLine) => string): string =>
+/** Of a sweep what the notes tell. */
+type ToldSweep = Omit<SweepResult, "lines"> & {
+  readonly lines: readonly (Omit<SweepLine, "above_floor"> & {
+    readonly above_floor: Pick<SweepLine["above_floor"], "value" | "low" | "high">;
+  })[];
+};
+
+const figure = z.number();
+const sweepDocument: z.ZodType<ToldSweep> = z.object({
+  draw: z.literal("validation"),
+  chosen: z.object({ lr: figure, epochs: figure, lambda: figure }),
+  lines: z.array(
+    z.object({
+      lr: figure,
+      epochs: figure,
+      lambda: figure.nullable(),
+      model: z.string(),
+      above_floor: z.object({ value: figure, low: figure, high: figure }),
+    }),
+  ),
+});
+
+export function sweepNotes({ chosen, lines }: ToldSweep): string[] {
+  const described = (chosenLines: ToldSweep["lines"], setting: (line: ToldSweep["lines"][number]) => string): string =>
     chosenLines
       .map((line) => {
         const { value, low, high } = line.above_floor;

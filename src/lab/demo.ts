@@ -9,6 +9,7 @@
 import { mkdir } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ALIGNMENT_FILE } from "../align/align.ts";
 import type { AlignmentSummary } from "../align/report.ts";
 import type { Conversation } from "../data/conversation.ts";
 import { writeConversations } from "../data/read.ts";
@@ -16,10 +17,12 @@ import type { StageContext } from "../engine/context.ts";
 import { inputError } from "../errors.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { evaluateHeldOut, heldOut } from "../evaluate/benchmarks/held-out.ts";
-import type { HeldOutResult } from "../evaluate/benchmarks/held-out-result.ts";
-import { exists, readJson, writeFileAtomic } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists, writeFileAtomic } from "../formats/files.ts";
 import { alignedFolder, comparisonFile, modelsOf, resultFile } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
+import { alignmentDocument, comparisonDocument } from "../report/run-documents.ts";
+import { readBenchmarkResult } from "../run/evaluation-stages.ts";
 import { drawConversations } from "./conversations.ts";
 import { type Check, checkAlignment, checkFusion, checkModels, type MeasuredModel } from "./demo-checks.ts";
 import {
@@ -112,14 +115,18 @@ export interface DemoResults {
 export async function readDemoResults(run: string, recipe: Recipe): Promise<DemoResults> {
   const models: MeasuredModel[] = [];
   for (const { name, role } of modelsOf(recipe)) {
-    const { metrics } = (await readJson(join(run, resultFile(heldOut.name, name)))) as HeldOutResult;
+    const { metrics } = await readBenchmarkResult(join(run, resultFile(heldOut.name, name)), heldOut);
     models.push({ name, role, metrics });
   }
   const alignments: AlignmentSummary[] = [];
   for (const { name } of recipe.sources) {
-    alignments.push((await readJson(join(run, alignedFolder(name), "alignment.json"))) as AlignmentSummary);
+    const path = join(run, alignedFolder(name), ALIGNMENT_FILE);
+    alignments.push((await readChecked<unknown>(path, alignmentDocument, "an alignment")) as AlignmentSummary);
   }
-  const document = (await readJson(join(run, comparisonFile(heldOut.name)))) as { comparisons: readonly Comparison[] };
+  const compared = join(run, comparisonFile(heldOut.name));
+  const document = (await readChecked<unknown>(compared, comparisonDocument, "a comparison of a run")) as {
+    readonly comparisons: readonly Comparison[];
+  };
   const comparisons = document.comparisons.filter(({ model }) => model === "fused");
   const againstPivot = comparisons.find(({ against }) => against === recipe.pivot.name)!;
   return {

@@ -11,11 +11,13 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { type ConversationTokeniser, openConversationTokeniser } from "../data/tokenise.ts";
 import type { StageContext } from "../engine/context.ts";
 import { ADAMW, type Trainer, type TrainSequence } from "../engine/engine.ts";
 import { failure, inputError, internalError, throwIfInterrupted } from "../errors.ts";
-import { exists, readJson, writeFileAtomic, writeJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists, writeFileAtomic, writeJson } from "../formats/files.ts";
 import { lockFolder } from "../formats/lock.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
 import { learningRate } from "../fuse/schedule.ts";
@@ -63,6 +65,12 @@ interface Progress {
   readonly tailSteps: number;
 }
 
+const count = z.number().int().nonnegative();
+const progressRecord: z.ZodType<Progress> = z.object({ rows: count, tailLoss: z.number(), tailSteps: count });
+/** Compared key by key with what is asked for now. */
+const settingsRecord = z.record(z.string(), z.unknown());
+const trainingRecord = z.object({ settings: settingsRecord, steps: count, rows: count, lastLoss: z.number() });
+
 export const LAB_TRAIN_DEFAULTS = { batch: 64, checkpointSteps: 100 } as const;
 
 const LEARNING_RATE = 3e-3;
@@ -99,7 +107,7 @@ async function trainInto(
   };
   const finished = join(folder, "training.json");
   if (await exists(finished)) {
-    const record = (await readJson(finished)) as { settings: Settings } & LabTrainSummary;
+    const record = await readChecked(finished, trainingRecord, "the record of a training");
     checkSettings(finished, record.settings, settings);
     return {
       model: model.name,
@@ -148,7 +156,7 @@ async function trainInto(
 async function beginTraining(work: string, settings: Settings): Promise<void> {
   const path = join(work, "settings.json");
   if (await exists(path)) {
-    checkSettings(path, await readJson(path), settings);
+    checkSettings(path, await readChecked(path, settingsRecord, "the settings of a training"), settings);
     return;
   }
   const start = join(work, "start");
@@ -159,9 +167,8 @@ async function beginTraining(work: string, settings: Settings): Promise<void> {
   await writeJson(path, settings);
 }
 
-function checkSettings(path: string, found: unknown, asked: Settings): void {
+function checkSettings(path: string, before: Readonly<Record<string, unknown>>, asked: Settings): void {
   const written = JSON.parse(JSON.stringify(asked)) as Record<string, unknown>;
-  const before = (typeof found === "object" && found !== null ? found : {}) as Record<string, unknown>;
   for (const [key, value] of Object.entries(written)) {
     if (JSON.stringify(before[key]) !== JSON.stringify(value)) {
       throw inputError(path, `belongs to a training with another "${key}"; choose another folder or remove this one`);
@@ -186,7 +193,7 @@ async function runSteps(
   let progress: Progress = { rows: 0, tailLoss: 0, tailSteps: 0 };
   if (done > 0) {
     await trainer.loadCheckpoint(join(work, stateFile(done)));
-    progress = (await readJson(join(work, progressFile(done)))) as Progress;
+    progress = await readChecked(join(work, progressFile(done)), progressRecord, "the progress of a training");
   }
   let sequences = await stepSequences(settings, done, tokeniser);
   for (let step = done; step < settings.steps; step++) {

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { z } from "zod";
 import { exists, readJson, sha256OfRange, writeJson } from "../formats/files.ts";
 import { makeFolder, renameForGood } from "../formats/folders.ts";
 import { canonicalJson } from "../formats/json-text.ts";
@@ -108,6 +109,14 @@ export async function hashPlan(
     .digest("hex");
 }
 
+const figures = z.array(z.number()).exactOptional();
+const tensorReport: z.ZodType<TensorReport> = z.object({
+  coefficients: figures,
+  repaired: figures,
+  remark: z.string().exactOptional(),
+  sha256: z.string(),
+});
+
 async function finishedParts(folder: string, hash: string, shards: readonly OutputShard[]): Promise<FinishedParts> {
   const parts = new Map<string, FinishedTensors>();
   for (const { file, bytes, positions, lengths } of shards) {
@@ -121,10 +130,11 @@ async function finishedParts(folder: string, hash: string, shards: readonly Outp
     );
     if (size !== bytes) continue;
     const tensors = new Map<number, TensorReport>();
-    for (const [key, report] of Object.entries(record.tensors as Record<string, TensorReport>)) {
+    for (const [key, found] of Object.entries(record.tensors)) {
       const place = Number(key);
       const begin = positions[place];
-      if (begin === undefined || !isRecord(report)) continue;
+      const report = tensorReport.safeParse(found).data;
+      if (begin === undefined || report === undefined) continue;
       const sha256 = await sha256OfRange(join(folder, file), begin, lengths[place]!);
       if (sha256 === report.sha256) tensors.set(place, report);
     }

@@ -76,7 +76,8 @@ export async function judgeRecipeGates(
   return { gates: outcomes };
 }
 
-function benchmarkIn(recipe: Recipe, evaluation: string): Benchmark {
+/** The benchmark of an evaluation that the recipe asks for. */
+export function benchmarkIn(recipe: Recipe, evaluation: string): Benchmark {
   const found = recipe.evaluate.benchmarks.find(({ name }) => name === evaluation);
   if (found === undefined) throw internalError(`no evaluation ${evaluation}`);
   return benchmarkOf(found.benchmark);

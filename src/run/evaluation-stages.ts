@@ -2,12 +2,12 @@
 
 import { join } from "node:path";
 import { z } from "zod";
-import type { BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
+import type { Benchmark, BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
 import { readChecked } from "../formats/checked-json.ts";
 import { writeJson } from "../formats/files.ts";
 import { benchmarkOf, MAX_LENGTH } from "../recipe/evaluation.ts";
 import { evaluationRequest } from "../recipe/evaluation-request.ts";
-import { judgeRecipeGates } from "../recipe/gates.ts";
+import { benchmarkIn, judgeRecipeGates } from "../recipe/gates.ts";
 import { comparisonFile, RUN_FILES, type RunModel, resultFile } from "../recipe/layout.ts";
 import { compareModels, type EvaluatedModel } from "../recipe/results.ts";
 import type { PerformContext } from "./runner.ts";
@@ -53,14 +53,29 @@ export async function judgeGates(run: PerformContext): Promise<void> {
   await writeJson(join(run.out, RUN_FILES.gates), document);
 }
 
+/** JSON has no word for a figure that is no number, and says null. */
+const figure = z.number().nullable();
+
 /** What every result has; the rest is its benchmark's. */
 const benchmarkResult = z.looseObject({
   benchmark: z.string(),
   model: z.string(),
-  metrics: z.record(z.string(), z.looseObject({ value: z.number().nullable(), unit: z.string() })),
+  metrics: z.record(z.string(), z.looseObject({ value: figure, low: figure, high: figure, unit: z.string() })),
 });
 
-async function readResult({ out }: PerformContext, evaluation: string, model: string): Promise<BenchmarkResult> {
-  const path = join(out, resultFile(evaluation, model));
-  return (await readChecked<unknown>(path, benchmarkResult, "the result of an evaluation")) as BenchmarkResult;
+async function readResult(
+  { out, recipe }: PerformContext,
+  evaluation: string,
+  model: string,
+): Promise<BenchmarkResult> {
+  return readBenchmarkResult(join(out, resultFile(evaluation, model)), benchmarkIn(recipe, evaluation));
+}
+
+/** A result that a run wrote, as its benchmark compares it. */
+export async function readBenchmarkResult(
+  path: string,
+  { compared }: Pick<Benchmark, "compared">,
+): Promise<BenchmarkResult> {
+  const schema = z.intersection(benchmarkResult, compared);
+  return (await readChecked<unknown>(path, schema, "the result of an evaluation")) as BenchmarkResult;
 }

@@ -5,7 +5,8 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { inputError } from "../errors.ts";
-import { exists, readJson } from "../formats/files.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists } from "../formats/files.ts";
 import type { SafetensorsHeader } from "../formats/safetensors-header.ts";
 import { type HubId, parseHubId, printHubId } from "../hub/id.ts";
 import { estimateFetch } from "../models/fetch-estimate.ts";
@@ -76,10 +77,11 @@ const model = z.object({ name: z.string(), hub: z.string().optional() });
 const planDocument = z.object({ recipe: z.object({ pivot: model, sources: z.array(model) }) });
 
 /** Commits by `name org/name`, of a run that has begun. */
-async function commitsOf(out: string): Promise<Map<string, string>> {
+export async function commitsOf(out: string): Promise<Map<string, string>> {
   const path = join(out, RUN_FILES.plan);
   const commits = new Map<string, string>();
-  const plan = (await exists(path)) ? planDocument.safeParse(await readJson(path)).data : undefined;
+  // Read as nothing, it would let the run go on with other commits.
+  const plan = (await exists(path)) ? await readChecked(path, planDocument, "the plan of a run") : undefined;
   for (const { name, hub = "" } of plan === undefined ? [] : [plan.recipe.pivot, ...plan.recipe.sources]) {
     const id = parseHubId(hub);
     if (id !== undefined) commits.set(`${name} ${id.repo}`, id.revision);

@@ -4,8 +4,8 @@ import { isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { DEFAULT_DATE } from "../data/template-settings.ts";
 import { inputError } from "../errors.ts";
-import { exists, readJson } from "../formats/files.ts";
-import { firstIssue } from "../issue.ts";
+import { readChecked } from "../formats/checked-json.ts";
+import { exists } from "../formats/files.ts";
 import { modelsOf, RUN_FILES, type RunModel } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 
@@ -32,13 +32,9 @@ const planDocument = z.object({
 export async function readRunModels(run: string): Promise<RunModel[]> {
   const path = join(run, RUN_FILES.plan);
   if (!(await exists(path))) throw inputError(run, `expected a run directory, found no ${RUN_FILES.plan} in it`);
-  const parsed = planDocument.safeParse(await readJson(path));
-  if (!parsed.success) {
-    const { place, problem } = firstIssue(parsed.error);
-    throw inputError(path, `${place}: not as a run writes it (${problem}); was the file changed by hand?`);
-  }
+  const { recipe } = await readChecked(path, planDocument, "the plan of a run");
   const found: RunModel[] = [];
-  for (const one of modelsOf(parsed.data.recipe as unknown as Recipe)) {
+  for (const one of modelsOf(recipe as unknown as Recipe)) {
     const isMade = !isAbsolute(one.folder);
     const folder = isMade ? join(run, one.folder) : one.folder;
     if (!isMade || (await exists(join(folder, "config.json")))) found.push({ ...one, folder });

@@ -1,7 +1,10 @@
 /** What a finished job leaves in `out/`: rows, a training's log, answers. Checked: another program wrote it. */
 import { join } from "node:path";
+import { z } from "zod";
 import { failure } from "../../errors.ts";
+import { excerptOf } from "../../excerpt.ts";
 import { readText } from "../../formats/files.ts";
+import { parseJsonDocument, plainJson } from "../../formats/json-document.ts";
 import { createRowReader, readSafetensors } from "../../formats/safetensors.ts";
 import type { RowBatch, StepResult } from "../engine.ts";
 import type { PackedSequences } from "../packed.ts";
@@ -92,11 +95,11 @@ export async function readLog(folder: string, steps: number): Promise<StepResult
   const lines = (await readText(path)).split("\n").slice(0, -1);
   if (lines.length !== steps) throw failure(path, `expected ${steps} lines, found ${lines.length}; remove ${folder}`);
   return lines.map((line, index) => {
-    const value = JSON.parse(line) as Record<string, number>;
-    const { step, rows, label_loss, fusion_loss, grad_norm } = value;
-    if (step !== index || rows === undefined || label_loss === undefined || grad_norm === undefined) {
-      throw failure(`${path}:${index + 1}`, `expected the line of step ${index}, found ${line.slice(0, 80)}`);
+    const value = stepLine.safeParse(parsedLine(line)).data;
+    if (value?.step !== index) {
+      throw failure(`${path}:${index + 1}`, `expected the line of step ${index}, found ${excerptOf(line)}`);
     }
+    const { rows, label_loss, fusion_loss, grad_norm } = value;
     return { rows, labelLoss: label_loss, fusionLoss: fusion_loss ?? 0, gradientNorm: grad_norm };
   });
 }
@@ -107,12 +110,28 @@ export async function readAnswers(folder: string, prompts: number): Promise<Int3
   const lines = (await readText(path)).split("\n").slice(0, -1);
   if (lines.length !== prompts) throw failure(path, `expected ${prompts} answers, found ${lines.length}`);
   return lines.map((line, index) => {
-    const ids: unknown = JSON.parse(line);
+    const ids = parsedLine(line);
     if (!Array.isArray(ids) || !ids.every(Number.isSafeInteger)) {
-      throw failure(`${path}:${index + 1}`, `expected a list of ids, found ${line.slice(0, 80)}`);
+      throw failure(`${path}:${index + 1}`, `expected a list of ids, found ${excerptOf(line)}`);
     }
     return Int32Array.from(ids as number[]);
   });
+}
+
+/** Python's `json` writes NaN where training has diverged, which is told elsewhere. */
+const loss = z.custom<number>((value) => typeof value === "number", "expected a number");
+const stepLine = z.object({
+  step: z.number(),
+  rows: z.number(),
+  label_loss: loss,
+  fusion_loss: loss.nullish(),
+  grad_norm: loss,
+});
+
+/** Undefined for what is no JSON. */
+function parsedLine(line: string): unknown {
+  const document = parseJsonDocument(line);
+  return "value" in document ? plainJson(document.value) : undefined;
 }
 
 function floats(path: string, data: unknown): Float32Array {

@@ -7,7 +7,7 @@
 import { inputError } from "../../errors.ts";
 import { REASONING_OPTION, reasoningOf } from "../reasoning.ts";
 import { BASELINE, readAnnotations } from "./alpaca-eval/annotations.ts";
-import { compareAlpacaEval } from "./alpaca-eval/comparison.ts";
+import { compareAlpacaEval, comparedAlpacaEval } from "./alpaca-eval/comparison.ts";
 import { describeAlpacaEval } from "./alpaca-eval/description.ts";
 import { placesOf } from "./alpaca-eval/instruction-order.ts";
 import { estimateJudging, type JudgingOptions, judgeOutputs, readBaseline } from "./alpaca-eval/judge-outputs.ts";
@@ -62,6 +62,7 @@ export const alpacaEval: Benchmark<AlpacaEvalResult> = {
     const result = scoreAlpacaEval(judgments, tables);
     return { ...result, model: request.subject?.name ?? result.model };
   },
+  compared: comparedAlpacaEval,
   compare: compareAlpacaEval,
   describe: describeAlpacaEval,
 };

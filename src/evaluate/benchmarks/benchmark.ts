@@ -2,6 +2,7 @@
  * What a benchmark is. Adding one is one file that exports a `Benchmark`, and one line in `index.ts`; its result is a
  * JSON document whose `metrics` every other part of the program can read (FORMATS, `evaluate`).
  */
+import type { z } from "zod";
 import type { StageContext } from "../../engine/context.ts";
 import type { Interval, PairedDifference } from "../../statistics/interval.ts";
 import type { Verdict } from "../../statistics/verdict.ts";
@@ -100,6 +101,8 @@ export interface Benchmark<Result extends BenchmarkResult = BenchmarkResult> {
   readonly options: readonly BenchmarkOption[];
   estimate(request: BenchmarkRequest): Promise<EvaluationEstimate>;
   evaluate(request: BenchmarkRequest, context: StageContext): Promise<Result>;
+  /** What `compare` takes from a document: one that was read from a file is checked against it first. */
+  readonly compared: z.ZodType;
   /** `a` minus `b`, paired prompt by prompt. Both documents are this benchmark's own, perhaps read from a file. */
   compare(a: Result, b: Result): Comparison;
   /** The result for people, line by line. */

@@ -15,6 +15,7 @@ import type { Benchmark, BenchmarkRequest, BenchmarkSettings } from "./benchmark
 import { conversationOptions, conversationsOf, warnOfLeftOut } from "./conversations.ts";
 import { type Question, questionsOf } from "./exact-match/questions.ts";
 import {
+  comparedExactMatch,
   compareExactMatch,
   type ExactMatchPrompt,
   type ExactMatchResult,
@@ -52,6 +53,7 @@ export const exactMatch: Benchmark<ExactMatchResult> = {
     return { prompts: dialogues.length, judge: choosing.calls === 0 ? null : choosing };
   },
   evaluate,
+  compared: comparedExactMatch,
   compare: compareExactMatch,
   describe,
 };

@@ -3,6 +3,7 @@
  * document, so any two models that were evaluated on the same data can be compared from their files.
  */
 
+import { z } from "zod";
 import { inputError } from "../../errors.ts";
 import type { Term } from "../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../statistics/paired.ts";
@@ -41,6 +42,18 @@ export function heldOutMeasures(read: readonly HeldOutConversation[]): Measure[]
     })),
   );
 }
+
+export const comparedHeldOut: z.ZodType = z.looseObject({
+  per_conversation: z.array(
+    z.looseObject({
+      id: z.string(),
+      nats: z.number(),
+      bytes: z.number().nonnegative(),
+      skill: z.string().optional(),
+      floor_nats: z.number().optional(),
+    }),
+  ),
+});
 
 /** `a` minus `b`, measure by measure, over the conversations that both could read. Less is better. */
 export function compareHeldOut(a: HeldOutResult, b: HeldOutResult): Comparison {

@@ -19,7 +19,7 @@ import { bootstrapRatio } from "../../statistics/bootstrap.ts";
 import { emptyTable } from "../../table.ts";
 import type { Benchmark, Metric } from "./benchmark.ts";
 import { conversationOptions, conversationsOf, leftOutOf, warnOfLeftOut } from "./conversations.ts";
-import { compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
+import { comparedHeldOut, compareHeldOut, heldOutMeasures, SEED, UNIT } from "./held-out-comparison.ts";
 import type { HeldOutConversation, HeldOutResult } from "./held-out-result.ts";
 
 /** Conversations an engine call, between two looks at the abort signal. */
@@ -65,6 +65,7 @@ export const heldOut: Benchmark<HeldOutResult> = {
     const options = { model, name, conversations, leftOut, maxLength: Number(settings.max_length) };
     return evaluateHeldOut({ ...options, ...(template !== undefined && { template }) }, context);
   },
+  compared: comparedHeldOut,
   compare: compareHeldOut,
   describe: describeHeldOut,
 };

@@ -7,7 +7,7 @@
 import type { StageContext } from "../../engine/context.ts";
 import { REASONING_OPTION, reasoningOf } from "../reasoning.ts";
 import type { Benchmark, BenchmarkRequest } from "./benchmark.ts";
-import { compareMtBench } from "./mt-bench/comparison.ts";
+import { comparedMtBench, compareMtBench } from "./mt-bench/comparison.ts";
 import { describeMtBench } from "./mt-bench/description.ts";
 import { estimateJudging, type JudgedOptions, judgeAnswers } from "./mt-bench/judged.ts";
 import { readJudgments } from "./mt-bench/judgments.ts";
@@ -56,6 +56,7 @@ export const mtBench: Benchmark<MtBenchResult> = {
     const result = judgments === undefined ? await judge(request, context) : await score(request, judgments, context);
     return { ...result, model: request.subject?.name ?? result.model };
   },
+  compared: comparedMtBench,
   compare: compareMtBench,
   describe: describeMtBench,
 };

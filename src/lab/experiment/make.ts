@@ -7,13 +7,15 @@
  *     seed-0/aligned/top-10 of 2400/split/lab-llama/       seed-0/results/fused.json
  */
 import { join } from "node:path";
+import { z } from "zod";
 import { alignDistributions } from "../../align/align.ts";
 import { recommendedTransfer } from "../../align/recommended.ts";
 import type { Conversation } from "../../data/conversation.ts";
 import { collectDistributions } from "../../distributions/collect.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { evaluateHeldOut } from "../../evaluate/benchmarks/held-out.ts";
-import { exists, readJson, writeJson } from "../../formats/files.ts";
+import { readChecked } from "../../formats/checked-json.ts";
+import { exists, writeJson } from "../../formats/files.ts";
 import { fuseTarget } from "../../fuse/fuse.ts";
 import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../../fuse/options.ts";
 import { mergeModels } from "../../merge/merge.ts";
@@ -46,7 +48,7 @@ export interface SeedSettings {
 /** The model of an arm, made where it is not there yet, and what it needs on the held-out conversations. */
 export async function measureArm(arm: Arm, settings: SeedSettings, context: StageContext): Promise<Measured> {
   const path = join(folderOf(settings), "results", `${arm.name}.json`);
-  if (await exists(path)) return (await readJson(path)) as Measured;
+  if (await exists(path)) return readMeasured(path, settings);
   const model = await (arm.kind === "merge" ? merged(arm, settings, context) : trained(arm, settings, context));
   return measure(model, path, arm.name, settings, context);
 }
@@ -54,8 +56,17 @@ export async function measureArm(arm: Arm, settings: SeedSettings, context: Stag
 /** A given model on the held-out conversations; no seed has a part in it. */
 export async function measureGiven(name: string, settings: SeedSettings, context: StageContext): Promise<Measured> {
   const path = join(settings.out, "results", `${name}.json`);
-  if (await exists(path)) return (await readJson(path)) as Measured;
+  if (await exists(path)) return readMeasured(path, settings);
   return measure(join(settings.models, name), path, name, settings, context);
+}
+
+async function readMeasured(path: string, { heldOut }: SeedSettings): Promise<Measured> {
+  const figures = z.array(z.number()).length(heldOut.length);
+  return readChecked(
+    path,
+    z.object({ model: z.string(), nats: figures, bytes: figures }),
+    "what was measured of a model",
+  );
 }
 
 async function measure(

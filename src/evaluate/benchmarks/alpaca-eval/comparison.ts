@@ -1,5 +1,6 @@
 /** Two AlpacaEval results, paired instruction by instruction. */
 
+import { z } from "zod";
 import { inputError } from "../../../errors.ts";
 import { pairedMeanDifference } from "../../../statistics/paired.ts";
 import { emptyTable } from "../../../table.ts";
@@ -14,6 +15,18 @@ const MEASURES: readonly { readonly name: string; of(prompt: AlpacaEvalPrompt): 
     of: ({ preference }) => (preference === null ? null : 50 * (Math.sign(preference - 1.5) + 1)),
   },
 ];
+
+export const comparedAlpacaEval: z.ZodType = z.looseObject({
+  baseline: z.string(),
+  judge: z.string(),
+  per_prompt: z.array(
+    z.looseObject({
+      instruction: z.string(),
+      preference: z.number().nullable(),
+      length_controlled: z.number().optional(),
+    }),
+  ),
+});
 
 /** `a` minus `b`, over the instructions for which both have the figure. More is better. */
 export function compareAlpacaEval(a: AlpacaEvalResult, b: AlpacaEvalResult): Comparison {

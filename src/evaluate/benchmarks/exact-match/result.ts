@@ -1,5 +1,6 @@
 /** The result document of exact-match, and two of them compared prompt by prompt. */
 
+import { z } from "zod";
 import type { LeftOut } from "../../../data/irregular.ts";
 import { inputError } from "../../../errors.ts";
 import { signTest } from "../../../statistics/exact.ts";
@@ -88,6 +89,14 @@ function measures<T extends { readonly skill?: string }>(prompts: readonly T[]):
     ...skills.map((skill): [string, T[]] => [`${METRIC}/${skill}`, prompts.filter((prompt) => prompt.skill === skill)]),
   ];
 }
+
+export const comparedExactMatch: z.ZodType = z.looseObject({
+  rule: z.string(),
+  pattern: z.string().optional(),
+  // Of an earlier version there is none.
+  reasoning: z.string().optional(),
+  per_prompt: z.array(z.looseObject({ id: z.string(), skill: z.string().optional(), correct: z.boolean() })),
+});
 
 /**
  * `a` minus `b` in percentage points, on the prompts that both were asked. The interval resamples prompts; p is the

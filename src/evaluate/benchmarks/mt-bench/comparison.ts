@@ -1,11 +1,27 @@
 /** Two MT-Bench results, paired question by question: what one model scores above another in the same judge's eyes. */
 
+import { z } from "zod";
 import { inputError } from "../../../errors.ts";
 import type { Term } from "../../../statistics/interval.ts";
 import { pairedRatioDifference } from "../../../statistics/paired.ts";
 import { emptyTable } from "../../../table.ts";
 import type { Comparison, Difference } from "../benchmark.ts";
 import { type MtBenchResult, mtBenchMeasures, type QuestionScores, SEED, UNIT } from "./result.ts";
+
+const ratings = z.array(z.number());
+
+export const comparedMtBench: z.ZodType = z.looseObject({
+  judge: z.string(),
+  per_prompt: z.array(
+    z.looseObject({
+      id: z.number(),
+      category: z.string(),
+      turn_1: z.number().nullable(),
+      turn_2: z.number().nullable(),
+      ratings: z.object({ turn_1: ratings, turn_2: ratings }).optional(),
+    }),
+  ),
+});
 
 /**
  * `a` minus `b`, measure by measure, over the judgments in which both have a rating: where one of the two has none, the
