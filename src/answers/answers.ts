@@ -11,6 +11,7 @@ import { openSubject } from "../evaluate/subjects/open.ts";
 import type { Answer, AnswerSettings, Subject } from "../evaluate/subjects/subject.ts";
 import { exists, writeJson } from "../formats/files.ts";
 import { makeFolder } from "../formats/folders.ts";
+import { removeLeftovers } from "../formats/leftovers.ts";
 import { acquireLock } from "../formats/lock.ts";
 import type { Candidate, Candidates } from "./candidate.ts";
 import { type AnswersCard, countAnswer, countSelected, createCard, type Fate, type SourceFigures } from "./card.ts";
@@ -54,6 +55,7 @@ export async function writeAnswers(options: AnswersOptions, context: StageContex
   let scorer: Scorer | undefined;
   try {
     await refuseForeign(out, `${beside}-card.json`);
+    for (const file of [out, `${beside}-card.json`]) await removeLeftovers(dirname(out), `${basename(file)}.`);
     for (const [index, file] of answerFiles(names).entries()) {
       const { subject, engine = context.engine } = options.sources[index]!;
       sources.push(await openSubject(subject, { ...context, engine }, null, `${beside}-${file}`));

@@ -1,6 +1,7 @@
 /** What an evaluation leaves below `--out`, laid out as in a run directory: `<benchmark>/<model>.json`, answers and judgments beside it. */
 import { join } from "node:path";
 import type { BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
+import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { writeJson } from "../formats/files.ts";
 import type { BenchmarkComparison } from "../recipe/results.ts";
 
@@ -9,6 +10,11 @@ export interface KeptEvaluation {
   answers(model: string): string;
   result(result: BenchmarkResult): Promise<void>;
   comparison(comparison: BenchmarkComparison): Promise<void>;
+}
+
+/** Whether an entry of the folder is one that evaluations write. */
+export function isOfEvaluation(entry: string): boolean {
+  return BENCHMARKS.some(({ name }) => entry === name || entry === `${name}.json`);
 }
 
 export function keepEvaluation(out: string, benchmark: string): KeptEvaluation {

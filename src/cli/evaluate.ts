@@ -10,13 +10,13 @@ import type {
 } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS, benchmark } from "../evaluate/benchmarks/index.ts";
 import type { JudgeOptions } from "../evaluate/judges/judge.ts";
-import { lockFolder } from "../formats/lock.ts";
+import { lockOwnFolder } from "../formats/own-folder.ts";
 import { fetched, textOnly } from "../models/reference.ts";
 import { compareModels, type EvaluatedModel, headline, withVerdicts } from "../recipe/results.ts";
 import { comparisonLines, resultTable } from "../run/result-table.ts";
 import { declareEngine, type EngineFlags, engineGiven, withoutEngine } from "./engine-options.ts";
 import { ARENA, ARENA_WORDS, evaluateArena } from "./evaluate-arena.ts";
-import { type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
+import { isOfEvaluation, type KeptEvaluation, keepEvaluation } from "./evaluate-documents.ts";
 import {
   declareModels,
   heldOutOf,
@@ -101,7 +101,7 @@ export const evaluateVerb: Verb = {
       await printPlan(chosen, evaluation.judge, requests, invocation);
       return undefined;
     }
-    const lock = options.out === undefined ? null : await lockFolder(options.out);
+    const lock = options.out === undefined ? null : await lockOwnFolder(options.out, isOfEvaluation);
     try {
       if (entries.length > 2 || (entries.length === 2 && options.against === undefined)) {
         await evaluateSeveral(evaluation, entries, options.against !== undefined, invocation);

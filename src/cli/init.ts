@@ -1,8 +1,8 @@
 /** `fusechat init`: a commented recipe to begin with. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { exists, fileError, writeFileAtomic } from "../formats/files.ts";
+import { exists, writeFileAtomic } from "../formats/files.ts";
+import { makeFolder } from "../formats/folders.ts";
 import { RECIPE_TEMPLATE } from "../recipe/template.ts";
 import type { Verb } from "./verb.ts";
 
@@ -17,9 +17,7 @@ export const initVerb: Verb = {
     if (force !== true && (await exists(path))) {
       throw inputError(path, "there is a recipe already; --force overwrites it");
     }
-    await mkdir(folder, { recursive: true }).catch((error) => {
-      throw fileError(folder, error);
-    });
+    await makeFolder(folder);
     await writeFileAtomic(path, RECIPE_TEMPLATE);
     print(`${path}: set pivot, sources and data, then: fusechat plan ${path}`);
     document({ recipe: path });

@@ -2,7 +2,7 @@
  * Folders whose entries survive a power cut. A new name in a folder (a file just renamed into it, a folder just made) is
  * on the disk only once the folder itself is flushed.
  */
-import { mkdir, open, rename } from "node:fs/promises";
+import { mkdir, open, rename, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, systemCode } from "./file-error.ts";
@@ -14,15 +14,37 @@ const CANNOT_FLUSH = ["EISDIR", "EPERM", "EACCES", "EINVAL", "ENOTSUP", "EOPNOTS
 export async function makeFolder(path: string): Promise<void> {
   if (path === "") throw inputError("the folder to write to", "expected a name, found an empty one");
   try {
-    const first = await mkdir(path, { recursive: true });
-    if (first === undefined) return;
-    const outermost = dirname(resolve(first));
-    for (let folder = resolve(path); folder !== outermost && folder !== dirname(folder); folder = dirname(folder)) {
-      await syncFolder(dirname(folder));
-    }
+    for (const folder of await makeMissing(resolve(path))) await syncFolder(dirname(folder));
   } catch (error) {
     throw fileError(path, error);
   }
+}
+
+/**
+ * The folders that it made, innermost first. Not by `recursive` of `mkdir`: on a read-only file system that says that the
+ * folder around the missing one does not exist.
+ */
+async function makeMissing(folder: string): Promise<string[]> {
+  try {
+    await mkdir(folder);
+    return [folder];
+  } catch (error) {
+    if (await isFolder(folder)) return [];
+    if (systemCode(error) !== "ENOENT" || dirname(folder) === folder) throw error;
+  }
+  const around = await makeMissing(dirname(folder));
+  await mkdir(folder).catch(async (error) => {
+    // Another process may have been faster.
+    if (!(await isFolder(folder))) throw error;
+  });
+  return [folder, ...around];
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** Gives a file or folder another name, for good: the folders that it leaves and enters are flushed. */

@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { fileError } from "./file-error.ts";
 
 /** `<name>.<process>.tmp`, as `openAtomic` names them; the name is one of a kind of file that is written here. */
-const LEFTOVER = /^.+\.(json|jsonl|safetensors|unfinished|state|md|model|yaml|html|jinja|txt|py)\.\d{1,10}\.tmp$/;
+const LEFTOVER = /^.+\.(json|jsonl|safetensors|unfinished|state|md|model|yaml|html|jinja|txt|py|csv)\.\d{1,10}\.tmp$/;
 
-export async function removeLeftovers(folder: string): Promise<void> {
+/** Of a folder whose every name is the program's, or of the files there whose names begin so. */
+export async function removeLeftovers(folder: string, prefix = ""): Promise<void> {
   try {
     for (const name of await readdir(folder)) {
-      if (LEFTOVER.test(name)) await rm(join(folder, name), { force: true });
+      if (name.startsWith(prefix) && LEFTOVER.test(name)) await rm(join(folder, name), { force: true });
     }
   } catch (error) {
     throw fileError(folder, error);

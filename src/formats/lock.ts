@@ -7,7 +7,7 @@
 import { execFile } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, link, readFile, readlink, rm, rmdir, writeFile } from "node:fs/promises";
+import { copyFile, link, readdir, readFile, readlink, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -56,7 +56,10 @@ export async function acquireLock(path: string, busy: (holder: string) => Fusech
   try {
     await writeFile(own, `${content}\n`);
     for (let tries = 0; tries < MOST_TRIES; tries++) {
-      if (await tryLink(own, path)) return { release: () => release(path, content) };
+      if (await tryLink(own, path)) {
+        await removeDead(path, self);
+        return { release: () => release(path, content) };
+      }
       const text = await readLock(path);
       const holder = parseHolder(text);
       if (holder !== null && isElsewhere(holder, self)) {
@@ -164,6 +167,28 @@ async function removeStale(
   } finally {
     await rm(turn, { force: true });
   }
+}
+
+/** A claim stands for milliseconds: an empty one of this age is nobody's. */
+const OLDEST_CLAIM_MILLISECONDS = 60_000;
+
+/** Processes that were killed while they asked for this lock have left their claims to it. */
+async function removeDead(path: string, self: Holder): Promise<void> {
+  const prefix = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path)).catch(() => [])) {
+    if (!name.startsWith(prefix) || !/^\d+\.tmp$/.test(name.slice(prefix.length))) continue;
+    const claim = join(dirname(path), name);
+    const holder = parseHolder(await readLock(claim).catch(() => ""));
+    if (holder === null ? await isOld(claim) : !isElsewhere(holder, self) && !(await isAlive(holder)))
+      await rm(claim, { force: true });
+  }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  return stat(path).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs > OLDEST_CLAIM_MILLISECONDS,
+    () => false,
+  );
 }
 
 async function release(path: string, content: string): Promise<void> {

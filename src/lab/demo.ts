@@ -6,7 +6,6 @@
  *     <out>/recipe.yaml                    what `fusechat run` is given
  *     <out>/run/                           distributions, alignments, targets, merges, report.html
  */
-import { mkdir } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ALIGNMENT_FILE } from "../align/align.ts";
@@ -19,6 +18,9 @@ import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { evaluateHeldOut, heldOut } from "../evaluate/benchmarks/held-out.ts";
 import { readChecked } from "../formats/checked-json.ts";
 import { exists, writeFileAtomic } from "../formats/files.ts";
+import { makeFolder } from "../formats/folders.ts";
+import { removeLeftovers } from "../formats/leftovers.ts";
+import { refuseForeign } from "../formats/own-folder.ts";
 import { alignedFolder, comparisonFile, modelsOf, resultFile } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { alignmentDocument, comparisonDocument } from "../report/run-documents.ts";
@@ -59,6 +61,9 @@ export interface DemoInputOptions {
   readonly comparisons?: boolean;
 }
 
+const FUSION_FILE = "fusion.jsonl";
+const DEMO_ENTRIES: readonly string[] = [FUSION_FILE, "held-out.jsonl", "recipe.yaml", "run"];
+
 /** Draws the conversations and writes the recipe. The same call writes the same bytes. */
 export async function prepareDemo(options: DemoInputOptions): Promise<DemoInput> {
   const models = resolve(options.models ?? SHIPPED_MODELS);
@@ -68,13 +73,17 @@ export async function prepareDemo(options: DemoInputOptions): Promise<DemoInput>
     }
   }
   const out = resolve(options.out);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
+  // The first of them to be written; without it the others are somebody's.
+  const isBegun = await exists(join(out, FUSION_FILE));
+  await refuseForeign(out, (name) => isBegun && DEMO_ENTRIES.includes(name));
+  await removeLeftovers(out);
   const heldOut = drawConversations(
     options.heldOutDraw ?? "held-out",
     options.heldOutConversations ?? HELD_OUT_CONVERSATIONS,
   );
   const fusion = drawConversations("fusion", options.fusionConversations ?? FUSION_CONVERSATIONS);
-  await writeConversations(join(out, "fusion.jsonl"), fusion);
+  await writeConversations(join(out, FUSION_FILE), fusion);
   await writeConversations(join(out, "held-out.jsonl"), heldOut);
   const recipeText = demoRecipe(
     options.settings ?? DEMO_SETTINGS,

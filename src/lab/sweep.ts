@@ -13,6 +13,7 @@ import type { StageContext } from "../engine/context.ts";
 import type { Metric } from "../evaluate/benchmarks/benchmark.ts";
 import { evaluateHeldOut } from "../evaluate/benchmarks/held-out.ts";
 import { writeJson } from "../formats/files.ts";
+import { lockOwnFolder } from "../formats/own-folder.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../fuse/options.ts";
 import { mergeModels } from "../merge/merge.ts";
@@ -51,7 +52,20 @@ export interface SweepResult {
   readonly chosen: { readonly lr: number; readonly epochs: number; readonly lambda: number };
 }
 
+const SWEEP_FILE = "sweep.json";
+const ENTRIES: readonly string[] = [SWEEP_FILE, "distributions", "aligned", "targets", "merges"];
+
 export async function runSweep(options: SweepOptions, context: StageContext): Promise<SweepResult> {
+  const lock = await lockOwnFolder(options.out, (name) => ENTRIES.includes(name));
+  try {
+    return await sweepInto(options, context);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** In a folder that nobody else writes to meanwhile. */
+async function sweepInto(options: SweepOptions, context: StageContext): Promise<SweepResult> {
   const fusion = drawConversations("fusion", FUSION_CONVERSATIONS);
   const validation = drawConversations("validation", HELD_OUT_CONVERSATIONS);
   const { pivot, sources } = await collectAndAlign(options, fusion, context);
@@ -124,7 +138,7 @@ export async function runSweep(options: SweepOptions, context: StageContext): Pr
   const fused = lines.filter((line) => line.model === "fused" && line.lr === lr && line.epochs === epochs);
   const lambda = best(fused).lambda!;
   const result: SweepResult = { draw: "validation", lines, chosen: { lr, epochs, lambda } };
-  await writeJson(join(options.out, "sweep.json"), result);
+  await writeJson(join(options.out, SWEEP_FILE), result);
   return result;
 }
 

@@ -18,7 +18,7 @@ import { ADAMW, type Trainer, type TrainSequence } from "../engine/engine.ts";
 import { failure, inputError, internalError, throwIfInterrupted } from "../errors.ts";
 import { readChecked } from "../formats/checked-json.ts";
 import { exists, writeFileAtomic, writeJson } from "../formats/files.ts";
-import { lockFolder } from "../formats/lock.ts";
+import { lockOwnFolder } from "../formats/own-folder.ts";
 import { writeSafetensors } from "../formats/safetensors.ts";
 import { learningRate } from "../fuse/schedule.ts";
 import { openModel } from "../models/index.ts";
@@ -73,6 +73,10 @@ const trainingRecord = z.object({ settings: settingsRecord, steps: count, rows: 
 
 export const LAB_TRAIN_DEFAULTS = { batch: 64, checkpointSteps: 100 } as const;
 
+/** One of the two is in the folder of every training. */
+const WORK_FOLDER = ".training";
+const FINISHED_FILE = "training.json";
+
 const LEARNING_RATE = 3e-3;
 const WARMUP_RATIO = 0.03;
 
@@ -82,7 +86,8 @@ export async function trainLabModel(
   context: StageContext,
 ): Promise<LabTrainSummary> {
   const folder = join(options.out, model.name);
-  const lock = await lockFolder(folder);
+  const isBegun = (await exists(join(folder, WORK_FOLDER))) || (await exists(join(folder, FINISHED_FILE)));
+  const lock = await lockOwnFolder(folder, () => isBegun);
   try {
     return await trainInto(folder, model, options, context);
   } finally {
@@ -97,7 +102,7 @@ async function trainInto(
   options: LabTrainOptions,
   context: StageContext,
 ): Promise<LabTrainSummary> {
-  const work = join(folder, ".training");
+  const work = join(folder, WORK_FOLDER);
   const settings: Settings = {
     model,
     steps: options.steps ?? model.trainingSteps,
@@ -105,7 +110,7 @@ async function trainInto(
     learningRate: LEARNING_RATE,
     warmupRatio: WARMUP_RATIO,
   };
-  const finished = join(folder, "training.json");
+  const finished = join(folder, FINISHED_FILE);
   if (await exists(finished)) {
     const record = await readChecked(finished, trainingRecord, "the record of a training");
     checkSettings(finished, record.settings, settings);

@@ -2,10 +2,10 @@
  * The files of a model folder that are not weights and that the model does not load without: config, generation config,
  * tokenizer and chat template, the preparation of pictures, the pooling of sentence encoders, its own code.
  */
-import { mkdir, readdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { inputError } from "../errors.ts";
-import { copyFileAtomic, exists, fileError, readJsonDocument, writeJsonDocument } from "../formats/files.ts";
+import { copyFileAtomic, exists, readJsonDocument, writeJsonDocument } from "../formats/files.ts";
 import { isJsonObject, type JsonObject } from "../formats/json-document.ts";
 import { writeDerivedTokenizer } from "../tokenizer/tokenizer-source.ts";
 import { PROCESSOR_CONFIG, tokenizerFiles } from "./tokenizer-files.ts";
@@ -37,17 +37,10 @@ export interface ConfigOverrides {
 export async function copyModelFiles(from: string, to: string, overrides: ConfigOverrides = {}): Promise<void> {
   const config = await readJsonDocument(join(from, CONFIG));
   if (!isJsonObject(config)) throw inputError(join(from, CONFIG), "expected a JSON object");
-  try {
-    await mkdir(to, { recursive: true });
-  } catch (error) {
-    throw fileError(to, error);
-  }
   await writeJsonDocument(join(to, CONFIG), withOverrides(config, overrides));
   const code = config.has("auto_map") ? await codeFiles(from) : [];
   for (const name of [...MODEL_FILES, ...(await tokenizerFiles(from)), ...code]) {
-    if (!(await exists(join(from, name)))) continue;
-    await mkdir(dirname(join(to, name)), { recursive: true });
-    await copyFileAtomic(join(from, name), join(to, name));
+    if (await exists(join(from, name))) await copyFileAtomic(join(from, name), join(to, name));
   }
   await writeDerivedTokenizer(from, to);
 }

@@ -57,5 +57,5 @@ test("lost and foreign lines are refused by place", async () => {
   await writeFile(join(folder, "log.jsonl"), `${JSON.stringify(line(0))}\n`);
   await expect(openJournal(folder, 2)).rejects.toThrow(/log\.jsonl: expected the lines of 2 steps .*, found 1; remove/);
   await writeFile(join(folder, "log.jsonl"), `${JSON.stringify(line(0))}\nhello\n`);
-  await expect(openJournal(folder, 2)).rejects.toThrow(/log\.jsonl:2: expected the line of step 1, found hello/);
+  await expect(openJournal(folder, 2)).rejects.toThrow(/log\.jsonl:2: expected the line of step 1, found "hello"/);
 });

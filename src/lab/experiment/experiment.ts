@@ -8,6 +8,7 @@ import type { Conversation } from "../../data/conversation.ts";
 import type { StageContext } from "../../engine/context.ts";
 import { inputError, internalError, throwIfInterrupted } from "../../errors.ts";
 import { exists, readJson, writeFileAtomic, writeJson } from "../../formats/files.ts";
+import { lockOwnFolder } from "../../formats/own-folder.ts";
 import { drawConversations } from "../conversations.ts";
 import { DEMO_SETTINGS } from "../demo-recipe.ts";
 import { LAB_MODELS } from "../models/index.ts";
@@ -44,13 +45,28 @@ export interface ExperimentOptions {
   readonly settings: ExperimentSettings;
 }
 
+const SETTINGS_FILE = "settings.json";
+const ENTRIES: readonly string[] = [SETTINGS_FILE, "results", "experiment.json", "experiment.md"];
+
 /**
  * Writes `experiment.json` and `experiment.md` into `out`, also after each seed but the first, with what there is. An interrupted experiment
  * goes on where it was; one with other settings is refused.
  */
 export async function runExperiment(options: ExperimentOptions, context: StageContext): Promise<ExperimentResult> {
+  const { out } = options;
+  const isBegun = await exists(join(out, SETTINGS_FILE));
+  const lock = await lockOwnFolder(out, (name) => isBegun && (ENTRIES.includes(name) || /^seed-\d+$/.test(name)));
+  try {
+    return await experimentInto(options, context);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** In a folder that nobody else writes to meanwhile. */
+async function experimentInto(options: ExperimentOptions, context: StageContext): Promise<ExperimentResult> {
   const { out, settings, models } = options;
-  await begin(join(out, "settings.json"), settings);
+  await begin(join(out, SETTINGS_FILE), settings);
   const heldOut = drawConversations("held-out", settings.held_out);
   const pivot = LAB_MODELS.find(({ role }) => role === "pivot")!.name;
   const sources = LAB_MODELS.filter(({ role }) => role === "source").map(({ name }) => name);

@@ -1,6 +1,6 @@
 /** The tokenizer of the output, where the configuration names a vocabulary. */
-import { mkdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { copyFileAtomic, writeJsonDocument } from "../../formats/files.ts";
 import { isJsonObject } from "../../formats/json-document.ts";
 import { TOKEN_LISTS, TOKENIZER_CONFIG, tokenizerFiles } from "../../models/tokenizer-files.ts";
@@ -14,9 +14,7 @@ import { writeTokenIds } from "./token-ids.ts";
 export async function replaceTokenizer(from: string, to: string, without: readonly string[] = []): Promise<void> {
   for (const name of await tokenizerFiles(to)) await rm(join(to, name));
   for (const name of await tokenizerFiles(from)) {
-    if (without.includes(name)) continue;
-    await mkdir(dirname(join(to, name)), { recursive: true });
-    await copyFileAtomic(join(from, name), join(to, name));
+    if (!without.includes(name)) await copyFileAtomic(join(from, name), join(to, name));
   }
   if (without.length === 0) await writeDerivedTokenizer(from, to);
 }
