@@ -12,6 +12,7 @@ const SYSTEM_ERRORS: Table<{ readonly input: boolean; readonly problem: string }
   EACCES: { input: true, problem: "permission denied" },
   EPERM: { input: true, problem: "permission denied" },
   EROFS: { input: true, problem: "the file system is read-only" },
+  EBUSY: { input: true, problem: "it is in use, perhaps as a mount point; choose a folder within it, or another" },
   ENAMETOOLONG: { input: true, problem: "the name is too long for this file system" },
   ENOSPC: { input: false, problem: "the disk is full; free some space and run the same command again" },
   EDQUOT: { input: false, problem: "the disk quota is used up; free some space and run the same command again" },

@@ -132,6 +132,8 @@ function endOfString(text: string, start: number): number {
 
 /** The string between these quotes; undefined where it is none. */
 function stringAt(text: string, start: number, end: number): string | undefined {
+  // Without a closing quote; an error that is thrown takes microseconds, and lines may be as short as this one.
+  if (end > text.length) return undefined;
   try {
     return JSON.parse(text.slice(start, end)) as string;
   } catch {

@@ -2,8 +2,8 @@
  * Whether an output folder is free, or holds the merge already, weights and all; what holds anything else is never
  * written to.
  */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { inputError } from "../errors.ts";
 import { fileError, readJson, sha256OfRange } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
@@ -29,7 +29,11 @@ export async function findFinished(out: string, plan: MergePlan, likeMergekit: b
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw fileError(out, error);
   }
-  if (names.length === 0) return null;
+  if (names.length === 0) {
+    // The finished folder takes the place of an empty one.
+    if ((await stat(out)).dev === (await stat(dirname(resolve(out)))).dev) return null;
+    throw inputError(out, "is a mount point, which no finished folder can replace; name a folder within it");
+  }
   const record: unknown = names.includes(RECORD_FILE) ? await readJson(join(out, RECORD_FILE)) : undefined;
   const identity = await identify(plan, likeMergekit);
   if (!isRecord(record) || !sameIdentity(identity, pick(record, Object.keys(identity)))) {

@@ -7,6 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { FusechatError } from "#src/errors.js";
+import { INPUTS_PER_TARGET, megabyte } from "./megabytes.mjs";
 import { generator, mutate } from "./mutate.mjs";
 import { TARGETS } from "./targets.mjs";
 
@@ -23,6 +24,7 @@ const LONGEST_LINE = 1500;
 const MOST_LINES = 22;
 
 const [, , seedText, firstText, endText, only = ""] = process.argv;
+const areMegabytes = seedText === "megabytes";
 const tell = (message) => writeSync(STATUS_FD, `${JSON.stringify(message)}\n`);
 const chosen = TARGETS.filter(({ name }) => only === "" || name === only);
 
@@ -37,13 +39,10 @@ process.on("exit", () => {
     writeSync(STATUS_FD, "");
   } catch {}
 });
+// Once a campaign, and where one target is looked at.
 if (only !== "" || firstText === "0") await readSeeds();
 for (let index = Number(firstText); index < Number(endText); index++) {
-  const random = generator((Number(seedText) + Math.imul(index, 0x9e3779b1)) >>> 0);
-  let target = random.pick(chosen);
-  // Those that ask another process take a hundred times as long, and are drawn more rarely.
-  while (only === "" && random.below(1000) >= 1000 * (target.share ?? 1)) target = random.pick(chosen);
-  const bytes = mutate(target.seeds, target.kind, random);
+  const { target, bytes } = areMegabytes ? megabyteInput(index) : mutatedInput(index);
   tell({ begins: index, target: target.name });
   const place = join(folder, String(index));
   const path = join(place, target.file);
@@ -70,6 +69,19 @@ for (let index = Number(firstText); index < Number(endText); index++) {
   else tell({ kept: path });
 }
 process.exit(0);
+
+function mutatedInput(index) {
+  const random = generator((Number(seedText) + Math.imul(index, 0x9e3779b1)) >>> 0);
+  let target = random.pick(chosen);
+  // Those that ask another process take a hundred times as long, and are drawn more rarely.
+  while (only === "" && random.below(1000) >= 1000 * (target.share ?? 1)) target = random.pick(chosen);
+  return { target, bytes: mutate(target.seeds, target.kind, random) };
+}
+
+function megabyteInput(index) {
+  const target = chosen[Math.floor(index / INPUTS_PER_TARGET)];
+  return { target, bytes: megabyte(target, index % INPUTS_PER_TARGET) };
+}
 
 /** What is not read well as it stands would be refused for the same reason whatever is done to it. */
 async function readSeeds() {

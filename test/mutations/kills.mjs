@@ -58,6 +58,31 @@ const VERBS = [
   },
   { name: "merge", of: (out) => ["merge", merge, "--out", out] },
   {
+    name: "evaluate held-out",
+    of: (out) => ["evaluate", "held-out", "--model", lab("lab-mistral"), "--data", data, "--out", out],
+  },
+  {
+    name: "evaluate exact-match",
+    of: (out) => [
+      ...["evaluate", "exact-match", "--model", lab("lab-mistral"), "--data", data, "--out", out],
+      ...["--rule", "number", "--max-tokens", "24"],
+    ],
+  },
+  {
+    name: "answers",
+    of: (out) => [
+      ...["answers", "--prompts", data, "--model", lab("lab-mistral"), "--model", lab("lab-llama")],
+      ...["--per-prompt", "2", "--max-tokens", "24", "--out", join(out, "answers.jsonl")],
+    ],
+  },
+  {
+    name: "lab train",
+    of: (out) => [
+      ...["lab", "train", "--model", "lab-mistral", "--out", out],
+      ...["--steps", "30", "--batch", "8", "--checkpoint-steps", "5"],
+    ],
+  },
+  {
     name: "run",
     of: (out) => ["run", join(root, "examples/laboratory/recipe.yaml"), "--out", out],
     isLong: true,

@@ -18,7 +18,7 @@ export function generator(seed) {
 }
 
 /** Longest input: large enough for what grows with the square of its length to show, small enough for thousands. */
-const LONGEST_BYTES = 1 << 20;
+export const LONGEST_BYTES = 1 << 20;
 
 const NUMBERS = [
   ...["0", "-0", "-1", "1", "0.5", "-3", "1e20", "1e308", "1.7e308", "-1e308", "5e-324", "1e999", "NaN", "-Infinity"],

@@ -1,12 +1,16 @@
 /**
  * The campaign of mutated inputs: `npm run test:mutations -- --seed S --count N [--target NAME] [--from INDEX]`. Without a
- * seed it draws one and prints it; a seed and a number give an input again (`--seed S --from I --count 1`). Every input is
+ * seed it draws one and prints it; a seed and a number give an input again (`--seed S --from I --count 1`). With
+ * `--jobs` lets several processes read, each waits two thirds of its time for the processes of foreign files. With
+ * `--megabytes` it reads a megabyte of each of many repeated texts in every target instead. Every input is
  * watched: what dies, hangs, takes seconds or hundreds of megabytes, or throws what is not meant for the user is kept and
  * told, and the campaign goes on.
  */
 import { fork } from "node:child_process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { INPUTS_PER_TARGET } from "./megabytes.mjs";
+import { TARGETS } from "./targets.mjs";
 
 /** An input that takes so long without a word hangs; processes of foreign files end by themselves long before. */
 const HANGS_MILLISECONDS = 120_000;
@@ -16,23 +20,38 @@ const INPUTS_PER_PROCESS = 5000;
 const { values } = parseArgs({
   options: {
     seed: { type: "string" },
-    count: { type: "string", default: "1000" },
+    count: { type: "string" },
     from: { type: "string", default: "0" },
     target: { type: "string", default: "" },
+    jobs: { type: "string", default: "1" },
+    megabytes: { type: "boolean", default: false },
   },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const first = Number(values.from);
-const end = first + Number(values.count);
+const every = INPUTS_PER_TARGET * TARGETS.filter(({ name }) => values.target === "" || name === values.target).length;
+const end = first + Number(values.count ?? (values.megabytes ? every - first : 1000));
 if (![seed, first, end].every(Number.isSafeInteger))
   throw new Error("expected whole numbers for --seed, --count, --from");
-console.log(`seed ${seed}, inputs ${first} to ${end - 1}`);
+console.log(`${values.megabytes ? "megabytes" : `seed ${seed}`}, inputs ${first} to ${end - 1}`);
 
 const tallies = new Map();
 const problems = [];
 const begun = performance.now();
 
-for (let index = first; index < end; ) index = await readInputs(index, Math.min(end, index + INPUTS_PER_PROCESS));
+const jobs = Math.max(1, Number(values.jobs));
+const share = Math.min(INPUTS_PER_PROCESS, Math.ceil((end - first) / jobs));
+let next = first;
+await Promise.all(
+  Array.from({ length: jobs }, async () => {
+    while (next < end) {
+      let index = next;
+      const to = Math.min(end, index + share);
+      next = to;
+      while (index < to) index = await readInputs(index, to);
+    }
+  }),
+);
 
 const seconds = (performance.now() - begun) / 1000;
 const rows = [...tallies].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -52,7 +71,7 @@ process.exit(problems.length === 0 ? 0 : 1);
 async function readInputs(from, to) {
   const child = fork(
     new URL("./inputs.mjs", import.meta.url),
-    [String(seed), String(from), String(to), values.target],
+    [values.megabytes ? "megabytes" : String(seed), String(from), String(to), values.target],
     {
       execArgv: ["--max-old-space-size=2000"],
       stdio: ["ignore", "inherit", "pipe", "pipe", "ipc"],
