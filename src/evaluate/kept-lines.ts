@@ -11,7 +11,7 @@ import { inputError } from "../errors.ts";
 import { exists, fileError, readFully } from "../formats/files.ts";
 import { makeFolder } from "../formats/folders.ts";
 import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
-import { acquireLock, type Lock } from "../formats/lock.ts";
+import { acquireLock, type Lock, removeDeadLock } from "../formats/lock.ts";
 import { problemOf } from "../issue.ts";
 
 export interface KeptLines<Value extends { readonly key: string }> {
@@ -58,6 +58,8 @@ export async function openKeptLines<Value extends { readonly key: string }>(
     }
   };
   await scan();
+  // A process that was killed has left it, and this one may find all it needs and never write.
+  await removeDeadLock(`${path}.lock`);
 
   let writer: Promise<{ readonly file: GrowingFile; readonly lock: Lock }> | undefined;
   const claim = async (): Promise<{ readonly file: GrowingFile; readonly lock: Lock }> => {

@@ -44,14 +44,8 @@ export const LOCK_FILE = ".lock";
  * where nobody here can know whether it lives.
  */
 export async function acquireLock(path: string, busy: (holder: string) => FusechatError): Promise<Lock> {
-  // Two hosts can have a process of the same id.
-  const own = `${path}.${process.pid}${randomInt(1e9)}.tmp`;
-  const self: Holder = {
-    pid: process.pid,
-    started: await startOf(process.pid),
-    host: hostname(),
-    space: await processSpace(),
-  };
+  const own = claimTo(path);
+  const self = await ownHolder();
   const content = JSON.stringify(self);
   try {
     await writeFile(own, `${content}\n`);
@@ -75,6 +69,32 @@ export async function acquireLock(path: string, busy: (holder: string) => Fusech
     await rm(own, { force: true });
   }
   throw inputError(path, "other processes keep taking this lock; try again");
+}
+
+/** Takes a lock away whose process has ended: of a file that is only read, nobody else would. One that is held stays. */
+export async function removeDeadLock(path: string): Promise<void> {
+  const own = claimTo(path);
+  try {
+    const text = await readLock(path);
+    const holder = parseHolder(text);
+    const self = await ownHolder();
+    if (holder === null || isElsewhere(holder, self) || (await isAlive(holder))) return;
+    await writeFile(own, `${JSON.stringify(self)}\n`);
+    await removeStale(path, text, { file: own, holder: self });
+  } catch {
+    // Where nothing may be written, it stays, and is nobody's concern.
+  } finally {
+    await rm(own, { force: true }).catch(() => {});
+  }
+}
+
+/** Two hosts can have a process of the same id. */
+function claimTo(path: string): string {
+  return `${path}.${process.pid}${randomInt(1e9)}.tmp`;
+}
+
+async function ownHolder(): Promise<Holder> {
+  return { pid: process.pid, started: await startOf(process.pid), host: hostname(), space: await processSpace() };
 }
 
 /**

@@ -33,7 +33,7 @@ export function normaliseStretches(
   const clusters = stretches.flatMap(({ text, verbatim }) =>
     (verbatim ? [text] : clustersOf(text)).map((original) => ({
       original,
-      normal: verbatim ? original : nfc(original),
+      normal: verbatim || isAlone(original) ? original : nfc(original),
     })),
   );
   const bytes = Buffer.from(clusters.map((cluster) => cluster.normal).join(""), "utf8");
@@ -50,6 +50,13 @@ export function normaliseStretches(
   }
   origin[bytes.length] = from;
   return { bytes, origin };
+}
+
+/** No character below joins another, so that one of them by itself is in normal form: most of most texts. */
+const FIRST_JOINING = "\u0300";
+
+function isAlone(cluster: string): boolean {
+  return cluster.length === 1 && cluster < FIRST_JOINING;
 }
 
 /** The clusters of a text, in order; joined they give the text. */
@@ -75,7 +82,7 @@ const joining = new Map<string, boolean>();
  * second half of a canonical composition. The first matters: a character of class 0 can decompose into joining ones.
  */
 function joinsPrevious(character: string): boolean {
-  if (character < "\u0300") return false;
+  if (character < FIRST_JOINING) return false;
   const known = joining.get(character);
   if (known !== undefined) return known;
   const first = String.fromCodePoint(nfd(character).codePointAt(0)!);

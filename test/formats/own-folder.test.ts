@@ -4,7 +4,7 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { inputError } from "#src/errors.js";
-import { acquireLock } from "#src/formats/lock.js";
+import { acquireLock, removeDeadLock } from "#src/formats/lock.js";
 import { lockOwnFolder } from "#src/formats/own-folder.js";
 
 let folder: string;
@@ -48,4 +48,18 @@ test("claims of killed processes to a lock go with the next lock, those of livin
   const lock = await acquireLock(join(folder, ".lock"), () => inputError(folder, "busy"));
   await lock.release();
   expect((await readdir(folder)).sort()).toEqual([".lock.2.tmp", ".lock.3.tmp", ".lock.5.tmp"]);
+});
+
+test("the lock of an ended process goes without being taken, that of a living one stays", async () => {
+  const child = spawn(process.execPath, ["-e", ""]);
+  await new Promise((done) => child.on("close", done));
+  const path = join(folder, "lines.jsonl.lock");
+  for (const [pid, kept] of [
+    [child.pid, []],
+    [process.pid, ["lines.jsonl.lock"]],
+  ] as const) {
+    await writeFile(path, JSON.stringify({ pid, started: "", host: hostname() }));
+    await removeDeadLock(path);
+    expect(await readdir(folder)).toEqual(kept);
+  }
 });

@@ -65,7 +65,7 @@ const VERBS = [
     name: "evaluate exact-match",
     of: (out) => [
       ...["evaluate", "exact-match", "--model", lab("lab-mistral"), "--data", data, "--out", out],
-      ...["--rule", "number", "--max-tokens", "24"],
+      ...["--rule", "text", "--max-tokens", "24"],
     ],
   },
   {

@@ -302,6 +302,18 @@ export const TARGETS = [
     read: async (_, folder) => [await readSpecialTokens(folder), await readTemplates(folder)],
   },
   {
+    name: "text through a tokenizer",
+    kind: "text",
+    share: 0.3,
+    seeds: [text("Well, 1234 e\u0301 \u1100\u1161\u11a8 <|im_start|>user\nHow do you do?<|im_end|>\n \u{1f600}  x")],
+    file: "text",
+    read: async (_, __, bytes) => {
+      for (const tokenizer of await openTokenizers()) {
+        await tokenizer.encode(bytes.toString("utf8"));
+      }
+    },
+  },
+  {
     name: "SentencePiece model",
     kind: "bytes",
     seeds: [sentencePiece()],
@@ -568,6 +580,16 @@ export const TARGETS = [
     read: (_, folder) => openAdapter(folder),
   },
 ];
+
+/** One with a normaliser (NFC), one of bytes, one of SentencePiece's kind. */
+const TOKENIZERS = ["test/golden/models/qwen2", LAB, "lab/models/lab-mistral"];
+let opened;
+
+/** They are opened once. */
+function openTokenizers() {
+  opened ??= Promise.all(TOKENIZERS.map((folder) => loadTokenizer(join(root, folder))));
+  return opened;
+}
 
 const ORDER = { list: null, incomplete: true };
 
