@@ -35,8 +35,16 @@ export async function prepareRun() {
     ...models.map(({ name }) => element("option", { value: `model ${name}` }, `${name}, now`)),
   ];
   byId("run-against").replaceChildren(...choices);
+  // Sources mostly read other tokens.
+  const isAsked = (/** @type {string} */ name, /** @type {boolean} */ asked, /** @type {boolean} */ loaded) =>
+    asked || (loaded && !sources.includes(name));
   const boxes = models.map(({ name, asked, loaded }) =>
-    element("label", {}, element("input", { type: "checkbox", value: name, checked: asked || loaded }), ` ${name}`),
+    element(
+      "label",
+      {},
+      element("input", { type: "checkbox", value: name, checked: isAsked(name, asked, loaded) }),
+      ` ${name}`,
+    ),
   );
   byId("run-models").replaceChildren(element("legend", {}, "Ask in a place, now"), ...boxes);
   byId("run-note").textContent =

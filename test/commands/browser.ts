@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import type { Engine } from "#src/engine/engine.js";
@@ -10,7 +10,8 @@ import { createEngine, modelFacts } from "#src/engine/index.js";
 import { type RunningServer, type ServeOptions, startServer } from "#src/serve/serve.js";
 
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const SHOTS = join(tmpdir(), "fusechat-page");
+/** Not among the temporary files, which go when the tests end: somebody is to look at them. */
+const SHOTS = resolve(import.meta.dirname, "../../out/page");
 
 /** Models are loaded when they are first asked. */
 export const eventually = <T>(what: () => T | Promise<T>) => expect.poll(what, { timeout: 60_000 });
