@@ -83,7 +83,7 @@ export async function subjectsOf(flags: ModelFlags, access: ModelAccess): Promis
   else if (flags.models !== undefined) throw inputError("--models", "chooses among the models of a run; add --run RUN");
   for (const [index, { subject }] of found.entries()) {
     if (found.findIndex((other) => other.subject.name === subject.name) < index) {
-      throw inputError("--model", `${subject.name} is there twice; leave one of them out`);
+      throw inputError(subject.name, "is there twice; leave one of them out");
     }
   }
   if (flags.ensemble === undefined) return found;

@@ -136,7 +136,7 @@ describe("a wrong command line ends with 2", () => {
     ],
     [["held-out", "--models", "fused", "--data", "d"], "--models: chooses among the models of a run; add --run RUN"],
     [["held-out", "--run", "/nowhere"], "/nowhere: expected a run directory, found no plan.json in it"],
-    [["held-out", "--model", "m", "--model", "m", "--data", "d"], "--model: m is there twice; leave one of them out"],
+    [["held-out", "--model", "m", "--model", "m", "--data", "d"], "m: is there twice; leave one of them out"],
     [
       ["exact-match", "--model", "m", "--ensemble", "judge", "--data", "d"],
       "--ensemble: expected at least two models, found 1",
