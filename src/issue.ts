@@ -20,7 +20,9 @@ const RECEIVED = /, received (\w+)$/;
 export function problemOf(issue: { readonly message: string }): string {
   const said = issue.message.replace(INVALID, "");
   if (said === "") return "expected another shape";
-  return said.replace(RECEIVED, (_, what: string) => `, found ${FOUND[what] ?? what}`);
+  return said
+    .replace(/^expected record\b/, "expected an object")
+    .replace(RECEIVED, (_, what: string) => `, found ${FOUND[what] ?? what}`);
 }
 
 const FOUND: Table<string> = tableOf({

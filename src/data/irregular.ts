@@ -40,29 +40,27 @@ export interface LeftOut {
 
 /** Counts records by reason; of each reason it keeps the first place alone. */
 export class LeftOutCounts {
-  readonly #byReason = new Map<string, LeftOut>();
+  readonly #byReason = new Map<string, LeftOut & { count: number }>();
 
   add(reason: string, file: string, place: string): void {
     const known = this.#byReason.get(reason);
-    this.#byReason.set(reason, known === undefined ? { reason, count: 1, file, place } : plus(known, 1));
+    if (known === undefined) this.#byReason.set(reason, { reason, count: 1, file, place });
+    else known.count += 1;
   }
 
   /** Takes over the counts of data that was read later. */
   addAll(counts: readonly LeftOut[]): void {
     for (const one of counts) {
       const known = this.#byReason.get(one.reason);
-      this.#byReason.set(one.reason, known === undefined ? one : plus(known, one.count));
+      if (known === undefined) this.#byReason.set(one.reason, { ...one });
+      else known.count += one.count;
     }
   }
 
   /** In the order in which the reasons were first met. */
   list(): LeftOut[] {
-    return [...this.#byReason.values()];
+    return [...this.#byReason.values()].map((one) => ({ ...one }));
   }
-}
-
-function plus(counted: LeftOut, count: number): LeftOut {
-  return { ...counted, count: counted.count + count };
 }
 
 export function countOf(leftOut: readonly LeftOut[]): number {

@@ -49,6 +49,19 @@ for (let index = Number(firstText); index < Number(endText); index++) {
   await mkdir(dirname(path), { recursive: true });
   for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(place, name), content);
   await writeFile(path, bytes);
+  let { outcome, problem, seconds, memory } = await measured(target, path, place, bytes);
+  // Once more, where another program may have had the caches and the other half of the core.
+  if (seconds > SECONDS) seconds = Math.min(seconds, (await measured(target, path, place, bytes)).seconds);
+  if (seconds > SECONDS) problem ??= `took ${seconds.toFixed(1)} s of processor time for ${bytes.length} bytes`;
+  if (memory > MEMORY_BYTES) problem ??= `took ${Math.round(memory / 1e6)} MB for ${bytes.length} bytes`;
+  tell({ ends: index, target: target.name, outcome, seconds, memory, ...(problem === undefined ? {} : { problem }) });
+  if (problem === undefined) await rm(place, { recursive: true, force: true });
+  else tell({ kept: path });
+}
+process.exit(0);
+
+/** What comes of an input, processor time in seconds, and the bytes by which the process has grown. */
+async function measured(target, path, place, bytes) {
   const cpu = process.cpuUsage();
   const before = process.memoryUsage.rss();
   let outcome = "read";
@@ -60,15 +73,8 @@ for (let index = Number(firstText); index < Number(endText); index++) {
     problem = problemOf(error, bytes);
   }
   const { user, system } = process.cpuUsage(cpu);
-  const seconds = (user + system) / 1e6;
-  const memory = process.memoryUsage.rss() - before;
-  if (seconds > SECONDS) problem ??= `took ${seconds.toFixed(1)} s of processor time for ${bytes.length} bytes`;
-  if (memory > MEMORY_BYTES) problem ??= `took ${Math.round(memory / 1e6)} MB for ${bytes.length} bytes`;
-  tell({ ends: index, target: target.name, outcome, seconds, memory, ...(problem === undefined ? {} : { problem }) });
-  if (problem === undefined) await rm(place, { recursive: true, force: true });
-  else tell({ kept: path });
+  return { outcome, problem, seconds: (user + system) / 1e6, memory: process.memoryUsage.rss() - before };
 }
-process.exit(0);
 
 function mutatedInput(index) {
   const random = generator((Number(seedText) + Math.imul(index, 0x9e3779b1)) >>> 0);

@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -116,6 +117,7 @@ for (const verb of VERBS) {
   }
   console.log(`${verb.name}: ${kills} kills, ${milliseconds.toFixed(0)} ms in peace, ${expected.size} files`);
 }
+if (values.verb === "" || values.verb === "serve") await killServer();
 rmSync(work, { recursive: true, force: true });
 console.log(`${faults} faults`);
 process.exit(faults === 0 ? 0 : 1);
@@ -155,5 +157,65 @@ function run(arguments_, killedAfter) {
       clearTimeout(timer);
       done({ code, signal, told, milliseconds: performance.now() - begun });
     });
+  });
+}
+
+/** A server that is killed while it is given votes: those that it has said to be kept stand in the file, whole, once each. */
+async function killServer() {
+  const path = join(work, "votes.jsonl");
+  const kept = [];
+  for (let kill = 0; kill < Number(values.count); kill++) {
+    const { child, url } = await serve(path);
+    const ended = once(child, "exit");
+    setTimeout(() => child.kill("SIGKILL"), random.below(1500));
+    const ask = async (question) => {
+      const conversation = [{ role: "user", content: question }];
+      const body = {
+        type: "leftvote",
+        models: [lab("lab-mistral"), lab("lab-llama")],
+        conversations: [conversation, conversation],
+      };
+      const headers = { "content-type": "application/json" };
+      const reply = await fetch(`${url}/votes`, { method: "POST", headers, body: JSON.stringify(body) });
+      if (reply.ok) kept.push(question);
+      else throw fault("serve", `refused a vote: ${await reply.text()}`);
+    };
+    // Four voters, until nobody answers.
+    const voter = async (name) => {
+      for (let vote = 0; ; vote++) await ask(`${kill} ${name} ${vote}`);
+    };
+    await Promise.allSettled([voter("a"), voter("b"), voter("c"), voter("d")]);
+    await ended;
+  }
+  const { child } = await serve(path);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const text = readFileSync(path, "utf8");
+  const lines = text.split("\n");
+  if (lines.pop() !== "") fault("serve", "the last line is torn");
+  const found = lines.map((line) => JSON.parse(line).states[0].messages[0][1]);
+  const missing = kept.filter((question) => !found.includes(question));
+  if (missing.length > 0) fault("serve", `${missing.length} votes are lost`);
+  if (new Set(found).size < found.length) fault("serve", "a vote stands there twice");
+  console.log(`serve: ${values.count} kills, ${kept.length} votes were said to be kept, ${found.length} are there`);
+}
+
+/** The first line that it prints says where it listens. */
+function serve(votes) {
+  const child = spawn(
+    process.execPath,
+    [command, "serve", lab("lab-mistral"), lab("lab-llama"), "--port", "0", "--votes", votes],
+    {
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
+  return new Promise((resolved, refused) => {
+    let told = "";
+    child.stdout.on("data", (text) => {
+      told += text;
+      const url = /at (http:\S+)\/v1;/.exec(told)?.[1];
+      if (url !== undefined) resolved({ child, url });
+    });
+    child.on("exit", () => refused(new Error(`serve ended: ${told}`)));
   });
 }

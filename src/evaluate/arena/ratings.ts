@@ -93,7 +93,7 @@ export function rateModels({ votes, named }: Votes, where: string): ArenaResult 
   });
   const score = ({ value, wins, ties, both_bad, votes: all }: RatedModel): number =>
     Number.isNaN(value) ? (wins + (ties + both_bad) / 2) / all : value;
-  const models = rated.sort((a, b) => score(b) - score(a) || a.model.localeCompare(b.model, "en"));
+  const models = rated.sort((a, b) => score(b) - score(a) || (a.model < b.model ? -1 : 1));
   const order = models.map(({ model }) => index.get(model)!);
   const win_matrix = order.map((i) =>
     order.map((j) => {

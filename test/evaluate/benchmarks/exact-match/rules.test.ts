@@ -212,3 +212,11 @@ describe("answers as they really look", () => {
     expect(ruleOf("number", undefined).extract(`${thought}#### 6`, "keep")).toBe("5");
   });
 });
+
+test("the rule text knows an accented letter in both spellings, and takes a megabyte of marks in no time", () => {
+  const { extract } = ruleOf("text", undefined);
+  expect(extract(" cafe\u0301  x ")).toBe("caf\u00e9 x");
+  // The platform's normaliser alone would take minutes.
+  const marks = "\u0323\u0301".repeat(1 << 18);
+  expect(extract(`e\u0301 e${marks}`)).toBe(`\u00e9 e${marks}`);
+});
