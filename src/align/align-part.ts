@@ -75,9 +75,14 @@ export function createRowReader(
   const { topK } = from.metadata;
   const sources = new Int32Array(topK);
   const share: LabelShare = { source: 0, pivot: 0, stored: false, mass: 0, rest: 0 };
-  const chained = (row: number, there: number): boolean => {
+  const knownAs = (id: number, swap: LeadSwap | null): number =>
+    swap === null ? id : swappedSource(swap, id, sourceVocabulary);
+  const chained = (row: number, there: number, swap: LeadSwap | null): boolean => {
     const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
-    return tokens > 0 && chainLabel(share, pivot.side.shard.token[row]!, from, there, tokens, map);
+    const first = knownAs(from.token[there]!, swap);
+    return (
+      tokens > 0 && first >= 0 && chainLabel(share, pivot.side.shard.token[row]!, first, from, there, tokens, map)
+    );
   };
   return {
     sources,
@@ -85,10 +90,9 @@ export function createRowReader(
       const at = there * topK;
       const swap = swaps.between(pivot.side, row, source.side, there);
       for (let k = 0; k < topK; k++) sources[k] = topId[at + k]!;
-      if (swap !== null) for (let k = 0; k < topK; k++) sources[k] = swappedSource(swap, sources[k]!, sourceVocabulary);
+      if (swap !== null) for (let k = 0; k < topK; k++) sources[k] = knownAs(sources[k]!, swap);
       preference?.read(pivot.side.shard, row);
-      // With a swapped lead the source's label is a text, of which its rows tell nothing.
-      return labelMass === "chain" && swap === null && chained(row, there) ? share : null;
+      return labelMass === "chain" && chained(row, there, swap) ? share : null;
     },
   };
 }

@@ -54,21 +54,21 @@ export function labelTokens(pivot: Spans, row: number, source: Spans, sourceRow:
 }
 
 /**
- * Writes to `share` what the chain of `tokens` source rows from `row` on gives to the pivot's label. False where the
- * map says the same: the only place of a stored token.
+ * Writes to `share` what the chain of `tokens` source rows from `row` on gives to the pivot's label; `source` is what
+ * the map knows the first of them by. False where the map says the same: the only place of a stored token.
  */
 export function chainLabel(
   share: LabelShare,
   pivotLabel: number,
+  source: number,
   { token, labelLogp, topId, topLogp, metadata: { topK, rows } }: DistributionsShard,
   row: number,
   tokens: number,
   map: SparseMap,
 ): boolean {
-  const source = token[row]!;
   share.source = source;
   share.pivot = pivotLabel;
-  const place = placeOf(topId, topLogp, row * topK, (row + 1) * topK, source);
+  const place = placeOf(topId, topLogp, row * topK, (row + 1) * topK, token[row]!);
   // A token that was not drawn has its mass in the mean over all draws already.
   if (rows === "sampled" && place < 0) return false;
   share.stored = tokens === 1 && place >= 0;

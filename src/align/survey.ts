@@ -26,6 +26,7 @@ export interface SurveyFigures {
 }
 
 export interface Survey extends SurveyFigures {
+  /** By source token, and after all of them by text. */
   readonly counts: CoStarts;
   /** [source vocabulary] summed mass in shared rows with equal leads. */
   readonly tokenMass: Float64Array;
@@ -43,6 +44,8 @@ export interface Survey extends SurveyFigures {
 export interface SurveyPart {
   readonly figures: SurveyFigures;
   readonly pairs: CountedPairs;
+  /** Of the texts, by their place in the list. */
+  readonly textPairs: CountedPairs;
   readonly tokenMass: MassSums;
   readonly texts: readonly Uint8Array[];
   readonly textMass: MassSums;
@@ -65,6 +68,8 @@ export function createSurveyor(
 ): Surveyor {
   const parts = massParts();
   const counter = createCoStartCounter();
+  /** Of texts, by their index here, and the pivot's tokens. */
+  const textCounter = createCoStartCounter();
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary);
   const tokenMass = createMassSums(sourceVocabulary.size);
   const storedMass = createMassSums(1);
@@ -85,7 +90,13 @@ export function createSurveyor(
         counter.add(token[sourceRow]!, pivot.side.shard.token[row]!);
       }
       const swap = swaps.between(pivot.side, row, source.side, sourceRow);
-      if (swap !== null) figures.differentLeads++;
+      if (swap !== null) {
+        figures.differentLeads++;
+        const text = sourceVocabulary.special[token[sourceRow]!] === 1 ? -1 : swap.textOf(token[sourceRow]!);
+        if (text >= 0 && isWhole(pivot.side, row, pivotVocabulary)) {
+          textCounter.add(text, pivot.side.shard.token[row]!);
+        }
+      }
       const at = sourceRow * metadata.topK;
       for (let k = at; k < at + metadata.topK; k++) {
         const bits = topLogp[k]! & 0x7fff;
@@ -133,6 +144,7 @@ export function createSurveyor(
     part: () => ({
       figures,
       pairs: counter.pairs(),
+      textPairs: textCounter.pairs(),
       tokenMass,
       texts: swaps.texts,
       textMass,
@@ -159,6 +171,9 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
   for (const each of parts) {
     for (const key of Object.keys(figures) as (keyof SurveyFigures)[]) figures[key] += each.figures[key];
     counter.addAll(each.pairs);
+    const placed = each.texts.map((bytes) => source.size + indexOfText.get(hex(bytes))!);
+    const { source: texted, ...counted } = each.textPairs;
+    counter.addAll({ ...counted, source: texted.map((text) => placed[text]!) });
     addSums(tokenMass, each.tokenMass);
     addSums(storedMass, each.storedMass);
     each.texts.forEach((bytes, from) => {
@@ -168,11 +183,16 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
     addCounts(pivotLabels, each.pivotLabels);
     addCounts(sourceLabels, each.sourceLabels);
   }
+  const counts = counter.counts(source.size + texts.length);
+  const isCounted = (row: number): boolean => counts.start[row + 1]! > counts.start[row]!;
   return {
     ...figures,
-    counts: counter.counts(source.size),
+    counts,
     tokenMass: sumsOf(tokenMass),
-    texts: texts.map((bytes) => ({ bytes, source: source.find(bytes) })),
+    texts: texts.map((bytes, index) => {
+      const row = source.size + index;
+      return { bytes, source: isCounted(row) ? row : source.find(bytes) };
+    }),
     textMass: sumsOf(textMass),
     storedMass: sumsOf(storedMass)[0]!,
     pivotEndOfTurn: mostFrequent(pivotLabels),
@@ -181,9 +201,14 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
 }
 
 /** True where a row's span is exactly its label's own bytes: no lead, no special token, nothing cut off. */
-function coversItself({ shard }: Side, row: number, vocabulary: TokenBytes): boolean {
+function coversItself(side: Side, row: number, vocabulary: TokenBytes): boolean {
+  return side.shard.lead[row] === 0 && isWhole(side, row, vocabulary);
+}
+
+/** True where a row's label has no bytes but its lead and its span. */
+function isWhole({ shard }: Side, row: number, vocabulary: TokenBytes): boolean {
   const length = shard.byteEnd[row]! - shard.byteStart[row]!;
-  return shard.lead[row] === 0 && length === vocabulary.byteLength[shard.token[row]!];
+  return shard.lead[row]! + length === vocabulary.byteLength[shard.token[row]!];
 }
 
 function countEndOfTurn({ side, from, to }: Part, labels: Map<number, number>): void {

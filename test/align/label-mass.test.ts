@@ -78,7 +78,7 @@ const years = shardOf([0, 1, 2], [0.8, 0.9, 0.95], [0, 3, 1, 3, 2, 3], 2);
 describe("the chain of a label", () => {
   test("is the product of the source's own probabilities, the rest what its first token has besides", () => {
     const share = empty();
-    expect(chainLabel(share, 0, years, 0, 3, byCounts)).toBe(true);
+    expect(chainLabel(share, 0, TWO, years, 0, 3, byCounts)).toBe(true);
     expect([share.source, share.pivot]).toEqual([TWO, 0]);
     expect(share.mass).toBeCloseTo(0.8 * 0.9 * 0.95, 6);
     expect(share.rest).toBeCloseTo(0.8 - 0.8 * 0.9 * 0.95, 6);
@@ -86,9 +86,9 @@ describe("the chain of a label", () => {
 
   test("is what the row stores where the label is one token of the source, and has no rest", () => {
     const share = empty();
-    expect(chainLabel(share, 2, years, 0, 1, byCounts)).toBe(true);
+    expect(chainLabel(share, 2, TWO, years, 0, 1, byCounts)).toBe(true);
     expect([share.source, share.pivot, share.stored]).toEqual([TWO, 2, true]);
-    expect(chainLabel(share, 2, { ...years, topId: Uint16Array.of(3, 1) }, 0, 1, byCounts)).toBe(true);
+    expect(chainLabel(share, 2, TWO, { ...years, topId: Uint16Array.of(3, 1) }, 0, 1, byCounts)).toBe(true);
     expect(share.stored).toBe(false);
     expect(share.mass).toBeCloseTo(0.8, 6);
     expect(share.rest).toBe(0);
@@ -102,29 +102,31 @@ describe("the chain of a label", () => {
       metadata: { ...years.metadata, rows: "sampled" },
     } as const;
     const share = empty();
-    expect(chainLabel(share, 0, drawn, 0, 3, byCounts)).toBe(true);
+    expect(chainLabel(share, 0, TWO, drawn, 0, 3, byCounts)).toBe(true);
     // Half precision keeps log 0.5 to 2e-4.
     expect(share.mass).toBeCloseTo(0.5 * 0.9 * 0.95, 3);
     expect(share.mass + share.rest).toBeCloseTo(0.5, 3);
-    expect(chainLabel(share, 0, { ...drawn, topId: Uint16Array.of(3, 0, 3, 1, 3, 2) }, 0, 3, byCounts)).toBe(false);
+    expect(chainLabel(share, 0, TWO, { ...drawn, topId: Uint16Array.of(3, 0, 3, 1, 3, 2) }, 0, 3, byCounts)).toBe(
+      false,
+    );
   });
 
   test("is not stored in a place without mass that has its id", () => {
     const share = empty();
-    expect(chainLabel(share, 2, shardOf([0], [0.8], [0], 1, 0xfc00), 0, 1, byCounts)).toBe(true);
+    expect(chainLabel(share, 2, TWO, shardOf([0], [0.8], [0], 1, 0xfc00), 0, 1, byCounts)).toBe(true);
     expect(share.stored).toBe(false);
   });
 
   test("is left to the map where a stored token has that one place, and told where the token is not stored", () => {
     const map = oneToOne(Int32Array.of(1, -1, -1, 3));
-    expect(chainLabel(empty(), 1, years, 0, 1, map)).toBe(false);
-    expect(chainLabel(empty(), 0, years, 0, 1, map)).toBe(true);
+    expect(chainLabel(empty(), 1, TWO, years, 0, 1, map)).toBe(false);
+    expect(chainLabel(empty(), 0, TWO, years, 0, 1, map)).toBe(true);
     const unseen = { ...years, topId: Uint16Array.of(3, 1) };
-    expect(chainLabel(empty(), 1, unseen, 0, 1, map)).toBe(true);
+    expect(chainLabel(empty(), 1, TWO, unseen, 0, 1, map)).toBe(true);
     // Of sampled rows it has its mass in the draws that hold it; more would be too much in the mean.
-    expect(chainLabel(empty(), 1, { ...unseen, metadata: { ...years.metadata, rows: "sampled" } }, 0, 1, map)).toBe(
-      false,
-    );
+    expect(
+      chainLabel(empty(), 1, TWO, { ...unseen, metadata: { ...years.metadata, rows: "sampled" } }, 0, 1, map),
+    ).toBe(false);
   });
 });
 
@@ -143,7 +145,7 @@ function transferred(map: SparseMap, sources: number[], masses: number[], label:
 
 describe("a pivot that packs 201 into one token, a source that spells it 2 0 1", () => {
   const share = empty();
-  chainLabel(share, 0, years, 0, 3, byCounts);
+  chainLabel(share, 0, TWO, years, 0, 3, byCounts);
   const q = 0.8 * 0.9 * 0.95;
 
   test("with equal bytes alone is told to write the 2 that it never writes there", () => {
@@ -184,6 +186,7 @@ describe("a pivot that packs 201 into one token, a source that spells it 2 0 1",
     chainLabel(
       rare,
       0,
+      TWO,
       { ...years, labelLogp: years.labelLogp.map((logp, i) => (i === 0 ? Math.log(0.02) : logp)) },
       0,
       3,

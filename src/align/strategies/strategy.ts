@@ -6,7 +6,7 @@ import type { CoStarts } from "../co-starts.ts";
 import type { SparseMap } from "../sparse-map.ts";
 import type { Vocabulary } from "../vocabulary.ts";
 
-/** A text to be placed, and the source token that spells it, or -1 where the source has none. */
+/** A text to be placed, and the row of the counts that speaks of it, or -1: that of the token, or of the text itself. */
 export interface TokenText {
   readonly bytes: Uint8Array;
   readonly source: number;
@@ -16,7 +16,7 @@ export interface StrategyInput {
   readonly pivot: Vocabulary;
   /** The first pivot token of these bytes in running text, or -1. */
   firstPivotToken(bytes: Uint8Array): Promise<number>;
-  /** Counts over the corpus, by source id. */
+  /** Counts over the corpus, by source id; after all ids come texts, by their index. */
   readonly counts: CoStarts;
 }
 
