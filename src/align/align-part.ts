@@ -9,6 +9,8 @@ import type { AlignedShard } from "./shard.ts";
 import type { SparseMap } from "./sparse-map.ts";
 import type { Transfer } from "./transfer.ts";
 import type { TokenBytes } from "./units/shared-vocabulary.ts";
+import { findWithinRows } from "./within.ts";
+import { createWithinReader } from "./within-reader.ts";
 
 export interface PartPlan {
   readonly sequence: SequenceAlignment;
@@ -22,23 +24,29 @@ export interface PartPlan {
 }
 
 /** What is written of a conversation's rows. */
-export type AlignedRows = Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">;
+export type AlignedRows = Pick<AlignedShard, "sourceRow" | "withinRow" | "topId" | "topLogp">;
+
+/** Of rows that both models have, and of those within a token of the source, where these get something. */
+export interface Transfers {
+  readonly shared: Transfer;
+  readonly within: Transfer | null;
+}
 
 /** The rows of a conversation that the source does not have. */
-export function clearPart({ width }: PartPlan, { sourceRow, topId, topLogp }: AlignedRows, { from, to }: Part): void {
+export function clearPart(
+  { width }: PartPlan,
+  { sourceRow, withinRow, topId, topLogp }: AlignedRows,
+  { from, to }: Part,
+): void {
   sourceRow.fill(-1, from, to);
+  withinRow?.fill(-1, from, to);
   topId.fill(0, from * width, to * width);
   topLogp.fill(MINUS_INFINITY, from * width, to * width);
 }
 
-/** Aligns one conversation and transfers its shared rows; returns how many there are. */
-export function alignPart(
-  plan: PartPlan,
-  transfer: Transfer,
-  { sourceRow, topId, topLogp }: AlignedRows,
-  pivot: Part,
-  source: Part,
-): number {
+/** Aligns one conversation and transfers its rows; returns how many are shared. */
+export function alignPart(plan: PartPlan, transfers: Transfers, rows: AlignedRows, pivot: Part, source: Part): number {
+  const { sourceRow, topId, topLogp } = rows;
   const { sequence, width, preference } = plan;
   const from = source.side.shard;
   const reader = createRowReader(plan, pivot, source);
@@ -52,9 +60,38 @@ export function alignPart(
     const there = source.from + sourceRow[row]!;
     const label = reader.read(row, there);
     const at = there * from.metadata.topK;
-    transfer.row(reader.sources, from.topLogp, at, topId, topLogp, row * width, label, preference);
+    transfers.shared.row(reader.sources, from.topLogp, at, topId, topLogp, row * width, label, preference);
   }
+  if (transfers.within !== null) transferWithin(plan, transfers.within, rows, pivot, source);
   return shared;
+}
+
+/** Of a row within a token of which less than this has a place, the label alone tells more. */
+const LEAST_PLACED = 0.5;
+
+/** Of a row within a token of the source of which little is known, nothing is told. */
+function transferWithin(
+  plan: PartPlan,
+  transfer: Transfer,
+  { sourceRow, withinRow, topId, topLogp }: AlignedRows,
+  pivot: Part,
+  source: Part,
+): void {
+  const { width, preference, sourceVocabulary } = plan;
+  if (withinRow === undefined) return;
+  findWithinRows(pivot, source, sourceVocabulary, sourceRow, withinRow);
+  const reader = createWithinReader(plan, pivot, source);
+  for (let row = pivot.from; row < pivot.to; row++) {
+    if (withinRow[row] === -1) continue;
+    const before = transfer.totals.placed;
+    if (reader.read(row, source.from + withinRow[row]!)) {
+      transfer.row(reader.sources, reader.logp, 0, topId, topLogp, row * width, reader.label, preference);
+    }
+    if (transfer.totals.placed - before >= LEAST_PLACED) continue;
+    withinRow[row] = -1;
+    topId.fill(0, row * width, (row + 1) * width);
+    topLogp.fill(MINUS_INFINITY, row * width, (row + 1) * width);
+  }
 }
 
 /** What the map knows the source's tokens of a shared row by. */
@@ -80,9 +117,7 @@ export function createRowReader(
   const chained = (row: number, there: number, swap: LeadSwap | null): boolean => {
     const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
     const first = knownAs(from.token[there]!, swap);
-    return (
-      tokens > 0 && first >= 0 && chainLabel(share, pivot.side.shard.token[row]!, first, from, there, tokens, map)
-    );
+    return tokens > 0 && first >= 0 && chainLabel(share, pivot.side.shard.token[row]!, first, from, there, tokens, map);
   };
   return {
     sources,

@@ -30,6 +30,7 @@ import { usefulThreads, withUnitPool } from "./units/unit-pool.ts";
 import { listUnits } from "./units/units.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 import { buildVocabularyMap, type PlacedMass, placedMass } from "./vocabulary-map.ts";
+import { DEFAULT_WITHIN, findWithin } from "./within.ts";
 import { writeAlignedFolder } from "./write-folder.ts";
 
 export const ALIGNMENT_FILE = "alignment.json";
@@ -49,6 +50,8 @@ export interface AlignOptions {
   readonly labelMass?: string;
   /** `pivot`: divided masses follow what the pivot expects at the row; default `counts`. */
   readonly divide?: string;
+  /** `conditional`: rows within a token of the source have its distribution given what was read; default `none`. */
+  readonly within?: string;
   /** Model folders, where no tokenizers lie beside the shards. */
   readonly pivotModel?: string;
   readonly sourceModel?: string;
@@ -78,6 +81,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
   const strategy = findStrategy(options.vocabulary);
   const labelMass = findLabelMass(options.labelMass ?? DEFAULT_LABEL_MASS);
   const divide = findDivision(options.divide ?? DEFAULT_DIVISION);
+  const within = findWithin(options.within ?? DEFAULT_WITHIN);
   const pivotShards = await listShards(options.pivot);
   const sourceShards = await listShards(options.source);
   await checkSameData(options);
@@ -108,6 +112,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     // Told where it is not the default, so that a folder made before there was a choice is still the same.
     ...(labelMass === DEFAULT_LABEL_MASS ? {} : { label_mass: labelMass }),
     ...(divide === DEFAULT_DIVISION ? {} : { divide }),
+    ...(within === DEFAULT_WITHIN ? {} : { within }),
     width,
     pivot_sha256: pivotSha256,
     source_sha256: sourceSha256,
@@ -132,6 +137,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     pivotVocabulary: shareVocabulary(pair.pivotVocabulary),
     sourceVocabulary: shareVocabulary(pair.sourceVocabulary),
     sequence: sequence.name,
+    within,
   };
   const threads = options.threads ?? (await usefulThreads(units));
   const { sharedRows, survey } = await withUnitPool(setup, threads, async (pool) => ({
@@ -161,6 +167,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     width,
     labelMass,
     divide,
+    within,
   };
   const tokens = { pivot: pivotTokens.table, source: sourceTokens.table };
   const written = await withUnitPool(setup, threads, (pool) =>

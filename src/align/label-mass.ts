@@ -43,9 +43,14 @@ type Spans = Pick<RowSpans, "turn" | "byteStart" | "byteEnd" | "endOfTurn">;
  * a token of the source, and for labels without bytes. The source's rows end at `sourceTo`.
  */
 export function labelTokens(pivot: Spans, row: number, source: Spans, sourceRow: number, sourceTo: number): number {
-  const start = pivot.byteStart[row]!;
+  if (source.byteStart[sourceRow] !== pivot.byteStart[row]) return 0;
+  return tokensToEnd(pivot, row, source, sourceRow, sourceTo);
+}
+
+/** The same of a label that begins within the first of them. */
+export function tokensToEnd(pivot: Spans, row: number, source: Spans, sourceRow: number, sourceTo: number): number {
   const end = pivot.byteEnd[row]!;
-  if (pivot.endOfTurn[row] === 1 || start === end || source.byteStart[sourceRow] !== start) return 0;
+  if (pivot.endOfTurn[row] === 1 || pivot.byteStart[row] === end) return 0;
   for (let j = sourceRow; j < sourceTo; j++) {
     if (source.endOfTurn[j] === 1 || source.turn[j] !== pivot.turn[row] || source.byteEnd[j]! > end) return 0;
     if (source.byteEnd[j] === end) return j + 1 - sourceRow;

@@ -1,8 +1,9 @@
 /**
  * Rows whose two label tokens begin with different leads (bytes before the response: a space, a dummy prefix). There
  * the source's lead is taken off every token of its distribution and the pivot's put on: what the source says after
- * `\n` the pivot says after `:`. Such rows are few (the first of a response), so the texts that arise are collected
- * one by one and placed by the strategy like any token.
+ * `\n` the pivot says after `:`. Rows that begin within a token of the source (`within.ts`) are alike: what of it has been
+ * read is taken off, and nothing put on. The texts that arise are collected one by one and placed by the strategy like
+ * any token.
  */
 
 import { tensorPlace } from "../distributions/shard-columns.ts";
@@ -20,6 +21,8 @@ export interface LeadSwaps {
   readonly texts: readonly Uint8Array[];
   /** The swap of two rows, or null where their leads are the same. */
   between(pivot: Side, row: number, source: Side, sourceRow: number): LeadSwap | null;
+  /** That of a row whose label's first `length` bytes have been read. */
+  after(source: Side, sourceRow: number, length: number): LeadSwap;
 }
 
 /** Texts that are `known` have their indices there; others come after them, as they arise. */
@@ -54,23 +57,28 @@ export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: re
       },
     };
   };
+  const swapOf = (pivotLead: Uint8Array, sourceLead: Uint8Array): LeadSwap => {
+    const key = `${hex(pivotLead)} ${hex(sourceLead)}`;
+    let swap = swaps.get(key);
+    if (swap === undefined) {
+      swap = createSwap(pivotLead, sourceLead);
+      swaps.set(key, swap);
+    }
+    return swap;
+  };
   return {
     texts,
+    after: ({ shard }, row, length) => swapOf(NO_LEAD, source.bytes(shard.token[row]!).subarray(0, length)),
     between: (pivotSide, row, sourceSide, sourceRow) => {
       if (pivotSide.shard.lead[row] === 0 && sourceSide.shard.lead[sourceRow] === 0) return null;
       const pivotLead = leadOf(pivotSide, row, pivot);
       const sourceLead = leadOf(sourceSide, sourceRow, source);
-      const key = `${hex(pivotLead)} ${hex(sourceLead)}`;
-      if (hex(pivotLead) === hex(sourceLead)) return null;
-      let swap = swaps.get(key);
-      if (swap === undefined) {
-        swap = createSwap(pivotLead, sourceLead);
-        swaps.set(key, swap);
-      }
-      return swap;
+      return hex(pivotLead) === hex(sourceLead) ? null : swapOf(pivotLead, sourceLead);
     },
   };
 }
+
+const NO_LEAD = new Uint8Array(0);
 
 /** The bytes of a row's label token that lie before its span. */
 function leadOf({ path, shard }: Side, row: number, vocabulary: TokenBytes): Uint8Array {

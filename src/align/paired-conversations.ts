@@ -28,9 +28,8 @@ export function part(side: Side, index: number): Part {
  */
 export function alignParts({ align }: SequenceAlignment, pivot: Part, source: Part, out: Int32Array): number {
   const shared = align(pivot.side.spans, pivot.from, pivot.to, source.side.spans, source.from, source.to, out);
-  const reads = readings(pivot);
-  const readsThere = readings(source);
-  return reads === null && readsThere === null ? shared : shared - dropUnlike(reads, readsThere, pivot, out);
+  const readsAlike = readsLike(pivot, source);
+  return readsAlike === null ? shared : shared - dropUnlike(readsAlike, pivot, source, out);
 }
 
 /** [rows] what each row's model has not read of the response before it, as the shard tells; null where nothing is left out. */
@@ -47,15 +46,23 @@ function readings({ side: { shard }, from, to }: Part): BigInt64Array | null {
   return reads;
 }
 
+/** Whether a row and one of the source's have read the same part of their response; null where all of both have. */
+export function readsLike(pivot: Part, source: Part): ((row: number, sourceRow: number) => boolean) | null {
+  const here = readings(pivot);
+  const there = readings(source);
+  if (here === null && there === null) return null;
+  return (row, sourceRow) => (here?.[row - pivot.from] ?? 0n) === (there?.[sourceRow - source.from] ?? 0n);
+}
+
 function dropUnlike(
-  here: BigInt64Array | null,
-  there: BigInt64Array | null,
+  readsAlike: (row: number, sourceRow: number) => boolean,
   { from, to }: Part,
+  source: Part,
   out: Int32Array,
 ): number {
   let dropped = 0;
   for (let row = from; row < to; row++) {
-    if (out[row] === -1 || (here?.[row - from] ?? 0n) === (there?.[out[row]!] ?? 0n)) continue;
+    if (out[row] === -1 || readsAlike(row, source.from + out[row]!)) continue;
     out[row] = -1;
     dropped++;
   }

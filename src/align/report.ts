@@ -31,6 +31,8 @@ export interface AlignmentSummary extends AlignedMetadata, Destinations {
   readonly rows: number;
   readonly shared_rows: number;
   readonly unshared_rows: number;
+  /** Of these the ones within a token of the source that have its distribution given what was read. */
+  readonly rows_within_tokens?: number;
   readonly shared_rows_with_different_leads: number;
   readonly shared_rows_without_mass: number;
   /** Means over the shared rows: the source's top-K, what of it has a place, what has none, what the width cut off. */
@@ -54,7 +56,10 @@ export function alignmentFigures({
 }
 
 export function summarise(
-  settings: Pick<AlignmentSummary, "pivot" | "source" | "sequence" | "vocabulary" | "label_mass" | "divide" | "width">,
+  settings: Pick<
+    AlignmentSummary,
+    "pivot" | "source" | "sequence" | "vocabulary" | "label_mass" | "divide" | "within" | "width"
+  >,
   topK: number,
   survey: Survey,
   placed: ReadonlyMap<string, PlacedMass>,
@@ -73,7 +78,7 @@ export function summarise(
       mass_lost: Math.max(0, mean(survey.storedMass - mass)),
     };
   }
-  const { pivot, source, sequence, vocabulary, label_mass, divide, width } = settings;
+  const { pivot, source, sequence, vocabulary, label_mass, divide, within, width } = settings;
   return {
     pivot,
     source,
@@ -81,6 +86,7 @@ export function summarise(
     vocabulary,
     ...(label_mass !== undefined && { label_mass }),
     ...(divide !== undefined && { divide }),
+    ...(within !== undefined && { within }),
     top_k: topK,
     width,
     conversations: survey.conversations,
@@ -91,6 +97,7 @@ export function summarise(
     rows: survey.rows,
     shared_rows: survey.sharedRows,
     unshared_rows: survey.rows - survey.sharedRows,
+    ...(within !== undefined && { rows_within_tokens: written.withinRows }),
     shared_rows_with_different_leads: survey.differentLeads,
     shared_rows_without_mass: totals.emptyRows,
     mass_stored: mean(totals.stored),

@@ -54,6 +54,7 @@ export async function readAlignedShard(
     conversation,
     rowStart: rowStartColumn(columns, conversations, rows),
     sourceRow: column(columns, "source_row", ["I32"], [rows]),
+    ...(columns.metadata.within !== undefined && { withinRow: column(columns, "within_row", ["I32"], [rows]) }),
     topId: column(columns, "top_id", ["U16", "U32"], [rows, width]),
     topLogp: column(columns, "top_logp", ["F16"], [rows, width]),
     ...natsColumns(columns, conversations),
@@ -73,7 +74,7 @@ export async function readAlignedExtent(path: string): Promise<{ readonly source
 }
 
 /** The columns of rows. */
-export type AlignedRowColumns = Pick<AlignedShard, "sourceRow" | "topId" | "topLogp">;
+export type AlignedRowColumns = Pick<AlignedShard, "sourceRow" | "withinRow" | "topId" | "topLogp">;
 
 /** What all conversations of some shards, in order, cost the pivot and the source: their nats and divisors. */
 export type AlignedNats = Pick<
@@ -137,6 +138,9 @@ export async function writeAlignedShard(path: string, shard: AlignedShard): Prom
     ["conversation", { dtype: "I32", shape: conversations, data: shard.conversation }],
     ["row_start", { dtype: "I64", shape: [shard.rowStart.length], data: BigInt64Array.from(shard.rowStart, BigInt) }],
     ["source_row", { dtype: "I32", shape: [rows], data: shard.sourceRow }],
+    ...(shard.withinRow === undefined
+      ? []
+      : [["within_row", { dtype: "I32", shape: [rows], data: shard.withinRow }] as [string, Tensor]]),
     ["top_id", { dtype: idDtype, shape: [rows, width], data: shard.topId }],
     ["top_logp", { dtype: "F16", shape: [rows, width], data: shard.topLogp }],
     ["pivot_nats", { dtype: "F32", shape: conversations, data: shard.pivotNats }],
@@ -157,18 +161,27 @@ export async function writeAlignedShard(path: string, shard: AlignedShard): Prom
 
 /** What only some shards have. */
 function refinements(metadata: Readonly<Record<string, string>> | AlignedMetadata): Partial<AlignedMetadata> {
-  const { label_mass, divide } = metadata;
-  return { ...(label_mass !== undefined && { label_mass }), ...(divide !== undefined && { divide }) };
+  const { label_mass, divide, within } = metadata;
+  return {
+    ...(label_mass !== undefined && { label_mass }),
+    ...(divide !== undefined && { divide }),
+    ...(within !== undefined && { within }),
+  };
 }
 
 /** Unused places have id 0, and a row without a source row has no other. */
 function checkSourceRows(path: string, shard: AlignedShard, width: number): void {
-  const { sourceRow, topId, topLogp } = shard;
+  const { sourceRow, withinRow, topId, topLogp } = shard;
   for (let row = 0; row < sourceRow.length; row++) {
     if (sourceRow[row]! < -1) {
       throw inputError(tensorPlace(path, "source_row"), `expected at least -1, row ${row} has ${sourceRow[row]}`);
     }
-    if (sourceRow[row] === -1 && topLogp[row * width] !== MINUS_INFINITY) {
+    const within = withinRow?.[row] ?? -1;
+    if (within < -1 || (within >= 0 && sourceRow[row] !== -1)) {
+      const expected = sourceRow[row] === -1 ? "at least -1" : "-1 beside a row of the source";
+      throw inputError(tensorPlace(path, "within_row"), `expected ${expected}, row ${row} has ${within}`);
+    }
+    if (sourceRow[row] === -1 && within === -1 && topLogp[row * width] !== MINUS_INFINITY) {
       throw inputError(tensorPlace(path, "top_logp"), `row ${row} has a distribution, but no row of the source`);
     }
   }

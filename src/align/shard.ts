@@ -7,9 +7,10 @@ export interface AlignedMetadata {
   readonly source: string;
   readonly sequence: string;
   readonly vocabulary: string;
-  /** How the label's mass was found and divided tokens were divided, where that is not the default. */
+  /** How the label's mass was found, divided tokens were divided and rows within a token were read, where that is not the default. */
   readonly label_mass?: string;
   readonly divide?: string;
+  readonly within?: string;
 }
 
 export interface AlignedShard {
@@ -19,6 +20,8 @@ export interface AlignedShard {
   readonly rowStart: Float64Array;
   /** [R] the source's row, counted within the conversation, or -1. */
   readonly sourceRow: Int32Array;
+  /** [R] the source's row within whose label the row begins, where its distribution comes from there, or -1. */
+  readonly withinRow?: Int32Array;
   /** [R, W] descending; unused places have id 0 and -inf. */
   readonly topId: Uint16Array | Uint32Array;
   /** [R, W] float16 bit patterns, nats. */

@@ -4,6 +4,7 @@
  * occur and every strategy can be judged by the mass that it places. Units may be surveyed in any order by any number
  * of surveyors: everything that is added up is added up exactly.
  */
+import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
 import { createLeadSwaps } from "./leads.ts";
 import { addMass, addSum, addSums, createMassSums, grownSums, type MassSums, massParts, sumsOf } from "./mass-sums.ts";
@@ -13,6 +14,7 @@ import type { TokenText } from "./strategies/strategy.ts";
 import type { TokenBytes } from "./units/shared-vocabulary.ts";
 import type { OpenedUnit } from "./units/units.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { bytesRead, findWithinRows, isWhole, type Within } from "./within.ts";
 
 export interface SurveyFigures {
   /** Conversations of the pivot, and how many of them the source has too. */
@@ -65,6 +67,7 @@ export function createSurveyor(
   pivotVocabulary: TokenBytes,
   sourceVocabulary: TokenBytes,
   sequence: SequenceAlignment,
+  within: Within,
 ): Surveyor {
   const parts = massParts();
   const counter = createCoStartCounter();
@@ -78,6 +81,23 @@ export function createSurveyor(
   const sourceLabels = new Map<number, number>();
   const figures = { conversations: 0, sharedConversations: 0, rows: 0, sharedRows: 0, differentLeads: 0 };
   let aligned = new Int32Array(0);
+  let withinRow = new Int32Array(0);
+
+  /** The texts of rows within tokens of the source, and how often each begins with which token of the pivot. */
+  const addWithin = (pivot: Part, source: Part): void => {
+    findWithinRows(pivot, source, sourceVocabulary, aligned, withinRow);
+    const { topId, topLogp, token, metadata } = source.side.shard;
+    for (let row = pivot.from; row < pivot.to; row++) {
+      if (withinRow[row] === -1) continue;
+      const there = source.from + withinRow[row]!;
+      const swap = swaps.after(source.side, there, bytesRead(pivot, row, source, there));
+      const label = swap.textOf(token[there]!);
+      if (isWhole(pivot, row, pivotVocabulary)) textCounter.add(label, pivot.side.shard.token[row]!);
+      const at = there * metadata.topK;
+      for (let k = at; k < at + metadata.topK && topLogp[k] !== MINUS_INFINITY; k++) swap.textOf(topId[k]!);
+    }
+    textMass = grownSums(textMass, swaps.texts.length);
+  };
 
   const addPart = (pivot: Part, source: Part): number => {
     const shared = alignParts(sequence, pivot, source, aligned);
@@ -93,7 +113,7 @@ export function createSurveyor(
       if (swap !== null) {
         figures.differentLeads++;
         const text = sourceVocabulary.special[token[sourceRow]!] === 1 ? -1 : swap.textOf(token[sourceRow]!);
-        if (text >= 0 && isWhole(pivot.side, row, pivotVocabulary)) {
+        if (text >= 0 && isWhole(pivot, row, pivotVocabulary)) {
           textCounter.add(text, pivot.side.shard.token[row]!);
         }
       }
@@ -119,13 +139,17 @@ export function createSurveyor(
     }
     storedMass[0]! += high;
     storedMass[1]! += low;
+    if (within === "conditional") addWithin(pivot, source);
     return shared;
   };
 
   return {
     add: async ({ pivot, find }) => {
       const { conversation, token } = pivot.shard;
-      if (aligned.length < token.length) aligned = new Int32Array(token.length);
+      if (aligned.length < token.length) {
+        aligned = new Int32Array(token.length);
+        withinRow = new Int32Array(token.length);
+      }
       figures.rows += token.length;
       const before = figures.sharedRows;
       for (let n = 0; n < conversation.length; n++) {
@@ -202,13 +226,7 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
 
 /** True where a row's span is exactly its label's own bytes: no lead, no special token, nothing cut off. */
 function coversItself(side: Side, row: number, vocabulary: TokenBytes): boolean {
-  return side.shard.lead[row] === 0 && isWhole(side, row, vocabulary);
-}
-
-/** True where a row's label has no bytes but its lead and its span. */
-function isWhole({ shard }: Side, row: number, vocabulary: TokenBytes): boolean {
-  const length = shard.byteEnd[row]! - shard.byteStart[row]!;
-  return shard.lead[row]! + length === vocabulary.byteLength[shard.token[row]!];
+  return side.shard.lead[row] === 0 && isWhole({ side }, row, vocabulary);
 }
 
 function countEndOfTurn({ side, from, to }: Part, labels: Map<number, number>): void {

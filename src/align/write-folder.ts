@@ -19,6 +19,8 @@ export interface WrittenAlignment {
   readonly sourceBytes: number;
   /** Conversations that the source predicts in fewer nats per byte than the pivot. */
   readonly sourceBetter: number;
+  /** Rows within a token of the source that have a distribution. */
+  readonly withinRows: number;
 }
 
 const EXAMPLES = 20;
@@ -51,9 +53,9 @@ export async function writeAlignedFolder(
     return result;
   });
 
-  const sums = { pivotNats: 0, sourceNats: 0, pivotBytes: 0, sourceBytes: 0, sourceBetter: 0 };
+  const sums = { pivotNats: 0, sourceNats: 0, pivotBytes: 0, sourceBytes: 0, sourceBetter: 0, withinRows: 0 };
   const totals: TransferTotals = { stored: 0, placed: 0, cut: 0, emptyRows: 0 };
-  for (const { pivotNats, sourceNats, pivotBytes, sourceBytes, ...transferred } of written.flatMap(
+  for (const { pivotNats, sourceNats, pivotBytes, sourceBytes, withinRows, ...transferred } of written.flatMap(
     (unit) => unit.totals,
   )) {
     for (const key of Object.keys(totals) as (keyof TransferTotals)[]) totals[key] += transferred[key];
@@ -61,6 +63,7 @@ export async function writeAlignedFolder(
     sums.sourceNats += sourceNats;
     sums.pivotBytes += pivotBytes;
     sums.sourceBytes += sourceBytes;
+    sums.withinRows += withinRows;
     if (sourceNats / sourceBytes < pivotNats / pivotBytes) sums.sourceBetter++;
   }
   const { pivot, source } = tokens;

@@ -6,6 +6,7 @@ import { DEFAULT_DIVISION, DIVISIONS } from "../align/preference.ts";
 import { alignmentFigures } from "../align/report.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { DEFAULT_STRATEGY, STRATEGIES } from "../align/strategies/index.ts";
+import { DEFAULT_WITHIN, WITHIN } from "../align/within.ts";
 import { textOnly } from "../models/reference.ts";
 import { formatCount } from "./figures.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";
@@ -20,6 +21,7 @@ interface Options {
   readonly vocabulary: string;
   readonly labelMass: string;
   readonly divide: string;
+  readonly within: string;
   readonly width?: number;
   readonly pivotModel?: string;
   readonly sourceModel?: string;
@@ -47,12 +49,13 @@ export const alignVerb: Verb = {
         `by what tokens with several places are divided: ${DIVISIONS.join(", ")}`,
         DEFAULT_DIVISION,
       )
+      .option("--within <name>", `what rows within a source's token get: ${WITHIN.join(", ")}`, DEFAULT_WITHIN)
       .option("--width <n>", "tokens kept a row (default: twice the source's top_k)", integer({ min: 1 }))
       .option("--pivot-model <model>", `the pivot's tokenizer, where none lies beside the shards: ${MODEL_WORDS}`)
       .option("--source-model <model>", `the source's tokenizer, likewise`);
   },
   run: async (invocation, _positional, options) => {
-    const { pivot, source, out, sequence, vocabulary, labelMass, divide, width, pivotModel, sourceModel } =
+    const { pivot, source, out, sequence, vocabulary, labelMass, divide, within, width, pivotModel, sourceModel } =
       options as unknown as Options;
     const summary = await alignDistributions(
       {
@@ -63,6 +66,7 @@ export const alignVerb: Verb = {
         vocabulary,
         labelMass,
         divide,
+        within,
         ...(width !== undefined && { width }),
         ...(pivotModel !== undefined && { pivotModel: await modelFolder(invocation, pivotModel, textOnly) }),
         ...(sourceModel !== undefined && { sourceModel: await modelFolder(invocation, sourceModel, textOnly) }),

@@ -83,14 +83,15 @@ export function formatAligned({ alignment, ...figures }: AlignedSummary): string
 
 function formatCoverage(alignment: Alignment): string {
   const { strategies, vocabulary } = alignment;
-  const used = { vocabulary, label_mass: alignment.label_mass ?? "none", divide: alignment.divide ?? "counts" };
+  const { label_mass = "none", divide = "counts", within } = alignment;
+  const used = { vocabulary, label_mass, divide, ...(within !== undefined && { within }) };
   const masses = {
     stored: percent(alignment.mass_stored),
     kept: percent(alignment.mass_kept),
     lost: percent(alignment.mass_lost),
     cut: percent(alignment.mass_cut),
   };
-  // What the map alone does; `label_mass` and `divide` change it row by row.
+  // What the map alone does in shared rows; `label_mass` and `divide` change it row by row.
   const destinations = alignment.mass_to_equal_bytes !== undefined && {
     mass_that_the_map_sends: {
       "to the same bytes": percent(alignment.mass_to_equal_bytes),

@@ -191,7 +191,7 @@ function sourceDistribution(
   row: number,
   rules: TargetDistributionRules,
 ): Sparse | null {
-  if (shard.sourceRow[row]! < 0) return null;
+  if (shard.sourceRow[row]! < 0 && (shard.withinRow?.[row] ?? -1) < 0) return null;
   const own = stored(shard.topId, shard.topLogp, row, alignedWidth(shard), rules);
   return own === null || rules.tail !== "pivot" ? own : withPivotsTail(own, pivotDistribution(pair, row, rules));
 }

@@ -66,6 +66,7 @@ export interface Recipe {
     readonly vocabulary: string;
     readonly label_mass: string;
     readonly divide: string;
+    readonly within: string;
     readonly unshared: "label" | "pivot" | "skip";
     /** Already filled in: twice `top_k` by default. */
     readonly width: number;

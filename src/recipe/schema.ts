@@ -4,7 +4,9 @@
  *
  * Defaults are those of the papers (FuseChat 2024, sections 4.1 and appendix) where the papers state one.
  */
+
 import { z } from "zod";
+import { DEFAULT_WITHIN } from "../align/within.ts";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { ROWS, type RowsKind } from "../distributions/collect.ts";
@@ -14,7 +16,14 @@ import { type AnswersFile, answersSchema } from "./answers-schema.ts";
 import { type EngineFile, engineSchema } from "./engine-schema.ts";
 import { type EvaluationFile, evaluationSchema } from "./evaluation-schema.ts";
 import { type FuseFile, fuseSchema } from "./fuse-schema.ts";
-import { DIVISION_NAMES, LABEL_MASS_NAMES, METHOD_NAMES, SEQUENCE_NAMES, STRATEGY_NAMES } from "./names.ts";
+import {
+  DIVISION_NAMES,
+  LABEL_MASS_NAMES,
+  METHOD_NAMES,
+  SEQUENCE_NAMES,
+  STRATEGY_NAMES,
+  WITHIN_NAMES,
+} from "./names.ts";
 
 /** A JavaScript number that counts something. */
 const count = (least: number): z.ZodInt => z.int().min(least);
@@ -166,6 +175,12 @@ const align = z
       .describe(
         "By what a source token with several places is divided: `counts` over the data, or what the `pivot` itself expects at the row. (name; default pivot for `split`, else counts)",
       ),
+    within: z
+      .enum(WITHIN_NAMES as [string, ...string[]])
+      .default(DEFAULT_WITHIN)
+      .describe(
+        "What a row that begins within a token of the source gets: the source's distribution there, given the bytes of the token that were read (`conditional`), or `none`. (name; default none)",
+      ),
     unshared: z
       .enum(["label", "pivot", "skip"])
       .default("label")
@@ -304,6 +319,7 @@ export interface RecipeFile {
     vocabulary: string;
     label_mass?: string | undefined;
     divide?: string | undefined;
+    within: string;
     unshared: "label" | "pivot" | "skip";
     width?: number | undefined;
   };

@@ -187,6 +187,7 @@ interface AlignmentViews {
   readonly passages?: readonly Passage[] | undefined;
   readonly label_mass?: string | undefined;
   readonly divide?: string | undefined;
+  readonly within?: string | undefined;
 }
 export type Alignment = Pick<
   AlignmentSummary,
@@ -232,6 +233,7 @@ export const alignmentDocument: z.ZodType<Alignment> = z.object({
   vocabulary: z.string(),
   label_mass: z.string().optional(),
   divide: z.string().optional(),
+  within: z.string().optional(),
   conversations: z.number(),
   source_better_conversations: z.number(),
   rows: z.number(),

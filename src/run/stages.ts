@@ -145,7 +145,7 @@ async function collect({ model }: WorkOf<"distributions">, run: PerformContext):
 
 async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<void> {
   const { recipe, out } = run;
-  const { vocabulary, sequence, width, label_mass: labelMass, divide } = recipe.align;
+  const { vocabulary, sequence, width, label_mass: labelMass, divide, within } = recipe.align;
   await alignDistributions(
     {
       pivot: join(out, distributionsFolder(recipe.pivot.name)),
@@ -156,6 +156,7 @@ async function align({ source }: WorkOf<"align">, run: PerformContext): Promise<
       width,
       labelMass,
       divide,
+      within,
     },
     listeners(run),
   );

@@ -142,7 +142,7 @@ describe.runIf(present)("against the golden maps", () => {
       const sourceVocabulary = await vocabulary(sourceName);
       const sides = { pivot: await shardsOf(pivotName), source: await shardsOf(sourceName) };
       const reader = createUnitReader(pivotVocabulary, sourceVocabulary);
-      const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, byteAlignment);
+      const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, byteAlignment, "none");
       for (const unit of await listUnits(sides.pivot, sides.source)) await surveyor.add(await reader.open(unit));
       const { counts } = mergeSurveys([surveyor.part()], sourceVocabulary);
 

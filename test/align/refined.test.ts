@@ -51,7 +51,7 @@ describe("label_mass: chain", () => {
     for (let n = 0; n < aligned.conversation.length; n++) {
       const to = source.shard.rowStart[n + 1]!;
       for (let row = aligned.rowStart[n]!; row < aligned.rowStart[n + 1]!; row++) {
-        if (aligned.sourceRow[row] === -1 || pivot.shard.lead[row] !== 0) continue;
+        if (aligned.sourceRow[row] === -1) continue;
         const there = source.shard.rowStart[n]! + aligned.sourceRow[row]!;
         const tokens = labelTokens(pivot.spans, row, source.spans, there, to);
         if (tokens === 0) continue;
@@ -71,6 +71,31 @@ describe("label_mass: chain", () => {
     expect([...tiled.keys()].sort()).toEqual(expect.arrayContaining([1, 2]));
     expect(summary.mass_kept + summary.mass_lost).toBeCloseTo(summary.mass_stored, 12);
     expect(summary.mass_stored).toBeLessThanOrEqual(1.001);
+  });
+});
+
+describe("within: conditional", () => {
+  test("gives rows within tokens of the source a distribution, and leaves the others as they are", async () => {
+    const { shard, summary } = await align("within", { labelMass: "chain", divide: "pivot", within: "conditional" });
+    const { shard: without } = await align("not-within", { labelMass: "chain", divide: "pivot" });
+    const width = summary.width;
+    let [told, sum] = [0, 0];
+    for (let row = 0; row < shard.sourceRow.length; row++) {
+      const places = (of: Uint16Array | Uint32Array) => of.subarray(row * width, (row + 1) * width);
+      expect(shard.sourceRow[row]).toBe(without.sourceRow[row]);
+      if (shard.withinRow![row] === -1) {
+        expect(places(shard.topLogp)).toEqual(places(without.topLogp));
+        continue;
+      }
+      expect(shard.sourceRow[row]).toBe(-1);
+      told++;
+      for (const logp of places(shard.topLogp)) sum += Math.exp(halfToNumber(logp));
+    }
+    expect(summary.rows_within_tokens).toBe(told);
+    expect([told, summary.unshared_rows]).toEqual([15, 22]);
+    // Of each row all that goes on is there, but for places without a token; half precision adds up to a part in a thousand.
+    expect(sum / told).toBeGreaterThan(0.98);
+    expect(sum / told).toBeLessThan(1.001);
   });
 });
 

@@ -31,6 +31,7 @@ describe("defaults", () => {
         vocabulary: "split",
         label_mass: "chain",
         divide: "pivot",
+        within: "none",
         unshared: "label",
         width: 20,
       },

@@ -1,6 +1,7 @@
 /** What is done with units, in this thread or in another: a survey of some of them, then the writing of some. */
 import { findSequence } from "../sequences/index.ts";
 import { createSurveyor, type SurveyPart } from "../survey.ts";
+import type { Within } from "../within.ts";
 import { openVocabulary, type SharedVocabulary } from "./shared-vocabulary.ts";
 import { createUnitReader, type Unit } from "./units.ts";
 import { createUnitWriter, type UnitWriter, type Wanted, type WritePlan, type WrittenUnit } from "./write-unit.ts";
@@ -10,6 +11,7 @@ export interface UnitSetup {
   readonly sourceVocabulary: SharedVocabulary;
   /** Name of the sequence alignment. */
   readonly sequence: string;
+  readonly within: Within;
 }
 
 export interface WriteRequest {
@@ -35,7 +37,7 @@ export function createUnitWork(setup: UnitSetup): UnitWork {
   const source = openVocabulary(setup.sourceVocabulary);
   const sequence = findSequence(setup.sequence);
   const reader = createUnitReader(pivot, source);
-  const surveyor = createSurveyor(pivot, source, sequence);
+  const surveyor = createSurveyor(pivot, source, sequence, setup.within);
   let writer: UnitWriter | undefined;
   return {
     survey: async (unit) => surveyor.add(await reader.open(unit)),

@@ -14,6 +14,7 @@ import type { AlignedMetadata, AlignedShard } from "../shard.ts";
 import { writeAlignedShard } from "../shard-file.ts";
 import type { SparseMap } from "../sparse-map.ts";
 import { createTransfer, type TransferTotals } from "../transfer.ts";
+import type { Within } from "../within.ts";
 import { createShardMemory } from "./shard-memory.ts";
 import type { TokenBytes } from "./shared-vocabulary.ts";
 import type { OpenedUnit } from "./units.ts";
@@ -28,6 +29,7 @@ export interface WritePlan {
   readonly width: number;
   readonly labelMass: LabelMass;
   readonly divide: Division;
+  readonly within: Within;
 }
 
 /** Figures of a conversation, sums over its rows; those of the source are 0 where it has no such conversation. */
@@ -36,6 +38,8 @@ export interface ConversationTotals extends TransferTotals {
   readonly sourceNats: number;
   readonly pivotBytes: number;
   readonly sourceBytes: number;
+  /** Rows within a token of the source that have a distribution. */
+  readonly withinRows: number;
 }
 
 export interface WrittenUnit {
@@ -63,6 +67,8 @@ export function createUnitWriter(
 ): UnitWriter {
   const { map, width, texts, metadata, labelMass } = plan;
   const transfer = createTransfer(map, pivotVocabulary.size, width);
+  const isWithin = plan.within === "conditional";
+  const within = isWithin ? createTransfer(map, pivotVocabulary.size, width) : null;
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary, texts);
   const preference = plan.divide === "pivot" ? createPreference(pivotVocabulary.size) : null;
   const partPlan: PartPlan = { sequence, swaps, sourceVocabulary, map, width, labelMass, preference };
@@ -70,7 +76,7 @@ export function createUnitWriter(
   const passageReader = createPassageReader(partPlan, pivotVocabulary.size);
   return {
     write: async ({ pivot: side, find }, name, wanted) => {
-      const shard = shardBeside(side, metadata, width, pivotVocabulary.size, memory);
+      const shard = shardBeside(side, metadata, width, pivotVocabulary.size, isWithin, memory);
       const totals: ConversationTotals[] = [];
       const examples: ExampleRow[] = [];
       const passages: PassageRows[] = [];
@@ -80,7 +86,7 @@ export function createUnitWriter(
         const source = await find(shard.conversation[n]!);
         Object.assign(transfer.totals, NOTHING);
         if (source !== null) {
-          const shared = alignPart(partPlan, transfer, shard, pivot, source);
+          const shared = alignPart(partPlan, { shared: transfer, within }, shard, pivot, source);
           const rowsHere = (numbers: readonly number[]): number[] =>
             numbers
               .filter((number) => sharedBefore <= number && number < sharedBefore + shared)
@@ -100,6 +106,8 @@ export function createUnitWriter(
           sourceNats: source === null ? 0 : nats(source),
           pivotBytes: shard.pivotBytes[n]!,
           sourceBytes: shard.sourceBytes[n]!,
+          withinRows:
+            shard.withinRow?.subarray(pivot.from, pivot.to).reduce((sum, at) => sum + (at < 0 ? 0 : 1), 0) ?? 0,
         });
       }
       await writeAlignedShard(join(plan.out, name), shard);
@@ -116,6 +124,7 @@ function shardBeside(
   metadata: AlignedMetadata,
   width: number,
   vocabulary: number,
+  isWithin: boolean,
   memory: TensorMemory,
 ): AlignedShard {
   const rows = shard.token.length;
@@ -128,6 +137,7 @@ function shardBeside(
     conversation: shard.conversation,
     rowStart: shard.rowStart,
     sourceRow: new Int32Array(sourceRow, 0, rows),
+    ...(isWithin && { withinRow: new Int32Array(memory("within_row", 4 * rows).buffer, 0, rows) }),
     topId: tokenIds(vocabulary, rows * width, topId),
     topLogp: new Uint16Array(topLogp, 0, rows * width),
     pivotNats: new Float32Array(conversations),

@@ -2,6 +2,8 @@
  * The ways of making a model that the experiment compares: trainings, and merges of trained models. An arm is data; its
  * name is that of its model in folders, tables and claims. What is made of it for a seed, `make.ts` says.
  */
+
+import { DEFAULT_WITHIN, type Within } from "../../align/within.ts";
 import type { RowsKind } from "../../distributions/collect.ts";
 import { FUSION_DEFAULTS, type Level, type Tail } from "../../fuse/options.ts";
 import type { Parameters } from "../../merge/parameters.ts";
@@ -27,6 +29,8 @@ export interface TrainingArm {
   readonly tail: Tail;
   /** Name of the strategy that brings a source's tokens to the pivot's vocabulary. */
   readonly vocabulary: string;
+  /** What rows within a token of a source get. */
+  readonly within: Within;
   /** Of fine-tunings that are merged, another order of the conversations each. */
   readonly shuffle: number;
 }
@@ -59,6 +63,7 @@ const BASE = {
   rows: { topK: 10, rows: "top" },
   tail: FUSION_DEFAULTS.tail,
   vocabulary: "split",
+  within: DEFAULT_WITHIN,
   shuffle: 0,
 } as const;
 
@@ -107,6 +112,7 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     together("mapping-statistics", { vocabulary: "mapping-statistics" }),
     together("exact", { vocabulary: "exact" }),
     together("min-edit", { vocabulary: "min-edit" }),
+    together("within", { within: "conditional" }),
     together("top-5", { rows: { topK: 5, rows: "top" } }),
     together("top-32", { rows: { topK: 32, rows: "top" } }),
     ...[5, 10, 32].map((topK) => together(`sampled-${topK}`, { rows: { topK, rows: "sampled" } })),

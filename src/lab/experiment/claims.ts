@@ -51,6 +51,7 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("split carries masses over better than mapping statistics", "together-group", "mapping-statistics"),
     claim("split is better than exact matches", "together-group", "exact"),
     claim("split is better than the nearest spelling", "together-group", "min-edit"),
+    claim("rows within a source's token are better told than left to the label", "within", "together-group"),
     claim("ten tokens a row are better than five", "together-group", "top-5"),
     claim("32 tokens a row are better than ten", "top-32", "together-group"),
     claim("five drawn tokens a row are better than the five most probable", "sampled-5", "top-5"),

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { alignDistributions } from "../../align/align.ts";
 import { recommendedTransfer } from "../../align/recommended.ts";
+import { DEFAULT_WITHIN } from "../../align/within.ts";
 import type { Conversation } from "../../data/conversation.ts";
 import { collectDistributions } from "../../distributions/collect.ts";
 import type { StageContext } from "../../engine/context.ts";
@@ -135,9 +136,10 @@ async function alignedOf(
   settings: SeedSettings,
   context: StageContext,
 ): Promise<string> {
-  const { vocabulary } = arm;
-  const out = join(folderOf(settings), "aligned", storedName(arm), vocabulary, source);
-  const rules = { vocabulary, sequence: "bytes", ...recommendedTransfer(vocabulary) };
+  const { vocabulary, within } = arm;
+  const rule = within === DEFAULT_WITHIN ? vocabulary : `${vocabulary} within`;
+  const out = join(folderOf(settings), "aligned", storedName(arm), rule, source);
+  const rules = { vocabulary, sequence: "bytes", ...recommendedTransfer(vocabulary), within };
   await alignDistributions({ pivot: own, source: its, out, ...rules }, context);
   return out;
 }

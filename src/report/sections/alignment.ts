@@ -18,7 +18,10 @@ export const alignment: Section = {
   title: "Alignment",
   render: ({ alignments }) => {
     if (alignments.length === 0) return undefined;
-    return html`<p>A pivot row can use a source row where both predict from the same byte of the same response. The source's
+    return html`<p>A pivot row can use a source row where both predict from the same byte of the same response${
+      alignments.some(({ value }) => value.within !== undefined) &&
+      ", or the row of the source's token that it begins within"
+    }. The source's
 stored mass then goes to tokens of the pivot; what finds no place goes to the tail.</p>
 <div class="scroll"><table><thead><tr><th>source</th><th class="number">pivot rows</th><th class="number">shared</th><th class="number">mass stored</th><th class="number">placed</th>
 <th class="number">lost</th><th class="number">cut</th><th class="number">source better</th><th>vocabulary</th><th>label mass</th><th>divided by</th></tr></thead><tbody>${alignments.map(coverage)}</tbody></table></div>

@@ -9,7 +9,12 @@ import { readVocabulary } from "#src/align/vocabulary.js";
 import { toyTokenizer } from "../toy-tokenizer.ts";
 
 const vocabulary = shareVocabulary(readVocabulary(toyTokenizer(["a", "<end>", "bc"]), 4));
-const setup: UnitSetup = { pivotVocabulary: vocabulary, sourceVocabulary: vocabulary, sequence: "bytes" };
+const setup: UnitSetup = {
+  pivotVocabulary: vocabulary,
+  sourceVocabulary: vocabulary,
+  sequence: "bytes",
+  within: "none",
+};
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "fusechat-pool-"));
