@@ -255,8 +255,17 @@ async function isAlive({ pid, started }: Holder): Promise<boolean> {
     // EPERM: it lives, and belongs to somebody else.
     if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
+  if (await hasEnded(pid)) return false;
   const now = await startOf(pid);
   return started === "" || now === "" || now === started;
+}
+
+/** A killed process keeps its id until its parent has heard of it, which may never be. */
+async function hasEnded(pid: number): Promise<boolean> {
+  if (process.platform !== "linux") return false;
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const state = stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "";
+  return state === "Z" || state === "X";
 }
 
 /** On Linux the boot and the namespace of process ids, in which a container has its own. */

@@ -35,6 +35,25 @@ test("the lock of a process that is gone is taken over", async () => {
   await lock.release();
 });
 
+test.runIf(process.platform === "linux")(
+  "a process that has ended holds nothing, even before its parent has heard of it",
+  async () => {
+    // It starts a child, and never again looks at what becomes of it.
+    const script = `const { pid } = require("node:child_process").spawn("true");
+    require("node:fs").writeSync(1, String(pid));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`;
+    const parent = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "ignore"] });
+    try {
+      const pid = Number(await new Promise((said) => parent.stdout.once("data", said)));
+      await expect.poll(() => readFile(`/proc/${pid}/stat`, "utf8"), { timeout: 20_000 }).toMatch(/\) Z /);
+      await writeFile(lockFile(), JSON.stringify({ pid, started: "" }));
+      await (await lockIt()).release();
+    } finally {
+      parent.kill("SIGKILL");
+    }
+  },
+);
+
 test.runIf(process.platform !== "win32")("a process that only has the same id does not hold it", async () => {
   await writeFile(lockFile(), JSON.stringify({ pid: process.pid, started: "another life" }));
   await (await lockIt()).release();
