@@ -152,7 +152,9 @@ describe.runIf(present)("against the golden maps", () => {
           triples.push(s, counts.pivot[e]!, counts.count[e]!);
       }
       expect(triples.length / 3).toBe(figures.count_pairs);
-      expect(counts.count.reduce((sum, value) => sum + value, 0)).toBe(figures.count_total);
+      // Texts that arise where leads differ come after all ids; the oracle does not know them.
+      const ofIds = counts.count.subarray(0, counts.start[sourceVocabulary.size]);
+      expect(ofIds.reduce((sum, value) => sum + value, 0)).toBe(figures.count_total);
       expect(sha256(Int32Array.from(triples))).toBe(figures.counts_sha256);
 
       const input: StrategyInput = {
