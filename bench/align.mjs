@@ -99,7 +99,7 @@ try {
 async function dialogueByDialogue(work) {
   const { pivotVocabulary, sourceVocabulary } = vocabularies;
   const units = (await listUnits(join(work, "pivot"), join(work, "source"))).slice(0, 2);
-  const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, SEQUENCES[0]);
+  const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, SEQUENCES[0], "none");
   const conversations = [];
   for (const unit of units) {
     // A reader of its own for each, as a reader gives back what it opened before.
@@ -167,7 +167,8 @@ async function dialogueByDialogue(work) {
       preference: divide === "pivot" ? createPreference(pivotVocabulary.size) : null,
     };
     const round = () => {
-      for (const [pivot, source] of conversations) alignPart(plan, transfer, out, pivot, source);
+      for (const [pivot, source] of conversations)
+        alignPart(plan, { shared: transfer, within: null }, out, pivot, source);
     };
     const [aligned, copy] = medians([round, () => copied(width)]);
     console.log(

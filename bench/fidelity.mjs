@@ -228,7 +228,8 @@ function transferred(map, size, width) {
   return (row, chain, opinion) => {
     let label = chain && row.chain > 0;
     if (label) {
-      label = chainLabel(known, row.pivotLabel, labelRows(row), 0, row.chain, map);
+      const rows = labelRows(row);
+      label = chainLabel(known, row.pivotLabel, rows.token[0], rows, 0, row.chain, map);
     }
     if (opinion !== null) reader.read(stored(opinion), 0);
     const { topId, topLogp } = stored(row.source);
