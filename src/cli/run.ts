@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createEngine } from "../engine/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { GateOutcome } from "../evaluate/gates/judge.ts";
-import { readChecked } from "../formats/checked-json.ts";
+import { readWhole } from "../formats/checked-json.ts";
 import { needsJudge } from "../recipe/judge.ts";
 import { comparisonFile } from "../recipe/layout.ts";
 import { loadRecipe } from "../recipe/load.ts";
@@ -55,7 +55,7 @@ export const runVerb: Verb = {
     );
     const comparisons: Record<string, BenchmarkComparison> = emptyTable();
     for (const { name } of recipe.evaluate.benchmarks) {
-      comparisons[name] = (await readChecked<unknown>(
+      comparisons[name] = (await readWhole(
         join(summary.out, comparisonFile(name)),
         comparisonDocument,
         "a comparison of a run",

@@ -13,6 +13,13 @@ export async function readChecked<T>(path: string, schema: z.ZodType<T>, what: s
   return checked(path, await readJson(path), schema, what);
 }
 
+/** The same with all that the schema does not name, for whoever reads more of the file than what the schema holds him to. */
+export async function readWhole(path: string, schema: z.ZodType, what: string): Promise<unknown> {
+  const value = await readJson(path);
+  checked(path, value, schema, what);
+  return value;
+}
+
 /** The same of a value that was read at `where`. */
 export function checked<T>(where: string, value: unknown, schema: z.ZodType<T>, what: string): T {
   const result = schema.safeParse(value);

@@ -36,7 +36,7 @@ export interface YamlDocument {
   place(path: KeyPath, part?: "key" | "value"): string;
 }
 
-const MOST_CHARACTERS = 300_000;
+const MOST_CHARACTERS = 150_000;
 /** Aliases may stand for this many nodes in all; a YAML bomb's stand for billions. */
 const MOST_ALIASES = 100;
 

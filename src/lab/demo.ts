@@ -16,7 +16,7 @@ import type { StageContext } from "../engine/context.ts";
 import { inputError } from "../errors.ts";
 import type { Comparison } from "../evaluate/benchmarks/benchmark.ts";
 import { evaluateHeldOut, heldOut } from "../evaluate/benchmarks/held-out.ts";
-import { readChecked } from "../formats/checked-json.ts";
+import { readWhole } from "../formats/checked-json.ts";
 import { exists, writeFileAtomic } from "../formats/files.ts";
 import { makeFolder } from "../formats/folders.ts";
 import { removeLeftovers } from "../formats/leftovers.ts";
@@ -130,10 +130,10 @@ export async function readDemoResults(run: string, recipe: Recipe): Promise<Demo
   const alignments: AlignmentSummary[] = [];
   for (const { name } of recipe.sources) {
     const path = join(run, alignedFolder(name), ALIGNMENT_FILE);
-    alignments.push((await readChecked<unknown>(path, alignmentDocument, "an alignment")) as AlignmentSummary);
+    alignments.push((await readWhole(path, alignmentDocument, "an alignment")) as AlignmentSummary);
   }
   const compared = join(run, comparisonFile(heldOut.name));
-  const document = (await readChecked<unknown>(compared, comparisonDocument, "a comparison of a run")) as {
+  const document = (await readWhole(compared, comparisonDocument, "a comparison of a run")) as {
     readonly comparisons: readonly Comparison[];
   };
   const comparisons = document.comparisons.filter(({ model }) => model === "fused");

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { Benchmark, BenchmarkResult } from "../evaluate/benchmarks/benchmark.ts";
-import { readChecked } from "../formats/checked-json.ts";
+import { readWhole } from "../formats/checked-json.ts";
 import { writeJson } from "../formats/files.ts";
 import { benchmarkOf, MAX_LENGTH } from "../recipe/evaluation.ts";
 import { evaluationRequest } from "../recipe/evaluation-request.ts";
@@ -77,5 +77,5 @@ export async function readBenchmarkResult(
   { compared }: Pick<Benchmark, "compared">,
 ): Promise<BenchmarkResult> {
   const schema = z.intersection(benchmarkResult, compared);
-  return (await readChecked<unknown>(path, schema, "the result of an evaluation")) as BenchmarkResult;
+  return (await readWhole(path, schema, "the result of an evaluation")) as BenchmarkResult;
 }
