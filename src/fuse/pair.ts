@@ -20,16 +20,14 @@ import type { DistributionsMetadata, DistributionsShard } from "../distributions
 import { readDistributionsMetadata } from "../distributions/shard-file.ts";
 import { inputError } from "../errors.ts";
 import { sha256OfFiles } from "../formats/files.ts";
-
 import type { TensorMemory } from "../formats/safetensors.ts";
 import { emptyTable } from "../table.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
-
 import { checkAligned, checkSource } from "./pair-checks.ts";
 import { type ShardRows, shardRows } from "./shard-rows.ts";
 import { createSourceWalk } from "./source-walk.ts";
 
-/** What an aligned shard, or an excerpt of one, says of conversations and rows. */
+/** What a target distribution is made of in an aligned shard. */
 export type AlignedColumns = AlignedRowColumns &
   Pick<AlignedShard, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes">;
 
@@ -49,7 +47,7 @@ export interface PairConversation {
   readonly sources: readonly SourceRows[];
 }
 
-/** A conversation in the shards that were read whole. */
+/** The same with all that its shards say, for the checks. */
 export interface WholeConversation extends PairConversation {
   readonly pivot: ShardRows<DistributionsShard>;
   readonly sources: readonly {
