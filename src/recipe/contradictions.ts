@@ -77,11 +77,13 @@ function adapters({ fuse, engine }: Recipe): RecipeProblem[] {
   return [{ path: ["fuse", "lora"], key: true, message: LORA_NEEDS_TORCH }];
 }
 
-function baselines(recipe: Recipe): RecipeProblem[] {
-  const index = recipe.baselines.indexOf("multi");
-  if (index < 0 || recipe.fuse.sources === "pairwise") return [];
-  const message = "with fuse.sources: together the target is that very model; leave multi out";
-  return [{ path: ["baselines", index], message }];
+/** The way that makes the targets is no baseline beside itself. */
+function baselines({ baselines: given, fuse }: Recipe): RecipeProblem[] {
+  const same = fuse.sources === "together" ? "multi" : "pairwise";
+  const index = given.indexOf(same);
+  if (index < 0) return [];
+  const made = same === "multi" ? "the target is that very model" : "the targets and their merge are those very models";
+  return [{ path: ["baselines", index], message: `with fuse.sources: ${fuse.sources} ${made}; leave ${same} out` }];
 }
 
 /** Where the name of a model comes from. */

@@ -107,12 +107,46 @@ export function targetsOf(recipe: Recipe): Fusion[] {
   }));
 }
 
-/** The baseline that all sources teach together, where it is asked for. */
-export function multiOf(recipe: Recipe): Fusion | null {
-  if (!recipe.baselines.includes("multi")) return null;
+/** Baselines that sources teach too, the other way than the targets: all of them together (`multi`), or each by itself (`pairwise`). */
+export function baselineFusionsOf(recipe: Recipe): Fusion[] {
   const template = templateOf(recipe, recipe.pivot);
-  const target: RunModel = { name: "multi", role: "baseline", folder: join("baselines", "multi"), template };
-  return { target, sources: recipe.sources };
+  const named = (name: string): RunModel => ({ name, role: "baseline", folder: join("baselines", name), template });
+  const fusions: Fusion[] = [];
+  if (recipe.baselines.includes("multi")) fusions.push({ target: named("multi"), sources: recipe.sources });
+  if (recipe.baselines.includes("pairwise")) {
+    for (const source of recipe.sources) {
+      fusions.push({ target: { ...named(`pair-${source.name}`), source: source.name }, sources: [source] });
+    }
+  }
+  return fusions;
+}
+
+/** A merge of baselines: `sft-merge` of fine-tuning runs, `pairwise` of a target for each source. */
+export interface BaselineMerge {
+  readonly merge: RecipeMerge;
+  readonly models: readonly RunModel[];
+  readonly merged: RunModel;
+}
+
+/** As the papers merge, written like the recipe's own. */
+const PAPERS_MERGE = { method: "sce", variant: "fusechat", select_topk: 0.1, weights: null, parameters: {} } as const;
+
+export function baselineMergesOf(recipe: Recipe): BaselineMerge[] {
+  const all = baselinesOf(recipe);
+  const merged = (name: string): RunModel[] => all.filter((model) => model.name === name);
+  const first = recipe.merge[0]!;
+  const runs = fineTuningRunsOf(recipe);
+  const papers: RecipeMerge = { ...PAPERS_MERGE, name: "pairwise", dtype: first.dtype };
+  const pairs = baselineFusionsOf(recipe).flatMap(({ target }) => (target.source === undefined ? [] : [target]));
+  return [
+    ...merged("sft-merge").map((model) => ({
+      // Of one run and one target a merge is that model, whatever the method.
+      merge: pairs.length > 0 ? papers : first,
+      models: all.filter(({ name }) => runs.includes(name)),
+      merged: model,
+    })),
+    ...merged("pairwise").map((model) => ({ merge: papers, models: pairs, merged: model })),
+  ];
 }
 
 /** The first merge is the fused model. */
@@ -122,25 +156,24 @@ export function mergedModelOf(recipe: Recipe, merge: RecipeMerge, index: number)
   return { name: `merge-${merge.name}`, role: "merge", folder: join("merges", merge.name), template };
 }
 
-/** Plain fine-tuning runs, their merge, and the target of all sources. */
+/** Plain fine-tuning runs and their merge, then what sources teach the other way than the targets. */
 export function baselinesOf(recipe: Recipe): RunModel[] {
-  const names = fineTuningRunsOf(recipe);
-  if (recipe.baselines.includes("sft-merge")) names.push("sft-merge");
   const template = templateOf(recipe, recipe.pivot);
-  const multi = multiOf(recipe);
+  const named = (name: string): RunModel => ({ name, role: "baseline", folder: join("baselines", name), template });
+  const merge = (name: "sft-merge" | "pairwise"): RunModel[] => (recipe.baselines.includes(name) ? [named(name)] : []);
   return [
-    ...names.map((name): RunModel => ({ name, role: "baseline", folder: join("baselines", name), template })),
-    ...(multi === null ? [] : [multi.target]),
+    ...fineTuningRunsOf(recipe).map(named),
+    ...merge("sft-merge"),
+    ...baselineFusionsOf(recipe).map(({ target }) => target),
+    ...merge("pairwise"),
   ];
 }
 
-/** `sft`, and for `sft-merge` as many runs as there are targets: `sft-2`, `sft-3`, each with another shuffle. */
+/** `sft`, and for `sft-merge` as many runs as targets are merged: `sft-2`, `sft-3`, each with another shuffle. */
 export function fineTuningRunsOf(recipe: Recipe): string[] {
-  const runs = recipe.baselines.includes("sft-merge")
-    ? targetsOf(recipe).length
-    : recipe.baselines.includes("sft")
-      ? 1
-      : 0;
+  const { baselines, sources } = recipe;
+  const targets = baselines.includes("pairwise") ? sources.length : targetsOf(recipe).length;
+  const runs = baselines.includes("sft-merge") ? targets : baselines.includes("sft") ? 1 : 0;
   return Array.from({ length: runs }, (_, index) => (index === 0 ? "sft" : `sft-${index + 1}`));
 }
 

@@ -7,7 +7,14 @@ import type { Estimates } from "../engine/estimates.ts";
 import { answeringModels } from "./answers.ts";
 import { alignedBytes, distributionsBytes, modelBytes } from "./estimates.ts";
 import { benchmarkOf } from "./evaluation.ts";
-import { evaluatedModels, fineTuningRunsOf, modelsOf, multiOf, targetsOf } from "./layout.ts";
+import {
+  baselineFusionsOf,
+  baselineMergesOf,
+  evaluatedModels,
+  fineTuningRunsOf,
+  mergedModelOf,
+  targetsOf,
+} from "./layout.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedModel } from "./plan.ts";
 import type { Recipe } from "./recipe.ts";
@@ -103,15 +110,17 @@ export function planStages(recipe: Recipe, facts: StageFacts): PlannedStage[] {
   for (const name of fineTuningRunsOf(recipe)) {
     stages.push(stageOf(`fine-tune ${name}`, trained, everybodys, costs?.ofFineTuning ?? null));
   }
-  if (multiOf(recipe) !== null) stages.push(stageOf("fuse multi", trained, everybodys, costs?.ofTarget ?? null));
-  const merges = modelsOf(recipe).filter(
-    ({ role, name }) => role === "fused" || role === "merge" || name === "sft-merge",
-  );
-  for (const [index, { name }] of merges.entries()) {
-    const dtype = recipe.merge[index]?.dtype ?? null;
-    const disk = pivot && modelBytes(pivot.opened.sizes.parameters, dtype ?? storedDtype(pivot.opened));
-    const cost = trained === null ? null : own(MERGE_MEMORY, ((targets.length + 1) * trained) / MERGE_BYTES_PER_SECOND);
-    stages.push(stageOf(`merge ${name}`, disk, here, cost));
+  for (const { target } of baselineFusionsOf(recipe)) {
+    stages.push(stageOf(`fuse ${target.name}`, trained, everybodys, costs?.ofTarget ?? null));
+  }
+  const merges = [
+    ...recipe.merge.map((merge, index) => ({ merge, models: targets, merged: mergedModelOf(recipe, merge, index) })),
+    ...baselineMergesOf(recipe),
+  ];
+  for (const { merge, models, merged } of merges) {
+    const disk = pivot && modelBytes(pivot.opened.sizes.parameters, merge.dtype ?? storedDtype(pivot.opened));
+    const cost = trained === null ? null : own(MERGE_MEMORY, ((models.length + 1) * trained) / MERGE_BYTES_PER_SECOND);
+    stages.push(stageOf(`merge ${merged.name}`, disk, here, cost));
   }
   for (const [index, evaluation] of recipe.evaluate.benchmarks.entries()) {
     const { prompts } = facts.inputs.evaluations[index]!;

@@ -16,7 +16,7 @@ import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts
 import { batches } from "../fuse/shuffle.ts";
 import { targetDistributionWidth } from "../fuse/target-distributions.ts";
 import { expectedDataMemory, trainingDataMemory } from "./estimates.ts";
-import { fineTuningRunsOf, multiOf, targetsOf } from "./layout.ts";
+import { baselineFusionsOf, fineTuningRunsOf, targetsOf } from "./layout.ts";
 import type { UnreadModel } from "./locate.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedEvaluation } from "./plan-evaluation.ts";
@@ -119,7 +119,7 @@ export function derivePlan(recipe: Recipe, inputs: RecipeInputs, machine: Machin
       checkpoints: checkpointSteps(steps).length,
       lora: recipe.fuse.lora ?? null,
     });
-  const fusions = [...targetsOf(recipe), ...[multiOf(recipe)].filter((fusion) => fusion !== null)];
+  const fusions = [...targetsOf(recipe), ...baselineFusionsOf(recipe)];
   const width = Math.max(...fusions.map(({ sources }) => targetWidth(recipe, sources.length)));
   const costs =
     pivot === undefined || pivotPlan === undefined

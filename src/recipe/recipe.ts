@@ -7,7 +7,7 @@ import type { LoraSettings } from "../engine/lora.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
 import type { RecipeAnswers } from "./answers-schema.ts";
 import type { RecipeEvaluation } from "./evaluation.ts";
-import type { DataSize, RecipeFile } from "./schema.ts";
+import type { Baseline, DataSize, RecipeFile } from "./schema.ts";
 
 export interface RecipeModel {
   /** Unique in the recipe; names folders, tables and charts. */
@@ -73,7 +73,7 @@ export interface Recipe {
   };
   readonly fuse: Omit<RecipeFile["fuse"], "lora"> & { readonly lora?: LoraSettings };
   readonly merge: readonly RecipeMerge[];
-  readonly baselines: readonly ("sft" | "sft-merge" | "multi")[];
+  readonly baselines: readonly Baseline[];
   readonly evaluate: RecipeEvaluation;
   readonly seed: number;
   readonly engine: EngineSettings;

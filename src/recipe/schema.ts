@@ -234,6 +234,10 @@ const merge = z.strictObject({
     .describe("Type in which the merged model is written. (name; default the pivot's own)"),
 });
 
+export const BASELINES = ["sft", "sft-merge", "multi", "pairwise"] as const;
+/** A control that is trained beside the targets. */
+export type Baseline = (typeof BASELINES)[number];
+
 const schema = z
   .strictObject({
     pivot: model().describe(
@@ -256,10 +260,10 @@ const schema = z
         "How the targets become the fused model; of a list the first is the fused model, the others are for comparison. (section; default as below)",
       ),
     baselines: z
-      .array(z.enum(["sft", "sft-merge", "multi"]))
+      .array(z.enum(BASELINES))
       .default([])
       .describe(
-        "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets, `multi` one target of all sources together. (list of names; default none)",
+        "Controls trained beside the targets: `sft` is plain fine-tuning of the pivot, `sft-merge` the same merge of as many fine-tuning runs as there are targets, `multi` one target of all sources together, `pairwise` the papers' way beside `fuse.sources: together`: a target for each source and their merge by SCE. (list of names; default none)",
       ),
     evaluate: evaluationSchema
       .default(["held-out"])
@@ -325,7 +329,7 @@ export interface RecipeFile {
   };
   fuse: FuseFile;
   merge: MergeFile | MergeFile[];
-  baselines: ("sft" | "sft-merge" | "multi")[];
+  baselines: Baseline[];
   evaluate: EvaluationFile;
   seed: number;
   engine: EngineFile;

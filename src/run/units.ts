@@ -8,6 +8,8 @@ import { answeringModels } from "../recipe/answers.ts";
 import type { RecipeBenchmark } from "../recipe/evaluation.ts";
 import {
   alignedFolder,
+  baselineFusionsOf,
+  baselineMergesOf,
   baselinesOf,
   comparisonFile,
   distributionsFolder,
@@ -15,7 +17,6 @@ import {
   type Fusion,
   fineTuningRunsOf,
   mergedModelOf,
-  multiOf,
   RUN_FILES,
   type RunModel,
   resultFile,
@@ -89,8 +90,9 @@ export function unitsOf(recipe: Recipe): Unit[] {
     units.push(fusionUnit(fusionId(fusion), fusion, [training, pivotShards]));
   }
   units.push(...baselineTrainingUnits(recipe, training, pivotShards));
-  const multi = multiOf(recipe);
-  if (multi !== null) units.push(fusionUnit("baseline/multi", multi, [training, pivotShards]));
+  for (const fusion of baselineFusionsOf(recipe)) {
+    units.push(fusionUnit(`baseline/${fusion.target.name}`, fusion, [training, pivotShards]));
+  }
   units.push(...mergeUnits(recipe));
   for (const evaluation of recipe.evaluate.benchmarks) units.push(...evaluationUnits(recipe, evaluation, units));
   if (recipe.evaluate.gates.length > 0) {
@@ -133,15 +135,12 @@ function mergeUnits(recipe: Recipe): Unit[] {
       outputs: [merged.folder],
     };
   });
-  const control = baselinesOf(recipe).find(({ name }) => name === "sft-merge");
-  if (control !== undefined) {
-    const runs = fineTuningRunsOf(recipe);
-    const models = baselinesOf(recipe).filter(({ name }) => runs.includes(name));
+  for (const { merge, models, merged } of baselineMergesOf(recipe)) {
     units.push({
-      id: "merge/sft-merge",
-      work: { kind: "merge", merge: recipe.merge[0]!, models, merged: control },
-      after: runs.map((name) => `fine-tune/${name}`),
-      outputs: [control.folder],
+      id: `merge/${merged.name}`,
+      work: { kind: "merge", merge, models, merged },
+      after: models.map(({ name, source }) => `${source === undefined ? "fine-tune" : "baseline"}/${name}`),
+      outputs: [merged.folder],
     });
   }
   return units;

@@ -85,6 +85,31 @@ test("the baseline multi is what all sources teach together", () => {
   expect(units.some(({ id }) => id === "evaluate/held-out/multi")).toBe(true);
 });
 
+test("the baseline pairwise is the papers' way beside a target of all sources", () => {
+  const both = recipe("fuse: { sources: together }\nbaselines: [sft-merge, pairwise]\nmerge: { dtype: float32 }");
+  const units = unitsOf(both);
+  expect(units.flatMap(({ id }) => (/^(fuse|baseline|merge|fine)/.test(id) ? [id] : []))).toEqual([
+    "fuse/together",
+    "fine-tune/sft",
+    "fine-tune/sft-2",
+    "baseline/pair-a",
+    "baseline/pair-b",
+    "merge/fused",
+    "merge/sft-merge",
+    "merge/pairwise",
+  ]);
+  const merge = units.find(({ id }) => id === "merge/pairwise")!;
+  expect(merge).toMatchObject({
+    after: ["baseline/pair-a", "baseline/pair-b"],
+    outputs: ["baselines/pairwise"],
+    work: { merge: { method: "sce", variant: "fusechat", select_topk: 0.1, dtype: "float32" } },
+  });
+  // What is compared with a merge of two is merged as it is.
+  expect(units.find(({ id }) => id === "merge/sft-merge")).toMatchObject({ work: { merge: { method: "sce" } } });
+  const own = recipe("merge: { method: sce, variant: fusechat, select_topk: 0.1, dtype: float32 }").merge[0]!;
+  expect(merge.work.kind === "merge" && { ...merge.work.merge, name: "fused" }).toEqual(own);
+});
+
 test("every unit comes after those it reads, and no two write the same place", () => {
   const units = unitsOf(recipe("baselines: [sft, sft-merge, multi]\nmerge: [{}, { method: linear }]"));
   const seen = new Set<string>();

@@ -5,7 +5,8 @@
 
 import { DEFAULT_WITHIN, type Within } from "../../align/within.ts";
 import type { RowsKind } from "../../distributions/collect.ts";
-import { FUSION_DEFAULTS, type Level, type Tail } from "../../fuse/options.ts";
+import type { Groups } from "../../fuse/groups/groups.ts";
+import { FUSION_DEFAULTS, type Level, type Tail, type Unshared } from "../../fuse/options.ts";
 import type { Parameters } from "../../merge/parameters.ts";
 
 /** What is stored of a row's distribution. */
@@ -24,6 +25,8 @@ export interface TrainingArm {
   readonly sources: "none" | "all" | { readonly only: string };
   readonly function: string;
   readonly level: Level;
+  /** Of `level: group`: what groups are made of, the names of the skills or the prompts alone. */
+  readonly groups: Groups["by"];
   readonly lambda: number;
   readonly rows: StoredRows;
   readonly tail: Tail;
@@ -31,6 +34,8 @@ export interface TrainingArm {
   readonly vocabulary: string;
   /** What rows within a token of a source get. */
   readonly within: Within;
+  /** What rows of a chosen source that has nothing to say get. */
+  readonly unshared: Unshared;
   /** Of fine-tunings that are merged, another order of the conversations each. */
   readonly shuffle: number;
 }
@@ -60,10 +65,12 @@ const BASE = {
   sources: "all",
   function: "min-ce",
   level: "group",
+  groups: "labels",
   rows: { topK: 10, rows: "top" },
   tail: FUSION_DEFAULTS.tail,
   vocabulary: "split",
   within: DEFAULT_WITHIN,
+  unshared: FUSION_DEFAULTS.unshared,
   shuffle: 0,
 } as const;
 
@@ -71,6 +78,8 @@ const BASE = {
 const SHARE = 0.1;
 /** Of TIES and DARE: the share of entries that is kept, as their papers have it. */
 const DENSITY = 0.2;
+/** Of VaRM: what gets a share of its own. */
+const VARM = ["model", "layer", "matrix", "parameter"] as const;
 /** Of task arithmetic, within the 0.3 to 0.5 that its paper recommends for several tasks. */
 const TASK_WEIGHT = 0.3;
 
@@ -100,12 +109,13 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     merge("task-arithmetic", byConversation, "task_arithmetic", { weight: TASK_WEIGHT }),
     merge("ties", byConversation, "ties", { weight: 1, density: DENSITY, normalize: true }),
     merge("dare-ties", byConversation, "dare_ties", { weight: 1, density: DENSITY, normalize: true }),
-    merge("varm", byConversation, "varm", {}),
+    ...VARM.map((granularity) => merge(`varm-${granularity}`, byConversation, "varm", { granularity })),
     ...byGroup,
     merge("fused-group", byGroup, "sce", { variant: "fusechat", select_topk: SHARE }),
     together("together", { level: "conversation" }),
     together("together-row", { level: "row" }),
     together("together-group", {}),
+    together("together-prompts", { groups: "prompts" }),
     together("together-avg-ce", { function: "avg-ce", level: "conversation" }),
     together("together-avg-ce-group", { function: "avg-ce" }),
     together("together-source", { function: "source", level: "conversation" }),
@@ -113,6 +123,8 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     together("exact", { vocabulary: "exact" }),
     together("min-edit", { vocabulary: "min-edit" }),
     together("within", { within: "conditional" }),
+    together("unshared-pivot", { unshared: "pivot" }),
+    together("unshared-skip", { unshared: "skip" }),
     together("top-5", { rows: { topK: 5, rows: "top" } }),
     together("top-32", { rows: { topK: 32, rows: "top" } }),
     ...[5, 10, 32].map((topK) => together(`sampled-${topK}`, { rows: { topK, rows: "sampled" } })),

@@ -89,11 +89,11 @@ async function measure(
 async function trained(arm: TrainingArm, settings: SeedSettings, context: StageContext): Promise<string> {
   const { seed, models, pivot, lr, epochs } = settings;
   const out = modelFolder(arm.name, settings);
-  const conversations = drawConversations(`experiment/${seed}`, arm.conversations);
-  const { function: name, level, lambda, tail } = arm;
+  const conversations = conversationsOf(arm, seed);
+  const { function: name, level, lambda, tail, unshared } = arm;
   const common = {
     ...{ ...FUSION_DEFAULTS, ...TRAINING_DEFAULTS, model: join(models, pivot), conversations, out },
-    ...{ function: name, level, lambda, tail, lr, epochs, batch: BATCH, seed: 100 * seed + arm.shuffle },
+    ...{ function: name, level, lambda, tail, unshared, lr, epochs, batch: BATCH, seed: 100 * seed + arm.shuffle },
   };
   if (arm.sources === "none") {
     await fuseTarget({ ...common, maxLength: MAX_LENGTH }, context);
@@ -109,6 +109,12 @@ async function trained(arm: TrainingArm, settings: SeedSettings, context: StageC
   }
   await fuseTarget({ ...common, pivot: own, aligned, ...(level === "row" && { source: theirs }) }, context);
   return out;
+}
+
+/** Of the seed's own draw, from its beginning; without the skills' names where groups are to be made of the prompts. */
+function conversationsOf({ conversations: count, groups }: TrainingArm, seed: number): readonly Conversation[] {
+  const drawn = drawConversations(`experiment/${seed}`, count);
+  return groups === "labels" ? drawn : drawn.map(({ skill: _, ...unlabelled }) => unlabelled);
 }
 
 async function distributionsOf(
