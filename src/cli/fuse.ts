@@ -4,6 +4,7 @@ import type { IrregularRule } from "../data/irregular.ts";
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, alphaOf, LORA_DEFAULTS, type LoraSettings } from "../engine/lora.ts";
 import { inputError } from "../errors.ts";
+import { EMPHASES, type Emphasis } from "../fuse/emphasis.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import {
@@ -40,6 +41,7 @@ interface Options extends TemplateFlags, EngineFlags, LoraFlags {
   lambda: number;
   tail: Tail;
   unshared: Unshared;
+  emphasis: Emphasis;
   lr: number;
   epochs: number;
   batch: number;
@@ -86,6 +88,14 @@ export const fuseVerb: Verb = {
         new Option("--unshared <rule>", "target of rows where the chosen source has none")
           .choices(UNSHARED)
           .default(FUSION_DEFAULTS.unshared),
+      )
+      .addOption(
+        new Option(
+          "--emphasis <rule>",
+          "gain: conversations come up the more often the more their sources know beyond the pivot",
+        )
+          .choices(EMPHASES)
+          .default(FUSION_DEFAULTS.emphasis),
       )
       .option("--lr <rate>", "peak learning rate", number({ min: 0 }), TRAINING_DEFAULTS.lr)
       .option("--epochs <n>", "passes over the data", integer({ min: 1 }), TRAINING_DEFAULTS.epochs)

@@ -7,6 +7,7 @@
  * last checkpoint, to the same bytes in every file but `timing.jsonl`.
  */
 import { basename, resolve } from "node:path";
+import type { AlignedNats } from "../align/shard-file.ts";
 import type { StageContext } from "../engine/context.ts";
 import { isOfRevision, revisionOf } from "../engine/server/served-model.ts";
 import { inputError, throwIfInterrupted } from "../errors.ts";
@@ -14,6 +15,7 @@ import { lockFolder } from "../formats/lock.ts";
 import { openWeights } from "../formats/weights.ts";
 import { computedOtherwise, otherProgram } from "../version.ts";
 import { abandonTarget, beginTarget, examineFolder, removeCheckpoints, removeLeftovers } from "./checkpoint.ts";
+import { gainWeights } from "./emphasis.ts";
 import { fusionFunction } from "./functions/index.ts";
 import { groupsOf } from "./groups/groups.ts";
 import { type GroupRecord, recordOf } from "./groups/record.ts";
@@ -87,17 +89,21 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
   await removeLeftovers(options.out, step);
   const rendering = await openRendering(options, pair);
   let lessons: Lessons;
+  let weights: Float64Array | null = null;
   try {
     const total = options.conversations.length;
     context.reporter.report({ type: "start", stage: `${stage} data`, total, unit: "conversations" });
     const place = { folder: options.out, stage: `${stage} data`, total };
-    const rules = rulesOf(options, pair, rendering, await recordOfGroups(options, pair, stage, context));
+    const nats = await groupNats(options, pair);
+    const group = nats && recordOfGroups(options, nats, stage, context);
+    if (options.emphasis === "gain" && group !== null) weights = gainWeights(group, nats![0]!.conversation);
+    const rules = rulesOf(options, pair, rendering, group);
     lessons = await openLessons(pair, rendering, rules, place, context);
   } finally {
     await rendering.dispose();
   }
   try {
-    return await trainTarget(options, pair, { stage, record, lessons, step }, context);
+    return await trainTarget(options, pair, { stage, record, lessons, weights, step }, context);
   } finally {
     await lessons.dispose();
   }
@@ -107,6 +113,7 @@ interface Begun {
   readonly stage: string;
   readonly record: TargetRecord;
   readonly lessons: Lessons;
+  readonly weights: Float64Array | null;
   /** Steps that are done. */
   readonly step: number;
 }
@@ -114,7 +121,7 @@ interface Begun {
 async function trainTarget(
   options: FuseOptions,
   pair: Pair,
-  { stage, record, lessons, step }: Begun,
+  { stage, record, lessons, weights, step }: Begun,
   context: StageContext,
 ): Promise<FuseSummary> {
   const { coverage } = lessons;
@@ -131,7 +138,7 @@ async function trainTarget(
   context.reporter.report({ type: "start", stage, total, unit: "steps" });
   if (step === 0) await beginTarget(options.out, record);
   const lambda = pair.sourceNames.length === 0 ? 1 : options.lambda;
-  const lines = await train({ stage, options, lessons, lambda, total, done: step }, context).catch(
+  const lines = await train({ stage, options, lessons, weights, lambda, total, done: step }, context).catch(
     async (error: unknown) => {
       await abandonTarget(options.out);
       throw error;
@@ -161,14 +168,18 @@ function idleSources({ sourceNames }: Pair, { source_rows: rows, sources }: Cove
   return idle.map(({ source }) => `${source} is never chosen: no target has anything of it`);
 }
 
-/** What conversations like each other cost the models; null where nothing asks for it. */
-async function recordOfGroups(
-  { level, conversations }: FuseOptions,
-  pair: Pair,
+/** What every conversation costs the models, a list a source; null where no choice leans on conversations that are alike. */
+async function groupNats({ level }: FuseOptions, pair: Pair): Promise<readonly AlignedNats[] | null> {
+  return level === "group" && pair.sourceNames.length > 0 ? await pair.nats() : null;
+}
+
+/** What conversations like each other cost the models. */
+function recordOfGroups(
+  { conversations }: FuseOptions,
+  nats: readonly AlignedNats[],
   stage: string,
   { reporter }: Pick<StageContext, "reporter">,
-): Promise<GroupRecord | null> {
-  if (level !== "group" || pair.sourceNames.length === 0) return null;
+): GroupRecord {
   const groups = groupsOf(conversations);
   const found = new Set(groups.group).size;
   if (found === 1) {
@@ -178,7 +189,7 @@ async function recordOfGroups(
     const summary = `${found} groups of conversations, by their ${groups.by}`;
     reporter.report({ type: "end", stage: `${stage} groups`, summary, figures: { groups: found, by: groups.by } });
   }
-  return recordOf(groups, await pair.nats());
+  return recordOf(groups, nats);
 }
 
 function rulesOf(

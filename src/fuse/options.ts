@@ -5,6 +5,7 @@ import { checkTemplateSettings, type TemplateSettings } from "../data/template-s
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, LORA_TARGET, type LoraSettings } from "../engine/lora.ts";
 import { inputError, suggestion } from "../errors.ts";
+import { EMPHASES, type Emphasis } from "./emphasis.ts";
 import { fusionFunction } from "./functions/index.ts";
 
 export const LEVELS = ["conversation", "row", "group"] as const;
@@ -28,6 +29,8 @@ export interface FusionSettings {
   readonly lambda: number;
   readonly tail: Tail;
   readonly unshared: Unshared;
+  /** How often conversations come up. */
+  readonly emphasis: Emphasis;
 }
 
 export interface TrainingSettings {
@@ -81,6 +84,7 @@ export const FUSION_DEFAULTS: FusionSettings = {
   lambda: 0.9,
   tail: "renormalise",
   unshared: "label",
+  emphasis: "even",
 };
 
 export const TRAINING_DEFAULTS: TrainingSettings = {
@@ -106,6 +110,7 @@ export function checkOptions(options: FuseOptions): void {
   checkWord("level", options.level, LEVELS);
   checkWord("tail", options.tail, TAILS);
   checkWord("unshared", options.unshared, UNSHARED);
+  checkWord("emphasis", options.emphasis, EMPHASES);
   checkWord("dtype", options.dtype, WEIGHT_DTYPES);
   checkNumber("lambda", options.lambda, 0, 1);
   checkNumber("lr", options.lr, 0, Number.MAX_VALUE);
@@ -114,6 +119,9 @@ export function checkOptions(options: FuseOptions): void {
   checkWhole("epochs", options.epochs, 1);
   checkWhole("batch", options.batch, 1);
   checkWhole("seed", options.seed, 0);
+  if (options.emphasis === "gain" && (options.level !== "group" || !options.shuffle)) {
+    throw inputError("fuse", GAIN_NEEDS_GROUPS);
+  }
   if (options.lora !== undefined) checkLora(options.lora);
   if (options.checkpointSteps !== undefined) checkWhole("checkpoint-steps", options.checkpointSteps, 1);
   if (options.conversations.length === 0) {
@@ -147,6 +155,10 @@ export function checkOptions(options: FuseOptions): void {
     );
   }
 }
+
+/** Said of a recipe's key or a command's flag. */
+export const GAIN_NEEDS_GROUPS =
+  "emphasis: gain goes by what conversations that are alike cost the models, and draws their order; take level: group, and leave shuffle on";
 
 function checkLora({ rank, alpha, targets }: LoraSettings): void {
   checkWhole("lora-rank", rank, 1);

@@ -53,6 +53,7 @@ export async function describeTarget(
           lambda: options.lambda,
           tail: options.tail,
           unshared: options.unshared,
+          ...(options.emphasis === "even" ? {} : { emphasis: options.emphasis }),
         };
   const conversations = options.conversations.map((conversation) => conversation.id).join("\n");
   const hub = await hubModels(options, pair);

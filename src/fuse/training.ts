@@ -25,6 +25,8 @@ export interface TrainingPlan {
   readonly stage: string;
   readonly options: FuseOptions;
   readonly lessons: Lessons;
+  /** [conversations] how often each comes up in an epoch, 1 in the mean; null: once each. */
+  readonly weights: Float64Array | null;
   /** 1 without a source. */
   readonly lambda: number;
   /** T, all optimiser steps. */
@@ -53,11 +55,11 @@ export async function train(plan: TrainingPlan, context: StageContext): Promise<
 
 /** For an engine that takes the whole training: it keeps its own checkpoints, and the journal is written at the end. */
 async function trainAtOnce(
-  { stage, options, lessons, lambda, total }: TrainingPlan,
+  { stage, options, lessons, weights, lambda, total }: TrainingPlan,
   trainWhole: NonNullable<Engine["trainWhole"]>,
   { reporter, signal }: StageContext,
 ): Promise<LogLine[]> {
-  const batchOf = batches(lessons.coverage.conversations, options.batch, options.seed, options.shuffle);
+  const batchOf = batches(lessons.coverage.conversations, options.batch, options.seed, options.shuffle, weights);
   const rates = Array.from({ length: total }, (_, step) => learningRate(options.lr, step, total, options.warmupRatio));
   const seconds: number[] = [];
   const results = await trainWhole(
@@ -140,11 +142,11 @@ async function runSteps(plan: TrainingPlan, trainer: Trainer, context: StageCont
 
 /** The sequences of a step's batch. Those of the next one are read while the engine is busy with the step. */
 function readAhead(
-  { lessons, options }: TrainingPlan,
+  { lessons, options, weights }: TrainingPlan,
   total: number,
 ): (step: number) => Promise<readonly TrainSequence[]> {
   const { batch, seed, shuffle } = options;
-  const batchOf = batches(lessons.coverage.conversations, batch, seed, shuffle);
+  const batchOf = batches(lessons.coverage.conversations, batch, seed, shuffle, weights);
   const read = async (step: number): Promise<readonly TrainSequence[]> => {
     const found = await Promise.all(batchOf(step).map((place) => lessons.read(place)));
     // A conversation cut before its first response has nothing to learn from.

@@ -6,7 +6,7 @@ import { SERVERS_GIVE_TOP } from "../distributions/collect.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import { LORA_NEEDS_TORCH } from "../fuse/options.ts";
+import { GAIN_NEEDS_GROUPS, LORA_NEEDS_TORCH } from "../fuse/options.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
 import { answersProblems } from "./answers.ts";
@@ -29,6 +29,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
     ...mergeNames(recipe, file),
     ...engines(file),
     ...adapters(recipe),
+    ...emphasis(recipe),
     ...baselines(recipe),
     ...evaluationProblems(recipe, file),
   ];
@@ -75,6 +76,11 @@ function engines(file: RecipeFile): RecipeProblem[] {
 function adapters({ fuse, engine }: Recipe): RecipeProblem[] {
   if (fuse.lora === undefined || engine.kind === "torch") return [];
   return [{ path: ["fuse", "lora"], key: true, message: LORA_NEEDS_TORCH }];
+}
+
+function emphasis({ fuse }: Recipe): RecipeProblem[] {
+  if (fuse.emphasis === "even" || (fuse.level === "group" && fuse.shuffle)) return [];
+  return [{ path: ["fuse", "emphasis"], message: GAIN_NEEDS_GROUPS }];
 }
 
 /** The way that makes the targets is no baseline beside itself. */

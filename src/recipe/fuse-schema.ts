@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
+import { EMPHASES, type Emphasis } from "../fuse/emphasis.ts";
 import { LEVELS, type Level, TAILS, type Tail, WEIGHT_DTYPES } from "../fuse/options.ts";
 import { FUNCTION_NAMES } from "./names.ts";
 
@@ -60,6 +61,12 @@ export const fuseSchema = (): z.ZodType<FuseFile, unknown> =>
         .describe(
           "What becomes of the mass beyond the stored tokens: `renormalise` gives it to them, `drop` leaves it away, `bucket` holds it against all other tokens together, `pivot` spreads what a source leaves over the tokens that the pivot stores, the rest as `bucket`. (name; default renormalise)",
         ),
+      emphasis: z
+        .enum(EMPHASES)
+        .default("even")
+        .describe(
+          "How often conversations come up: `even`, once an epoch each, or by `gain`, with `level: group`: half of the steps go to conversations by how much their sources know beyond the pivot. (name; default even)",
+        ),
       lr: z
         .number()
         .gt(0)
@@ -101,6 +108,7 @@ export interface FuseFile {
   sources: "pairwise" | "together";
   lambda: number;
   tail: Tail;
+  emphasis: Emphasis;
   lr: number;
   epochs: number;
   batch: number;

@@ -54,6 +54,9 @@ describe("input that does not belong together", () => {
 
   test("options that make no sense", async () => {
     await refused({ lambda: 1.5 }, "fuse: lambda: expected a number from 0 to 1, found 1.5");
+    const groups = /^fuse: emphasis: gain goes by .*; take level: group, and leave shuffle on$/;
+    await refused({ emphasis: "gain", level: "conversation" }, groups);
+    await refused({ emphasis: "gain", level: "group", shuffle: false }, groups);
     await refused({ batch: 0 }, "fuse: batch: expected a whole number of at least 1, found 0");
     await refused({ lr: Number.NaN }, "fuse: lr: expected a number of at least 0, found NaN");
     await refused(

@@ -16,6 +16,28 @@ test("the generator is the documented one", () => {
   expect(epochOrder(5, 1, 7, true)).toEqual(expected);
 });
 
+test("with weights every conversation comes up as often as its part says, rounded up or down by lot", () => {
+  // 1 in the mean, so each weight is what is expected of an epoch.
+  const weights = Float64Array.from([2.5, 0.5, 0.5, 0.5, 1, 1, 0.25, 1.75]);
+  const drawn = weights.map(() => 0);
+  for (let epoch = 0; epoch < 400; epoch++) {
+    const order = epochOrder(8, epoch, 3, true, weights);
+    expect(order).toHaveLength(8);
+    const counts = weights.map((_, index) => order.filter((one) => one === index).length);
+    for (const [index, weight] of weights.entries()) {
+      expect([Math.floor(weight), Math.ceil(weight)]).toContain(counts[index]);
+      drawn[index]! += counts[index]!;
+    }
+  }
+  // A count that is one of two numbers has a standard deviation of at most 0.5, the mean of 400 one of 0.025.
+  for (const [index, weight] of weights.entries()) expect(Math.abs(drawn[index]! / 400 - weight)).toBeLessThan(0.1);
+});
+
+test("equal weights are every conversation once", () => {
+  const order = epochOrder(1000, 2, 5, true, new Float64Array(1000).fill(0.1));
+  expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 1000 }, (_, index) => index));
+});
+
 test("without shuffling every epoch keeps the order of the data", () => {
   expect(epochOrder(4, 3, 0, false)).toEqual([0, 1, 2, 3]);
 });

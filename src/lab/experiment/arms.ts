@@ -5,6 +5,7 @@
 
 import { DEFAULT_WITHIN, type Within } from "../../align/within.ts";
 import type { RowsKind } from "../../distributions/collect.ts";
+import type { Emphasis } from "../../fuse/emphasis.ts";
 import type { Groups } from "../../fuse/groups/groups.ts";
 import { FUSION_DEFAULTS, type Level, type Tail, type Unshared } from "../../fuse/options.ts";
 import type { Parameters } from "../../merge/parameters.ts";
@@ -28,6 +29,10 @@ export interface TrainingArm {
   /** Of `level: group`: what groups are made of, the names of the skills or the prompts alone. */
   readonly groups: Groups["by"];
   readonly lambda: number;
+  readonly lr: number;
+  readonly epochs: number;
+  /** How often conversations come up in an epoch. */
+  readonly emphasis: Emphasis;
   readonly rows: StoredRows;
   readonly tail: Tail;
   /** Name of the strategy that brings a source's tokens to the pivot's vocabulary. */
@@ -58,7 +63,20 @@ export interface ArmSettings {
   /** Numbers of conversations of the curves. */
   readonly curve: readonly number[];
   readonly lambda: number;
+  readonly lr: number;
+  readonly epochs: number;
+  readonly recommended: RecommendedSettings;
 }
+
+/** Of the recommended way, on the most conversations of the curves; found on the validation draw. */
+export interface RecommendedSettings {
+  readonly lr: number;
+  readonly epochs: number;
+}
+
+/** The arm of the recommended way, and that of fine-tuning with the same steps. */
+export const RECOMMENDED = "recommended";
+export const RECOMMENDED_CONTROL = "sft as recommended";
 
 const BASE = {
   kind: "training",
@@ -66,6 +84,7 @@ const BASE = {
   function: "min-ce",
   level: "group",
   groups: "labels",
+  emphasis: "even",
   rows: { topK: 10, rows: "top" },
   tail: FUSION_DEFAULTS.tail,
   vocabulary: "split",
@@ -84,8 +103,9 @@ const VARM = ["model", "layer", "matrix", "parameter"] as const;
 const TASK_WEIGHT = 0.3;
 
 /** Every arm, in an order in which merges come after what they merge. */
-export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): readonly Arm[] {
-  const base = { ...BASE, conversations, lambda };
+export function armsOf(settings: ArmSettings): readonly Arm[] {
+  const { sources, conversations, curve, lambda, lr, epochs, recommended } = settings;
+  const base = { ...BASE, conversations, lambda, lr, epochs };
   const fineTuning = { ...base, sources: "none", level: "conversation" } as const;
   const together = (name: string, change: Partial<TrainingArm>): TrainingArm => ({ ...base, ...change, name });
   const fineTunings = sources.map((_, shuffle) => ({ ...fineTuning, name: `sft-${shuffle}`, shuffle }));
@@ -97,6 +117,7 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     ...{ name, kind: "merge", method, parameters },
     of: of.map((arm) => arm.name),
   });
+  const best = { ...recommended, conversations: Math.max(...curve) };
   const others = curve.filter((count) => count !== conversations);
   return [
     ...fineTunings,
@@ -116,6 +137,7 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     together("together-row", { level: "row" }),
     together("together-group", {}),
     together("together-prompts", { groups: "prompts" }),
+    together("together-gain", { emphasis: "gain" }),
     together("together-avg-ce", { function: "avg-ce", level: "conversation" }),
     together("together-avg-ce-group", { function: "avg-ce" }),
     together("together-source", { function: "source", level: "conversation" }),
@@ -135,5 +157,7 @@ export function armsOf({ sources, conversations, curve, lambda }: ArmSettings): 
     together("lambda-0.9", { lambda: 0.9 }),
     ...others.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
     ...others.map((count) => together(`together-group of ${count}`, { conversations: count })),
+    together(RECOMMENDED, { ...best, groups: "prompts", emphasis: "gain" }),
+    { ...fineTuning, ...best, name: RECOMMENDED_CONTROL },
   ];
 }

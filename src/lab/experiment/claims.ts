@@ -3,6 +3,8 @@
  * new one is one line. The papers' own are first.
  */
 
+import { RECOMMENDED, RECOMMENDED_CONTROL } from "./arms.ts";
+
 export interface Claim {
   readonly text: string;
   /** Arms, the mean of whose models is said to be better, */
@@ -49,6 +51,7 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("and with all sources together", "together-group", "together"),
     claim("and so with groups of the prompts alone", "together-prompts", "together"),
     claim("the names of the skills are better than groups of the prompts", "together-group", "together-prompts"),
+    claim("steps by what sources know beyond the pivot are better than even ones", "together-gain", "together-group"),
     claim("choosing by row is better than by conversation", "together-row", "together"),
     claim("avg-ce is better than min-ce", "together-avg-ce", "together"),
     claim("and so by group", "together-avg-ce-group", "together-group"),
@@ -69,6 +72,13 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("a label term of a tenth is better than none", "together-group", "lambda-0"),
     claim("a label term of a tenth is better than one of a half", "together-group", "lambda-0.5"),
     claim("a label term of a tenth is better than the papers' 0.9", "together-group", "lambda-0.9"),
+    claim("the recommended way is better than fine-tuning with the same steps", RECOMMENDED, RECOMMENDED_CONTROL),
+    claim(
+      "more steps, by what sources know, are better than three epochs of as many conversations",
+      RECOMMENDED,
+      largest(most),
+    ),
+    ...sources.map((source) => claim(`the recommended way is better than ${source}`, RECOMMENDED, source)),
     ...sources.map((source) =>
       claim(`one target of all sources on ${most} conversations is better than ${source}`, largest(most), source),
     ),

@@ -12,7 +12,7 @@ import { lockOwnFolder } from "../../formats/own-folder.ts";
 import { drawConversations } from "../conversations.ts";
 import { DEMO_SETTINGS } from "../demo-recipe.ts";
 import { LAB_MODELS } from "../models/index.ts";
-import { armsOf } from "./arms.ts";
+import { armsOf, type RecommendedSettings } from "./arms.ts";
 import { claimsOf } from "./claims.ts";
 import { type ExperimentResult, findings } from "./findings.ts";
 import { type Measured, measureArm, measureGiven, type SeedSettings } from "./make.ts";
@@ -28,6 +28,7 @@ export interface ExperimentSettings {
   readonly lambda: number;
   readonly lr: number;
   readonly epochs: number;
+  readonly recommended: RecommendedSettings;
 }
 
 /** About three hours on two cores. */
@@ -37,6 +38,7 @@ export const EXPERIMENT: ExperimentSettings = {
   curve: [1200, 2400, 4800, 9600, 16_000],
   held_out: 1600,
   ...DEMO_SETTINGS,
+  recommended: { lr: 1e-3, epochs: 8 },
 };
 
 export interface ExperimentOptions {

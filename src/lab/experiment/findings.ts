@@ -5,6 +5,7 @@ import { crossedDifference } from "../../statistics/crossed.ts";
 import type { PairedDifference } from "../../statistics/interval.ts";
 import { mean } from "../../statistics/moments.ts";
 import { type Verdict, verdicts } from "../../statistics/verdict.ts";
+import { RECOMMENDED } from "./arms.ts";
 import type { Claim } from "./claims.ts";
 import type { ExperimentSettings } from "./experiment.ts";
 import type { Measured } from "./make.ts";
@@ -27,6 +28,16 @@ export interface ClaimFinding extends PairedDifference {
   readonly verdict: Verdict;
 }
 
+/** A model against the best of the given ones on one skill. */
+export interface SkillFinding extends PairedDifference {
+  readonly skill: string;
+  /** The given model, the pivot among them, that is nearest to the floor there. */
+  readonly best: string;
+  readonly best_above_floor: number;
+  readonly p_adjusted: number;
+  readonly verdict: Verdict;
+}
+
 export interface ExperimentResult {
   readonly format: "fusechat-experiment-1";
   readonly settings: ExperimentSettings;
@@ -35,6 +46,8 @@ export interface ExperimentResult {
   readonly sources: readonly string[];
   readonly models: readonly ModelFigures[];
   readonly claims: readonly ClaimFinding[];
+  /** The recommended way against the best given model of each skill. */
+  readonly skills: readonly SkillFinding[];
   /**
    * Conversations that fine-tuning would need for the distance of the fused model of `settings.conversations`: by seed, null
    * beyond the largest of the curve.
@@ -93,6 +106,17 @@ export function findings({ settings, pivot, sources, bySeed, heldOut, claims }: 
     const all = arms.map(of);
     return bySeed.map((_, seed) => bytes.map((__, n) => mean(all.map((runs) => runs[seed]!.nats[n]!))));
   };
+  const bestOf = (skill: string): ModelFigures =>
+    models
+      .filter(({ name }) => name === pivot || sources.includes(name))
+      .reduce((a, b) => (b.by_skill[skill]! < a.by_skill[skill]! ? b : a));
+  const skillEffects = skills.map((skill): PairedDifference => {
+    const its = heldOut.flatMap((conversation, n) => ((conversation.skill ?? "") === skill ? [n] : []));
+    const among = (name: string): number[][] => costs([name]).map((all) => its.map((n) => all[n]!));
+    const sizes = its.map((n) => bytes[n]!);
+    return crossedDifference(among(RECOMMENDED), among(bestOf(skill).name), sizes, `lab experiment/${skill}`);
+  });
+  const skillVerdicts = verdicts(skillEffects, "less");
   const effects = claims.map(({ arms, than }) => crossedDifference(costs(arms), costs(than), bytes, "lab experiment"));
   const judged = verdicts(effects, "less");
   return {
@@ -103,6 +127,10 @@ export function findings({ settings, pivot, sources, bySeed, heldOut, claims }: 
     sources,
     models,
     claims: claims.map(({ text, arms, than }, n) => ({ claim: text, arms, than, ...effects[n]!, ...judged[n]! })),
+    skills: skills.map((skill, n) => {
+      const { name: best, by_skill: distances } = bestOf(skill);
+      return { skill, best, best_above_floor: distances[skill]!, ...skillEffects[n]!, ...skillVerdicts[n]! };
+    }),
     fine_tuning_needs: Object.fromEntries(
       ["fused", "fused-group", "together", "together-group"].map((name) => [name, needs(name, settings, models)]),
     ),

@@ -39,8 +39,6 @@ export interface SeedSettings {
   readonly models: string;
   readonly pivot: string;
   readonly sources: readonly string[];
-  readonly lr: number;
-  readonly epochs: number;
   readonly heldOut: readonly Conversation[];
   /** Of the whole experiment. */
   readonly out: string;
@@ -87,13 +85,24 @@ async function measure(
 }
 
 async function trained(arm: TrainingArm, settings: SeedSettings, context: StageContext): Promise<string> {
-  const { seed, models, pivot, lr, epochs } = settings;
+  const { seed, models, pivot } = settings;
   const out = modelFolder(arm.name, settings);
   const conversations = conversationsOf(arm, seed);
-  const { function: name, level, lambda, tail, unshared } = arm;
+  const { function: name, level, lambda, tail, unshared, emphasis, lr, epochs } = arm;
   const common = {
     ...{ ...FUSION_DEFAULTS, ...TRAINING_DEFAULTS, model: join(models, pivot), conversations, out },
-    ...{ function: name, level, lambda, tail, unshared, lr, epochs, batch: BATCH, seed: 100 * seed + arm.shuffle },
+    ...{
+      function: name,
+      level,
+      lambda,
+      tail,
+      unshared,
+      emphasis,
+      lr,
+      epochs,
+      batch: BATCH,
+      seed: 100 * seed + arm.shuffle,
+    },
   };
   if (arm.sources === "none") {
     await fuseTarget({ ...common, maxLength: MAX_LENGTH }, context);

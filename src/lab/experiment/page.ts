@@ -1,6 +1,7 @@
 /** The experiment's one page, as Markdown: claims with verdicts, models by skill, the curves, and how to repeat it. */
 import { variance } from "../../statistics/moments.ts";
-import type { ClaimFinding, ExperimentResult, ModelFigures } from "./findings.ts";
+import { RECOMMENDED } from "./arms.ts";
+import type { ClaimFinding, ExperimentResult, ModelFigures, SkillFinding } from "./findings.ts";
 
 /** Conversations at a time, as people write them. */
 const counted = (value: number): string => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
@@ -21,7 +22,7 @@ a perfect model, less is better.
 fusechat lab experiment --out out/experiment
 \`\`\`
 
-repeats all of it, about three hours on two cores, and goes on where it was interrupted. [\`experiment.json\`](experiment.json) has every figure.
+repeats all of it, about four hours on two cores, and goes on where it was interrupted. [\`experiment.json\`](experiment.json) has every figure.
 
 ## Claims
 
@@ -32,6 +33,15 @@ have seen in 80 % of the cases.
 | claim | effect | p | verdict | detectable |
 |---|---|---|---|---|
 ${result.claims.map(claimRow).join("\n")}
+
+## The recommended way, skill by skill
+
+\`${RECOMMENDED}\`: all sources together, chosen by groups of the prompts, steps by what the sources know beyond the pivot; ${counted(Math.max(...settings.curve))}
+conversations, learning rate ${settings.recommended.lr}, ${settings.recommended.epochs} epochs. Beside it the one of the six models that is nearest to the floor in that skill; p by Holm over this table.
+
+| skill | ${RECOMMENDED} | best of the six | minus the best | p | verdict |
+|---|---|---|---|---|---|
+${result.skills.map((finding) => skillRow(finding, result)).join("\n")}
 
 ## Models
 
@@ -65,6 +75,13 @@ function claimRow({ claim, value, low, high, p_adjusted: p, verdict, detectable 
   const said = { better: "holds", worse: "the opposite holds", "within noise": "within noise" }[verdict];
   const least = detectable === undefined ? "" : thousandths(detectable);
   return `| ${claim} | ${interval} | ${p < 0.001 ? "< 0.001" : p.toFixed(3)} | ${said} | ${least} |`;
+}
+
+function skillRow(finding: SkillFinding, { models }: ExperimentResult): string {
+  const { skill, best, best_above_floor: distance, value, low, high, p_adjusted: p, verdict } = finding;
+  const own = models.find(({ name }) => name === RECOMMENDED)!.by_skill[skill]!;
+  const interval = `${signed(value)} [${signed(low)}, ${signed(high)}]`;
+  return `| ${skill} | ${thousandths(own)} | ${thousandths(distance)} (${best}) | ${interval} | ${p < 0.001 ? "< 0.001" : p.toFixed(3)} | ${verdict} |`;
 }
 
 function modelRow({ name, above_floor: all, by_seed: seeds, by_skill: skills }: ModelFigures, names: string[]): string {

@@ -29,6 +29,7 @@ const seed = (fused: number): ReadonlyMap<string, Measured> =>
     measured("together-group", 0.5, 0.5),
     measured("together-group of 100", 2, 2),
     measured("together-group of 400", 0, 0),
+    measured("recommended", 3, 5),
   ]);
 const result = findings({
   ...{ settings, pivot: "pivot", sources: ["source"], heldOut, bySeed: [seed(2), seed(3)] },
@@ -55,6 +56,13 @@ test("what fine-tuning needs lies on its curve, logarithmic in conversations, an
   expect(fused![0]).toBeCloseTo(200 * Math.SQRT2, 6);
   expect(fused![1]).toBeCloseTo(200, 6);
   expect(group).toEqual([null, null]);
+});
+
+test("the recommended way stands beside the best given model of each skill", () => {
+  expect(result.skills).toMatchObject([
+    { skill: "one", best: "source", best_above_floor: 0.3, value: 0 },
+    { skill: "two", best: "source", best_above_floor: 0.3, value: 0.2 },
+  ]);
 });
 
 test("the page has a line a claim, a model and a point of the curve", () => {
