@@ -41,6 +41,7 @@ describe("defaults", () => {
         sources: "pairwise",
         lambda: 0.9,
         tail: "renormalise",
+        emphasis: "even",
         lr: 5e-6,
         epochs: 3,
         batch: 128,
