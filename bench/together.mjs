@@ -47,13 +47,13 @@ const judged = drawConversations("held-out", HELD_OUT_CONVERSATIONS);
 
 /** What differs from `min-ce` by conversation over both sources. */
 const VARIANTS = {
-  conversation: {},
+  conversation: { level: "conversation" },
   skill: { level: "group" },
   prompts: { level: "group", conversations: unlabelled },
   row: { level: "row" },
-  "avg-ce": { function: "avg-ce" },
+  "avg-ce": { function: "avg-ce", level: "conversation" },
   "avg-ce-skill": { function: "avg-ce", level: "group" },
-  source: { function: "source" },
+  source: { function: "source", level: "conversation" },
   "source-prompts": { function: "source", level: "group", conversations: unlabelled },
   "skill-drop": { level: "group", tail: "drop" },
   "skill-bucket": { level: "group", tail: "bucket" },

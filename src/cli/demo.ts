@@ -19,7 +19,7 @@ interface Options {
 }
 
 /** The models that a fusion has to answer for, skill by skill. */
-const CONTROLS = ["lab-mistral", "sft", "sft-merge"];
+const CONTROLS = ["lab-mistral", "sft", "pairwise"];
 
 const UNIT = "distance above the entropy floor, 0.001 nats per byte, ± half of the 95 % interval; 0 is perfect";
 
@@ -56,7 +56,8 @@ export const demoVerb: Verb = {
     );
     const results = await readDemoResults(input.run, recipe.recipe);
     await annotateReport(input.run, results, SHIPPED_SWEEP);
-    invocation.print("After fusing (target-X: pivot fused with X; fused: SCE merge of the targets; sft: fine-tuning):");
+    invocation.print("After fusing (fused: the pivot taught by both sources at once; sft: by the conversations alone;");
+    invocation.print("pair-X: by X alone; pairwise: the merge of these two by SCE, the papers' way):");
     invocation.print(UNIT);
     invocation.print("");
     invocation.print(skillTable(results.models).join("\n"));

@@ -1,4 +1,7 @@
-/** What a fusion is told, its defaults (FuseChat, section 4.1, where the paper states them), and what is refused. */
+/**
+ * What a fusion is told, its defaults (FuseChat, section 4.1, where the paper states them, but for the level, which the
+ * laboratory's experiment decided), and what is refused.
+ */
 
 import type { Conversation } from "../data/conversation.ts";
 import { checkTemplateSettings, type TemplateSettings } from "../data/template-settings.ts";
@@ -80,7 +83,7 @@ export interface FuseOptions extends FusionSettings, TrainingSettings {
 
 export const FUSION_DEFAULTS: FusionSettings = {
   function: "min-ce",
-  level: "conversation",
+  level: "group",
   lambda: 0.9,
   tail: "renormalise",
   unshared: "label",

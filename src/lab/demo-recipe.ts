@@ -21,7 +21,7 @@ export const HELD_OUT_CONVERSATIONS = 800;
 export const MAX_LENGTH = 256;
 /** Conversations an optimiser step: 75 steps an epoch. */
 export const BATCH = 32;
-/** Of SCE: the share of each tensor's entries that is merged. */
+/** Of SCE: the share of each tensor's entries that coefficients are found from. */
 export const SELECT_TOPK = 0.1;
 
 export interface DemoPaths {
@@ -31,19 +31,11 @@ export interface DemoPaths {
   readonly heldOut: string;
 }
 
-/** The recipe as YAML text. The sweep leaves out what it does not look at: further merges. */
-export function demoRecipe(settings: DemoSettings, paths: DemoPaths, comparisons: boolean = true): string {
+/** The recipe as YAML text. */
+export function demoRecipe(settings: DemoSettings, paths: DemoPaths): string {
   const folder = (name: string): string => JSON.stringify(`${paths.models}/${name}`);
   const [pivot] = DEMO_MODELS.filter(({ role }) => role === "pivot");
   const sources = DEMO_MODELS.filter(({ role }) => role === "source");
-  const merges = comparisons
-    ? [
-        `{ method: sce, variant: fusechat, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
-        `{ method: sce, variant: paper, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
-        `{ method: sce, variant: mergekit, select_topk: ${SELECT_TOPK}, dtype: float32 }`,
-        "{ method: linear, dtype: float32 }",
-      ]
-    : [`{ method: sce, variant: fusechat, select_topk: ${SELECT_TOPK}, dtype: float32 }`];
   return `# The laboratory's demonstration. Lambda, learning rate and epochs were fixed on a validation draw.
 pivot: ${folder(pivot!.name)}
 sources:
@@ -52,11 +44,10 @@ data: { path: ${JSON.stringify(paths.fusion)}, held_out_path: ${JSON.stringify(p
 distributions: { top_k: 10, template: native }
 align: { sequence: bytes, vocabulary: split, unshared: label }
 fuse:
-  { function: min-ce, level: conversation, lambda: ${settings.lambda}, lr: ${settings.lr}, epochs: ${settings.epochs}, batch: ${BATCH} }
-merge:
-${merges.map((merge) => `  - ${merge}`).join("\n")}
-baselines: [sft, sft-merge]
-evaluate: [held-out]
+  { sources: together, function: min-ce, level: group, lambda: ${settings.lambda}, lr: ${settings.lr}, epochs: ${settings.epochs}, batch: ${BATCH} }
+merge: { dtype: float32 }
+baselines: [sft, pairwise] # plain fine-tuning, and the papers' way: a target for each source, merged by SCE
+evaluate: [{ benchmark: held-out, models: [pivot, sources, fused, baselines] }]
 seed: 0
 engine: { kind: onnx, threads: ${LAB_THREADS} } # sums are cut by thread: another number gives other last digits
 `;

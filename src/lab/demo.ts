@@ -4,7 +4,7 @@
  *
  *     <out>/fusion.jsonl, held-out.jsonl   conversations of two disjoint draws, with their floors
  *     <out>/recipe.yaml                    what `fusechat run` is given
- *     <out>/run/                           distributions, alignments, targets, merges, report.html
+ *     <out>/run/                           distributions, alignments, target, fused model, controls, report.html
  */
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,7 @@ import { exists, writeFileAtomic } from "../formats/files.ts";
 import { makeFolder } from "../formats/folders.ts";
 import { removeLeftovers } from "../formats/leftovers.ts";
 import { refuseForeign } from "../formats/own-folder.ts";
-import { alignedFolder, comparisonFile, modelsOf, resultFile } from "../recipe/layout.ts";
+import { alignedFolder, comparisonFile, evaluatedModels, resultFile } from "../recipe/layout.ts";
 import type { Recipe } from "../recipe/recipe.ts";
 import { alignmentDocument, comparisonDocument } from "../report/run-documents.ts";
 import { readBenchmarkResult } from "../run/evaluation-stages.ts";
@@ -58,7 +58,6 @@ export interface DemoInputOptions {
   readonly heldOutDraw?: string;
   readonly fusionConversations?: number;
   readonly heldOutConversations?: number;
-  readonly comparisons?: boolean;
 }
 
 const FUSION_FILE = "fusion.jsonl";
@@ -83,13 +82,15 @@ export async function prepareDemo(options: DemoInputOptions): Promise<DemoInput>
     options.heldOutConversations ?? HELD_OUT_CONVERSATIONS,
   );
   const fusion = drawConversations("fusion", options.fusionConversations ?? FUSION_CONVERSATIONS);
-  await writeConversations(join(out, FUSION_FILE), fusion);
+  // Without the skills' names: groups of conversations that are alike have to be found in the prompts, as in real data.
+  const unlabelled = fusion.map(({ skill: _, ...conversation }) => conversation);
+  await writeConversations(join(out, FUSION_FILE), unlabelled);
   await writeConversations(join(out, "held-out.jsonl"), heldOut);
-  const recipeText = demoRecipe(
-    options.settings ?? DEMO_SETTINGS,
-    { models: relative(out, models), fusion: "fusion.jsonl", heldOut: "held-out.jsonl" },
-    options.comparisons ?? true,
-  );
+  const recipeText = demoRecipe(options.settings ?? DEMO_SETTINGS, {
+    models: relative(out, models),
+    fusion: "fusion.jsonl",
+    heldOut: "held-out.jsonl",
+  });
   const recipeFile = join(out, "recipe.yaml");
   await writeFileAtomic(recipeFile, recipeText);
   return { recipeFile, recipeText, run: join(out, "run"), heldOut };
@@ -123,7 +124,7 @@ export interface DemoResults {
 /** Reads what a finished run measured, and judges it. */
 export async function readDemoResults(run: string, recipe: Recipe): Promise<DemoResults> {
   const models: MeasuredModel[] = [];
-  for (const { name, role } of modelsOf(recipe)) {
+  for (const { name, role } of evaluatedModels(recipe, recipe.evaluate.benchmarks[0]!)) {
     const { metrics } = await readBenchmarkResult(join(run, resultFile(heldOut.name, name)), heldOut);
     models.push({ name, role, metrics });
   }

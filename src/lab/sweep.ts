@@ -1,7 +1,7 @@
 /**
  * Chooses the demonstration's learning rate, epochs and lambda, by the validation draw alone. Learning rate and epochs
  * are those at which plain fine-tuning does best, so that the control is at its own optimum; lambda is then the one
- * whose fused model does best. Distributions and alignments are made once, and a finished target is found again, so an
+ * at which the papers' way does best, a target for each source and their merge. Distributions and alignments are made once, and a finished target is found again, so an
  * interrupted sweep continues.
  */
 import { join } from "node:path";
@@ -82,6 +82,7 @@ async function sweepInto(options: SweepOptions, context: StageContext): Promise<
       {
         ...FUSION_DEFAULTS,
         ...TRAINING_DEFAULTS,
+        level: "conversation",
         model: join(options.models, pivot),
         conversations: fusion,
         pivot: join(options.out, "distributions", pivot),

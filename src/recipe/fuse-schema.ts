@@ -1,4 +1,4 @@
-/** `fuse` of a recipe: how each target is trained. Defaults are the papers' where they state one. */
+/** `fuse` of a recipe: how each target is trained. Defaults are the papers' where they state one, but for `level`. */
 import { z } from "zod";
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
@@ -42,9 +42,9 @@ export const fuseSchema = (): z.ZodType<FuseFile, unknown> =>
         .describe("How pivot and sources become one target distribution. (name; default min-ce)"),
       level: z
         .enum(LEVELS)
-        .default("conversation")
+        .default("group")
         .describe(
-          "What the models are compared on: a `conversation`, a `row`, or a `group` of conversations that are alike, by their skill or category, else by their prompts. (name; default conversation)",
+          "What the models are compared on: a `group` of conversations that are alike, by their skill or category, else by their prompts; a `conversation` by itself, as in the papers; or a `row`. (name; default group)",
         ),
       sources: z
         .enum(["pairwise", "together"])

@@ -5,12 +5,13 @@ export const RECIPE_TEMPLATE: string = `# yaml-language-server: $schema=./node_m
 # fusechat plan recipe.yaml         steps, tokens, disk, memory and time, before anything is computed
 # fusechat run recipe.yaml --out run
 #
-# Three keys are needed: pivot, sources and data. All others stand here with their defaults.
+# Three keys are needed: pivot, sources and data. The others stand here with their defaults, but for what is the better way by
+# measurement (docs/experiment.md): the papers' way stands beside it.
 
 # The model that fixes tokenizer, architecture and first weights: a Hugging Face model folder.
 pivot: models/openchat_3.5
 
-# The models whose knowledge is wanted, of any architecture, size and tokenizer. Each makes one target.
+# The models whose knowledge is wanted, of any architecture, size and tokenizer.
 sources:
   - models/Starling-LM-7B-alpha
   - { model: models/Qwen1.5-7B-Chat, name: qwen }
@@ -30,19 +31,19 @@ align:
 
 fuse:
   function: min-ce              # whichever model finds the text more probable
-  level: conversation           # or row, or group: by the record over similar conversations
-  sources: pairwise             # together: one target of all sources at once
+  level: group                  # by the record over similar conversations; the papers': conversation
+  sources: together             # one target of all sources at once; the papers': pairwise, the default
+  emphasis: even                # gain: steps go where the sources know more; for ten thousand conversations and more
   lambda: 0.9                   # weight of the label term
   lr: 5.0e-6
   epochs: 3
   batch: 128                    # conversations of one optimiser step
 
-merge:
-  method: sce                   # fusechat list methods
-  select_topk: 0.1
+# Of targets for each source (sources: pairwise); one target of all sources is the fused model as it is.
+# merge: { method: sce, select_topk: 0.1 }  # fusechat list methods
 
-# Controls: plain fine-tuning, the same merge of as many fine-tuning runs as there are targets, one target of all sources.
-# baselines: [sft, sft-merge, multi]
+# Controls: plain fine-tuning, and the papers' way: a target for each source and their merge by SCE.
+# baselines: [sft, pairwise]
 
 evaluate: [held-out]            # fusechat list benchmarks
 # evaluate:                     # with a judge, whose key comes from the environment, and with what must hold:

@@ -32,6 +32,7 @@ export function options(out: string, changes: Partial<FuseOptions> = {}): FuseOp
   return {
     ...FUSION_DEFAULTS,
     ...TRAINING_DEFAULTS,
+    level: "conversation",
     model,
     conversations,
     pivot,

@@ -9,6 +9,7 @@ test("the demonstration's recipe is valid and says what the sweep chose", () => 
   expect(recipe.pivot).toMatchObject({ name: "lab-mistral", model: "models/lab-mistral" });
   expect(recipe.sources.map(({ name }) => name)).toEqual(["lab-llama", "lab-qwen2"]);
   expect(recipe.fuse).toMatchObject(DEMO_SETTINGS);
-  expect(recipe.baselines).toEqual(["sft", "sft-merge"]);
-  expect(recipe.merge.map(({ name }) => name)).toEqual(["fused", "sce-paper", "sce-mergekit", "linear"]);
+  expect(recipe.fuse).toMatchObject({ sources: "together", level: "group", emphasis: "even" });
+  expect(recipe.baselines).toEqual(["sft", "pairwise"]);
+  expect(recipe.merge.map(({ name, method }) => [name, method])).toEqual([["fused", "linear"]]);
 });

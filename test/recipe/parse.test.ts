@@ -37,7 +37,7 @@ describe("defaults", () => {
       },
       fuse: {
         function: "min-ce",
-        level: "conversation",
+        level: "group",
         sources: "pairwise",
         lambda: 0.9,
         tail: "renormalise",
@@ -87,10 +87,11 @@ describe("defaults", () => {
     });
   });
 
-  test("the recipe that init writes is one, and says nothing but defaults", () => {
+  test("the recipe that init writes is one, and differs from the defaults in the recommended way alone", () => {
     const { recipe } = parseRecipe(RECIPE_TEMPLATE, "recipe.yaml");
     const { pivot, sources, data } = recipe;
-    const defaults = parseRecipe(SHORTEST, "recipe.yaml").recipe;
+    const recommended = "fuse: { sources: together, level: group }";
+    const defaults = parseRecipe(`${SHORTEST}${recommended}`, "recipe.yaml").recipe;
     expect({ ...recipe, pivot: 0, sources: 0, data: 0 }).toEqual({ ...defaults, pivot: 0, sources: 0, data: 0 });
     expect(pivot.name).toBe("openchat_3.5");
     expect(sources.map(({ name }) => name)).toEqual(["Starling-LM-7B-alpha", "qwen"]);

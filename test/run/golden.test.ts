@@ -13,7 +13,7 @@ const RECIPE = `pivot: ${MISTRAL}
 sources: [${QWEN2}]
 data: { path: ${CONVERSATIONS}, held_out_path: ${HELD_OUT}, date: 2024-02-29, template_variables: { level: 1 } }
 align: { vocabulary: exact, width: 10 }
-fuse: { lr: 1.0e-3, epochs: 6, batch: 8, warmup_ratio: 0.1, shuffle: false }
+fuse: { level: conversation, lr: 1.0e-3, epochs: 6, batch: 8, warmup_ratio: 0.1, shuffle: false }
 merge: { method: linear }
 `;
 

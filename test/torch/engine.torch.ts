@@ -83,6 +83,7 @@ describe("a fusion", () => {
   const settings = () => ({
     ...FUSION_DEFAULTS,
     ...TRAINING_DEFAULTS,
+    level: "conversation" as const,
     epochs: 6,
     batch: 8,
     lr: 1e-3,

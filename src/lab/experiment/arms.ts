@@ -74,9 +74,8 @@ export interface RecommendedSettings {
   readonly epochs: number;
 }
 
-/** The arm of the recommended way, and that of fine-tuning with the same steps. */
+/** The arm of the recommended way. */
 export const RECOMMENDED = "recommended";
-export const RECOMMENDED_CONTROL = "sft as recommended";
 
 const BASE = {
   kind: "training",
@@ -158,6 +157,5 @@ export function armsOf(settings: ArmSettings): readonly Arm[] {
     ...others.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
     ...others.map((count) => together(`together-group of ${count}`, { conversations: count })),
     together(RECOMMENDED, { ...best, groups: "prompts", emphasis: "gain" }),
-    { ...fineTuning, ...best, name: RECOMMENDED_CONTROL },
   ];
 }

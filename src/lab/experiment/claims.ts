@@ -3,7 +3,7 @@
  * new one is one line. The papers' own are first.
  */
 
-import { RECOMMENDED, RECOMMENDED_CONTROL } from "./arms.ts";
+import { RECOMMENDED } from "./arms.ts";
 
 export interface Claim {
   readonly text: string;
@@ -72,7 +72,7 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("a label term of a tenth is better than none", "together-group", "lambda-0"),
     claim("a label term of a tenth is better than one of a half", "together-group", "lambda-0.5"),
     claim("a label term of a tenth is better than the papers' 0.9", "together-group", "lambda-0.9"),
-    claim("the recommended way is better than fine-tuning with the same steps", RECOMMENDED, RECOMMENDED_CONTROL),
+    claim("the recommended way is better than fine-tuning on as many conversations", RECOMMENDED, `sft-0 of ${most}`),
     claim(
       "more steps, by what sources know, are better than three epochs of as many conversations",
       RECOMMENDED,

@@ -35,7 +35,7 @@ export interface ExperimentSettings {
 export const EXPERIMENT: ExperimentSettings = {
   seeds: 5,
   conversations: 2400,
-  curve: [1200, 2400, 4800, 9600, 16_000],
+  curve: [1200, 2400, 4800, 16_000],
   held_out: 1600,
   ...DEMO_SETTINGS,
   recommended: { lr: 1e-3, epochs: 8 },
