@@ -109,6 +109,8 @@ export interface Scope {
   readonly weight: (name: string, shape: readonly number[]) => Value;
   /** Where keys and values are kept for later passes; absent where there will be none. */
   readonly cache?: KeyValueCache;
+  /** Whether matrices whose rows fill panels lie in them (`panel-product.ts`). Such a pass has no gradient. */
+  readonly panels?: boolean;
 }
 
 /** What a pass knows of earlier positions, and where its own go. Every attention uses it once, in the order of layers. */

@@ -3,11 +3,12 @@
  * `[batch * length, width]` throughout.
  */
 import type { Value } from "../graph/graph.ts";
-import { addScalar } from "../graph/ops/arithmetic.ts";
+import { add, addScalar } from "../graph/ops/arithmetic.ts";
 import { gatedSilu } from "../graph/ops/gated-silu.ts";
 import { layerNorm } from "../graph/ops/layer-norm.ts";
 import { linear } from "../graph/ops/matmul.ts";
-import { rmsNorm } from "../graph/ops/rms-norm.ts";
+import { panelProduct, panelShape } from "../graph/ops/panel-product.ts";
+import { fusedRmsNorm, rmsNorm } from "../graph/ops/rms-norm.ts";
 import { reshape } from "../graph/ops/shape.ts";
 import { split } from "../graph/ops/split.ts";
 import type { ModelConfig, RotaryEmbedding, Scope } from "./architecture.ts";
@@ -15,7 +16,8 @@ import { attend } from "./attend.ts";
 
 /** A normalised copy of the rows; `name` is that of the module, its weight [width], to which `offset` is added. */
 export function norm(scope: Scope, x: Value, name: string, epsilon: number, offset = 0): Value {
-  return rmsNorm(x, addScalar(scope.weight(`${name}.weight`, [x.shape[1]!]), offset), epsilon);
+  const weight = addScalar(scope.weight(`${name}.weight`, [x.shape[1]!]), offset);
+  return scope.panels ? fusedRmsNorm(x, weight, epsilon) : rmsNorm(x, weight, epsilon);
 }
 
 /** The same, with the mean subtracted first; the weight is all there is, no bias. */
@@ -39,9 +41,15 @@ export interface ProjectionOptions {
 
 /** `x weight^T`, weight [width, x's width]. */
 export function project(scope: Scope, x: Value, name: string, width: number, options: ProjectionOptions = {}): Value {
-  const weight = scope.weight(`${name}.weight`, [width, x.shape[1]!]);
+  const shape = [width, x.shape[1]!] as const;
+  const panels = scope.panels ? panelShape(shape) : null;
+  const weight = scope.weight(`${name}.weight`, panels ?? shape);
   const bias = options.bias ? scope.weight(`${name}.bias`, [width]) : undefined;
-  return linear(x, weight, bias, options.residual);
+  if (panels === null) return linear(x, weight, bias, options.residual);
+  return [bias, options.residual].reduce<Value>(
+    (sum, more) => (more === undefined ? sum : add(sum, more)),
+    panelProduct(x, weight),
+  );
 }
 
 /** Queries [rows, heads * headSize], keys and values [rows, keyValueHeads * headSize]. */

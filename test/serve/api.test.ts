@@ -176,7 +176,7 @@ describe("completions", () => {
     expect(logprobs.token_logprobs).toHaveLength(ids.length + 1);
     expect(logprobs.token_logprobs[0]).toBeNull();
     rows.labelLogp.forEach((logp, row) => {
-      expect(logprobs.token_logprobs[row + 1]).toBeCloseTo(logp, 6);
+      expect(logprobs.token_logprobs[row + 1]).toBeCloseTo(logp, 5);
     });
     expect(logprobs.tokens.slice(0, ids.length).join("")).toBe(text);
     expect(logprobs.text_offset.slice(0, 3)).toEqual([

@@ -19,7 +19,7 @@ export function computeRows(
   return runRows(loaded, runtime, sequences, topK, null);
 }
 
-/** The same with the rank of each label. All weights are in memory then. */
+/** The same with the rank of each label, for servers, which generate too. All weights are in memory then, in the layout of that. */
 export async function computeRankedRows(
   loaded: LoadedModel,
   runtime: Runtime,
@@ -41,13 +41,13 @@ async function runRows(
 ): Promise<RowBatch> {
   const collected = collectRows(sequences.positions.length, topK);
   const drawn = sequences.uniform !== null;
-  const inputs = await resident();
   const ranks = labelRank !== null;
+  const inputs = await resident(ranks ? "panels" : "rows");
   for (const batch of planBatches(extents(sequences, model.config), POSITION_BUDGET)) {
     const { size, length, rows, isLong } = batch;
     const wanted = `${rows} rows, ${drawn ? "drawn" : "top"} ${topK}${ranks ? " and ranks" : ""}`;
     const session = await runtime.session(`${model.folder}: rows ${shapeKey(batch)}, ${wanted}`, () =>
-      rowsProgram(model, { batch: size, length, isLong, rows, topK, ranks, drawn }),
+      rowsProgram(model, { batch: size, length, isLong, rows, topK, ranks, drawn, panels: ranks }),
     );
     const feeds = batchInputs(runtime, batch, sequences);
     const outputs = await session.run({ ...inputs, ...feeds.tensors });
@@ -89,6 +89,6 @@ export async function computeLogits(
   );
   const padded = new Int32Array(length);
   padded.set(ids);
-  const { logits } = await session.run({ ...(await resident()), ids: runtime.tensor(padded, [1, length]) });
+  const { logits } = await session.run({ ...(await resident("rows")), ids: runtime.tensor(padded, [1, length]) });
   return (logits!.data as Float32Array).slice(0, ids.length * model.config.vocabularySize);
 }

@@ -7,9 +7,9 @@
  * matrices of products are joined for the softmax. Joining the keys instead would copy the whole cache in every layer.
  */
 import { constant, type Graph, scalar, sharedConstant, type Value, withoutTape } from "../graph.ts";
-import { add, cast, greater, where } from "./arithmetic.ts";
+import { add, cast, greater, scale, where } from "./arithmetic.ts";
 import { type AttentionOptions, blockMask } from "./attention.ts";
-import { matmul } from "./matmul.ts";
+import { matmul, matmulByRows, type ProductOptions } from "./matmul.ts";
 import { softmax } from "./reduction.ts";
 import { concat, reshape, slice, transpose } from "./shape.ts";
 import { softCap } from "./soft-cap.ts";
@@ -34,7 +34,7 @@ export function cachedAttention(
   kept: KeptPositions,
   options: AttentionOptions,
 ): Value {
-  const { batch, length, heads, keyValueHeads, headSize, scale, window, cap } = options;
+  const { batch, length, heads, keyValueHeads, headSize, scale: factor, window, cap } = options;
   const { graph } = query;
   const capacity = kept.key.shape[1]!;
   const group = heads / keyValueHeads;
@@ -43,7 +43,7 @@ export function cachedAttention(
     const queries = reshape(headsFirst(query, { batch, length, headSize }), [...grouped, headSize]);
     const products = (keys: Value, mask: Value | null): Value => {
       const columns = keys.shape[1]!;
-      const capped = softCap(matmul(queries, keys, { transB: true, scale }), cap);
+      const capped = softCap(perQuery(queries, keys, { transB: true, scale: factor }), cap);
       if (mask === null) return capped;
       return reshape(add(reshape(capped, [batch, heads, length, columns]), mask), [...grouped, columns]);
     };
@@ -51,11 +51,21 @@ export function cachedAttention(
     const among = products(key, blockMask(graph, { first: 0, start: 0, end: length }, window));
     const probabilities = softmax(concat([before, among], 2));
     const context = add(
-      matmul(slice(probabilities, 2, 0, capacity), kept.value),
+      perQuery(slice(probabilities, 2, 0, capacity), kept.value),
       matmul(slice(probabilities, 2, capacity, capacity + length), value),
     );
     return rowsFirst(context, { batch, length, headSize });
   });
+}
+
+/** Up to so many queries a key head are products of one row each: more are faster in one, for which the runtime packs the keys. */
+const MOST_SINGLE_QUERIES = 8;
+
+/** A product of `queries` [n, count, inner] with kept keys or values, each by itself where they are few. */
+function perQuery(queries: Value, kept: Value, { scale: factor = 1, transB = false }: ProductOptions = {}): Value {
+  if (queries.shape[1]! > MOST_SINGLE_QUERIES) return matmul(queries, kept, { scale: factor, transB });
+  // The runtime's product of one row knows no factor.
+  return matmulByRows(scale(queries, factor), kept, transB);
 }
 
 interface RowsShape {

@@ -3,7 +3,7 @@
  * the checkpoint, `[out, in]`, and a transposed copy is never made.
  */
 import { internalError } from "../../errors.ts";
-import { type Contribution, type Lowering, operation, sameShape, type Value } from "../graph.ts";
+import { addNode, type Contribution, type Lowering, operation, sameShape, type Value } from "../graph.ts";
 import { add } from "./arithmetic.ts";
 import { sumTo } from "./broadcast.ts";
 
@@ -75,6 +75,28 @@ export function matmul(a: Value, b: Value, options: ProductOptions = {}): Value 
         : matmul(a, gradient, { transA: !transA, scale }),
     ],
   );
+}
+
+/**
+ * Products of `a` [n, rows, inner] with `b` [n, inner, columns], or transposed, row by row: the runtime reads `b` where it lies for one
+ * row, and packs it for several. Without a gradient.
+ */
+export function matmulByRows(a: Value, b: Value, transB: boolean): Value {
+  const [count, rows, inner] = a.shape as [number, number, number];
+  const [innerB, columns] = matrixSize(b, transB);
+  if (count !== b.shape[0] || inner !== innerB)
+    throw internalError(`no product of [${a.shape}] and [${b.shape}] (${transB})`);
+  const shape = [count, rows, columns];
+  return addNode(a.graph, [a, b], [{ shape, dtype: a.dtype }], (emit, [left, right], [result]) => {
+    const reshaped = (name: string, size: readonly number[], to = emit.temporary(size)): string => {
+      emit.node("Reshape", [name, emit.constant(size, [size.length], "int64")], [to]);
+      return to;
+    };
+    const product = emit.temporary();
+    const operands = [reshaped(left!, [count, rows, 1, inner]), reshaped(right!, [count, 1, ...b.shape.slice(1)])];
+    lowerMatmul(4, { transA: false, transB, scale: 1 })(emit, operands, [product]);
+    reshaped(product, shape, result!);
+  })[0]!;
 }
 
 /** The runtime's fused product knows single precision only; in double it is spelt out. */

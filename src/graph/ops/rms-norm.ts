@@ -3,7 +3,7 @@
  * row. The gradient is written by hand; with `n = x * r` and `g = dy * weight` it is
  * `dx = r * (g - n * mean(g * n))`, `dweight = sum over rows of dy * n`.
  */
-import { composite, constant, type Graph, sharedConstant, type Value } from "../graph.ts";
+import { addNode, composite, constant, type Graph, sharedConstant, type Value } from "../graph.ts";
 import { add, addScalar, multiply, reciprocal, scale, sqrt, subtract } from "./arithmetic.ts";
 import { gemm } from "./matmul.ts";
 import { reduceSumSquare } from "./reduction.ts";
@@ -31,6 +31,14 @@ export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
       },
     };
   });
+}
+
+/** The same as one operation of the runtime's own. Without a gradient. */
+export function fusedRmsNorm(x: Value, weight: Value, epsilon: number): Value {
+  return addNode(x.graph, [x, weight], [{ shape: x.shape, dtype: x.dtype }], (emit, inputs, outputs) => {
+    const attributes = { axis: { int: -1 }, epsilon: { float: epsilon }, stash_type: { int: 1 } };
+    emit.node("SimplifiedLayerNormalization", inputs, outputs, attributes);
+  })[0]!;
 }
 
 /** [1, count]: a product with it sums over rows twice as fast as the runtime's reduction. */

@@ -43,12 +43,7 @@ export interface Decoder {
 }
 
 /** `allowed` ids, from 0 on, may be drawn. */
-export async function openDecoder(
-  { model, resident }: LoadedModel,
-  runtime: Runtime,
-  allowed: number,
-): Promise<Decoder> {
-  const weights = await resident();
+export function openDecoder({ model, resident }: LoadedModel, runtime: Runtime, allowed: number): Decoder {
   const allIds = Int32Array.from({ length: allowed }, (_, id) => id);
   const run = async ({ batch, length, isLong, ids, counts, past, candidates, logSum }: Pass): Promise<PassResult> => {
     const capacity = past?.cache.capacity ?? 0;
@@ -58,7 +53,7 @@ export async function openDecoder(
       () => decodeProgram(model, { batch, length, isLong, capacity, allowed, candidates, logSum }),
     );
     const outputs = await session.run({
-      ...weights,
+      ...(await resident("panels")),
       ...(past === null ? {} : cacheTensors(past.cache, runtime, past.first, batch)),
       ids: runtime.tensor(ids, [batch, length]),
       last: runtime.tensor(

@@ -40,7 +40,7 @@ export async function generateAnswers(
       reused: 0,
     };
   });
-  const batch = openRunningBatch(model, await openDecoder(loaded, runtime, allowed), {
+  const batch = openRunningBatch(model, openDecoder(loaded, runtime, allowed), {
     joins: "together",
     prefixes: null,
   });

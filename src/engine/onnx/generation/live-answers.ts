@@ -34,7 +34,7 @@ export interface LiveAnswers {
 /** `allowed` ids, from 0 on, may be drawn. */
 export async function openLiveAnswers(loaded: LoadedModel, runtime: Runtime, allowed: number): Promise<LiveAnswers> {
   const { model } = loaded;
-  const decoder = await openDecoder(loaded, runtime, allowed);
+  const decoder = openDecoder(loaded, runtime, allowed);
   const prefixes = openKeptPrefixes(model, Math.min(PREFIX_BYTES, PREFIX_SHARE * availableMemory()));
   const openBatch = (): RunningBatch => openRunningBatch(model, decoder, { joins: "at once", prefixes });
   let batch = openBatch();

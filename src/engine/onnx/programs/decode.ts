@@ -1,7 +1,7 @@
 /**
  * The program of generation: it reads T new positions of B sequences, after C places of a key-value cache, and says
  * which tokens may follow the last one. C = 0 reads prompts, T = 1 is a step, T > 1 after C places reads a prompt too
- * long for one pass.
+ * long for one pass. Matrices lie in panels.
  */
 import { type Graph, input, output, type Value } from "../../../graph/graph.ts";
 import { lowerGraph } from "../../../graph/lower.ts";
@@ -39,7 +39,10 @@ export function cacheInputs(layer: number): { readonly key: string; readonly val
 export function decodeProgram(model: Model, shape: DecodeShape): Program {
   const { batch, length, allowed, candidates } = shape;
   const fresh: Value[] = [];
-  const { graph, hidden, head } = buildNetwork(model, shape, (within) => graphCache(within, model, shape, fresh));
+  const { graph, hidden, head } = buildNetwork(model, shape, {
+    cacheOf: (within) => graphCache(within, model, shape, fresh),
+    panels: true,
+  });
   const last = gatherRows(hidden, input(graph, "last", [batch], "int32"));
   const all = headLogits(last, head(), model.config.logitCap);
   if (shape.logSum) output(graph, "log_sum", reshape(logSumExp(all, softmax(all)), [batch]));

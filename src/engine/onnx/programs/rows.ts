@@ -19,6 +19,8 @@ export interface RowsShape extends ProgramShape {
   readonly ranks?: boolean;
   /** Whether K ids are drawn instead. */
   readonly drawn?: boolean;
+  /** Whether matrices lie in panels; where absent they do not. */
+  readonly panels?: boolean;
 }
 
 /**
@@ -28,8 +30,8 @@ export interface RowsShape extends ProgramShape {
  * drawn and `top_count` [N, K], 0 in unused places, in place of `top_logp`.
  */
 export function rowsProgram(model: Model, shape: RowsShape): Program {
-  const { rows } = shape;
-  const network = buildNetwork(model, shape);
+  const { rows, panels = false } = shape;
+  const network = buildNetwork(model, shape, { panels });
   const { graph } = network;
   const index = input(graph, "row_index", [rows], "int32");
   const label = reshape(input(graph, "label", [rows], "int32"), [rows, 1]);
@@ -62,7 +64,7 @@ interface Asked {
   readonly uniform: Value | null;
 }
 
-/** `hidden` [N, hidden] is what the head [V, hidden] reads. Logits exist for a chunk of rows at a time. */
+/** `hidden` [N, hidden] is what the head reads. Logits exist for a chunk of rows at a time. */
 function topRows(model: Model, hidden: Value, head: Value, { label, uniform }: Asked, shape: RowsShape): TopRows {
   const rows = hidden.shape[0]!;
   const parts: TopRows[] = [];

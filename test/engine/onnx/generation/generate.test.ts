@@ -186,6 +186,15 @@ test("an empty prompt, one as long as the context, and no prompt at all have emp
   );
 });
 
+test("logits have the same bits before and after tokens were generated, which rearranges the weights", async () => {
+  await withModel("llama", async (model) => {
+    const prompt = somePrompt(20, model.vocabulary);
+    const before = await model.logits(prompt);
+    await model.generate([prompt], { ...greedy, maxTokens: 2 });
+    expect(await model.logits(prompt)).toEqual(before);
+  });
+});
+
 test("ids without a token are never drawn", async () => {
   await withModel("llama", async (model) => {
     const options = { ...greedy, bannedFrom: 50, maxTokens: 40 };

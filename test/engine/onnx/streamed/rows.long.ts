@@ -139,7 +139,7 @@ describe("a stream of weights", () => {
     const loaded = await loadModel(goldenFolder("llama"), runtime, 0);
     expect(loaded.streamed).not.toBeNull();
     expect(loaded.weights.size).toBe(0);
-    const [inputs, again] = await Promise.all([loaded.resident(), loaded.resident()]);
+    const [inputs, again] = await Promise.all([loaded.resident("rows"), loaded.resident("rows")]);
     expect(again).toBe(inputs);
     expect([...loaded.weights.keys()]).toEqual(loaded.model.shapes.map(({ name }) => name));
     const all = await loadModel(goldenFolder("llama"), runtime, 4 * loaded.model.parameters);
