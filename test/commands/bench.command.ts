@@ -1,6 +1,8 @@
 /** The benchmarks are run by hand; here each runs once on something tiny, so that none of them falls behind the code. */
 import { execFile } from "node:child_process";
-import { resolve } from "node:path";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
@@ -100,4 +102,16 @@ test("bench/json-array reads records one by one beside JSON.parse", async () => 
     printed.match(/^ {2}this program, records alone: \d+\.\d s, \d+ MB a second .*, \d+ MB private$/gm),
   ).toHaveLength(2);
   expect(printed.match(/^ {2}ratio of processor time: \d+\.\d$/gm)).toHaveLength(2);
+});
+
+test("bench/steps tells what a second round and a mean of models gain", async () => {
+  const out = await mkdtemp(join(tmpdir(), "fusechat-bench-"));
+  try {
+    const names = ["demonstration", "two rounds on the same", "mean of both parts' models"];
+    const size = ["--conversations", "16", "--held-out", "16"];
+    const printed = await bench("steps", "--out", out, ...size, "--only", names.join(";"));
+    for (const name of ["the pivot", ...names]) expect(printed).toMatch(new RegExp(`^${name}: -?\\d+\\.\\d \\[`, "m"));
+  } finally {
+    await rm(out, { recursive: true, force: true });
+  }
 });
