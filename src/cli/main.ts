@@ -28,8 +28,8 @@ const { listenForInterrupts } = await import("./interrupt.ts");
 const { processStreams } = await import("./streams.ts");
 
 const streams = processStreams();
-const signal = listenForInterrupts((line) => streams.stderr.write(`${line}\n`));
+const { signal, say } = listenForInterrupts((line) => streams.stderr.write(`${line}\n`));
 const verbs = await loadVerbs(process.argv[2]);
-const exitCode = await runCommandLine(process.argv.slice(2), streams, signal, verbs);
+const exitCode = await runCommandLine(process.argv.slice(2), streams, signal, verbs, say);
 await streams.flush();
 process.exit(exitCode);

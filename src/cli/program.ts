@@ -24,6 +24,7 @@ export async function runCommandLine(
   streams: Streams,
   signal: AbortSignal,
   verbs: readonly Verb[],
+  onInterrupt: Invocation["onInterrupt"] = () => {},
 ): Promise<number> {
   let exitCode = 0;
   const program = new Command("fusechat")
@@ -49,7 +50,7 @@ export async function runCommandLine(
       .option("--json", `print ${verb.long === true ? "one JSON event a line" : "one JSON document"} on stdout`)
       .option("--quiet", "no progress, only results and errors");
     command.action(async () => {
-      exitCode = await invoke(verb, command, streams, signal);
+      exitCode = await invoke(verb, command, streams, { signal, onInterrupt });
     });
   }
   try {
@@ -60,7 +61,12 @@ export async function runCommandLine(
   }
 }
 
-async function invoke(verb: Verb, command: Command, streams: Streams, signal: AbortSignal): Promise<number> {
+async function invoke(
+  verb: Verb,
+  command: Command,
+  streams: Streams,
+  interrupts: Pick<Invocation, "signal" | "onInterrupt">,
+): Promise<number> {
   const options: Record<string, unknown> = command.opts();
   refuseEmpty(command.args, options);
   const json = options.json === true;
@@ -74,7 +80,7 @@ async function invoke(verb: Verb, command: Command, streams: Streams, signal: Ab
     json,
     quiet,
     reporter: events ? createJsonReporter(line, streams.now) : quiet ? silent : progress,
-    signal,
+    ...interrupts,
     environment: streams.environment,
     print: (text) => {
       if (json) return;

@@ -75,8 +75,15 @@ export const serveVerb: Verb = {
         invocation.reporter.report({ type: "warning", stage: "serve", message });
       },
     });
+    invocation.onInterrupt(() => {
+      const count = server.inFlight();
+      if (count === 0) return "no request to finish";
+      return `finishing ${count} request${count === 1 ? "" : "s"}, and taking no other`;
+    });
     const names = models.map(({ name }) => name);
-    invocation.print(`Serving ${names.join(", ")} at ${server.url}/v1; Ctrl-C ends it when all answers have ended.`);
+    invocation.print(
+      `Serving ${names.join(", ")} at ${server.url}/v1; Ctrl-C ends it when all answers have ended, twice at once.`,
+    );
     invocation.print(`Talk to them at ${server.url}`);
     invocation.document({ url: server.url, models: names });
     if (!invocation.signal.aborted) await once(invocation.signal, "abort");

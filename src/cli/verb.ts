@@ -16,6 +16,8 @@ export interface Invocation {
   readonly reporter: Reporter;
   /** Aborted by the first Ctrl-C: finish the unit in hand, then `throwIfInterrupted`. */
   readonly signal: AbortSignal;
+  /** Says what a first Ctrl-C is answered with, where that is no unit of work in hand: `finishing 3 requests`. */
+  onInterrupt(finishing: () => string): void;
   /** Environment variables: where keys come from, and what a command line leaves open. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Prints a result for people on stdout; silent under `--json`. */

@@ -1,7 +1,7 @@
 /** Refusals in the form of the OpenAI API ("Error codes"): a status, and `{"error": {message, type, param, code}}`. */
 
 import type { z } from "zod";
-import { problemOf } from "../issue.ts";
+import { requestProblem } from "./request-problem.ts";
 
 export type ApiStatus = 400 | 401 | 403 | 404 | 405 | 413 | 415 | 429 | 500 | 503 | 504;
 
@@ -40,7 +40,7 @@ export function apiErrorOf(error: unknown): ApiError {
   return new ApiError(500, "the server could not answer; its own output says why", "internal");
 }
 
-/** What a schema did not take: the first problem, by the name of its parameter. */
+/** What a schema did not take, whose issues have the inputs: the first problem, by the name of its parameter. */
 export function schemaError(error: z.ZodError): ApiError {
   const issue = error.issues[0]!;
   if (issue.code === "unrecognized_keys") {
@@ -48,13 +48,8 @@ export function schemaError(error: z.ZodError): ApiError {
     const param = [...issue.path, name].join(".");
     return new ApiError(400, `${param}: is no parameter that this server knows`, "unsupported_parameter", param);
   }
-  const param = issue.path.join(".");
+  const { param, problem } = requestProblem(issue);
   // A refinement speaks of what is not supported; every other issue is a wrong value.
   const code = issue.code === "custom" ? "unsupported_value" : "invalid_value";
-  return new ApiError(
-    400,
-    `${param === "" ? "the body" : param}: ${problemOf(issue)}`,
-    code,
-    param === "" ? null : param,
-  );
+  return new ApiError(400, `${param === "" ? "the body" : param}: ${problem}`, code, param === "" ? null : param);
 }

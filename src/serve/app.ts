@@ -147,7 +147,7 @@ function readBody<Schema extends z.ZodType>(schema: Schema, text: string): z.inf
 }
 
 function checked<Schema extends z.ZodType>(schema: Schema, request: unknown): z.infer<Schema> {
-  const parsed = schema.safeParse(request);
+  const parsed = schema.safeParse(request, { reportInput: true });
   if (!parsed.success) throw schemaError(parsed.error);
   return parsed.data;
 }

@@ -42,6 +42,8 @@ export interface ServeOptions {
 export interface RunningServer {
   /** `http://127.0.0.1:8000` */
   readonly url: string;
+  /** Requests that are worked on or wait. */
+  inFlight(): number;
   /** Takes no further requests, ends when all answers have, and gives the models back. */
   close(): Promise<void>;
 }
@@ -91,6 +93,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const { address, family, port: bound } = server.address() as AddressInfo;
   return {
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${bound}`,
+    inFlight: () => state.inFlight,
     close: async () => {
       state.isClosing = true;
       await connections.close();

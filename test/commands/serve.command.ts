@@ -71,7 +71,7 @@ test.skipIf(process.platform !== "linux")(
     expect(answer.text()).not.toContain("[DONE]");
     server.kill("SIGINT");
     server.kill("SIGCONT");
-    await printed(server, "stderr", /finishing the unit in hand; Ctrl-C again stops at once\n/);
+    await printed(server, "stderr", /finishing 1 request, and taking no other; Ctrl-C again stops at once\n/);
     const later = await fetch(`${url}/health`).then(
       ({ status }) => status,
       () => "refused",
@@ -92,7 +92,7 @@ test(
     // Some 400,000 tokens: hours.
     const answers = await ask(url, 128, 3000);
     server.kill("SIGINT");
-    await printed(server, "stderr", /finishing the unit in hand; Ctrl-C again stops at once\n/);
+    await printed(server, "stderr", /finishing 1 request, and taking no other; Ctrl-C again stops at once\n/);
     server.kill("SIGINT");
     expect(await server.finished).toMatchObject({ exitCode: 130 });
     expect(await answers.ended).toBe(false);

@@ -36,6 +36,19 @@ test("a wrong request is told by its parameter, and takes nothing", async () => 
   });
   const none = { ...chat, presence_penalty: 0, user: "me", max_tokens: 0 };
   expect(await refusal(none)).toMatchObject({ status: 400, param: "max_tokens", code: "invalid_value" });
+  const told = async (body: object, param: string, message: string, path?: string): Promise<void> => {
+    const type = "invalid_request_error";
+    expect(await refusal(body, path)).toEqual({ status: 400, type, param, message, code: "invalid_value" });
+  };
+  await told(none, "max_tokens", "max_tokens: expected a number of at least 1, found 0");
+  await told({ ...chat, n: 1.5 }, "n", "n: expected a whole number, found 1.5");
+  await told({ ...chat, stop: 5 }, "stop", "stop: expected a text or a list, found 5");
+  await told({ ...chat, stop: [".", ""] }, "stop.1", 'stop.1: expected a text of at least 1 character, found ""');
+  await told({ messages: [] }, "model", "model: expected a text, found nothing");
+  const role = 'messages.0.role: expected "system", "developer", "user", "assistant" or "tool", found "bot"';
+  await told({ ...chat, messages: [{ role: "bot", content: "x" }] }, "messages.0.role", role);
+  const mixed = { model: "mistral", prompt: [1, "a"] };
+  await told(mixed, "prompt.1", 'prompt.1: expected a number, found "a"', "/v1/completions");
   expect(await refusal({ ...chat, top_logprobs: 2 })).toMatchObject({ status: 400, param: "top_logprobs" });
   expect(await refusal({ ...chat, model: "mistrl" })).toMatchObject({
     status: 404,

@@ -58,16 +58,16 @@ export function rateModels({ votes, named }: Votes, where: string): ArenaResult 
   const names = [...new Set(votes.flatMap(({ models }) => models))].sort();
   const count = names.length;
   const index = new Map(names.map((name, at) => [name, at]));
-  const left = Int32Array.from(votes, ({ models }) => index.get(models[0])!);
-  const right = Int32Array.from(votes, ({ models }) => index.get(models[1])!);
-  const share = Float64Array.from(votes, ({ outcome }) => SHARE[outcome]);
+  const { kinds, kindOf } = kindsOf(votes, index);
 
+  // Equal votes are counted, and a kind of them is added once: a file of 33,000 is resampled 10,000 times.
   const winsIn = (draw: Uint32Array): Float64Array => {
+    const counts = new Uint32Array(kinds.length);
+    for (let at = 0; at < draw.length; at++) counts[kindOf[draw[at]!]!]!++;
     const wins = new Float64Array(count * count);
-    for (const vote of draw) {
-      const [i, j, won] = [left[vote]!, right[vote]!, share[vote]!];
-      wins[i * count + j]! += won;
-      wins[j * count + i]! += 1 - won;
+    for (const [kind, { left, right, share }] of kinds.entries()) {
+      wins[left * count + right]! += counts[kind]! * share;
+      wins[right * count + left]! += counts[kind]! * (1 - share);
     }
     return wins;
   };
@@ -109,6 +109,30 @@ export function rateModels({ votes, named }: Votes, where: string): ArenaResult 
     win_matrix,
     pairs: ratedPairs(tally, names, pairs, figures.slice(count)),
   };
+}
+
+/** Votes that count alike: the places of their models, and what the left one has won. */
+interface VoteKind {
+  readonly left: number;
+  readonly right: number;
+  readonly share: number;
+}
+
+function kindsOf(
+  votes: Votes["votes"],
+  index: ReadonlyMap<string, number>,
+): { readonly kinds: readonly VoteKind[]; readonly kindOf: Int32Array } {
+  const kinds: VoteKind[] = [];
+  const known = new Map<string, number>();
+  const kindOf = Int32Array.from(votes, ({ models, outcome }) => {
+    const [left, right] = models.map((model) => index.get(model)!) as [number, number];
+    const share = SHARE[outcome];
+    const key = `${left}/${right}/${share}`;
+    const kind = known.get(key) ?? kinds.push({ left, right, share }) - 1;
+    known.set(key, kind);
+    return kind;
+  });
+  return { kinds, kindOf };
 }
 
 /** Of a model's votes with another one. */
