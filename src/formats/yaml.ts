@@ -18,6 +18,7 @@ import {
   parseDocument,
   type YAMLMap,
 } from "yaml";
+import { withoutStacks } from "../errors.ts";
 
 /** Keys and list indices from the root to a value. */
 export type KeyPath = readonly (string | number)[];
@@ -85,7 +86,10 @@ function parseGuarded(text: string, parse: (options: Options) => readonly Docume
   };
   let documents: readonly Document[];
   try {
-    documents = parse({ lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false });
+    // Of a hundred thousand marks each may be a mistake, with an error that nobody catches.
+    documents = withoutStacks(() =>
+      parse({ lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false }),
+    );
   } catch (error) {
     // What the count has missed overflows the parser's stack, which is pure JavaScript and stands it.
     if (error instanceof RangeError) return [refused(TOO_DEEP)];

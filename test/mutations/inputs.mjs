@@ -2,8 +2,7 @@
  * The process that reads mutated inputs, one after the other. Before each it writes its number into a pipe, so that its
  * parent knows which one it died of or hangs in; after each what came of it.
  */
-import { writeSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { accessSync, constants, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { FusechatError } from "#src/errors.js";
@@ -33,41 +32,65 @@ process.on("unhandledRejection", (error) => {
   process.exit(1);
 });
 
-const folder = await mkdtemp(join(tmpdir(), "fusechat-mutated-"));
-process.on("exit", () => {
-  try {
-    writeSync(STATUS_FD, "");
-  } catch {}
-});
+const folder = mkdtempSync(join(memoryFolder(), "fusechat-mutated-"));
+/** Where the files of a target lie. Each input takes the place of the one before: a folder of its own costs as much as reading it. */
+const places = new Map();
+let hasKept = false;
 // Once a campaign, and where one target is looked at.
 if (only !== "" || firstText === "0") await readSeeds();
 for (let index = Number(firstText); index < Number(endText); index++) {
   const { target, bytes } = areMegabytes ? megabyteInput(index) : mutatedInput(index);
-  tell({ begins: index, target: target.name });
-  const place = join(folder, String(index));
-  const path = join(place, target.file);
-  await mkdir(dirname(path), { recursive: true });
-  for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(place, name), content);
-  await writeFile(path, bytes);
-  let { outcome, problem, seconds, memory } = await measured(target, path, place, bytes);
-  // Once more, where another program may have had the caches and the other half of the core.
-  if (seconds > SECONDS) seconds = Math.min(seconds, (await measured(target, path, place, bytes)).seconds);
+  const path = write(target, bytes);
+  tell({ begins: index, target: target.name, path });
+  const { outcome, seconds, memory, ...found } = await measured(target, path, bytes);
+  let { problem } = found;
   if (seconds > SECONDS) problem ??= `took ${seconds.toFixed(1)} s of processor time for ${bytes.length} bytes`;
   if (memory > MEMORY_BYTES) problem ??= `took ${Math.round(memory / 1e6)} MB for ${bytes.length} bytes`;
   tell({ ends: index, target: target.name, outcome, seconds, memory, ...(problem === undefined ? {} : { problem }) });
-  if (problem === undefined) await rm(place, { recursive: true, force: true });
-  else tell({ kept: path });
+  if (problem !== undefined) keep(target, index);
 }
+if (!hasKept) rmSync(folder, { recursive: true, force: true });
 process.exit(0);
 
+/** In memory, where the system has such a folder: a journal on a disk takes processor time for each small file. */
+function memoryFolder() {
+  try {
+    accessSync("/dev/shm", constants.W_OK);
+    return "/dev/shm";
+  } catch {
+    return tmpdir();
+  }
+}
+
+function write(target, bytes) {
+  let place = places.get(target);
+  if (place === undefined) {
+    place = join(folder, String(places.size));
+    mkdirSync(dirname(join(place, target.file)), { recursive: true });
+    for (const [name, content] of Object.entries(target.beside ?? {})) writeFileSync(join(place, name), content);
+    places.set(target, place);
+  }
+  const path = join(place, target.file);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+function keep(target, index) {
+  const kept = join(folder, `input-${index}`);
+  renameSync(places.get(target), kept);
+  places.delete(target);
+  hasKept = true;
+  tell({ kept: join(kept, target.file) });
+}
+
 /** What comes of an input, processor time in seconds, and the bytes by which the process has grown. */
-async function measured(target, path, place, bytes) {
+async function measured(target, path, bytes) {
   const cpu = process.cpuUsage();
   const before = process.memoryUsage.rss();
   let outcome = "read";
   let problem;
   try {
-    await target.read(path, place, bytes);
+    await target.read(path, places.get(target), bytes);
   } catch (error) {
     outcome = "refused";
     problem = problemOf(error, bytes);
@@ -93,18 +116,12 @@ function megabyteInput(index) {
 async function readSeeds() {
   for (const target of chosen) {
     for (const [number, seed] of target.seeds.entries()) {
-      const place = join(folder, `seed-${target.name}-${number}`);
-      const path = join(place, target.file);
-      await mkdir(dirname(path), { recursive: true });
-      for (const [name, content] of Object.entries(target.beside ?? {})) await writeFile(join(place, name), content);
-      await writeFile(path, seed);
+      const path = write(target, seed);
       try {
-        await target.read(path, place, Buffer.from(seed));
+        await target.read(path, places.get(target), Buffer.from(seed));
       } catch (error) {
-        const isTold = error instanceof FusechatError && target.refusal?.test(error.message);
-        if (!isTold) tell({ problem: `the seed ${number} of ${target.name} is refused: ${error?.stack ?? error}` });
+        tell({ problem: `the seed ${number} of ${target.name} is refused: ${error?.stack ?? error}` });
       }
-      await rm(place, { recursive: true, force: true });
     }
   }
 }

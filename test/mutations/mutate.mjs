@@ -93,7 +93,7 @@ function mutateBytes(bytes, seeds, random) {
       return Buffer.concat([before, Buffer.alloc(part.length, random.pick([0, 0xff, 0x7f, 0x80])), after]);
     case 6: {
       const times = Math.floor(LONGEST_BYTES / Math.max(1, part.length) / random.pick([1, 16, 256]));
-      return Buffer.concat([before, ...new Array(Math.max(1, times)).fill(part), after]);
+      return Buffer.concat([before, Buffer.alloc(part.length * Math.max(1, times), part), after]);
     }
     default: {
       // A field of four or eight bytes, as sizes and offsets are.

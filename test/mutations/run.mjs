@@ -14,8 +14,8 @@ import { TARGETS } from "./targets.mjs";
 
 /** An input that takes so long without a word hangs; processes of foreign files end by themselves long before. */
 const HANGS_MILLISECONDS = 120_000;
-/** Inputs that one process reads: what leaks shows, and does not pile up for ever. */
-const INPUTS_PER_PROCESS = 5000;
+/** Inputs that one process reads: what leaks shows, and does not pile up for ever; its start, a second and a half, does not count. */
+const INPUTS_PER_PROCESS = 20_000;
 
 const { values } = parseArgs({
   options: {
@@ -81,7 +81,7 @@ async function readInputs(from, to) {
   child.stderr.on("data", (text) => {
     stderr = (stderr + text).slice(-2000);
   });
-  let current = { index: from, target: "none" };
+  let current = { index: from, target: "none", path: "" };
   let timer;
   let isHanging = false;
   const watch = () => {
@@ -95,7 +95,7 @@ async function readInputs(from, to) {
   createInterface({ input: child.stdio[3] }).on("line", (line) => {
     const message = JSON.parse(line);
     watch();
-    if (message.begins !== undefined) current = { index: message.begins, target: message.target };
+    if (message.begins !== undefined) current = { index: message.begins, target: message.target, path: message.path };
     if (message.ends !== undefined) count(message);
     if (message.problem !== undefined) problem(current, message.problem);
     if (message.kept !== undefined) console.log(`  kept at ${message.kept}`);
@@ -104,6 +104,7 @@ async function readInputs(from, to) {
   clearTimeout(timer);
   if (code === 0) return to;
   if (current.target === "none") throw new Error(`no input was read: ${stderr}`);
+  console.log(`  kept at ${current.path}`);
   problem(current, isHanging ? "hangs" : `ends the process: ${stderr.split("\n").slice(0, 6).join(" | ")}`);
   return current.index + 1;
 }
