@@ -27,13 +27,19 @@ export interface SweepOptions {
   readonly learningRates: readonly number[];
   readonly epochs: readonly number[];
   readonly lambdas: readonly number[];
+  /** To fuse on. */
+  readonly conversations: number;
+  /** To measure on. */
+  readonly heldOut: number;
 }
 
-export const SWEEP_GRID = {
+export const SWEEP_GRID: Omit<SweepOptions, "models" | "out"> = {
   learningRates: [2.5e-4, 5e-4, 1e-3, 2e-3],
   epochs: [3],
   lambdas: [0.9, 0.5, 0.1, 0],
-} as const;
+  conversations: FUSION_CONVERSATIONS,
+  heldOut: HELD_OUT_CONVERSATIONS,
+};
 
 export interface SweepLine {
   readonly lr: number;
@@ -66,8 +72,8 @@ export async function runSweep(options: SweepOptions, context: StageContext): Pr
 
 /** In a folder that nobody else writes to meanwhile. */
 async function sweepInto(options: SweepOptions, context: StageContext): Promise<SweepResult> {
-  const fusion = drawConversations("fusion", FUSION_CONVERSATIONS);
-  const validation = drawConversations("validation", HELD_OUT_CONVERSATIONS);
+  const fusion = drawConversations("fusion", options.conversations);
+  const validation = drawConversations("validation", options.heldOut);
   const { pivot, sources } = await collectAndAlign(options, fusion, context);
   const lines: SweepLine[] = [];
   const train = async (name: string, lr: number, epochs: number, lambda: number | null, source?: string, seed = 0) => {

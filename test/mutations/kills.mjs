@@ -14,6 +14,7 @@ import { generator } from "./mutate.mjs";
 
 const root = resolve(import.meta.dirname, "../..");
 const command = join(root, "dist/cli/main.js");
+const shortened = join(import.meta.dirname, "shortened.mjs");
 const lab = (name) => join(root, "lab/models", name);
 
 const { values } = parseArgs({
@@ -83,6 +84,17 @@ const VERBS = [
       ...["--steps", "30", "--batch", "8", "--checkpoint-steps", "5"],
     ],
   },
+  { name: "demo", of: (out) => ["demo", out], program: shortened, isLong: true },
+  { name: "lab sweep", of: (out) => ["sweep", out], program: shortened, isLong: true },
+  {
+    // Every arm with the fewest seeds and conversations that it takes.
+    name: "lab experiment",
+    of: (out) => [
+      ...["lab", "experiment", "--out", out, "--seeds", "2"],
+      ...["--conversations", "16", "--held-out", "16", "--curve", "16"],
+    ],
+    isLong: true,
+  },
   {
     name: "run",
     of: (out) => ["run", join(root, "examples/laboratory/recipe.yaml"), "--out", out],
@@ -96,7 +108,7 @@ for (const verb of VERBS) {
   if (values.verb === "" ? verb.isLong : values.verb !== verb.name) continue;
   const peace = join(work, "peace", verb.name);
   mkdirSync(join(work, "peace"), { recursive: true });
-  const { milliseconds, code } = await run(verb.of(peace));
+  const { milliseconds, code } = await run(verb.of(peace), undefined, verb.program);
   if (code !== 0) throw new Error(`${verb.name} ended with ${code}`);
   const expected = contents(peace);
   let kills = 0;
@@ -105,7 +117,7 @@ for (const verb of VERBS) {
     mkdirSync(join(out, ".."));
     for (;;) {
       const after = random.below(Math.ceil(1.2 * milliseconds));
-      const ended = await run(verb.of(out), kills < Number(values.count) ? after : undefined);
+      const ended = await run(verb.of(out), kills < Number(values.count) ? after : undefined, verb.program);
       if (ended.signal === null) {
         if (ended.code !== 0) fault(verb.name, `ended with ${ended.code} after ${kills} kills: ${ended.told}`);
         break;
@@ -144,10 +156,10 @@ function compare(verb, expected, found, beside) {
   if (beside.length !== 1) fault(verb, `beside the folder: ${beside.join(", ")}`);
 }
 
-function run(arguments_, killedAfter) {
+function run(arguments_, killedAfter, program = command) {
   return new Promise((done) => {
     const begun = performance.now();
-    const child = spawn(process.execPath, [command, ...arguments_, "--quiet"], { stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [program, ...arguments_, "--quiet"], { stdio: ["ignore", "ignore", "pipe"] });
     let told = "";
     child.stderr.on("data", (text) => {
       told = (told + text).slice(-500);
