@@ -30,6 +30,16 @@ export function inputError(where: string, problem: string, cause?: unknown): Fus
   return new FusechatError("input", `${where}: ${problem}`, cause);
 }
 
+/**
+ * What is well made and cannot be used here, or is not there: an architecture that is not known, a model without weights.
+ * Who needs it hears of it as of a wrong input; who only tells what there is (`inspect`) has found nothing wrong.
+ */
+export class Limitation extends FusechatError {
+  constructor(where: string, problem: string, cause?: unknown) {
+    super("input", `${where}: ${problem}`, cause);
+  }
+}
+
 /** Something that went wrong while working, such as a full disk (exit code 1). */
 export function failure(where: string, problem: string, cause?: unknown): FusechatError {
   return new FusechatError("failed", `${where}: ${problem}`, cause);

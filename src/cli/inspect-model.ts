@@ -14,12 +14,12 @@ import { inputError } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { readJson } from "../formats/files.ts";
 import type { TensorInfo } from "../formats/safetensors.ts";
-import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
+import { type Outlines, openWeights } from "../formats/weights.ts";
 import { checkWeights, type Model, openModel } from "../models/index.ts";
 import { modelSizes } from "../models/sizes.ts";
 import { emptyTable } from "../table.ts";
 import { hasTokenizer } from "../tokenizer/tokenizer-source.ts";
-import { orReason, summariseTokenizer, type TokenizerSummary } from "./inspect-tokenizer.ts";
+import { orReason, summariseTokenizer, type TokenizerSummary, templateRefusal } from "./inspect-tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -64,8 +64,8 @@ const ENGINE_STAGES = "distributions, fuse, evaluate and chat";
 const STAGES: ReadonlySet<string> = new Set([TEXT_STAGES, ENGINE_STAGES, WEIGHTS]);
 const SERVER_BENCHMARKS = "alpaca-eval, mt-bench and exact-match of its answers, as MODEL@URL";
 
-/** `outlines` are the headers of weights that are not here. */
-export async function summariseModel(folder: string, outlines: Outlines = NO_OUTLINES): Promise<Fields> {
+/** `outlines` are the headers of weights that are not here. `wrong`: see `orReason`. */
+export async function summariseModel(folder: string, outlines: Outlines, wrong: Set<string>): Promise<Fields> {
   const path = join(folder, "config.json");
   const json = await readJson(path);
   if (typeof json !== "object" || json === null) throw inputError(path, "expected an object");
@@ -76,12 +76,12 @@ export async function summariseModel(folder: string, outlines: Outlines = NO_OUT
   }
   // Models of several parts have the language model's settings in a section.
   const settings = typeof fields.text_config === "object" ? { ...fields, ...fields.text_config } : fields;
-  const model = await orReason(() => openModel(folder, outlines));
-  const weights = await orReason(() => openWeights(folder, outlines));
+  const model = await orReason(() => openModel(folder, outlines), wrong);
+  const weights = await orReason(() => openWeights(folder, outlines), wrong);
   const known = typeof model === "string" ? null : model;
   const stored = typeof weights === "string" ? null : weights.tensors;
-  const checked = known === null || stored === null ? null : await orReason(() => checkWeights(known, stored));
-  const tokenizer = (await hasTokenizer(folder)) ? await summariseTokenizer(folder) : null;
+  const checked = known === null || stored === null ? null : await orReason(() => checkWeights(known, stored), wrong);
+  const tokenizer = (await hasTokenizer(folder)) ? await summariseTokenizer(folder, wrong) : null;
   const memory = known === null ? undefined : memoryOf(known);
 
   const limits: Limit[] = [];
@@ -219,7 +219,7 @@ function textLimits(folder: string, tokenizer: TokenizerSummary | null, model: M
   const { template } = tokenizer;
   if ("refused" in template) limits.push({ cannot: ENGINE_STAGES, because: template.refused });
   else if (!template.renders) {
-    limits.push({ cannot: ENGINE_STAGES, because: `${template.from}: the template refuses: ${template.refusal}` });
+    limits.push({ cannot: ENGINE_STAGES, because: templateRefusal(template) });
   }
   const width = model?.config.vocabularySize;
   if (width !== undefined && tokenizer.size !== undefined && tokenizer.size > width) {

@@ -21,6 +21,12 @@ import type { Invocation } from "./verb.ts";
 
 type Summary = Readonly<Record<string, unknown>>;
 
+export interface Findings {
+  readonly summary: Summary;
+  /** What is wrong with files of which the summary tells all the same; not what is well made and of no use here. */
+  readonly wrong: readonly string[];
+}
+
 /** Formats without their versions: what reads a shard refuses another version with a sentence. */
 const DISTRIBUTIONS = "fusechat-distributions";
 const ALIGNED = "fusechat-aligned";
@@ -30,17 +36,19 @@ function formatOf({ format }: Readonly<Record<string, string>>): string {
 }
 
 /** Of what lies here, or of a model of the Hub: of that, config and tokenizer come, and the headers of its weights. */
-export async function summarise(what: string, hub: Invocation["hub"]): Promise<Summary> {
+export async function summarise(what: string, hub: Invocation["hub"]): Promise<Findings> {
+  const wrong = new Set<string>();
   const id = (await exists(what)) ? undefined : parseHubId(what);
-  if (id === undefined) return summarisePath(what);
+  if (id === undefined) return { summary: await summarisePath(what, NO_OUTLINES, wrong), wrong: [...wrong] };
   const models = await hub();
   const { folder, headers } = await models.outline(id);
-  const summary = await summarisePath(folder, headers);
+  const summary = await summarisePath(folder, headers, wrong);
   const { models: found, from, missing_bytes, seconds, rate } = await estimateFetch(models, [id]);
-  return { ...summary, path: found[0]!.model, folder, fetch: { from, missing_bytes, seconds, rate } };
+  const fetch = { from, missing_bytes, seconds, rate };
+  return { summary: { ...summary, path: found[0]!.model, folder, fetch }, wrong: [...wrong] };
 }
 
-async function summarisePath(path: string, outlines: Outlines = NO_OUTLINES): Promise<Summary> {
+async function summarisePath(path: string, outlines: Outlines, wrong: Set<string>): Promise<Summary> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -51,12 +59,12 @@ async function summarisePath(path: string, outlines: Outlines = NO_OUTLINES): Pr
   const names = await readdir(path);
   if (names.includes(RUN_FILES.recipe)) return summariseRun(path, names);
   if (names.some((name) => /^shard-\d+\.safetensors$/.test(name))) return summariseShards(await listShards(path), path);
-  if (names.includes("config.json")) return summariseModel(path, outlines);
+  if (names.includes("config.json")) return summariseModel(path, outlines, wrong);
   if (names.some((name) => name.endsWith(".safetensors"))) {
     const { tensors, files } = await openWeights(path);
     return { kind: "weights", path, ...weightFigures(tensors), files: files.length, list: tensorList(tensors) };
   }
-  if (await hasTokenizer(path)) return { kind: "tokenizer", path, ...(await summariseTokenizer(path)) };
+  if (await hasTokenizer(path)) return { kind: "tokenizer", path, ...(await summariseTokenizer(path, wrong)) };
   throw inputError(
     path,
     "expected a model, tokenizer, run or shard folder: no config.json, tokenizer.json, tokenizer.model, recipe.yaml or shard",

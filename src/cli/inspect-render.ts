@@ -31,7 +31,7 @@ const CHARACTERS_AT_ONCE = 1 << 21;
 const ROW_OPEN = "‹";
 const ROW_CLOSE = "›";
 
-export async function inspectRender(invocation: Invocation, options: RenderOptions): Promise<void> {
+export async function inspectRender(invocation: Invocation, options: RenderOptions): Promise<number | undefined> {
   const { model, data, templateModel } = options;
   if (model === undefined) throw inputError("--model", "is needed by inspect render");
   if (data === undefined) throw inputError("--data", "is needed by inspect render");
@@ -50,15 +50,27 @@ export async function inspectRender(invocation: Invocation, options: RenderOptio
   });
   try {
     let first = 0;
+    let used = 0;
+    let reason: string | undefined;
     while (first < conversations.length && invocation.hasReader()) {
       throwIfInterrupted(invocation.signal, "inspect render");
       const batch = nextBatch(conversations, first);
       for (const tokenised of await tokeniser.tokenise(batch, first)) {
         if (!invocation.json) invocation.print(await describeRows(tokenised, tokeniser.tokenizer));
         invocation.document(documentOf(tokenised));
+        if ("refused" in tokenised) reason ??= tokenised.refused;
+        else used += 1;
       }
       first += batch.length;
     }
+    if (used > 0 || reason === undefined || first < conversations.length) return undefined;
+    // As whoever goes on with them will hear.
+    const none = inputError(
+      model,
+      `none of the ${conversations.length} conversations can be used; the first: ${reason}`,
+    );
+    invocation.complain(none.message);
+    return none.exitCode;
   } finally {
     await tokeniser.dispose();
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Turn } from "../data/conversation.ts";
 import { openRenderer } from "../data/template.ts";
 import { readChatTemplate } from "../data/template-files.ts";
-import { FusechatError } from "../errors.ts";
+import { FusechatError, Limitation } from "../errors.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { loadTokenizer } from "../tokenizer/load.ts";
 import { contentOf, readSpecialTokens } from "../tokenizer/special.ts";
@@ -41,12 +41,15 @@ export interface TemplateSummary {
   readonly generation_prompt: string | null;
 }
 
-export async function summariseTokenizer(folder: string): Promise<TokenizerSummary> {
-  const named = await orReason(() => readSpecialTokens(folder));
+/** `wrong`: see `orReason`. */
+export async function summariseTokenizer(folder: string, wrong: Set<string>): Promise<TokenizerSummary> {
+  const named = await orReason(() => readSpecialTokens(folder), wrong);
   const { bos, eos, stopIds } = typeof named === "string" ? { bos: null, eos: null, stopIds: [] } : named;
-  const tokenizer = await orReason(() => loadTokenizer(folder));
-  const template = await orReason(() => summariseTemplate(folder));
-  const pad = await readPad(folder, typeof tokenizer === "string" ? null : tokenizer);
+  const tokenizer = await orReason(() => loadTokenizer(folder), wrong);
+  const template = await orReason(() => summariseTemplate(folder), wrong);
+  if (typeof template !== "string" && !template.renders) wrong.add(templateRefusal(template));
+  const filling = await orReason(() => readPad(folder, typeof tokenizer === "string" ? null : tokenizer), wrong);
+  const pad = typeof filling === "string" ? null : filling;
   const roles = { bos, eos, stop_ids: stopIds, pad };
   const last = { template: typeof template === "string" ? { refused: template } : template };
   if (typeof tokenizer === "string") return { refused: tokenizer, ...roles, ...last };
@@ -57,14 +60,19 @@ export async function summariseTokenizer(folder: string): Promise<TokenizerSumma
   return { size, special_tokens: special, sha256, ...roles, spelling, ...last };
 }
 
-/** The work's result, or the message of its refusal. */
-export async function orReason<T>(work: () => T | Promise<T>): Promise<T | string> {
+/** The work's result, or the message of its refusal, which goes to `wrong` where a file is wrong and not just of no use here. */
+export async function orReason<T>(work: () => T | Promise<T>, wrong: Set<string>): Promise<T | string> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof FusechatError) return error.message;
-    throw error;
+    if (!(error instanceof FusechatError)) throw error;
+    if (!(error instanceof Limitation)) wrong.add(error.message);
+    return error.message;
   }
+}
+
+export function templateRefusal({ from, refusal }: TemplateSummary): string {
+  return `${from}: the template refuses: ${refusal}`;
 }
 
 const USER: Turn = { role: "user", content: "How do you do?" };

@@ -1,6 +1,6 @@
 /** `fusechat inspect`: what is in a file or folder, and how a model's tokenizer and template see texts and conversations. */
 import { Option } from "commander";
-import { inputError } from "../errors.ts";
+import { inputError, inputErrors } from "../errors.ts";
 import { irregularOption } from "./conversations-option.ts";
 import { type AlignedSummary, formatAligned } from "./inspect-aligned.ts";
 import { summarise } from "./inspect-path.ts";
@@ -65,11 +65,16 @@ export const inspectVerb: Verb = {
       throw inputError(flag, `does not belong to inspect ${form === "path" ? "PATH" : form}`);
     }
     if (form === "tokens") await inspectTokens(invocation, options);
-    else if (form === "render") await inspectRender(invocation, options);
+    else if (form === "render") return inspectRender(invocation, options);
     else {
-      const summary = await summarise(what, invocation.hub);
+      const { summary, wrong } = await summarise(what, invocation.hub);
       invocation.print(summary.kind === "aligned" ? formatAligned(summary as AlignedSummary) : formatTable(summary));
       invocation.document(summary);
+      if (wrong.length > 0) {
+        const { message, exitCode } = inputErrors(wrong);
+        invocation.complain(message);
+        return exitCode;
+      }
     }
     return undefined;
   },

@@ -87,6 +87,10 @@ async function invoke(
       progress.clear();
       streams.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
     },
+    complain: (text) => {
+      progress.clear();
+      streams.stderr.write(`${text}\n`);
+    },
     hasReader: () => streams.stdout.isOpen(),
     document: (value) => {
       if (json) line(events ? resultEvent(value) : value);

@@ -22,6 +22,8 @@ export interface Invocation {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Prints a result for people on stdout; silent under `--json`. */
   print(text: string): void;
+  /** Prints on stderr, also with `--quiet`: what is wrong beside a result that was printed all the same. */
+  complain(text: string): void;
   /** False once the reader of stdout has gone (`| head`): what only prints may end. */
   hasReader(): boolean;
   /** Prints the verb's JSON document on stdout under `--json`; silent otherwise. */

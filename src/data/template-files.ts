@@ -7,7 +7,7 @@
 
 import { join } from "node:path";
 import { z } from "zod";
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { exists, readJson, readTextExactly } from "../formats/files.ts";
 import { firstIssue } from "../issue.ts";
 import {
@@ -39,7 +39,7 @@ export interface ChatTemplate extends TemplateSource {
 export async function readChatTemplate(folder: string, name: string = DEFAULT_TEMPLATE): Promise<ChatTemplate> {
   const templates = await readTemplates(folder);
   if (templates.size === 0) {
-    throw inputError(
+    throw new Limitation(
       folder,
       `no chat template: expected chat_template in ${TOKENIZER_CONFIG}, or ${TEMPLATE_FILE}; add the one that the model was trained with`,
     );

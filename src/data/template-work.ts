@@ -2,7 +2,13 @@
  * What the process does in which foreign templates run. Every call brings the template along, so that a process
  * that was started anew after another template had ended it needs to be told nothing; compiled templates are kept.
  */
-import { type CompiledTemplate, compileTemplate, type TemplateContext, TemplateRefusal } from "../jinja/compile.ts";
+import {
+  type CompiledTemplate,
+  compileTemplate,
+  type TemplateContext,
+  TemplateRefusal,
+  Unsupported,
+} from "../jinja/compile.ts";
 
 export interface RenderRequest {
   readonly source: string;
@@ -14,7 +20,13 @@ export interface RenderRequest {
 }
 
 /** One answer a rendering: the text, the template's refusal, or what failed inside it. */
-export type Rendered = { readonly text: string } | { readonly refused: string } | { readonly failed: string };
+export type Rendered = { readonly text: string } | { readonly refused: string } | Failed;
+
+/** Unsupported: Python has what the template asks for, and this program has not. */
+export interface Failed {
+  readonly failed: string;
+  readonly isUnsupported?: true;
+}
 
 export interface TemplateWork {
   /** One answer a context, in order. */
@@ -25,16 +37,16 @@ export interface TemplateWork {
 const KEPT_TEMPLATES = 8;
 
 export function createTemplateWork(): TemplateWork {
-  const compiled = new Map<string, CompiledTemplate | { readonly failed: string }>();
-  const compile = (source: string, date: string): CompiledTemplate | { readonly failed: string } => {
+  const compiled = new Map<string, CompiledTemplate | Failed>();
+  const compile = (source: string, date: string): CompiledTemplate | Failed => {
     const key = `${date} ${source}`;
     const known = compiled.get(key);
     if (known !== undefined) return known;
-    let made: CompiledTemplate | { readonly failed: string };
+    let made: CompiledTemplate | Failed;
     try {
       made = compileTemplate(source, date);
     } catch (error) {
-      made = { failed: messageOf(error) };
+      made = failedBy(error);
     }
     for (const [oldest] of compiled) {
       if (compiled.size < KEPT_TEMPLATES) break;
@@ -58,10 +70,11 @@ function render(template: CompiledTemplate, context: TemplateContext, longest: n
     return { text };
   } catch (error) {
     if (error instanceof TemplateRefusal) return { refused: error.message };
-    return { failed: messageOf(error) };
+    return failedBy(error);
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : "it threw what is no error";
+function failedBy(error: unknown): Failed {
+  if (!(error instanceof Error)) return { failed: "it threw what is no error" };
+  return { failed: error.message, ...(error instanceof Unsupported && { isUnsupported: true }) };
 }

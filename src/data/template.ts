@@ -2,7 +2,7 @@
  * A chat template, given its context as transformers does it and rendered in a process of its own with limits on time,
  * memory and output, because a template is a program by somebody else.
  */
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { openSandbox, type Sandbox, SandboxDeath } from "../sandbox/sandbox.ts";
 import type { Turn } from "./conversation.ts";
 import { messageOf, reasoningName } from "./messages.ts";
@@ -84,7 +84,10 @@ export function openRenderer(
       throw error;
     }
     return rendered.map((answer) => {
-      if ("failed" in answer) throw inputError(path, `the chat template fails: ${answer.failed}`);
+      if ("failed" in answer) {
+        const problem = `the chat template fails: ${answer.failed}`;
+        throw answer.isUnsupported === true ? new Limitation(path, problem) : inputError(path, problem);
+      }
       return answer;
     });
   };

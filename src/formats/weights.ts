@@ -6,7 +6,7 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type FusechatError, inputError } from "../errors.ts";
+import { type FusechatError, inputError, Limitation } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { exists, fileError, readJson, sha256OfFiles } from "./files.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./float.ts";
@@ -74,13 +74,13 @@ export async function openWeights(folder: string, outlines: Outlines = NO_OUTLIN
 export function noWeights(where: string, names: Iterable<string>): FusechatError {
   for (const name of names) {
     if (!/^(pytorch_model|model|consolidated).*\.(bin|pth?|ckpt)(\.index\.json)?$/.test(name)) continue;
-    return inputError(
+    return new Limitation(
       `${where}/${name}`,
       "pickled weights can run code when loaded and are never opened; convert them to safetensors " +
         "(save_pretrained of transformers writes it)",
     );
   }
-  return inputError(where, `expected ${SINGLE} or ${INDEX}, found neither`);
+  return new Limitation(where, `expected ${SINGLE} or ${INDEX}, found neither`);
 }
 
 async function openSharded(folder: string, outlines: Outlines): Promise<Weights> {
@@ -91,7 +91,7 @@ async function openSharded(folder: string, outlines: Outlines): Promise<Weights>
   for (const shard of shards) {
     const file = join(folder, shard);
     if (!outlines.has(file) && !(await exists(file))) {
-      throw inputError(file, `no such file, but ${INDEX} lists it; the download is incomplete`);
+      throw new Limitation(file, `no such file, but ${INDEX} lists it; the download is incomplete`);
     }
     const header = await headerOf(file, outlines);
     for (const [name, info] of header.tensors) {

@@ -13,7 +13,7 @@ import { Scope } from "./scope.ts";
 import type { Value } from "./values.ts";
 
 export { stripPython } from "./spaces.ts";
-export { TemplateRefusal } from "./values.ts";
+export { TemplateRefusal, Unsupported } from "./values.ts";
 
 export type TemplateContext = Readonly<Record<string, unknown>>;
 

@@ -45,7 +45,7 @@ export const cohere2: Architecture = {
       normEpsilon: fields.positive("layer_norm_eps", DEFAULT_EPSILON),
     };
     if (config.heads * config.headSize !== config.hiddenSize) {
-      fields.refuse("head_dim", `expected hidden_size / num_attention_heads, found ${config.headSize}`);
+      fields.lack("head_dim", `expected hidden_size / num_attention_heads, found ${config.headSize}`);
     }
     return parallelDecoder(config, fields);
   },

@@ -2,7 +2,7 @@
  * Typed, checked access to `config.json`. A field of the wrong kind is refused with what was expected and found; a
  * field whose value would change the numbers in a way that is not supported is refused by name, never ignored.
  */
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 
 export interface ConfigFields {
@@ -30,6 +30,8 @@ export interface ConfigFields {
   /** Refuses the field where it is there and is none of these values. Null counts as absent. */
   readonly only: (name: string, supported: readonly unknown[]) => void;
   readonly refuse: (name: string, problem: string) => never;
+  /** As `refuse`, of a field that is well made and asks for what is not known here. */
+  readonly lack: (name: string, problem: string) => never;
 }
 
 /** In single precision, which models are computed in, smaller ones are 0 and larger ones infinite. */
@@ -47,6 +49,9 @@ export function configFields(path: string, json: unknown): ConfigFields {
   const value = (name: string): unknown => (has(name) ? (fields[name] ?? undefined) : undefined);
   const refuse = (name: string, problem: string): never => {
     throw inputError(`${path}: ${name}`, problem);
+  };
+  const lack = (name: string, problem: string): never => {
+    throw new Limitation(`${path}: ${name}`, problem);
   };
   const read = <T>(name: string, expected: string, holds: (found: unknown) => found is T, fallback?: T): T => {
     const found = value(name) ?? fallback;
@@ -67,6 +72,7 @@ export function configFields(path: string, json: unknown): ConfigFields {
     value,
     has,
     refuse,
+    lack,
     count,
     positive,
     atLeast: (name, minimum) =>
@@ -86,7 +92,7 @@ export function configFields(path: string, json: unknown): ConfigFields {
       if (found === undefined || supported.includes(found)) return;
       const others =
         supported.length === 0 ? "leave it out" : `only ${supported.map((value) => excerptOf(value)).join(" or ")}`;
-      refuse(name, `${excerptOf(found)} is not supported (${others})`);
+      lack(name, `${excerptOf(found)} is not supported (${others})`);
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The architectures, and how a model folder is opened. To add one: a file beside this one, and a line in the list. */
 import { join } from "node:path";
-import { inputError, suggestion } from "../errors.ts";
+import { Limitation, suggestion } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { readJson } from "../formats/files.ts";
 import { NO_OUTLINES, type Outlines, openWeights } from "../formats/weights.ts";
@@ -91,7 +91,7 @@ function findArchitecture(fields: ConfigFields): Architecture {
   if (architecture !== undefined) return architecture;
   const names = ARCHITECTURES.map(({ name }) => name);
   const found = type === undefined ? "is missing" : `unknown architecture ${excerptOf(type)}`;
-  throw inputError(
+  throw new Limitation(
     `${fields.path}: model_type`,
     `${found}; known are ${names.join(", ")} (engine: torch runs others; one more here is a file in src/models and a ` +
       `line in its index, as docs/adding.md says)${suggestion(typeof type === "string" ? type : "", names)}`,

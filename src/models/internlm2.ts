@@ -27,7 +27,7 @@ export const internlm2: Architecture = {
     for (const bias of ["attention_bias", "mlp_bias"]) fields.only(bias, [false]);
     const config = readDecoderConfig(fields, { keyValueHeads: "heads", rotaryBase: 10_000, normEpsilon: 1e-6 });
     if (config.heads * config.headSize !== config.hiddenSize) {
-      fields.refuse("head_dim", `expected hidden_size / num_attention_heads, found ${config.headSize}`);
+      fields.lack("head_dim", `expected hidden_size / num_attention_heads, found ${config.headSize}`);
     }
     const bias = fields.boolean("bias", true);
     const windows = uniformWindows(fields, config.layers, null);

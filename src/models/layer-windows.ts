@@ -13,7 +13,7 @@ export function uniformWindows(fields: ConfigFields, layers: number, window: num
   const expected = window === null ? "full_attention" : "sliding_attention";
   const other = readLayerTypes(fields, layers)?.find((type) => type !== expected);
   if (other !== undefined) {
-    fields.refuse("layer_types", `${excerptOf(other)} is not supported here (only ${excerptOf(expected)})`);
+    fields.lack("layer_types", `${excerptOf(other)} is not supported here (only ${excerptOf(expected)})`);
   }
   return new Array(layers).fill(window);
 }
@@ -84,9 +84,7 @@ function readLayerTypes(fields: ConfigFields, layers: number): LayerType[] | und
   }
   return (types as readonly unknown[]).map((type) => {
     if (type === "full_attention" || type === "sliding_attention") return type;
-    return fields.refuse(
-      "layer_types",
-      `${excerptOf(type)} is not supported (only "full_attention" or "sliding_attention")`,
-    );
+    const problem = `${excerptOf(type)} is not supported (only "full_attention" or "sliding_attention")`;
+    return typeof type === "string" ? fields.lack("layer_types", problem) : fields.refuse("layer_types", problem);
   });
 }

@@ -13,15 +13,16 @@ export function checkPublishedClass(fields: ConfigFields, { name, publishedClass
   const classes = fields.value("architectures");
   if (classes !== undefined && !(Array.isArray(classes) && classes.some((found) => isClass(found, type)))) {
     const expected = publishedClass ?? `the causal language model of ${name}`;
-    fields.refuse("architectures", `expected ${expected}, found ${excerptOf(classes)}`);
+    const problem = `expected ${expected}, found ${excerptOf(classes)}`;
+    if (isNames(classes)) fields.lack("architectures", problem);
+    fields.refuse("architectures", problem);
   }
   const code = fields.section("auto_map");
   const own = code?.value("AutoModelForCausalLM");
   if (own !== undefined && !isPublishedCode(own, name, type)) {
-    code!.refuse(
-      "AutoModelForCausalLM",
-      `the model's own code, ${excerptOf(own)}, is not that of ${name}, and is never run`,
-    );
+    const problem = `the model's own code, ${excerptOf(own)}, is not that of ${name}, and is never run`;
+    if (isNames([own].flat())) code!.lack("AutoModelForCausalLM", problem);
+    code!.refuse("AutoModelForCausalLM", problem);
   }
   refuseQuantised(fields);
   for (const field of ["is_encoder_decoder", "add_cross_attention"]) fields.only(field, [false]);
@@ -30,8 +31,12 @@ export function checkPublishedClass(fields: ConfigFields, { name, publishedClass
 export function refuseQuantised(fields: ConfigFields): void {
   for (const name of ["quantization_config", "compression_config"]) {
     if (fields.value(name) === undefined) continue;
-    fields.refuse(name, "quantised weights are not supported; use the unquantised checkpoint");
+    fields.lack(name, "quantised weights are not supported; use the unquantised checkpoint");
   }
+}
+
+function isNames(found: unknown): boolean {
+  return Array.isArray(found) && found.every((name) => typeof name === "string");
 }
 
 /** `expected` is in lower case, for the rule that names the classes capitalises as it likes: InternLM2, Qwen2. */

@@ -73,7 +73,7 @@ export function readLayerAngles(fields: ConfigFields, options: LayerAnglesOption
       ...options,
       base: readBase(fields, LAYER_SECTIONS[name], section, fallback),
     });
-    if (angles.long !== null) section.refuse("rope_type", "longrope is not supported for some layers alone");
+    if (angles.long !== null) section.lack("rope_type", "longrope is not supported for some layers alone");
     return angles;
   };
   return { full: read("full_attention", options.base), sliding: read("sliding_attention", options.slidingBase) };
@@ -134,7 +134,9 @@ function readKind(section: ConfigFields): RotaryKind {
   section.only("type", [name]);
   const kind = typeof name === "string" && Object.hasOwn(KINDS, name) ? KINDS[name] : undefined;
   const field = section.value("rope_type") === undefined ? "type" : "rope_type";
-  return kind ?? section.refuse(field, `${excerptOf(name)} is not supported (only ${Object.keys(KINDS).join(", ")})`);
+  if (kind !== undefined) return kind;
+  const problem = `${excerptOf(name)} is not supported (only ${Object.keys(KINDS).join(", ")})`;
+  return typeof name === "string" ? section.lack(field, problem) : section.refuse(field, problem);
 }
 
 /** Positions divided by the factor (Chen et al. 2023, eq. 4). */

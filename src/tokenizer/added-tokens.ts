@@ -8,7 +8,7 @@
 
 import { join } from "node:path";
 import { z } from "zod";
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { exists, readJson } from "../formats/files.ts";
 import { problemOf } from "../issue.ts";
@@ -72,7 +72,7 @@ export async function readNamedTokens(folder: string): Promise<NamedTokens> {
   const configPath = join(folder, "tokenizer_config.json");
   const config = await readObject(configPath);
   if (config.split_special_tokens === true) {
-    throw inputError(configPath, "split_special_tokens is not supported: the markers of a template would be text");
+    throw new Limitation(configPath, "split_special_tokens is not supported: the markers of a template would be text");
   }
   const naming = new Map<string, z.infer<typeof named>>();
   const { tokenizer_class: ofClass } = config;

@@ -7,7 +7,7 @@
  */
 
 import { z } from "zod";
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { excerptOf } from "../excerpt.ts";
 import { firstIssue } from "../issue.ts";
 import type { ModelTables, TablesApart } from "./model-tables.ts";
@@ -136,7 +136,7 @@ function toAddedToken({ single_word, ...rest }: z.infer<typeof addedToken>): Add
 }
 
 function unsupported(path: string, what: string, why = "it changes the text in a way that byte spans cannot follow") {
-  return inputError(path, `${what} is not supported: ${why}`);
+  return new Limitation(path, `${what} is not supported: ${why}`);
 }
 
 /** The steps of nested sequences in order. Nothing recurses: their depth is the author's choice. */

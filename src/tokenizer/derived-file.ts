@@ -3,7 +3,7 @@
  * the scores imply (a piece is merged from any two pieces that spell it, better pieces first), and the added tokens that
  * the folder's other files name. What the tokenizer library would do otherwise than SentencePiece is refused by name.
  */
-import { inputError } from "../errors.ts";
+import { inputError, Limitation } from "../errors.ts";
 import { type NamedTokens, resolveAddedTokens } from "./added-tokens.ts";
 import { type AddedToken, addedTokenEntry } from "./definition.ts";
 import { LLAMA, llamaSteps, type PrefixSettings } from "./prefix-space.ts";
@@ -75,7 +75,10 @@ export function deriveTokenizerFile({ model, named, prefix, frame }: DerivedFrom
 /** Refuses what the tokenizer library would do otherwise; gives the id of the unknown piece. */
 function checkModel(model: SentencePieceModel, path: string): number {
   const unsupported = (what: string): Error =>
-    inputError(path, `${what} is not supported: only byte-pair encoding with byte fallback keeps every byte of a text`);
+    new Limitation(
+      path,
+      `${what} is not supported: only byte-pair encoding with byte fallback keeps every byte of a text`,
+    );
   if (model.algorithm !== "bpe") throw unsupported(`a SentencePiece ${model.algorithm} model`);
   if (!model.byteFallback) throw unsupported("a SentencePiece model without byte fallback");
   if (model.spaceBehind) throw unsupported("a SentencePiece model that puts spaces behind words");
@@ -153,7 +156,7 @@ function mergesOf(pieces: readonly Piece[], path: string): string[] {
       const right = left === undefined ? undefined : ids.get(text.slice(cut));
       if (left === undefined || right === undefined) continue;
       if (type === PIECE_UNUSED || [left, right].some((part) => pieces[part]!.type === PIECE_UNUSED)) {
-        throw inputError(path, `the unused piece ${JSON.stringify(text)} in merges is not supported`);
+        throw new Limitation(path, `the unused piece ${JSON.stringify(text)} in merges is not supported`);
       }
       merges.push({ score, id, left, right });
     }

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { FusechatError, inputError } from "../errors.ts";
+import { FusechatError, inputError, Limitation } from "../errors.ts";
 import { exists, fileError, readBytes, readJson, sha256OfFile, writeFileAtomic } from "../formats/files.ts";
 import { type NamedTokens, readNamedTokens } from "./added-tokens.ts";
 import type { AddedToken } from "./definition.ts";
@@ -96,7 +96,7 @@ async function noTokenizer(folder: string): Promise<Error> {
   });
   const found = names.filter((name) => OTHER_FORMS.includes(name)).sort();
   const instead = found.length === 0 ? "neither" : found.join(", ");
-  return inputError(
+  return new Limitation(
     folder,
     `no tokenizer: expected ${TOKENIZER} or a SentencePiece ${SENTENCEPIECE}, found ${instead}; ` +
       "copy them from where the model was published, or let transformers write them: " +

@@ -126,6 +126,21 @@ describe("inspect render", () => {
     expect(out).toContain("conversation 4 (24276315e74d): refused: System role not supported");
   });
 
+  test("ends with 2 where the template takes no conversation at all", async () => {
+    const turns = [
+      { role: "system", content: "s" },
+      { role: "user", content: "q" },
+      { role: "assistant", content: "a" },
+    ];
+    const path = await fileWith("a.jsonl", JSON.stringify({ turns }));
+    const { exitCode, out, error } = await inspect("render", "--model", model("gemma2"), "--data", path);
+    expect(out).toContain("refused: System role not supported");
+    expect([exitCode, error]).toEqual([
+      2,
+      `${model("gemma2")}: none of the 1 conversations can be used; the first: System role not supported\n`,
+    ]);
+  });
+
   test("takes the template's date and variables, and counts what it leaves out", async () => {
     const template =
       "{{ strftime_now('%Y-%m-%d') }} {{ level }}{% for m in messages %}<|im_start|>{{ m.role }}\n" +
@@ -376,6 +391,20 @@ describe("inspect PATH", () => {
       const broken = await summary(await withTemplate("{% for x in %}"));
       expect(broken.limits[0]).toMatchObject({ cannot: engine });
       expect(broken.limits[0].because).toMatch(/tokenizer_config\.json: the chat template /);
+    });
+
+    test("a file that is wrong is told on stderr beside the rest, which is no fault of what is not there", async () => {
+      const wrong = await withConfig({ num_hidden_layers: 4096 });
+      const { out, error, exitCode } = await inspect(wrong, "--json");
+      expect([exitCode, error]).toEqual([
+        2,
+        `${wrong}/config.json: num_hidden_layers: expected at most 1024, found 4096\n`,
+      ]);
+      expect(JSON.parse(out)).toMatchObject({ tensors: 21, tokenizer: { size: 479 } });
+      const torn = await copyOf((folder) => writeFile(join(folder, "tokenizer_config.json"), "{"));
+      expect(await inspect(torn)).toMatchObject({ exitCode: 2, out: expect.stringContaining("\nlayers ") });
+      const withoutWeights = await copyOf((folder) => rm(join(folder, "model.safetensors")));
+      expect(await inspect(withoutWeights)).toMatchObject({ exitCode: 0, error: "" });
     });
 
     test("more memory than there is", async () => {
