@@ -13,6 +13,7 @@ const SYSTEM_ERRORS: Table<{ readonly input: boolean; readonly problem: string }
   EPERM: { input: true, problem: "permission denied" },
   EROFS: { input: true, problem: "the file system is read-only" },
   EBUSY: { input: true, problem: "it is in use, perhaps as a mount point; choose a folder within it, or another" },
+  ELOOP: { input: true, problem: "symbolic links on this path lead in a circle" },
   ENAMETOOLONG: { input: true, problem: "the name is too long for this file system" },
   ENOSPC: { input: false, problem: "the disk is full; free some space and run the same command again" },
   EDQUOT: { input: false, problem: "the disk quota is used up; free some space and run the same command again" },

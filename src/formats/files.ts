@@ -47,14 +47,22 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
+ * The same of a path that is to be written, where there is something: a device keeps nothing, and where a file is renamed to
+ * its name it is gone for everybody.
+ */
+export async function refuseSpecialTarget(path: string): Promise<void> {
+  if (await exists(path)) await refuseSpecial(path, "choose another");
+}
+
+/**
  * Refuses what is neither a file nor a folder, before it is opened: a pipe would be waited for, a device has no end. A
  * folder is told of by who reads it.
  */
-export async function refuseSpecial(path: string): Promise<void> {
+export async function refuseSpecial(path: string, advice = "write what it gives into a file first"): Promise<void> {
   const found = await stat(path);
   if (found.isFile() || found.isDirectory()) return;
   const kind = found.isFIFO() ? "a pipe" : found.isSocket() ? "a socket" : "a device";
-  throw inputError(path, `expected a file, found ${kind}; write what it gives into a file first`);
+  throw inputError(path, `expected a file, found ${kind}; ${advice}`);
 }
 
 /** The same with the byte order mark, where it is a part of the text. */
@@ -176,6 +184,7 @@ export async function openAtomic(path: string): Promise<AtomicFile> {
   let handle: FileHandle | undefined;
   await makeFolder(dirname(path));
   try {
+    await refuseSpecialTarget(path);
     handle = await open(temporary, "w");
   } catch (error) {
     throw fileError(path, error);

@@ -8,7 +8,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { FusechatError } from "../errors.ts";
 import { fileError } from "./file-error.ts";
-import { readFully, writeFully } from "./files.ts";
+import { readFully, refuseSpecialTarget, writeFully } from "./files.ts";
 import { syncFolder } from "./folders.ts";
 
 export interface GrowingFile {
@@ -28,6 +28,7 @@ export async function openGrowing(path: string, length?: number): Promise<Growin
   let handle: FileHandle | undefined;
   let end: number;
   try {
+    await refuseSpecialTarget(path);
     // Not for appending: that writes behind what a failed append has left.
     handle = await open(path, constants.O_RDWR | constants.O_CREAT);
     const { size } = await handle.stat();

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -34,6 +34,16 @@ test("a written file holds the bytes and leaves no temporary name", async () => 
   await writeFileAtomic(path, Uint8Array.of(1, 2, 3));
   expect(Array.from(await readFile(path))).toEqual([1, 2, 3]);
   expect(await readdir(join(folder, "made/on/the/way"))).toEqual(["a.txt"]);
+});
+
+test("a pipe or a device stays what it is, and links in a circle are called that", async () => {
+  const pipe = join(folder, "pipe");
+  await promisify(execFile)("mkfifo", [pipe]);
+  await expect(writeFileAtomic(pipe, "a")).rejects.toThrow(`${pipe}: expected a file, found a pipe; choose another`);
+  expect(await readdir(folder)).toEqual(["pipe"]);
+  const circle = join(folder, "circle");
+  await symlink("circle", circle);
+  await expect(readText(circle)).rejects.toThrow(`${circle}: symbolic links on this path lead in a circle`);
 });
 
 test("writeAt does not move the place where write appends", async () => {

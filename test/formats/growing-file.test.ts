@@ -19,6 +19,10 @@ async function grown(length: number | undefined, work: (file: GrowingFile) => Pr
   return readFile(path, "utf8");
 }
 
+test("a device is not written to, nor replaced", async () => {
+  await expect(openGrowing("/dev/null")).rejects.toThrow("/dev/null: expected a file, found a device; choose another");
+});
+
 test("what is appended follows what is there, and its place is told", async () => {
   const places: number[] = [];
   const text = await grown(undefined, async (file) => {

@@ -10,13 +10,17 @@ import { excerptOf } from "../../excerpt.ts";
 import { readJson } from "../../formats/files.ts";
 import { firstIssue } from "../../issue.ts";
 
-const pattern = z.record(z.string(), z.number()).nullish();
+/** Single precision, which products are added in, ends at 3e38. */
+const LARGEST_ALPHA = 1e30;
+
+const alpha = z.number().min(-LARGEST_ALPHA).max(LARGEST_ALPHA);
+const pattern = z.record(z.string(), alpha).nullish();
 
 const schema = z.looseObject({
   peft_type: z.string(),
   base_model_name_or_path: z.string().nullish(),
   r: z.number().int().positive(),
-  lora_alpha: z.number(),
+  lora_alpha: alpha,
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   fan_in_fan_out: z.boolean().nullish(),
@@ -40,8 +44,8 @@ const UNSUPPORTED = [
 ];
 /** Beginnings that take away from the base what the first product was; the adapter alone does not say how much. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/;
-/** peft reads the names of a pattern as regular expressions; these are names, or nearly so. */
-const NAME_LIKE = /^\^?[\w.\\-]+\$?$/;
+/** peft reads the names of a pattern as regular expressions; these are names, or nearly so: a dot may be escaped, a digit or a letter open. */
+const NAME_LIKE = /^\^?(?:[\w.-]|\\[-.dw])+\$?$/;
 
 export interface AdapterConfig {
   readonly path: string;

@@ -168,6 +168,9 @@ describe("refused by name", () => {
     expect(await refusal({ alpha_pattern: { "layers.(0|1).q": 3 } })).toContain(
       'alpha_pattern: expected names of modules, found the regular expression "layers.(0|1).q"',
     );
+    // No expression either: what the backslash escapes is missing.
+    expect(await refusal({ alpha_pattern: { "q\\": 3 } })).toContain("alpha_pattern: expected names of modules");
+    expect(await refusal({ lora_alpha: 1e300 })).toContain(`${path}: lora_alpha: `);
     expect(await refusal({ use_dora: true })).toBe(
       'bad/adapter_model.safetensors: "q": use_dora is set, but the magnitudes of DoRA are missing',
     );
