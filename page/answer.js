@@ -11,6 +11,7 @@ import { percent, tokenRow, visible } from "./tokens.js";
 const UNLIKELY = Math.log(0.1);
 const LIKELY = Math.log(0.5);
 const ALTERNATIVES = 5;
+const LEAST_TIMED_SECONDS = 0.05;
 
 /** A card with a title, and what an answer looks like in it. @param {string} title */
 export function answerCard(title) {
@@ -74,9 +75,13 @@ export async function askModel(card, model, messages, settings, signal) {
       isDrawn = false;
     });
     const seconds = (performance.now() - start) / 1000;
-    const rate = tokens > 1 ? `${((tokens - 1) / (seconds - first / 1000)).toFixed(1)} tokens/s, ` : "";
+    const sinceFirst = seconds - first / 1000;
+    // A short answer may come in one piece, which says nothing of a speed.
+    const isTimed = tokens > 1 && sinceFirst >= LEAST_TIMED_SECONDS;
+    const rate = isTimed ? `${((tokens - 1) / sinceFirst).toFixed(1)} tokens/s, ` : "";
+    const drawn = `${tokens} token${tokens === 1 ? "" : "s"} in ${seconds.toFixed(1)} s`;
     const cut = finish === "length" ? ", cut at the longest answer" : "";
-    answer.figures = `${tokens} tokens in ${seconds.toFixed(1)} s, ${rate}first after ${(first / 1000).toFixed(2)} s${cut}`;
+    answer.figures = `${drawn}, ${rate}first after ${(first / 1000).toFixed(2)} s${cut}`;
   } catch (error) {
     if (signal.aborted) answer.figures = "stopped";
     else answer.problem = `No more came: ${error instanceof Error ? error.message : error}`;

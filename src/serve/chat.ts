@@ -77,7 +77,7 @@ async function promptOf({ model }: Work, { messages }: ChatRequest, { limits }: 
       "messages",
     );
   }
-  checkPrompt(model, prompt.ids.length, 1, limits);
+  checkPrompt(model, { tokens: prompt.ids.length, param: "messages" }, 1, limits);
   return prompt.ids;
 }
 

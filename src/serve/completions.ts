@@ -83,7 +83,7 @@ async function readPrompt(
   for (const id of Object.keys(request.logit_bias ?? {})) checkId(Number(id), "logit_bias", model.engine.vocabulary);
   const ids = typeof input === "string" ? (await tokenizer.encode(input)).ids : Int32Array.from(input);
   for (const id of ids) checkId(id, "prompt", model.engine.vocabulary);
-  checkPrompt(model, ids.length, Math.min(1, request.max_tokens ?? 1), limits);
+  checkPrompt(model, { tokens: ids.length, param: "prompt" }, Math.min(1, request.max_tokens ?? 1), limits);
   return { ids, text: typeof input === "string" ? input : tokenizer.decode(ids) };
 }
 

@@ -79,16 +79,22 @@ export async function beginWork(state: ServerState, name: string, client: AbortS
   }
 }
 
-/** Throws where a prompt leaves no room for an answer of `least` tokens. */
-export function checkPrompt({ context, name }: ServedModel, tokens: number, least: number, limits: ServeLimits): void {
+/** Throws where a prompt, which is in the parameter `param`, leaves no room for an answer of `least` tokens. */
+export function checkPrompt(
+  { context, name }: ServedModel,
+  prompt: { readonly tokens: number; readonly param: string },
+  least: number,
+  limits: ServeLimits,
+): void {
   const most = Math.min(context, limits.promptTokens);
+  const { tokens, param } = prompt;
   if (tokens === 0)
-    throw new ApiError(400, "the prompt is empty: a model needs at least one token", "invalid_value", "prompt");
+    throw new ApiError(400, `${param}: is empty; a model needs at least one token`, "invalid_value", param);
   if (tokens + least <= most) return;
   throw new ApiError(
     400,
-    `the maximum context length of ${name} is ${most} tokens here, but the prompt has ${tokens}; shorten it`,
+    `${param}: the maximum context length of ${name} is ${most} tokens here, but the prompt has ${tokens}; shorten it`,
     "context_length_exceeded",
-    "messages",
+    param,
   );
 }

@@ -44,7 +44,7 @@ describeInBrowser("the page", () => {
     const boxes = await Promise.all([0, 1].map((at) => answers().nth(at).boundingBox()));
     expect(boxes[0]!.y).toBe(boxes[1]!.y);
     expect(boxes[1]!.x).toBeGreaterThan(boxes[0]!.x + boxes[0]!.width);
-    expect(await answers().first().innerText()).toMatch(/^lab-llama\n+\d+ tokens in [\d.]+ s.*\n+\S/);
+    expect(await answers().first().innerText()).toMatch(/^lab-llama\n+\d+ tokens? in [\d.]+ s.*\n+\S/);
     expect(await page.getByRole("status").innerText()).toBe("All have answered.");
     await eventually(() => page.locator("#rounds").innerText()).toMatch(/The answers (part|are the same)/);
     await open.shot("side-by-side");

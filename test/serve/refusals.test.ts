@@ -59,8 +59,11 @@ test("a wrong request is told by its parameter, and takes nothing", async () => 
   const says = (role: string, content: string) => ({ ...chat, messages: [{ role, content }] });
   expect(await refusal(says("user", "a ".repeat(9000)))).toMatchObject({
     status: 400,
+    param: "messages",
     code: "context_length_exceeded",
   });
+  const long = { model: "mistral", prompt: Array(5000).fill(5) };
+  expect(await refusal(long, "/v1/completions")).toMatchObject({ param: "prompt", code: "context_length_exceeded" });
   expect(await refusal(says("user", "a".repeat(60_000)))).toMatchObject({ status: 413 });
   expect(await refusal({ ...chat, messages: [] })).toMatchObject({ status: 400, param: "messages" });
   expect(await refusal(says("tool", "x"))).toMatchObject({ status: 400, param: "messages.0.tool_call_id" });
