@@ -29,11 +29,16 @@ export function parseQuestion(record: unknown): Parsed {
 }
 
 function parse(record: unknown, needsAnswer: boolean): Parsed {
+  if (!isObject(record)) {
+    return {
+      problem: { reason: "that are no objects", sentence: `expected a JSON object, found ${describe(record)}` },
+    };
+  }
+  // Not thrown: all of half a million records may be of no shape, and what is thrown takes longer than looking.
+  const shape = SHAPES.find(({ recognises }) => recognises(record));
+  if (shape === undefined) return { problem: unknownShape(record) };
   try {
-    if (!isObject(record)) {
-      throw new Irregular("that are no objects", `expected a JSON object, found ${describe(record)}`);
-    }
-    return { conversation: conversationOf(record, needsAnswer) };
+    return { conversation: conversationOf(record, shape, needsAnswer) };
   } catch (error) {
     if (error instanceof Irregular) return { problem: { reason: error.reason, sentence: error.message } };
     throw error;
@@ -45,13 +50,16 @@ export function looksLikeRecord(value: unknown): boolean {
   return isObject(value) && SHAPES.some((shape) => shape.recognises(value));
 }
 
-function conversationOf(record: Foreign, needsAnswer: boolean): Conversation {
-  const shape = SHAPES.find(({ recognises }) => recognises(record));
-  if (shape === undefined) {
-    const keys = Object.keys(record);
-    const found = keys.length === 0 ? "none" : describe(keys.join(", "));
-    throw new Irregular("of a shape that is not known", `expected one of ${knownKeys()}, found the keys ${found}`);
-  }
+function unknownShape(record: Foreign): Problem {
+  const keys = Object.keys(record);
+  const found = keys.length === 0 ? "none" : describe(keys.join(", "));
+  return {
+    reason: "of a shape that is not known",
+    sentence: `expected one of ${knownKeys()}, found the keys ${found}`,
+  };
+}
+
+function conversationOf(record: Foreign, shape: (typeof SHAPES)[number], needsAnswer: boolean): Conversation {
   checkVerdicts(record);
   checkNamedMask(record);
   refuseUnreadable(record, "");
