@@ -3,6 +3,9 @@ import { variance } from "../../statistics/moments.ts";
 import { RECOMMENDED } from "./arms.ts";
 import type { ClaimFinding, ExperimentResult, ModelFigures, SkillFinding } from "./findings.ts";
 
+/** Nats per byte: a given model is the same for all seeds, but for what rounding leaves of a variance of equal numbers. */
+const NO_SPREAD = 1e-12;
+
 /** Conversations at a time, as people write them. */
 const counted = (value: number): string => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 
@@ -87,7 +90,7 @@ function skillRow(finding: SkillFinding, { models }: ExperimentResult): string {
 function modelRow({ name, above_floor: all, by_seed: seeds, by_skill: skills }: ModelFigures, names: string[]): string {
   const spread = deviation(seeds);
   const cells = names.map((skill) => thousandths(skills[skill]!));
-  return `| ${name} | ${thousandths(all)}${spread === 0 ? "" : ` ± ${thousandths(spread)}`} | ${cells.join(" | ")} |`;
+  return `| ${name} | ${thousandths(all)}${spread < NO_SPREAD ? "" : ` ± ${thousandths(spread)}`} | ${cells.join(" | ")} |`;
 }
 
 function curveRow(count: number, { settings, models }: ExperimentResult): string {
