@@ -5,7 +5,8 @@
 import { Argument, Option } from "commander";
 import type { StageContext } from "../engine/context.ts";
 import { SHIPPED_MODELS } from "../lab/demo.ts";
-import { EXPERIMENT, runExperiment } from "../lab/experiment/experiment.ts";
+import { runExperiment } from "../lab/experiment/experiment.ts";
+import { EXPERIMENT } from "../lab/experiment/settings.ts";
 import { LAB_MODELS, LAB_THREADS } from "../lab/models/index.ts";
 import { runSweep, SWEEP_GRID } from "../lab/sweep.ts";
 import { LAB_TRAIN_DEFAULTS, type LabTrainSummary, trainLabModel } from "../lab/train.ts";

@@ -9,6 +9,7 @@ import type { Emphasis } from "../../fuse/emphasis.ts";
 import type { Groups } from "../../fuse/groups/groups.ts";
 import { FUSION_DEFAULTS, type Level, type Tail, type Unshared } from "../../fuse/options.ts";
 import type { Parameters } from "../../merge/parameters.ts";
+import type { ExperimentSettings } from "./settings.ts";
 
 /** What is stored of a row's distribution. */
 export interface StoredRows {
@@ -56,23 +57,11 @@ export interface MergeArm {
 
 export type Arm = TrainingArm | MergeArm;
 
-export interface ArmSettings {
+/** What of an experiment's settings its arms follow. */
+export type ArmSettings = Omit<ExperimentSettings, "seeds" | "held_out"> & {
   /** Names of the sources. */
   readonly sources: readonly string[];
-  readonly conversations: number;
-  /** Numbers of conversations of the curves. */
-  readonly curve: readonly number[];
-  readonly lambda: number;
-  readonly lr: number;
-  readonly epochs: number;
-  readonly recommended: RecommendedSettings;
-}
-
-/** Of the recommended way, on the most conversations of the curves; found on the validation draw. */
-export interface RecommendedSettings {
-  readonly lr: number;
-  readonly epochs: number;
-}
+};
 
 /** The arm of the recommended way. */
 export const RECOMMENDED = "recommended";

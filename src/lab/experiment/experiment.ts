@@ -1,7 +1,7 @@
 /**
  * The papers' claims, and ours, tested where the truth is known: six models of the laboratory, several seeds (other
  * conversations and another order each), every model measured on the same held-out conversations as distance above the
- * entropy floor. Lambda, learning rate and epochs are the demonstration's, which a validation draw chose.
+ * entropy floor.
  */
 import { join } from "node:path";
 import type { Conversation } from "../../data/conversation.ts";
@@ -10,36 +10,13 @@ import { inputError, internalError, throwIfInterrupted } from "../../errors.ts";
 import { exists, readJson, writeFileAtomic, writeJson } from "../../formats/files.ts";
 import { lockOwnFolder } from "../../formats/own-folder.ts";
 import { drawConversations } from "../conversations.ts";
-import { DEMO_SETTINGS } from "../demo-recipe.ts";
 import { LAB_MODELS } from "../models/index.ts";
-import { armsOf, type RecommendedSettings } from "./arms.ts";
+import { armsOf } from "./arms.ts";
 import { claimsOf } from "./claims.ts";
 import { type ExperimentResult, findings } from "./findings.ts";
 import { type Measured, measureArm, measureGiven, type SeedSettings } from "./make.ts";
 import { experimentPage } from "./page.ts";
-
-export interface ExperimentSettings {
-  readonly seeds: number;
-  /** To fuse on. */
-  readonly conversations: number;
-  /** Numbers of conversations of the curves. */
-  readonly curve: readonly number[];
-  readonly held_out: number;
-  readonly lambda: number;
-  readonly lr: number;
-  readonly epochs: number;
-  readonly recommended: RecommendedSettings;
-}
-
-/** About three hours on two cores. */
-export const EXPERIMENT: ExperimentSettings = {
-  seeds: 5,
-  conversations: 2400,
-  curve: [1200, 2400, 4800, 16_000],
-  held_out: 1600,
-  ...DEMO_SETTINGS,
-  recommended: { lr: 1e-3, epochs: 8 },
-};
+import type { ExperimentSettings } from "./settings.ts";
 
 export interface ExperimentOptions {
   readonly models: string;

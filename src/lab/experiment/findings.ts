@@ -7,8 +7,8 @@ import { mean } from "../../statistics/moments.ts";
 import { type Verdict, verdicts } from "../../statistics/verdict.ts";
 import { RECOMMENDED } from "./arms.ts";
 import type { Claim } from "./claims.ts";
-import type { ExperimentSettings } from "./experiment.ts";
 import type { Measured } from "./make.ts";
+import type { ExperimentSettings } from "./settings.ts";
 
 export interface ModelFigures {
   readonly name: string;

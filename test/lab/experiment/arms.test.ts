@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { armsOf } from "#src/lab/experiment/arms.js";
 import { claimsOf } from "#src/lab/experiment/claims.js";
-import { EXPERIMENT } from "#src/lab/experiment/experiment.js";
+import { EXPERIMENT } from "#src/lab/experiment/settings.js";
 import { LAB_MODELS } from "#src/lab/models/index.js";
 import { METHODS } from "#src/merge/methods/index.js";
 

@@ -1,10 +1,10 @@
 /** Distances, effects and curves, by hand. */
 import { expect, test } from "vitest";
 import type { Conversation } from "#src/data/conversation.js";
-import { EXPERIMENT } from "#src/lab/experiment/experiment.js";
 import { findings } from "#src/lab/experiment/findings.js";
 import type { Measured } from "#src/lab/experiment/make.js";
 import { experimentPage } from "#src/lab/experiment/page.js";
+import { EXPERIMENT } from "#src/lab/experiment/settings.js";
 
 const settings = { ...EXPERIMENT, conversations: 200, curve: [100, 200, 400], held_out: 2 };
 const heldOut = [

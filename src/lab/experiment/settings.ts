@@ -1,0 +1,34 @@
+/**
+ * How large an experiment is, and what its trainings have in common. Lambda, learning rate and epochs are the
+ * demonstration's; they and those of the recommended way were chosen on validation draws.
+ */
+import { DEMO_SETTINGS } from "../demo-recipe.ts";
+
+/** Of the recommended way, on the most conversations of the curves; found on the validation draw. */
+export interface RecommendedSettings {
+  readonly lr: number;
+  readonly epochs: number;
+}
+
+export interface ExperimentSettings {
+  readonly seeds: number;
+  /** To fuse on. */
+  readonly conversations: number;
+  /** Numbers of conversations of the curves. */
+  readonly curve: readonly number[];
+  readonly held_out: number;
+  readonly lambda: number;
+  readonly lr: number;
+  readonly epochs: number;
+  readonly recommended: RecommendedSettings;
+}
+
+/** About three hours on two cores. */
+export const EXPERIMENT: ExperimentSettings = {
+  seeds: 5,
+  conversations: 2400,
+  curve: [1200, 2400, 4800, 16_000],
+  held_out: 1600,
+  ...DEMO_SETTINGS,
+  recommended: { lr: 1e-3, epochs: 8 },
+};
