@@ -26,7 +26,19 @@ const inputs = [
   ...["--model", join(golden, "models/mistral"), "--data", join(pipeline, "conversations.jsonl")],
   ...["--pivot", join(pipeline, "distributions/mistral")],
 ];
-const settings = ["--lr", "1e-3", "--epochs", "6", "--batch", "8", "--warmup-ratio", "0.1", "--no-shuffle"];
+const settings = [
+  "--level",
+  "conversation",
+  "--lr",
+  "1e-3",
+  "--epochs",
+  "6",
+  "--batch",
+  "8",
+  "--warmup-ratio",
+  "0.1",
+  "--no-shuffle",
+];
 
 async function run(...arguments_: string[]) {
   const streams = memoryStreams();
@@ -119,8 +131,7 @@ describe("the verb", () => {
       aligned,
       "--out",
       join(folder, "qwen2"),
-      "--lr",
-      "1",
+      ...["--level", "conversation", "--lr", "1"],
     );
     expect(exitCode).toBe(2);
     expect(stderr).toContain("holds a target with lr 0.001, but now it is 1; choose another folder");
