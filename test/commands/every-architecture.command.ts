@@ -20,7 +20,7 @@ const SOURCES = ["llama", "mixtral", "qwen2", "internlm2", "llama3", "qwen3", "g
 const RECIPE = `pivot: ${MISTRAL}
 sources: [${SOURCES.map((name) => join(GOLDEN, "models", name)).join(", ")}]
 data: { path: ${CONVERSATIONS}, held_out_path: ${HELD_OUT} }
-fuse: { lr: 3.0e-3, epochs: 4, batch: 8, lambda: 0.5 }
+fuse: { level: conversation, lr: 3.0e-3, epochs: 4, batch: 8, lambda: 0.5 }
 merge: { method: sce, select_topk: 0.5 }
 baselines: [sft]
 evaluate: [{ benchmark: held-out, models: [pivot, sources, targets, fused] }]
