@@ -1,6 +1,7 @@
 /**
  * A megabyte of the same, for every target: what grows with the square of a length, or fails on one, shows there. Each
- * shape stands once as the whole file, and once in the place of a text of a seed.
+ * shape stands once as the whole file, and once in the place of a text of a seed. Last a long first line before many short
+ * ones, such as the name of a column: what is told of every row must not grow with it.
  */
 import { LONGEST_BYTES } from "./mutate.mjs";
 
@@ -32,16 +33,22 @@ export const SHAPES = [
 const MARK = "@@megabyte@@";
 
 /** How many inputs a target has. */
-export const INPUTS_PER_TARGET = 2 * SHAPES.length;
+export const INPUTS_PER_TARGET = 2 * SHAPES.length + 1;
 
 /** An input of a target by its number. */
 export function megabyte({ seeds, kind }, number) {
+  if (number === 2 * SHAPES.length) return longFirstLine();
   const shape = SHAPES[number >> 1];
   const repeated = shape.repeat(Math.floor(LONGEST_BYTES / Buffer.byteLength(shape)));
   if (number % 2 === 0) return Buffer.from(repeated, "utf8");
   const seed = Buffer.from(seeds[0]).toString(kind === "bytes" ? "latin1" : "utf8");
   const within = withText(seed, kind, repeated);
   return Buffer.from(within, kind === "bytes" ? "latin1" : "utf8").subarray(0, LONGEST_BYTES + seed.length);
+}
+
+function longFirstLine() {
+  const half = LONGEST_BYTES >> 1;
+  return Buffer.from(`${"a".repeat(half - 1)}\n${"1\n".repeat(half >> 1)}`, "utf8");
 }
 
 /** The first text of a record or a document, or the middle of any other file. */

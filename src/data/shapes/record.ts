@@ -12,7 +12,7 @@ import { ANSWER_KEYS, asContext, questionOf, withReasoning } from "./question-an
 import { speakerNamed } from "./roles.ts";
 import { historyOf } from "./rounds.ts";
 import { toolsOf } from "./tool-calls.ts";
-import { describe, type Foreign, isFilled, isGiven, isObject, textOf } from "./values.ts";
+import { DESCRIBED, describe, type Foreign, isFilled, isGiven, isObject, textOf } from "./values.ts";
 
 export type Parsed = { readonly conversation: Conversation } | { readonly problem: Problem };
 
@@ -52,7 +52,9 @@ export function looksLikeRecord(value: unknown): boolean {
 
 function unknownShape(record: Foreign): Problem {
   const keys = Object.keys(record);
-  const found = keys.length === 0 ? "none" : describe(keys.join(", "));
+  // Of each key and of all of them no more than the sentence has room for.
+  const few = keys.slice(0, DESCRIBED + 1).map((key) => key.slice(0, DESCRIBED + 1));
+  const found = keys.length === 0 ? "none" : describe(few.join(", "));
   return {
     reason: "of a shape that is not known",
     sentence: `expected one of ${knownKeys()}, found the keys ${found}`,

@@ -91,12 +91,20 @@ export function checkJson(value: unknown, where: string): void {
   }
 }
 
-/** A value in a few words. */
+/** Characters of a value that a message has. */
+export const DESCRIBED = 40;
+
+/** A value in a few words. No more of it is looked at than is told: thousands of rows may share a name of megabytes. */
 export function describe(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "an object";
-  const text = typeof value === "bigint" ? String(value) : JSON.stringify(value);
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  const text = typeof value === "bigint" ? String(value) : JSON.stringify(beginningOf(value));
+  return text.length > DESCRIBED ? `${text.slice(0, DESCRIBED)}…` : text;
+}
+
+/** Of a text as much as decides what is told of it. */
+function beginningOf(value: unknown): unknown {
+  return typeof value === "string" ? value.slice(0, DESCRIBED + 1) : value;
 }

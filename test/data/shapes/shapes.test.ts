@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { SHAPES } from "#src/data/shapes/index.js";
 import { parseRecord } from "#src/data/shapes/record.js";
+import { describe } from "#src/data/shapes/values.js";
 import { ANSWER, QUESTION, SYSTEM } from "../files.ts";
 
 const turnsOf = (record: unknown): unknown => {
@@ -12,6 +13,16 @@ const said = { from: "human", value: QUESTION.content };
 const answered = { from: "gpt", value: ANSWER.content };
 const Q = QUESTION.content;
 const A = ANSWER.content;
+
+test("a value is told by its first forty characters as JSON spells it, however long it is", () => {
+  expect(describe("x".repeat(38))).toBe(`"${"x".repeat(38)}"`);
+  expect(describe("x".repeat(39))).toBe(`"${"x".repeat(39)}…`);
+  expect(describe('"'.repeat(1e6))).toBe(`"${'\\"'.repeat(19)}\\…`);
+  const names = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`${n}${"y".repeat(n)}`, 1]));
+  expect(turnsOf(names)).toMatchObject({
+    sentence: expect.stringMatching(/found the keys "0, 1y, 2yy, 3yyy, .{21}…$/),
+  });
+});
 
 test.each<[string, unknown]>([
   ["turns", { turns: [QUESTION, ANSWER] }],
