@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type JsonObject, parseJsonDocument, plainJson, printJson } from "#src/formats/json-document.js";
+import { createRandom } from "#src/random.js";
 
 function parse(text: string) {
   const parsed = parseJsonDocument(text);
@@ -100,4 +101,24 @@ test("a value cut short is wrong at its end or in its last word, never before", 
       expect(errorAt(part.slice(0, position))).toBe(part.slice(0, position).trimEnd() === "" ? 0 : position);
     }),
   );
+});
+
+test("of short strings of all kinds those are read that the platform reads, and to the same text", () => {
+  const random = createRandom("strings");
+  const marks = ["a", '"', "\\", "u", "0", "F", "g", "\n", "\u001f", "b", "/", "\u{1f600}", "\ud83d", " ", "\u2028"];
+  let valid = 0;
+  for (let n = 0; n < 20_000; n++) {
+    const inner = Array.from({ length: Math.floor(9 * random.next()) }, () => marks[Math.floor(15 * random.next())]!);
+    const text = `"${inner.join("")}"`;
+    let expected: unknown;
+    try {
+      expected = JSON.parse(text);
+      valid += 1;
+    } catch {
+      expected = undefined;
+    }
+    const document = parseJsonDocument(text);
+    expect("value" in document ? plainJson(document.value) : undefined, text).toBe(expected);
+  }
+  expect(valid).toBeGreaterThan(1000);
 });
