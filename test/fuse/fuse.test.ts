@@ -327,6 +327,23 @@ describe("the variants", () => {
     );
   });
 
+  test("steps by gain are as many as even ones, and another target", async () => {
+    const [even, gain] = [fakeEngine(), fakeEngine()];
+    await fuse(options("even", { level: "group" }), even);
+    const { steps } = await fuse(options("gain", { level: "group", emphasis: "gain" }), gain);
+    expect(steps).toBe(12);
+    // Batches of three, and the last of two.
+    const conversationsAnEpoch = ({ steps: taken }: FakeEngine) =>
+      [0, 3, 6, 9].map((first) =>
+        taken.slice(first, first + 3).reduce((sum, { sequences }) => sum + sequences.length, 0),
+      );
+    expect(conversationsAnEpoch(gain)).toEqual([8, 8, 8, 8]);
+    expect(conversationsAnEpoch(even)).toEqual([8, 8, 8, 8]);
+    const settings = async (out: string) => JSON.parse(await readFile(join(folder, out, "fuse.json"), "utf8")).settings;
+    expect(await settings("gain")).toEqual({ ...(await settings("even")), emphasis: "gain" });
+    await expect(fuse(options("gain", { level: "group" }))).rejects.toThrow("holds a target with emphasis gain");
+  });
+
   test("by group, all conversations of a label go by one record, and other labels are another target", async () => {
     const labelled = (names: readonly string[]) =>
       conversations.map((conversation, n) => ({ ...conversation, skill: names[n % names.length]! }));

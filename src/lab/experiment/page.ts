@@ -25,7 +25,7 @@ a perfect model, less is better.
 fusechat lab experiment --out out/experiment
 \`\`\`
 
-repeats all of it, about three hours on two cores, and goes on where it was interrupted. [\`experiment.json\`](experiment.json) has every figure.
+repeats all of it, some hours on two cores, and goes on where it was interrupted. [\`experiment.json\`](experiment.json) has every figure.
 
 ## Claims
 
