@@ -1,7 +1,10 @@
 /** One conversation of an alignment: which of its rows are shared, and what goes into the transfer of each. */
 import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
+import { leaveOut, type NeverFollowing, spaceBefore } from "./following.ts";
+import { createJoinedReader } from "./joined-reader.ts";
 import { chainLabel, type LabelMass, type LabelShare, labelTokens } from "./label-mass.ts";
 import type { LeadSwap, LeadSwaps } from "./leads.ts";
+import { alignLeads, type SpaceTokens } from "./lone-space.ts";
 import { alignParts, type Part } from "./paired-conversations.ts";
 import type { PreferenceReader } from "./preference.ts";
 import type { SequenceAlignment } from "./sequence.ts";
@@ -21,6 +24,12 @@ export interface PartPlan {
   readonly labelMass: LabelMass;
   /** What divides masses beside the map's shares, if anything. */
   readonly preference: PreferenceReader | null;
+  /** What is known of spaces, where rows get what the pivot has written to go by. */
+  readonly spaces: Spaces | null;
+}
+
+export interface Spaces extends SpaceTokens {
+  readonly never: NeverFollowing;
 }
 
 /** What is written of a conversation's rows. */
@@ -47,10 +56,10 @@ export function clearPart(
 /** Aligns one conversation and transfers its rows; returns how many are shared. */
 export function alignPart(plan: PartPlan, transfers: Transfers, rows: AlignedRows, pivot: Part, source: Part): number {
   const { sourceRow, topId, topLogp } = rows;
-  const { sequence, width, preference } = plan;
-  const from = source.side.shard;
+  const { sequence, width, preference, spaces } = plan;
   const reader = createRowReader(plan, pivot, source);
-  const shared = alignParts(sequence, pivot, source, sourceRow);
+  let shared = alignParts(sequence, pivot, source, sourceRow);
+  if (spaces !== null) shared += alignLeads(pivot, source, spaces, sourceRow);
   for (let row = pivot.from; row < pivot.to; row++) {
     if (sourceRow[row] === -1) {
       topId.fill(0, row * width, (row + 1) * width);
@@ -59,8 +68,9 @@ export function alignPart(plan: PartPlan, transfers: Transfers, rows: AlignedRow
     }
     const there = source.from + sourceRow[row]!;
     const label = reader.read(row, there);
-    const at = there * from.metadata.topK;
-    transfers.shared.row(reader.sources, from.topLogp, at, topId, topLogp, row * width, label, preference);
+    const { entries } = reader;
+    transfers.shared.row(entries.sources, entries.logp, entries.at, topId, topLogp, row * width, label, preference);
+    transfers.shared.totals.placed -= leaveOutImpossible(plan, rows, pivot, row);
   }
   if (transfers.within !== null) transferWithin(plan, transfers.within, rows, pivot, source);
   return shared;
@@ -70,14 +80,9 @@ export function alignPart(plan: PartPlan, transfers: Transfers, rows: AlignedRow
 const LEAST_PLACED = 0.5;
 
 /** Of a row within a token of the source of which little is known, nothing is told. */
-function transferWithin(
-  plan: PartPlan,
-  transfer: Transfer,
-  { sourceRow, withinRow, topId, topLogp }: AlignedRows,
-  pivot: Part,
-  source: Part,
-): void {
+function transferWithin(plan: PartPlan, transfer: Transfer, rows: AlignedRows, pivot: Part, source: Part): void {
   const { width, preference, sourceVocabulary } = plan;
+  const { sourceRow, withinRow, topId, topLogp } = rows;
   if (withinRow === undefined) return;
   findWithinRows(pivot, source, sourceVocabulary, sourceRow, withinRow);
   const reader = createWithinReader(plan, pivot, source);
@@ -87,49 +92,90 @@ function transferWithin(
     if (reader.read(row, source.from + withinRow[row]!)) {
       transfer.row(reader.sources, reader.logp, 0, topId, topLogp, row * width, reader.label, preference);
     }
-    if (transfer.totals.placed - before >= LEAST_PLACED) continue;
+    if (transfer.totals.placed - before >= LEAST_PLACED) {
+      transfer.totals.placed -= leaveOutImpossible(plan, rows, pivot, row);
+      if (topLogp[row * width] !== MINUS_INFINITY) continue;
+    }
     withinRow[row] = -1;
     topId.fill(0, row * width, (row + 1) * width);
     topLogp.fill(MINUS_INFINITY, row * width, (row + 1) * width);
   }
 }
 
+/** Takes out of a row what the pivot never writes behind a space that it has just written; returns its mass. */
+function leaveOutImpossible({ spaces, width }: PartPlan, rows: AlignedRows, pivot: Part, row: number): number {
+  if (spaces === null) return 0;
+  const never = spaces.never.get(spaceBefore(pivot, row, spaces.pivot));
+  return never === undefined ? 0 : leaveOut(never, pivot.side.shard.token[row]!, rows, row, width);
+}
+
+/** A distribution as the transfer takes it. */
+export interface Entries {
+  /** What the map knows the stored tokens by; -1 has no place. */
+  readonly sources: Int32Array;
+  /** Their float16 log-probabilities, from `at` on; without mass after the last. */
+  readonly logp: Uint16Array;
+  readonly at: number;
+  /** Which of the row's stored tokens each begins with; null where they are these. */
+  readonly origin: Int32Array | null;
+}
+
 /** What the map knows the source's tokens of a shared row by. */
 export interface RowReader {
-  /** [K] sources of the row read last, in the order of its stored tokens; -1 has no place. */
-  readonly sources: Int32Array;
+  /** Of the row read last, in the order of its stored tokens. */
+  readonly entries: Entries;
   /** Reads a pivot row and its source row; turns the preference to it. Returns what is known of the label, if anything. */
   read(row: number, sourceRow: number): LabelShare | null;
 }
 
 export function createRowReader(
-  { swaps, sourceVocabulary, map, labelMass, preference }: PartPlan,
+  { swaps, sourceVocabulary, map, labelMass, preference, spaces }: PartPlan,
   pivot: Part,
   source: Part,
 ): RowReader {
   const from = source.side.shard;
-  const { topId } = from;
+  const { topId, topLogp } = from;
   const { topK } = from.metadata;
   const sources = new Int32Array(topK);
   const share: LabelShare = { source: 0, pivot: 0, stored: false, mass: 0, rest: 0 };
+  const joined = spaces && createJoinedReader(swaps, sourceVocabulary, spaces.source, pivot, source);
+  let entries: Entries = { sources, logp: topLogp, at: 0, origin: null };
   const knownAs = (id: number, swap: LeadSwap | null): number =>
     swap === null ? id : swappedSource(swap, id, sourceVocabulary);
-  const chained = (row: number, there: number, swap: LeadSwap | null): boolean => {
-    const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to);
-    const first = knownAs(from.token[there]!, swap);
-    return tokens > 0 && first >= 0 && chainLabel(share, pivot.side.shard.token[row]!, first, from, there, tokens, map);
+  /** What the label's first token behind so many spaces is known by, and the logarithm of what these have. */
+  const chained = (row: number, there: number, first: number, behind = 0, before = 0): boolean => {
+    const tokens = labelTokens(pivot.side.spans, row, source.side.spans, there, source.to) - behind;
+    const label = pivot.side.shard.token[row]!;
+    return tokens > 0 && first >= 0 && chainLabel(share, label, first, from, there + behind, tokens, map, before);
   };
+  const hasLabel = labelMass === "chain";
   return {
-    sources,
+    get entries() {
+      return entries;
+    },
     read: (row, there) => {
+      preference?.read(pivot.side.shard, row);
+      const behind = joined?.read(row, there) ?? null;
+      if (behind !== null) {
+        entries = { sources: joined!.sources, logp: joined!.logp, at: 0, origin: joined!.origin };
+        return hasLabel && chained(row, there, behind.label, behind.spaces, behind.logp) ? share : null;
+      }
       const at = there * topK;
+      entries = { sources, logp: topLogp, at, origin: null };
       const swap = swaps.between(pivot.side, row, source.side, there);
       for (let k = 0; k < topK; k++) sources[k] = topId[at + k]!;
       if (swap !== null) for (let k = 0; k < topK; k++) sources[k] = knownAs(sources[k]!, swap);
-      preference?.read(pivot.side.shard, row);
-      return labelMass === "chain" && chained(row, there, swap) ? share : null;
+      else if (spaces !== null) nameSpaces(sources, row, there);
+      return hasLabel && chained(row, there, knownAs(from.token[there]!, swap)) ? share : null;
     },
   };
+
+  /** Where both begin a response with the same lead, a space of the source is all of its lead and says nothing of a word. */
+  function nameSpaces(ids: Int32Array, row: number, there: number): void {
+    const swap = swaps.beginning(pivot.side, row, source.side, there);
+    if (swap === null || spaces!.source[from.token[there]!] === 1) return;
+    for (let k = 0; k < topK; k++) if (spaces!.source[ids[k]!] === 1) ids[k] = knownAs(ids[k]!, swap);
+  }
 }
 
 /** The source of the map for a token with another lead: special tokens keep theirs, as they have no bytes. */

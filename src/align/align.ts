@@ -16,6 +16,7 @@ import { batched } from "../tokenizer/batched.ts";
 import { openTokenWorker, type TokenWorker } from "../tokenizer/token-work.ts";
 import { programOf } from "../version.ts";
 import { destinations } from "./examples/mapped-pairs.ts";
+import { type NeverFollowing, neverFollowing } from "./following.ts";
 import { DEFAULT_LABEL_MASS, findLabelMass } from "./label-mass.ts";
 import { DEFAULT_DIVISION, findDivision } from "./preference.ts";
 import { type AlignmentSummary, alignmentFigures, summarise } from "./report.ts";
@@ -155,7 +156,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     );
   }
   // No thread of either walk is there meanwhile: a large tokenizer is read once more.
-  const { map, placed } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
+  const { map, placed, never } = await buildMaps(strategy.name, pair, pivotTokens.folder, survey);
 
   await writeSettings(options.out, settings, { kind: "alignment" });
   const { pivot_sha256: _pivot, source_sha256: _source, width: _width, ...metadata } = settings;
@@ -168,6 +169,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
     labelMass,
     divide,
     within,
+    never,
   };
   const tokens = { pivot: pivotTokens.table, source: sourceTokens.table };
   const written = await withUnitPool(setup, threads, (pool) =>
@@ -190,7 +192,7 @@ async function writeAlignment(options: AlignOptions, context: Omit<StageContext,
   return summary;
 }
 
-/** The chosen strategy's map, and what every strategy does with the same mass. */
+/** The chosen strategy's map, what every strategy does with the same mass, and what the pivot never writes behind its spaces. */
 async function buildMaps(
   chosen: string,
   {
@@ -199,11 +201,12 @@ async function buildMaps(
   }: { readonly pivotVocabulary: Vocabulary; readonly sourceVocabulary: Vocabulary },
   pivotFolder: string,
   survey: Survey,
-): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass> }> {
+): Promise<{ map: SparseMap; placed: ReadonlyMap<string, PlacedMass>; never: NeverFollowing }> {
   const finder = createFirstTokenFinder(pivotFolder, pivotVocabulary.size);
   const input: StrategyInput = { pivot: pivotVocabulary, counts: survey.counts, firstPivotToken: finder.find };
   const placed = new Map<string, PlacedMass>();
   let map: SparseMap | undefined;
+  let never: NeverFollowing = new Map();
   try {
     for (const strategy of STRATEGIES) {
       if (strategy.name !== chosen && strategy.costly) continue;
@@ -218,10 +221,11 @@ async function buildMaps(
       placed.set(strategy.name, placedMass(built, survey));
       if (strategy.name === chosen) map = built;
     }
+    never = await neverFollowing(survey.pivotSpaces, new Set(map!.pivot), input);
   } finally {
     await finder.dispose();
   }
-  return { map: map!, placed };
+  return { map: map!, placed, never };
 }
 
 interface FirstTokenFinder {

@@ -60,7 +60,8 @@ export function tokensToEnd(pivot: Spans, row: number, source: Spans, sourceRow:
 
 /**
  * Writes to `share` what the chain of `tokens` source rows from `row` on gives to the pivot's label; `source` is what
- * the map knows the first of them by. False where the map says the same: the only place of a stored token.
+ * the map knows the first of them by, `before` the logarithm of what was written before that. False where the map says
+ * the same: the only place of a stored token.
  */
 export function chainLabel(
   share: LabelShare,
@@ -70,6 +71,7 @@ export function chainLabel(
   row: number,
   tokens: number,
   map: SparseMap,
+  before = 0,
 ): boolean {
   share.source = source;
   share.pivot = pivotLabel;
@@ -83,11 +85,11 @@ export function chainLabel(
   }
   let logp = 0;
   for (let j = row; j < row + tokens; j++) logp += labelLogp[j]!;
-  share.mass = Math.exp(logp);
-  share.rest = tokens === 1 ? 0 : Math.max(0, Math.exp(labelLogp[row]!) - share.mass);
+  share.mass = Math.exp(before + logp);
+  share.rest = tokens === 1 ? 0 : Math.max(0, Math.exp(before + labelLogp[row]!) - share.mass);
   if (rows !== "sampled") return true;
   // What was drawn of l1, divided as its probability is: in the mean the same, and a row has no more than what was drawn.
-  const drawn = Math.exp(halfToNumber(topLogp[place]!));
+  const drawn = Math.exp(before + halfToNumber(topLogp[place]!));
   share.mass = drawn * Math.exp(logp - labelLogp[row]!);
   share.rest = Math.max(0, drawn - share.mass);
   return true;

@@ -21,8 +21,12 @@ export interface LeadSwaps {
   readonly texts: readonly Uint8Array[];
   /** The swap of two rows, or null where their leads are the same. */
   between(pivot: Side, row: number, source: Side, sourceRow: number): LeadSwap | null;
+  /** That of two rows whose leads may be the same; null where one has none. */
+  beginning(pivot: Side, row: number, source: Side, sourceRow: number): LeadSwap | null;
   /** That of a row whose label's first `length` bytes have been read. */
   after(source: Side, sourceRow: number, length: number): LeadSwap;
+  /** That of the row `behind` so many rows of spaces from `sourceRow` on; null where its tokens stand for themselves. */
+  behind(pivot: Side, row: number, source: Side, sourceRow: number, behind: number): LeadSwap | null;
 }
 
 /** Texts that are `known` have their indices there; others come after them, as they arise. */
@@ -68,17 +72,44 @@ export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: re
   };
   return {
     texts,
+    beginning: (pivotSide, row, sourceSide, sourceRow) => {
+      const pivotLead = leadFrom(pivotSide, row, pivot);
+      const sourceLead = leadFrom(sourceSide, sourceRow, source);
+      return pivotLead.length === 0 || sourceLead.length === 0 ? null : swapOf(pivotLead, sourceLead);
+    },
+    behind: (pivotSide, row, sourceSide, sourceRow, behind) => {
+      const sourceLead = leadFrom(sourceSide, sourceRow, source);
+      let read = NO_LEAD;
+      for (let j = sourceRow; j < sourceRow + behind; j++) {
+        read = concatenate(read, source.bytes(sourceSide.shard.token[j]!));
+      }
+      const put = concatenate(leadFrom(pivotSide, row, pivot), read.subarray(sourceLead.length));
+      const taken = sourceLead.subarray(read.length);
+      return hex(put) === hex(taken) ? null : swapOf(put, taken);
+    },
     after: ({ shard }, row, length) => swapOf(NO_LEAD, source.bytes(shard.token[row]!).subarray(0, length)),
     between: (pivotSide, row, sourceSide, sourceRow) => {
-      if (pivotSide.shard.lead[row] === 0 && sourceSide.shard.lead[sourceRow] === 0) return null;
-      const pivotLead = leadOf(pivotSide, row, pivot);
-      const sourceLead = leadOf(sourceSide, sourceRow, source);
+      const pivotLead = leadFrom(pivotSide, row, pivot);
+      const sourceLead = leadFrom(sourceSide, sourceRow, source);
       return hex(pivotLead) === hex(sourceLead) ? null : swapOf(pivotLead, sourceLead);
     },
   };
 }
 
-const NO_LEAD = new Uint8Array(0);
+const NO_LEAD: Uint8Array = new Uint8Array(0);
+
+/** What is written before the response from a row on: of tokens that lie before it all, then the lead of the next. */
+function leadFrom(side: Side, row: number, vocabulary: TokenBytes): Uint8Array {
+  const { shard, spans } = side;
+  let lead = NO_LEAD;
+  for (let j = row; j < spans.turn.length && spans.turn[j] === spans.turn[row]; j++) {
+    if (spans.byteEnd[j]! > spans.byteStart[j]! || spans.endOfTurn[j] === 1) {
+      return shard.lead[j] === 0 ? lead : concatenate(lead, leadOf(side, j, vocabulary));
+    }
+    lead = concatenate(lead, vocabulary.bytes(shard.token[j]!));
+  }
+  return lead;
+}
 
 /** The bytes of a row's label token that lie before its span. */
 function leadOf({ path, shard }: Side, row: number, vocabulary: TokenBytes): Uint8Array {

@@ -6,7 +6,10 @@
  */
 import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
+import { spaceBefore } from "./following.ts";
+import { createJoinedReader, type JoinedReader } from "./joined-reader.ts";
 import { createLeadSwaps } from "./leads.ts";
+import { alignLeads, loneSpaces } from "./lone-space.ts";
 import { addMass, addSum, addSums, createMassSums, grownSums, type MassSums, massParts, sumsOf } from "./mass-sums.ts";
 import { alignParts, checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
@@ -40,6 +43,8 @@ export interface Survey extends SurveyFigures {
   /** The label of end-of-turn rows: the most frequent one of the pivot (-1: none), and all of the source. */
   readonly pivotEndOfTurn: number;
   readonly sourceEndOfTurn: readonly number[];
+  /** Spaces that the pivot writes before other tokens, ascending; with `within`. */
+  readonly pivotSpaces: readonly number[];
 }
 
 /** What one surveyor has seen; crosses between threads. */
@@ -55,6 +60,7 @@ export interface SurveyPart {
   /** How often each label ends a turn. */
   readonly pivotLabels: ReadonlyMap<number, number>;
   readonly sourceLabels: ReadonlyMap<number, number>;
+  readonly pivotSpaces: readonly number[];
 }
 
 export interface Surveyor {
@@ -74,6 +80,10 @@ export function createSurveyor(
   /** Of texts, by their index here, and the pivot's tokens. */
   const textCounter = createCoStartCounter();
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary);
+  const spaces =
+    within === "conditional"
+      ? { pivot: loneSpaces(pivotVocabulary), source: loneSpaces(sourceVocabulary), seen: new Set<number>() }
+      : null;
   const tokenMass = createMassSums(sourceVocabulary.size);
   const storedMass = createMassSums(1);
   let textMass = createMassSums(64);
@@ -99,8 +109,44 @@ export function createSurveyor(
     textMass = grownSums(textMass, swaps.texts.length);
   };
 
+  /** Adds what is stored of a row, by what the map is to know it by. */
+  const addEntries = (sources: ArrayLike<number>, logp: Uint16Array, at: number, length: number): void => {
+    textMass = grownSums(textMass, swaps.texts.length);
+    for (let k = 0; k < length && logp[at + k] !== MINUS_INFINITY; k++) {
+      const bits = logp[at + k]! & 0x7fff;
+      addMass(storedMass, 0, bits);
+      const source = sources[k]!;
+      if (source < 0) continue;
+      if (source < sourceVocabulary.size) addMass(tokenMass, source, bits);
+      else addMass(textMass, source - sourceVocabulary.size, bits);
+    }
+  };
+
+  /** A row where both models' spaces decide what its tokens are known by; false where they do not. */
+  const addSpaced = (joined: JoinedReader, pivot: Part, row: number, source: Part, sourceRow: number): boolean => {
+    const label = pivot.side.shard.token[row]!;
+    const countText = (known: number): void => {
+      if (known < sourceVocabulary.size) return;
+      if (spaces!.pivot[label] === 1 || isWhole(pivot, row, pivotVocabulary)) {
+        textCounter.add(known - sourceVocabulary.size, label);
+      }
+    };
+    const behind = joined.read(row, sourceRow);
+    const lead = swaps.beginning(pivot.side, row, source.side, sourceRow);
+    if (behind !== null) {
+      countText(behind.label);
+      const text = lead?.textOf(source.side.shard.token[sourceRow]!) ?? -1;
+      if (text >= 0) countText(sourceVocabulary.size + text);
+      addEntries(joined.sources, joined.logp, 0, behind.length);
+      return true;
+    }
+    return false;
+  };
+
   const addPart = (pivot: Part, source: Part): number => {
-    const shared = alignParts(sequence, pivot, source, aligned);
+    let shared = alignParts(sequence, pivot, source, aligned);
+    if (spaces !== null) shared += alignLeads(pivot, source, spaces, aligned);
+    const joined = spaces && createJoinedReader(swaps, sourceVocabulary, spaces.source, pivot, source);
     const { topId, topLogp, token, metadata } = source.side.shard;
     let [high, low] = [0, 0];
     for (let row = pivot.from; row < pivot.to; row++) {
@@ -109,6 +155,7 @@ export function createSurveyor(
       if (coversItself(pivot.side, row, pivotVocabulary) && coversItself(source.side, sourceRow, sourceVocabulary)) {
         counter.add(token[sourceRow]!, pivot.side.shard.token[row]!);
       }
+      if (joined !== null && addSpaced(joined, pivot, row, source, sourceRow)) continue;
       const swap = swaps.between(pivot.side, row, source.side, sourceRow);
       if (swap !== null) {
         figures.differentLeads++;
@@ -117,6 +164,9 @@ export function createSurveyor(
           textCounter.add(text, pivot.side.shard.token[row]!);
         }
       }
+      // Where leads are the same, a space of the source is all of its lead (`align-part.ts`).
+      const isLabelSpace = spaces?.source[token[sourceRow]!] === 1;
+      const lead = spaces === null || isLabelSpace ? null : swaps.beginning(pivot.side, row, source.side, sourceRow);
       const at = sourceRow * metadata.topK;
       for (let k = at; k < at + metadata.topK; k++) {
         const bits = topLogp[k]! & 0x7fff;
@@ -126,12 +176,13 @@ export function createSurveyor(
         high += massHigh;
         low += massLow;
         const id = topId[k]!;
-        if (swap === null || sourceVocabulary.special[id] === 1) {
+        const renamed = swap ?? (lead !== null && spaces!.source[id] === 1 ? lead : null);
+        if (renamed === null || sourceVocabulary.special[id] === 1) {
           tokenMass[2 * id]! += massHigh;
           tokenMass[2 * id + 1]! += massLow;
           continue;
         }
-        const text = swap.textOf(id);
+        const text = renamed.textOf(id);
         if (text < 0) continue;
         textMass = grownSums(textMass, swaps.texts.length);
         addMass(textMass, text, bits);
@@ -139,7 +190,13 @@ export function createSurveyor(
     }
     storedMass[0]! += high;
     storedMass[1]! += low;
-    if (within === "conditional") addWithin(pivot, source);
+    if (spaces !== null) {
+      addWithin(pivot, source);
+      for (let row = pivot.from; row < pivot.to; row++) {
+        const space = spaceBefore(pivot, row, spaces.pivot);
+        if (space >= 0) spaces.seen.add(space);
+      }
+    }
     return shared;
   };
 
@@ -175,6 +232,7 @@ export function createSurveyor(
       storedMass,
       pivotLabels,
       sourceLabels,
+      pivotSpaces: [...(spaces?.seen ?? [])],
     }),
   };
 }
@@ -221,6 +279,7 @@ export function mergeSurveys(parts: readonly SurveyPart[], source: Vocabulary): 
     storedMass: sumsOf(storedMass)[0]!,
     pivotEndOfTurn: mostFrequent(pivotLabels),
     sourceEndOfTurn: [...sourceLabels.keys()].sort((a, b) => a - b),
+    pivotSpaces: [...new Set(parts.flatMap((each) => each.pivotSpaces))].sort((a, b) => a - b),
   };
 }
 

@@ -68,7 +68,7 @@ test("has the chain's probability, and what is left of the source's token goes w
     survey.texts.map(({ bytes }) => bytes),
   );
   const plan: PartPlan = {
-    ...{ sequence: byBytes, swaps, sourceVocabulary, map, width, labelMass: "chain", preference: null },
+    ...{ sequence: byBytes, swaps, sourceVocabulary, map, width, labelMass: "chain", preference: null, spaces: null },
   };
   const rows = {
     sourceRow: new Int32Array(2),

@@ -49,7 +49,8 @@ async function aligned(theirs: Part, changes: Partial<PartPlan> = {}) {
   const width = 4;
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary, TEXTS);
   const plan: PartPlan = {
-    ...{ sequence: byBytes, swaps, sourceVocabulary, map: MAP, width, labelMass: "chain", preference: null },
+    ...{ sequence: byBytes, swaps, sourceVocabulary, map: MAP, width, labelMass: "chain" },
+    ...{ preference: null, spaces: null },
     ...changes,
   };
   const rows = {

@@ -3,8 +3,9 @@
  * where each of the source's most probable tokens went. Where a token went is found by the transfer itself, one token at
  * a time, so that it is what the shard holds under every setting.
  */
+import { MINUS_INFINITY } from "../../distributions/shard-columns.ts";
 import { halfToNumber } from "../../formats/float.ts";
-import { createRowReader, type PartPlan } from "../align-part.ts";
+import { createRowReader, type Entries, type PartPlan } from "../align-part.ts";
 import type { Part } from "../paired-conversations.ts";
 import { createTransfer } from "../transfer.ts";
 
@@ -134,7 +135,6 @@ function createTracer(
   const transfer = createTransfer(plan.map, pivotVocabulary, PLACES);
   const outId = new Uint32Array(PLACES);
   const outLogp = new Uint16Array(PLACES);
-  const one = new Int32Array(1);
   return (pivot, source) => {
     const reader = createRowReader(plan, pivot, source);
     const { topId, topLogp, metadata } = source.side.shard;
@@ -145,9 +145,9 @@ function createTracer(
         const at = sourceRow * metadata.topK + k;
         const probability = Math.exp(halfToNumber(topLogp[at]!));
         if (probability === 0) break;
-        one[0] = reader.sources[k]!;
-        const ofLabel = label !== null && label.source === one[0] ? label : null;
-        transfer.row(one, topLogp, at, outId, outLogp, 0, ofLabel, plan.preference);
+        const { sources, logp } = entriesOf(reader.entries, k);
+        const ofLabel = label !== null && sources.includes(label.source) ? label : null;
+        transfer.row(sources, logp, 0, outId, outLogp, 0, ofLabel, plan.preference);
         const places = Array.from(outId, (id, place): Mass => [id, rounded(Math.exp(halfToNumber(outLogp[place]!)))]);
         went.push({
           token: topId[at]!,
@@ -157,6 +157,17 @@ function createTracer(
       }
       return went;
     };
+  };
+}
+
+/** What of a row's entries begins with its token `k`. */
+function entriesOf({ sources, logp, at, origin }: Entries, k: number): { sources: Int32Array; logp: Uint16Array } {
+  if (origin === null) return { sources: sources.slice(k, k + 1), logp: logp.slice(at + k, at + k + 1) };
+  const end = logp.indexOf(MINUS_INFINITY);
+  const places = Array.from({ length: end }, (_, place) => place).filter((place) => origin[place] === k);
+  return {
+    sources: Int32Array.from(places, (place) => sources[place]!),
+    logp: Uint16Array.from(places, (place) => logp[place]!),
   };
 }
 

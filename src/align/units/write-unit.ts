@@ -5,8 +5,10 @@ import type { TensorMemory } from "../../formats/safetensors.ts";
 import { alignPart, clearPart, type PartPlan } from "../align-part.ts";
 import { type ExampleRow, heldMasses } from "../examples/examples.ts";
 import { createPassageReader, type PassageRows } from "../examples/passage-rows.ts";
+import type { NeverFollowing } from "../following.ts";
 import type { LabelMass } from "../label-mass.ts";
 import { createLeadSwaps } from "../leads.ts";
+import { loneSpaces } from "../lone-space.ts";
 import { type Part, part, type Side } from "../paired-conversations.ts";
 import { createPreference, type Division } from "../preference.ts";
 import type { SequenceAlignment } from "../sequence.ts";
@@ -30,6 +32,8 @@ export interface WritePlan {
   readonly labelMass: LabelMass;
   readonly divide: Division;
   readonly within: Within;
+  /** What the pivot never writes behind a space; empty without `within`. */
+  readonly never: NeverFollowing;
 }
 
 /** Figures of a conversation, sums over its rows; those of the source are 0 where it has no such conversation. */
@@ -71,7 +75,10 @@ export function createUnitWriter(
   const within = isWithin ? createTransfer(map, pivotVocabulary.size, width) : null;
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary, texts);
   const preference = plan.divide === "pivot" ? createPreference(pivotVocabulary.size) : null;
-  const partPlan: PartPlan = { sequence, swaps, sourceVocabulary, map, width, labelMass, preference };
+  const spaces = isWithin
+    ? { pivot: loneSpaces(pivotVocabulary), source: loneSpaces(sourceVocabulary), never: plan.never }
+    : null;
+  const partPlan: PartPlan = { sequence, swaps, sourceVocabulary, map, width, labelMass, preference, spaces };
   const memory = createShardMemory();
   const passageReader = createPassageReader(partPlan, pivotVocabulary.size);
   return {
