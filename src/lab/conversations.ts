@@ -12,23 +12,37 @@ import { type Question, SKILLS, type Skill } from "./skills/index.ts";
 export type Mixture = Readonly<Record<string, number>>;
 
 export function drawConversations(draw: string, count: number, mixture: Mixture = {}): Conversation[] {
-  return Array.from({ length: count }, (_, index) => drawConversation(`${draw}/${index}`, mixture));
+  return Array.from({ length: count }, (_, index) => {
+    const { skill, asked } = drawAsked(`${draw}/${index}`, mixture);
+    const turns: Turn[] = asked.flatMap(({ question, answer }) => [
+      { role: "user", content: question.user },
+      { role: "assistant", content: answer },
+    ]);
+    const floorNats = asked.reduce((sum, { question, answer }) => sum - Math.log(question.answers.get(answer)!), 0);
+    // A certain answer has log 1 = 0; adding zero turns -0 into 0.
+    return { id: conversationId(turns), turns, skill: skill.name, floorNats: floorNats + 0 };
+  });
 }
 
-function drawConversation(seed: string, mixture: Mixture): Conversation {
+/** What a conversation of a draw asks, with all that could be answered, and what is. */
+export interface Asked {
+  readonly skill: Skill;
+  /** One a turn of the assistant. */
+  readonly asked: readonly { readonly question: Question; readonly answer: string }[];
+}
+
+/** Conversation n of a draw is that of `<draw>/<n>`. */
+export function drawAsked(seed: string, mixture: Mixture = {}): Asked {
   const random = createRandom(`fusechat/lab/draw/${seed}`);
   const skill = drawSkill(random, mixture);
-  const turns: Turn[] = [];
-  let floorNats = 0;
+  const asked: { question: Question; answer: string }[] = [];
   let question: Question | undefined = skill.ask(random);
   while (question !== undefined) {
     const answer = drawAnswer(question.answers, random);
-    floorNats -= Math.log(question.answers.get(answer)!);
-    turns.push({ role: "user", content: question.user }, { role: "assistant", content: answer });
+    asked.push({ question, answer });
     question = question.next?.(answer);
   }
-  // A certain answer has log 1 = 0; adding zero turns -0 into 0.
-  return { id: conversationId(turns), turns, skill: skill.name, floorNats: floorNats + 0 };
+  return { skill, asked };
 }
 
 function drawSkill(random: Random, mixture: Mixture): Skill {

@@ -7,6 +7,7 @@
 import { join } from "node:path";
 import { alignDistributions } from "../align/align.ts";
 import { recommendedTransfer } from "../align/recommended.ts";
+import { DEFAULT_WITHIN } from "../align/within.ts";
 import type { Conversation } from "../data/conversation.ts";
 import { collectDistributions } from "../distributions/collect.ts";
 import type { StageContext } from "../engine/context.ts";
@@ -179,6 +180,7 @@ async function collectAndAlign(options: SweepOptions, fusion: readonly Conversat
         vocabulary: "split",
         sequence: "bytes",
         ...recommendedTransfer("split"),
+        within: DEFAULT_WITHIN,
       },
       context,
     );

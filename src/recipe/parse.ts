@@ -116,7 +116,7 @@ function writeOut(file: RecipeFile): Recipe {
       vocabulary: file.align.vocabulary,
       label_mass: file.align.label_mass ?? recommended.labelMass,
       divide: file.align.divide ?? recommended.divide,
-      within: file.align.within,
+      within: file.align.within ?? recommended.within,
       unshared: file.align.unshared,
       width: file.align.width ?? 2 * file.distributions.top_k,
     },

@@ -6,7 +6,6 @@
  */
 
 import { z } from "zod";
-import { DEFAULT_WITHIN } from "../align/within.ts";
 import { IRREGULAR_RULES, type IrregularRule } from "../data/irregular.ts";
 import { DEFAULT_DATE, GIVEN_VARIABLES, isDay, VARIABLE_NAME } from "../data/template-settings.ts";
 import { ROWS, type RowsKind } from "../distributions/collect.ts";
@@ -177,9 +176,9 @@ const align = z
       ),
     within: z
       .enum(WITHIN_NAMES as [string, ...string[]])
-      .default(DEFAULT_WITHIN)
+      .optional()
       .describe(
-        "What a row that begins within a token of the source gets: the source's distribution there, given the bytes of the token that were read (`conditional`), or `none`. (name; default none)",
+        "`conditional` gives rows that begin within a token of the source, or where one model writes a space by itself, the source's distribution given what the pivot has written; `none` leaves the first to the label and reads spaces as they lie. (name; default conditional for `split`, else none)",
       ),
     unshared: z
       .enum(["label", "pivot", "skip"])
@@ -323,7 +322,7 @@ export interface RecipeFile {
     vocabulary: string;
     label_mass?: string | undefined;
     divide?: string | undefined;
-    within: string;
+    within?: string | undefined;
     unshared: "label" | "pivot" | "skip";
     width?: number | undefined;
   };

@@ -31,7 +31,7 @@ describe("defaults", () => {
         vocabulary: "split",
         label_mass: "chain",
         divide: "pivot",
-        within: "none",
+        within: "conditional",
         unshared: "label",
         width: 20,
       },
