@@ -18,13 +18,14 @@ import { readVocabulary } from "#src/align/vocabulary.js";
 import { buildVocabularyMap } from "#src/align/vocabulary-map.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { halfToNumber, numberToHalf } from "#src/formats/float.js";
+import { createRandom } from "#src/random.js";
 import { textShard } from "./text-shards.ts";
 import { toyTokenizer } from "./toy-tokenizer.ts";
 
 /** What a model says at each of a text's rows, by token. */
 type Said = readonly Readonly<Record<string, number>>[];
 
-const WIDTH = 8;
+const WIDTH = 24;
 
 interface Speaker {
   readonly tokens: readonly string[];
@@ -35,7 +36,7 @@ interface Speaker {
 
 async function sideOf({ tokens, said, sampled }: Speaker, texts: readonly string[], isLead: boolean): Promise<Side> {
   const tokenizer = toyTokenizer(tokens);
-  const topK = 4;
+  const topK = Math.max(4, ...said.flat().map((distribution) => Object.keys(distribution).length));
   const shard = await textShard(tokenizer, texts, { model: "toy", vocabulary: tokens.length, topK }, () => ({
     id: [],
     logp: [],
@@ -218,6 +219,83 @@ describe("a pivot that has written a space by itself", () => {
       expect(mostly![0]).toEqual({ " ": 0.6, " M": 0.4 });
     }
   });
+});
+
+/** What a model that knows all texts says at each of their rows: the probabilities of the tokens that go on from there. */
+async function truthOf(tokens: readonly string[], texts: ReadonlyMap<string, number>): Promise<Said[]> {
+  const tokenizer = toyTokenizer(tokens);
+  const encoded = await Promise.all(
+    [...texts].map(async ([text, p]) => ({ p, ids: [...(await tokenizer.encode(text)).ids] })),
+  );
+  return encoded.map(({ ids }) =>
+    ids.map((_, row) => {
+      const sums: Record<string, number> = {};
+      const alike = encoded.filter((other) => ids.slice(0, row).every((id, at) => other.ids[at] === id));
+      const all = alike.reduce((sum, { p }) => sum + p, 0);
+      for (const other of alike) {
+        const token = tokens[other.ids[row]!]!;
+        sums[token] = (sums[token] ?? 0) + other.p / all;
+      }
+      return sums;
+    }),
+  );
+}
+
+test("of two models that know the truth the mean target is the truth, whichever words each begins with their space", async () => {
+  const words = ["red", "blue", "green", "grey", "black"];
+  for (let draw = 0; draw < 60; draw++) {
+    const random = createRandom(`spaces/${draw}`);
+    const vocabulary = (share: number): string[] => {
+      const joined = words.filter(() => random.next() < share);
+      return [" ", ...words, ...joined.map((word) => ` ${word}`)];
+    };
+    // A source that writes some words with their space and some behind one leaves it to the pivot what its space means
+    // where the text goes on otherwise.
+    const [ours, theirs] = [vocabulary(0.5), vocabulary(draw % 2)];
+    const isLead = random.next() < 0.5;
+    const isSourceLead = random.next() < 0.5;
+    const begin = (isLead_: boolean): string => (isLead_ ? " " : "");
+    const drawn = words.flatMap((one) => words.map((two) => [`${one} ${two}`, random.next() ** 3] as const));
+    const all = drawn.reduce((sum, [, weight]) => sum + weight, 0);
+    const probabilities = drawn.map(([, weight]) => weight / all);
+    const texts = (lead: boolean): string[] => drawn.map(([text]) => begin(lead) + text);
+    const known = (lead: boolean) => new Map(texts(lead).map((text, n) => [text, probabilities[n]!]));
+    const pivot: Speaker = { tokens: ours, said: await truthOf(ours, known(isLead)) };
+    const source: Speaker = { tokens: theirs, said: await truthOf(theirs, known(isSourceLead)) };
+    const found = await aligned(pivot, source, texts(isLead), {
+      isLead,
+      isSourceLead,
+      sourceTexts: texts(isSourceLead),
+    });
+    /** By what the pivot has written. */
+    const means = new Map<
+      string,
+      { weight: number; truth: Readonly<Record<string, number>>; sums: Record<string, number> }
+    >();
+    const tokenizer = toyTokenizer(ours);
+    for (const [n, text] of texts(isLead).entries()) {
+      const ids = [...(await tokenizer.encode(text)).ids];
+      for (const [row, target] of found[n]!.entries()) {
+        // Rows that the source has nothing for get the label, whose mean is the truth.
+        const taught = Object.keys(target).length > 0 ? target : { [ours[ids[row]!]!]: 1 };
+        const key = ids.slice(0, row).join();
+        const mean = means.get(key) ?? { weight: 0, truth: pivot.said[n]![row]!, sums: {} };
+        means.set(key, mean);
+        mean.weight += probabilities[n]!;
+        const mass = Object.values(taught).reduce((sum, p) => sum + p, 0);
+        for (const [token, p] of Object.entries(taught)) {
+          mean.sums[token] = (mean.sums[token] ?? 0) + (probabilities[n]! * p) / mass;
+        }
+      }
+    }
+    for (const [key, { weight, truth, sums }] of means) {
+      const tokens = new Set([...Object.keys(truth), ...Object.keys(sums)]);
+      for (const token of tokens) {
+        const difference = (sums[token] ?? 0) / weight - (truth[token] ?? 0);
+        expect(Math.abs(difference), `draw ${draw}, behind ${key || "nothing"}: ${token}`).toBeLessThan(0.01);
+      }
+    }
+  }
 });
 
 test("tokens of white space alone are spaces, special ones and empty places are not", () => {
