@@ -24,6 +24,7 @@ interface Options {
   readonly conversations: number;
   readonly heldOut: number;
   readonly curve: readonly number[];
+  readonly recommended: number;
 }
 
 const TASKS = ["train", "sweep", "experiment"] as const;
@@ -63,6 +64,12 @@ export const labVerb: Verb = {
         "experiment: numbers of conversations of its curves",
         (text: string) => text.split(",").map(integer({ min: 8 })),
         EXPERIMENT.curve,
+      )
+      .option(
+        "--recommended <n>",
+        "experiment: conversations of the recommended way",
+        integer({ min: 8 }),
+        EXPERIMENT.recommended.conversations,
       );
   },
   run: async (invocation, [task], given) => {
@@ -107,7 +114,8 @@ async function sweep(invocation: Invocation, { out, models }: Options, context: 
 async function experiment(invocation: Invocation, options: Options, context: StageContext) {
   const { out, models = SHIPPED_MODELS, seeds, conversations, heldOut, curve } = options;
   const points = [...new Set([...curve, conversations])].sort((a, b) => a - b);
-  const settings = { ...EXPERIMENT, seeds, conversations, curve: points, held_out: heldOut };
+  const recommended = { ...EXPERIMENT.recommended, conversations: options.recommended };
+  const settings = { ...EXPERIMENT, seeds, conversations, curve: points, held_out: heldOut, recommended };
   const result = await runExperiment({ models, out, settings }, context);
   for (const { claim, value, low, high, p_adjusted: p, verdict } of result.claims) {
     const effect = [value, low, high].map((nats) => (1000 * nats).toFixed(1));

@@ -91,7 +91,7 @@ const VERBS = [
     name: "lab experiment",
     of: (out) => [
       ...["lab", "experiment", "--out", out, "--seeds", "2"],
-      ...["--conversations", "16", "--held-out", "16", "--curve", "16"],
+      ...["--conversations", "16", "--held-out", "16", "--curve", "16", "--recommended", "16"],
     ],
     isLong: true,
   },

@@ -9,6 +9,7 @@ import type { Emphasis } from "../../fuse/emphasis.ts";
 import type { Groups } from "../../fuse/groups/groups.ts";
 import { FUSION_DEFAULTS, type Level, type Tail, type Unshared } from "../../fuse/options.ts";
 import type { Parameters } from "../../merge/parameters.ts";
+import { BATCH } from "../demo-recipe.ts";
 import type { ExperimentSettings } from "./settings.ts";
 
 /** What is stored of a row's distribution. */
@@ -32,6 +33,7 @@ export interface TrainingArm {
   readonly lambda: number;
   readonly lr: number;
   readonly epochs: number;
+  readonly batch: number;
   /** How often conversations come up in an epoch. */
   readonly emphasis: Emphasis;
   readonly rows: StoredRows;
@@ -73,6 +75,7 @@ const BASE = {
   level: "group",
   groups: "labels",
   emphasis: "even",
+  batch: BATCH,
   rows: { topK: 10, rows: "top" },
   tail: FUSION_DEFAULTS.tail,
   vocabulary: "split",
@@ -105,8 +108,8 @@ export function armsOf(settings: ArmSettings): readonly Arm[] {
     ...{ name, kind: "merge", method, parameters },
     of: of.map((arm) => arm.name),
   });
-  const best = { ...recommended, conversations: Math.max(...curve) };
   const others = curve.filter((count) => count !== conversations);
+  const fineTuned = [...new Set([...others, recommended.conversations])];
   return [
     ...fineTunings,
     merge("sft-merge", fineTunings, "sce", { variant: "fusechat", select_topk: SHARE }),
@@ -143,8 +146,8 @@ export function armsOf(settings: ArmSettings): readonly Arm[] {
     together("lambda-0", { lambda: 0 }),
     together("lambda-0.5", { lambda: 0.5 }),
     together("lambda-0.9", { lambda: 0.9 }),
-    ...others.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
+    ...fineTuned.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
     ...others.map((count) => together(`together-group of ${count}`, { conversations: count })),
-    together(RECOMMENDED, { ...best, groups: "prompts", emphasis: "gain" }),
+    together(RECOMMENDED, { ...recommended, groups: "prompts", emphasis: "gain", within: "conditional" }),
   ];
 }

@@ -18,9 +18,11 @@ export interface ClaimNames {
   readonly sources: readonly string[];
   /** Largest number of conversations of the curves. */
   readonly most: number;
+  /** That of the recommended way. */
+  readonly recommended: number;
 }
 
-export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[] {
+export function claimsOf({ pivot, sources, most, recommended }: ClaimNames): readonly Claim[] {
   const targets = sources.map((source) => `pair-${source}`);
   const claim = (text: string, arms: string | readonly string[], than: string | readonly string[]): Claim => ({
     text,
@@ -59,7 +61,7 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("split carries masses over better than mapping statistics", "together-group", "mapping-statistics"),
     claim("split is better than exact matches", "together-group", "exact"),
     claim("split is better than the nearest spelling", "together-group", "min-edit"),
-    claim("rows within a source's token are better told than left to the label", "within", "together-group"),
+    claim("rows within tokens and beside lone spaces are better told than not", "within", "together-group"),
     claim("the label is better than the pivot where a chosen source is silent", "together-group", "unshared-pivot"),
     claim("and better than nothing", "together-group", "unshared-skip"),
     claim("ten tokens a row are better than five", "together-group", "top-5"),
@@ -72,9 +74,13 @@ export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[]
     claim("a label term of a tenth is better than none", "together-group", "lambda-0"),
     claim("a label term of a tenth is better than one of a half", "together-group", "lambda-0.5"),
     claim("a label term of a tenth is better than the papers' 0.9", "together-group", "lambda-0.9"),
-    claim("the recommended way is better than fine-tuning on as many conversations", RECOMMENDED, `sft-0 of ${most}`),
     claim(
-      "more steps, by what sources know, are better than three epochs of as many conversations",
+      "the recommended way is better than fine-tuning on as many conversations",
+      RECOMMENDED,
+      `sft-0 of ${recommended}`,
+    ),
+    claim(
+      `the recommended way is better than one target of all sources on ${most} conversations`,
       RECOMMENDED,
       largest(most),
     ),

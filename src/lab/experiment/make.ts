@@ -21,7 +21,7 @@ import { fuseTarget } from "../../fuse/fuse.ts";
 import { FUSION_DEFAULTS, TRAINING_DEFAULTS } from "../../fuse/options.ts";
 import { mergeModels } from "../../merge/merge.ts";
 import { drawConversations } from "../conversations.ts";
-import { BATCH, MAX_LENGTH } from "../demo-recipe.ts";
+import { MAX_LENGTH } from "../demo-recipe.ts";
 import type { Arm, MergeArm, StoredRows, TrainingArm } from "./arms.ts";
 
 /** What a model needs for each held-out conversation. */
@@ -88,7 +88,7 @@ async function trained(arm: TrainingArm, settings: SeedSettings, context: StageC
   const { seed, models, pivot } = settings;
   const out = modelFolder(arm.name, settings);
   const conversations = conversationsOf(arm, seed);
-  const { function: name, level, lambda, tail, unshared, emphasis, lr, epochs } = arm;
+  const { function: name, level, lambda, tail, unshared, emphasis, lr, epochs, batch } = arm;
   const common = {
     ...{ ...FUSION_DEFAULTS, ...TRAINING_DEFAULTS, model: join(models, pivot), conversations, out },
     ...{
@@ -100,7 +100,7 @@ async function trained(arm: TrainingArm, settings: SeedSettings, context: StageC
       emphasis,
       lr,
       epochs,
-      batch: BATCH,
+      batch,
       seed: 100 * seed + arm.shuffle,
     },
   };

@@ -39,8 +39,9 @@ ${result.claims.map(claimRow).join("\n")}
 
 ## The recommended way, skill by skill
 
-\`${RECOMMENDED}\`: all sources together, chosen by groups of the prompts, steps by what the sources know beyond the pivot; ${counted(Math.max(...settings.curve))}
-conversations, learning rate ${settings.recommended.lr}, ${settings.recommended.epochs} epochs. Beside it the one of the six models that is nearest to the floor in that skill; p by Holm over this table.
+\`${RECOMMENDED}\`: all sources together, chosen by groups of the prompts, steps by what the sources know beyond the pivot, rows given what the pivot has
+written (\`align.within: conditional\`; the other arms but \`within\` have \`none\`); ${counted(settings.recommended.conversations)} conversations, learning rate ${settings.recommended.lr},
+batches of ${settings.recommended.batch}, ${settings.recommended.epochs} epochs. Beside it the one of the six models that is nearest to the floor in that skill; p by Holm over this table.
 
 | skill | ${RECOMMENDED} | best of the six | minus the best | p | verdict |
 |---|---|---|---|---|---|

@@ -4,8 +4,10 @@
  */
 import { DEMO_SETTINGS } from "../demo-recipe.ts";
 
-/** Of the recommended way, on the most conversations of the curves; found on the validation draw. */
+/** Of the recommended way; found on the validation draw. */
 export interface RecommendedSettings {
+  readonly conversations: number;
+  readonly batch: number;
   readonly lr: number;
   readonly epochs: number;
 }
@@ -30,5 +32,5 @@ export const EXPERIMENT: ExperimentSettings = {
   curve: [1200, 2400, 4800, 16_000],
   held_out: 1600,
   ...DEMO_SETTINGS,
-  recommended: { lr: 1e-3, epochs: 8 },
+  recommended: { conversations: 48_000, batch: 16, lr: 1e-3, epochs: 4 },
 };

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const SMALL = ["--seeds", "2", "--conversations", "16", "--held-out", "16", "--curve", "16,24"];
+const SMALL = ["--seeds", "2", "--conversations", "16", "--held-out", "16", "--curve", "16,24", "--recommended", "32"];
 
 test("a killed experiment goes on with the next model and tells what an undisturbed one tells", async () => {
   const out = join(folder, "experiment");
