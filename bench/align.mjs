@@ -7,7 +7,7 @@
  *
  *   node bench/align.mjs [--quick] [--as-recipes] [--pivot folder --source folder] [dialogues of the folders] [rounds]
  *
- * --as-recipes times `split` with the chain rule and division by the pivot instead of every strategy as it is defined;
+ * --as-recipes times `split` with the chain rule, division by the pivot and rows within tokens instead of every strategy as it is defined;
  * in one process the compiled loops of the one would slow the other down.
  *
  * Texts and tokenizers come from ../shared/data where it exists, else from test/golden; --pivot and --source name other
@@ -22,7 +22,9 @@ import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { alignDistributions } from "../dist/align/align.js";
 import { alignPart } from "../dist/align/align-part.js";
+import { neverFollowing } from "../dist/align/following.js";
 import { createLeadSwaps } from "../dist/align/leads.js";
+import { loneSpaces } from "../dist/align/lone-space.js";
 import { part } from "../dist/align/paired-conversations.js";
 import { createPreference } from "../dist/align/preference.js";
 import { recommendedTransfer } from "../dist/align/recommended.js";
@@ -72,9 +74,9 @@ const modelFolders = { pivotModel: folders.pivot, sourceModel: folders.source };
 // The stage alone, for a process whose memory is measured.
 if (first === "stage") {
   const options = { pivot: join(second, "pivot"), source: join(second, "source"), ...modelFolders, sequence: "bytes" };
-  const [threads, vocabulary, out] = positionals.slice(2);
+  const [threads, vocabulary, within, out] = positionals.slice(2);
   await alignDistributions(
-    { ...options, out, vocabulary, threads: Number(threads) },
+    { ...options, out, vocabulary, within, threads: Number(threads) },
     { reporter: { report: () => {} } },
   );
   process.exit(0);
@@ -99,7 +101,7 @@ try {
 async function dialogueByDialogue(work) {
   const { pivotVocabulary, sourceVocabulary } = vocabularies;
   const units = (await listUnits(join(work, "pivot"), join(work, "source"))).slice(0, 2);
-  const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, SEQUENCES[0], "none");
+  const surveyor = createSurveyor(pivotVocabulary, sourceVocabulary, SEQUENCES[0], AS_RECIPES ? "conditional" : "none");
   const conversations = [];
   for (const unit of units) {
     // A reader of its own for each, as a reader gives back what it opened before.
@@ -135,9 +137,9 @@ async function dialogueByDialogue(work) {
   };
   const copied = copyRound(conversations);
   const cases = AS_RECIPES
-    ? [{ strategy: STRATEGIES[0], ...recommendedTransfer("split") }]
-    : STRATEGIES.map((strategy) => ({ strategy, labelMass: "none", divide: "counts" }));
-  for (const { strategy, labelMass, divide } of cases) {
+    ? ["none", "conditional"].map((within) => ({ strategy: STRATEGIES[0], ...recommendedTransfer("split"), within }))
+    : STRATEGIES.map((strategy) => ({ strategy, labelMass: "none", divide: "counts", within: "none" }));
+  for (const { strategy, labelMass, divide, within } of cases) {
     const width = strategy.name === "split" ? 2 * TOP_K : TOP_K;
     const begun = performance.now();
     const map = await buildVocabularyMap(
@@ -148,10 +150,21 @@ async function dialogueByDialogue(work) {
       survey.texts,
       (id) => survey.tokenMass[id] > 0,
     );
+    const isWithin = within === "conditional";
+    const spaces = isWithin && {
+      pivot: loneSpaces(pivotVocabulary),
+      source: loneSpaces(sourceVocabulary),
+      never: await neverFollowing(survey.pivotSpaces, new Set(map.pivot), input),
+    };
     const built = performance.now() - begun;
     const transfer = createTransfer(map, pivotVocabulary.size, width);
+    const transfers = {
+      shared: transfer,
+      within: isWithin ? createTransfer(map, pivotVocabulary.size, width) : null,
+    };
     const out = {
       sourceRow,
+      ...(isWithin && { withinRow: new Int32Array(largest) }),
       topId: tokenIds(pivotVocabulary.size, largest * width),
       topLogp: new Uint16Array(largest * width),
     };
@@ -165,14 +178,14 @@ async function dialogueByDialogue(work) {
       width,
       labelMass,
       preference: divide === "pivot" ? createPreference(pivotVocabulary.size) : null,
+      spaces: spaces || null,
     };
     const round = () => {
-      for (const [pivot, source] of conversations)
-        alignPart(plan, { shared: transfer, within: null }, out, pivot, source);
+      for (const [pivot, source] of conversations) alignPart(plan, transfers, out, pivot, source);
     };
     const [aligned, copy] = medians([round, () => copied(width)]);
     console.log(
-      `${strategy.name}${labelMass === "none" ? "" : ` as recipes use it (${labelMass}, divided by the ${divide})`}, ` +
+      `${strategy.name}${labelMass === "none" ? "" : ` as recipes use it (${labelMass}, divided by the ${divide}, within ${within})`}, ` +
         `width ${width}: ${each(aligned)} a dialogue (budget 200), ` +
         `copying its bytes ${each(copy)}, ratio ${(aligned / copy).toFixed(1)}; its map in ${built.toFixed(0)} ms`,
     );
@@ -183,14 +196,20 @@ async function dialogueByDialogue(work) {
 async function wholeFolders(work) {
   const pair = { pivot: join(work, "pivot"), source: join(work, "source") };
   console.log(`folders of ${DIALOGUES} dialogues`);
-  for (const vocabulary of ["mapping-statistics", "split"]) {
+  const cases = [
+    ["mapping-statistics", "none"],
+    ["split", "none"],
+    ["split", "conditional"],
+  ];
+  for (const [vocabulary, within] of cases) {
     for (const threads of [1, availableParallelism()]) {
-      const out = join(work, `aligned-${vocabulary}-${threads}`);
+      const out = join(work, `aligned-${vocabulary}-${within}-${threads}`);
       const { elapsed, peak } = await measured([
         "stage",
         work,
         String(threads),
         vocabulary,
+        within,
         out,
         "--pivot",
         folders.pivot,
@@ -199,13 +218,13 @@ async function wholeFolders(work) {
       ]);
       const budget = vocabulary === "mapping-statistics" ? " (budget 200)" : "";
       console.log(
-        `whole stage, ${vocabulary}, ${threads} ${threads === 1 ? "thread" : "threads"}: ${elapsed}, the process ` +
+        `whole stage, ${vocabulary}${within === "none" ? "" : `, within ${within}`}, ${threads} ${threads === 1 ? "thread" : "threads"}: ${elapsed}, the process ` +
           `started, tokenizers read and shards hashed; peak private memory ${peak} MB${budget}`,
       );
     }
   }
 
-  const aligned = join(work, "aligned-split-1");
+  const aligned = join(work, "aligned-split-none-1");
   const shards = async (folder) => (await readdir(folder)).filter((name) => name.startsWith("shard-"));
   const few = Math.min(8, (await shards(aligned)).length);
   const paths = (folder) =>

@@ -4,7 +4,7 @@
  * of models of different data. The laboratory's pivot and its five sources together, chosen by groups of the prompts.
  * Printed is the distance above the floor on the validation draw, 0.001 nats per byte.
  *
- *   node bench/steps.mjs --out FOLDER [--conversations 2400] [--held-out 1600] [--only NAME;...] [--threads 2]
+ *   node bench/steps.mjs --out FOLDER [--conversations 2400] [--held-out 1600] [--only NAME;...] [--threads 2] [--within none] [--draw trial]
  *
  * What lies in the folder is found again. One training seed: intervals are over conversations.
  */
@@ -33,6 +33,10 @@ const ARMS = {
   "rate 1e-3, 6 epochs": { lr: 1e-3, epochs: 6 },
   "rate 1e-3, gain": { lr: 1e-3, emphasis: "gain" },
   "rate 1e-3, gain, 6 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 6, batch: 16 },
+  "rate 1e-3, gain, 8 epochs": { lr: 1e-3, emphasis: "gain", epochs: 8 },
+  "rate 1e-3, gain, 8 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 8, batch: 16 },
+  "rate 7e-4, gain, 8 epochs, batch 8": { lr: 7e-4, emphasis: "gain", epochs: 8, batch: 8 },
+  "rate 1e-3, gain, 4 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 4, batch: 16 },
   "twice the conversations": { part: "both" },
   "two rounds, the second on others": { from: "demonstration", part: "second" },
   "two rounds on the same": { from: "demonstration" },
@@ -47,6 +51,8 @@ const { values } = parseArgs({
     "held-out": { type: "string", default: "1600" },
     only: { type: "string" },
     threads: { type: "string", default: "2" },
+    within: { type: "string", default: "conditional" },
+    draw: { type: "string", default: "trial" },
   },
 });
 if (values.out === undefined) throw new Error("--out FOLDER is needed");
@@ -54,7 +60,7 @@ const out = resolve(values.out);
 const models = resolve(import.meta.dirname, "../lab/models");
 const [pivot, ...sources] = LAB_MODELS.map(({ name }) => join(models, name));
 const count = Number(values.conversations);
-const drawn = drawConversations("trial", 2 * count).map(({ skill: _, ...unlabelled }) => unlabelled);
+const drawn = drawConversations(values.draw, 2 * count).map(({ skill: _, ...unlabelled }) => unlabelled);
 const DATA = { first: drawn.slice(0, count), second: drawn.slice(count), both: drawn };
 const judged = drawConversations("validation", Number(values["held-out"]));
 const engine = await createEngine({ kind: "onnx", threads: Number(values.threads) });
@@ -85,7 +91,7 @@ async function made(name) {
   for (const [n, source] of sources.entries()) {
     const its = await shards(source, conversations, join(out, "distributions", part, String(n)));
     const folder = join(out, "aligned", round, String(n));
-    const rules = { vocabulary: "split", sequence: "bytes", ...recommendedTransfer("split") };
+    const rules = { vocabulary: "split", sequence: "bytes", ...recommendedTransfer("split"), within: values.within };
     await alignDistributions({ pivot: own, source: its, out: folder, ...rules }, context);
     aligned.push(folder);
   }

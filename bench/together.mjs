@@ -167,6 +167,7 @@ async function collectAndAlign() {
   for (const source of sources) {
     const folder = join(out, "aligned", source);
     if (existsSync(join(folder, "alignment.json"))) continue;
+    // The tables of docs/laboratory.md are without what rows within tokens are told.
     const { labelMass, divide } = recommendedTransfer("split");
     await alignDistributions(
       {

@@ -15,21 +15,40 @@ import type { StrategyInput } from "./strategies/strategy.ts";
 /** By the pivot's spaces: [vocabulary] 1 for ids that are never written behind it. */
 export type NeverFollowing = ReadonlyMap<number, Uint8Array>;
 
-/** Of these spaces, for the ids that masses can go to; others count as possible. */
+/** Texts handed to the tokenizer at once: each time it is made anew of what they need. */
+const BATCH = 16_384;
+
+/**
+ * False where the space is written by itself for certain: nothing that begins with it and goes on as the token does is a
+ * token. Most of what comes behind a line feed is like that.
+ */
+function mayJoin({ bytes, find }: StrategyInput["pivot"], space: number, id: number): boolean {
+  const text = Buffer.concat([bytes(space), bytes(id)]);
+  for (let length = 2; length <= text.length; length++) if (find(text.subarray(0, length)) >= 0) return true;
+  return false;
+}
+
+/**
+ * Of these spaces, for the ids that masses can go to; others count as possible. Of several spaces in one token nothing is
+ * asked: what comes behind an indentation differs little, and each has some 10,000 texts to ask about.
+ */
 export async function neverFollowing(
   spaces: readonly number[],
   ids: ReadonlySet<number>,
   { pivot, firstPivotToken }: Pick<StrategyInput, "pivot" | "firstPivotToken">,
 ): Promise<NeverFollowing> {
   const spelled = [...ids].filter((id) => pivot.special[id] !== 1 && pivot.byteLength[id]! > 0);
-  const found = new Map<number, Uint8Array>();
-  for (const space of spaces) {
+  const single = spaces.filter((space) => pivot.byteLength[space] === 1);
+  const found = new Map(single.map((space) => [space, new Uint8Array(pivot.size)]));
+  const open = single.flatMap((space) =>
+    spelled.filter((id) => mayJoin(pivot, space, id)).map((id): [space: number, id: number] => [space, id]),
+  );
+  for (let from = 0; from < open.length; from += BATCH) {
+    const batch = open.slice(from, from + BATCH);
     const first = await Promise.all(
-      spelled.map((id) => firstPivotToken(Buffer.concat([pivot.bytes(space), pivot.bytes(id)]))),
+      batch.map(([space, id]) => firstPivotToken(Buffer.concat([pivot.bytes(space), pivot.bytes(id)]))),
     );
-    const never = new Uint8Array(pivot.size);
-    for (const [n, id] of spelled.entries()) if (first[n] !== space) never[id] = 1;
-    found.set(space, never);
+    for (const [n, [space, id]] of batch.entries()) if (first[n] !== space) found.get(space)![id] = 1;
   }
   return found;
 }

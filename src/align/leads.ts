@@ -70,14 +70,26 @@ export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: re
     }
     return swap;
   };
+  /** The swaps of texts that begin with a token, by it; and of what is left of one, by it and the bytes read. */
+  const swapsBehind = new Map<number, LeadSwap>();
+  const swapsAfter = new Map<number, LeadSwap>();
+  const behindToken = (token: number): LeadSwap => {
+    const swap = swapsBehind.get(token) ?? swapOf(source.bytes(token), NO_LEAD);
+    swapsBehind.set(token, swap);
+    return swap;
+  };
   return {
     texts,
     beginning: (pivotSide, row, sourceSide, sourceRow) => {
+      if (begins(sourceSide, sourceRow)) return null;
       const pivotLead = leadFrom(pivotSide, row, pivot);
       const sourceLead = leadFrom(sourceSide, sourceRow, source);
       return pivotLead.length === 0 || sourceLead.length === 0 ? null : swapOf(pivotLead, sourceLead);
     },
     behind: (pivotSide, row, sourceSide, sourceRow, behind) => {
+      const isText = begins(pivotSide, row) && begins(sourceSide, sourceRow);
+      if (isText && behind === 0) return null;
+      if (isText && behind === 1) return behindToken(sourceSide.shard.token[sourceRow]!);
       const sourceLead = leadFrom(sourceSide, sourceRow, source);
       let read = NO_LEAD;
       for (let j = sourceRow; j < sourceRow + behind; j++) {
@@ -87,8 +99,18 @@ export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: re
       const taken = sourceLead.subarray(read.length);
       return hex(put) === hex(taken) ? null : swapOf(put, taken);
     },
-    after: ({ shard }, row, length) => swapOf(NO_LEAD, source.bytes(shard.token[row]!).subarray(0, length)),
+    after: ({ shard }, row, length) => {
+      const token = shard.token[row]!;
+      const known = token + source.size * length;
+      let swap = swapsAfter.get(known);
+      if (swap === undefined) {
+        swap = swapOf(NO_LEAD, source.bytes(token).subarray(0, length));
+        swapsAfter.set(known, swap);
+      }
+      return swap;
+    },
     between: (pivotSide, row, sourceSide, sourceRow) => {
+      if (begins(pivotSide, row) && begins(sourceSide, sourceRow)) return null;
       const pivotLead = leadFrom(pivotSide, row, pivot);
       const sourceLead = leadFrom(sourceSide, sourceRow, source);
       return hex(pivotLead) === hex(sourceLead) ? null : swapOf(pivotLead, sourceLead);
@@ -97,6 +119,11 @@ export function createLeadSwaps(pivot: TokenBytes, source: TokenBytes, known: re
 }
 
 const NO_LEAD: Uint8Array = new Uint8Array(0);
+
+/** True where a row has bytes of the response and none before it: nearly always. */
+function begins({ shard, spans }: Side, row: number): boolean {
+  return shard.lead[row] === 0 && spans.byteEnd[row]! > spans.byteStart[row]!;
+}
 
 /** What is written before the response from a row on: of tokens that lie before it all, then the lead of the next. */
 function leadFrom(side: Side, row: number, vocabulary: TokenBytes): Uint8Array {
