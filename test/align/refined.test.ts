@@ -107,7 +107,7 @@ describe("within: conditional", () => {
       const there = source.bytes(source.token[its.rowStart[conversation]! + shard.sourceRow[row]!]!);
       expect([before, there].some(isSpace), `row ${row}`).toBe(true);
     }
-    expect(spaced).toHaveLength(69);
+    expect(spaced).toHaveLength(67);
     expect(summary.rows_within_tokens).toBe(told);
     expect([told, begun, summary.unshared_rows]).toEqual([14, 6, 16]);
     // Of each row all that goes on is there, but for places without a token; half precision adds up to a part in a thousand.
