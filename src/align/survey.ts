@@ -6,14 +6,14 @@
  */
 import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
-import { spaceBefore } from "./following.ts";
-import { createJoinedReader, type JoinedReader } from "./joined-reader.ts";
+import type { JoinedReader } from "./joined-reader.ts";
 import { createLeadSwaps } from "./leads.ts";
-import { alignLeads, loneSpaces } from "./lone-space.ts";
+import { alignLeads } from "./lone-space.ts";
 import { addMass, addSum, addSums, createMassSums, grownSums, type MassSums, massParts, sumsOf } from "./mass-sums.ts";
 import { alignParts, checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
 import type { TokenText } from "./strategies/strategy.ts";
+import { createSpaceSurvey } from "./survey-spaces.ts";
 import type { TokenBytes } from "./units/shared-vocabulary.ts";
 import type { OpenedUnit } from "./units/units.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -81,9 +81,7 @@ export function createSurveyor(
   const textCounter = createCoStartCounter();
   const swaps = createLeadSwaps(pivotVocabulary, sourceVocabulary);
   const spaces =
-    within === "conditional"
-      ? { pivot: loneSpaces(pivotVocabulary), source: loneSpaces(sourceVocabulary), seen: new Set<number>() }
-      : null;
+    within === "conditional" ? createSpaceSurvey(pivotVocabulary, sourceVocabulary, swaps, textCounter) : null;
   const tokenMass = createMassSums(sourceVocabulary.size);
   const storedMass = createMassSums(1);
   let textMass = createMassSums(64);
@@ -109,44 +107,22 @@ export function createSurveyor(
     textMass = grownSums(textMass, swaps.texts.length);
   };
 
-  /** Adds what is stored of a row, by what the map is to know it by. */
-  const addEntries = (sources: ArrayLike<number>, logp: Uint16Array, at: number, length: number): void => {
+  /** Adds the first entries of a reader, by what the map is to know them by. */
+  const addEntries = ({ sources, logp }: JoinedReader, length: number): void => {
     textMass = grownSums(textMass, swaps.texts.length);
-    for (let k = 0; k < length && logp[at + k] !== MINUS_INFINITY; k++) {
-      const bits = logp[at + k]! & 0x7fff;
+    for (let k = 0; k < length; k++) {
+      const bits = logp[k]! & 0x7fff;
       addMass(storedMass, 0, bits);
       const source = sources[k]!;
-      if (source < 0) continue;
-      if (source < sourceVocabulary.size) addMass(tokenMass, source, bits);
-      else addMass(textMass, source - sourceVocabulary.size, bits);
+      if (source >= sourceVocabulary.size) addMass(textMass, source - sourceVocabulary.size, bits);
+      else if (source >= 0) addMass(tokenMass, source, bits);
     }
-  };
-
-  /** A row where both models' spaces decide what its tokens are known by; false where they do not. */
-  const addSpaced = (joined: JoinedReader, pivot: Part, row: number, source: Part, sourceRow: number): boolean => {
-    const label = pivot.side.shard.token[row]!;
-    const countText = (known: number): void => {
-      if (known < sourceVocabulary.size) return;
-      if (spaces!.pivot[label] === 1 || isWhole(pivot, row, pivotVocabulary)) {
-        textCounter.add(known - sourceVocabulary.size, label);
-      }
-    };
-    const behind = joined.read(row, sourceRow);
-    const lead = swaps.beginning(pivot.side, row, source.side, sourceRow);
-    if (behind !== null) {
-      countText(behind.label);
-      const text = lead?.textOf(source.side.shard.token[sourceRow]!) ?? -1;
-      if (text >= 0) countText(sourceVocabulary.size + text);
-      addEntries(joined.sources, joined.logp, 0, behind.length);
-      return true;
-    }
-    return false;
   };
 
   const addPart = (pivot: Part, source: Part): number => {
     let shared = alignParts(sequence, pivot, source, aligned);
     if (spaces !== null) shared += alignLeads(pivot, source, spaces, aligned);
-    const joined = spaces && createJoinedReader(swaps, sourceVocabulary, spaces.source, pivot, source);
+    const joined = spaces?.begin(pivot, source);
     const { topId, topLogp, token, metadata } = source.side.shard;
     let [high, low] = [0, 0];
     for (let row = pivot.from; row < pivot.to; row++) {
@@ -155,7 +131,11 @@ export function createSurveyor(
       if (coversItself(pivot.side, row, pivotVocabulary) && coversItself(source.side, sourceRow, sourceVocabulary)) {
         counter.add(token[sourceRow]!, pivot.side.shard.token[row]!);
       }
-      if (joined !== null && addSpaced(joined, pivot, row, source, sourceRow)) continue;
+      const entries = joined === undefined ? 0 : spaces!.read(joined, pivot, row, source, sourceRow);
+      if (entries > 0) {
+        addEntries(joined!, entries);
+        continue;
+      }
       const swap = swaps.between(pivot.side, row, source.side, sourceRow);
       if (swap !== null) {
         figures.differentLeads++;
@@ -190,13 +170,7 @@ export function createSurveyor(
     }
     storedMass[0]! += high;
     storedMass[1]! += low;
-    if (spaces !== null) {
-      addWithin(pivot, source);
-      for (let row = pivot.from; row < pivot.to; row++) {
-        const space = spaceBefore(pivot, row, spaces.pivot);
-        if (space >= 0) spaces.seen.add(space);
-      }
-    }
+    if (spaces !== null) addWithin(pivot, source);
     return shared;
   };
 
@@ -232,7 +206,7 @@ export function createSurveyor(
       storedMass,
       pivotLabels,
       sourceLabels,
-      pivotSpaces: [...(spaces?.seen ?? [])],
+      pivotSpaces: [...(spaces?.written ?? [])],
     }),
   };
 }
