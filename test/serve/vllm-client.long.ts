@@ -30,10 +30,15 @@ test("our own client of vLLM collects the distributions of the embedded engine",
       ["own", "served"].map((name) => readDistributionsShard(join(out, name, "shard-00000.safetensors"))),
     );
     expect(served!.topId).toEqual(own!.topId);
-    expect(served!.topLogp).toEqual(own!.topLogp);
+    // Bits of F16 of one sign follow their values. Which sequences the server reads together is a matter of time and moves
+    // float32 logits in their last bits; where a value lies between two of F16, it becomes the other one.
+    const steps = Array.from(own!.topLogp, (bits, n) => Math.abs(served!.topLogp[n]! - bits));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(1);
+    expect(steps.filter((step) => step > 0).length / steps.length).toBeLessThan(0.01);
     expect(served!.labelLogp.length).toBeGreaterThan(50);
     own!.labelLogp.forEach((logp, row) => {
-      expect(served!.labelLogp[row]).toBeCloseTo(logp, 5);
+      // Nats; two orders of summation in float32 differ by up to 7e-6 here.
+      expect(Math.abs(served!.labelLogp[row]! - logp)).toBeLessThan(2e-5);
     });
   } finally {
     await rm(out, { recursive: true });
