@@ -9,7 +9,7 @@
  */
 import { DEFAULT_LABEL_MASS, type LabelMass } from "./label-mass.ts";
 import { DEFAULT_DIVISION, type Division } from "./preference.ts";
-import { DEFAULT_WITHIN, type Within } from "./within.ts";
+import { DEFAULT_WITHIN, type Within } from "./within/within.ts";
 
 export interface Transfer {
   readonly labelMass: LabelMass;

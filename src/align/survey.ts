@@ -6,18 +6,18 @@
  */
 import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
 import { type CoStarts, type CountedPairs, createCoStartCounter } from "./co-starts.ts";
-import type { JoinedReader } from "./joined-reader.ts";
 import { createLeadSwaps } from "./leads.ts";
-import { alignLeads } from "./lone-space.ts";
 import { addMass, addSum, addSums, createMassSums, grownSums, type MassSums, massParts, sumsOf } from "./mass-sums.ts";
 import { alignParts, checkSameConversation, type Part, part, type Side } from "./paired-conversations.ts";
 import type { SequenceAlignment } from "./sequence.ts";
+import type { JoinedReader } from "./spaces/joined-reader.ts";
+import { alignLeads } from "./spaces/lone-space.ts";
+import { createSpaceSurvey } from "./spaces/survey-spaces.ts";
 import type { TokenText } from "./strategies/strategy.ts";
-import { createSpaceSurvey } from "./survey-spaces.ts";
 import type { TokenBytes } from "./units/shared-vocabulary.ts";
 import type { OpenedUnit } from "./units/units.ts";
 import type { Vocabulary } from "./vocabulary.ts";
-import { bytesRead, findWithinRows, isWhole, type Within } from "./within.ts";
+import { bytesRead, findWithinRows, isWhole, type Within } from "./within/within.ts";
 
 export interface SurveyFigures {
   /** Conversations of the pivot, and how many of them the source has too. */
@@ -144,7 +144,7 @@ export function createSurveyor(
           textCounter.add(text, pivot.side.shard.token[row]!);
         }
       }
-      // Where leads are the same, a space of the source is all of its lead (`align-part.ts`).
+      // Where leads are the same, a space of the source is all of its lead (`row-reader.ts`).
       const isLabelSpace = spaces?.source[token[sourceRow]!] === 1;
       const lead = spaces === null || isLabelSpace ? null : swaps.beginning(pivot.side, row, source.side, sourceRow);
       const at = sourceRow * metadata.topK;

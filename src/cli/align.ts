@@ -6,7 +6,7 @@ import { DEFAULT_DIVISION, DIVISIONS } from "../align/preference.ts";
 import { alignmentFigures } from "../align/report.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { DEFAULT_STRATEGY, STRATEGIES } from "../align/strategies/index.ts";
-import { DEFAULT_WITHIN, WITHIN } from "../align/within.ts";
+import { DEFAULT_WITHIN, WITHIN } from "../align/within/within.ts";
 import { textOnly } from "../models/reference.ts";
 import { formatCount } from "./figures.ts";
 import { MODEL_WORDS, modelFolder } from "./model-option.ts";

@@ -1,7 +1,8 @@
 /** Expressions to values. */
 import { arithmetic, signed } from "./arithmetic.ts";
 import { compare, contains, equals } from "./comparison.ts";
-import { type Filters, filterNamed } from "./filters.ts";
+import type { Filters } from "./filter.ts";
+import { filterNamed } from "./filters.ts";
 import { attribute, item, slice } from "./members.ts";
 import { toText } from "./repr.ts";
 import type { Scope } from "./scope.ts";

@@ -1,6 +1,7 @@
 /** Jinja's filters, by name. */
 import { bind, intOf, optionalInt, textOf } from "./arguments.ts";
 import { escapedText, signed } from "./arithmetic.ts";
+import type { Filter } from "./filter.ts";
 import { formatPercent } from "./format-percent.ts";
 import { toJson } from "./json.ts";
 import { capitalize } from "./letters.ts";
@@ -29,11 +30,6 @@ import {
   Unsupported,
   type Value,
 } from "./values.ts";
-
-/** Calls another filter by its name: `map` does. */
-export type Filters = (name: string, value: Value, given: Call) => Value;
-
-export type Filter = (value: Value, given: Call, where: string, filters: Filters) => Value;
 
 /** A filter on a text, whatever the value is. */
 function ofText(filter: (text: string) => Value): Filter {

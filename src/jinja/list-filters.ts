@@ -2,7 +2,7 @@
 import { bind, intOf, textOf } from "./arguments.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { compare, equals } from "./comparison.ts";
-import type { Filter, Filters } from "./filters.ts";
+import type { Filter, Filters } from "./filter.ts";
 import { item as memberOf } from "./members.ts";
 import { toText } from "./repr.ts";
 import { testBy } from "./tests.ts";

@@ -3,7 +3,7 @@ import { LABEL_MASSES } from "../align/label-mass.ts";
 import { DIVISIONS } from "../align/preference.ts";
 import { SEQUENCES } from "../align/sequences/index.ts";
 import { STRATEGIES } from "../align/strategies/index.ts";
-import { WITHIN } from "../align/within.ts";
+import { WITHIN } from "../align/within/within.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { METHODS } from "../merge/methods/index.ts";

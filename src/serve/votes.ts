@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { type GrowingFile, openGrowing } from "../formats/growing-file.ts";
 import { ApiError } from "./api-error.ts";
-import type { ServerState } from "./server-state.ts";
+import type { ModelPool } from "./model-pool.ts";
 
 export interface VoteRequest {
   readonly type: string;
@@ -64,15 +64,18 @@ function stateOf(model: string, conversation: VoteRequest["conversations"][numbe
   };
 }
 
-export async function vote(state: ServerState, request: VoteRequest): Promise<Response> {
-  if (state.votes === null) {
+export async function vote(
+  { votes, pool }: { readonly votes: VoteFile | null; readonly pool: Pick<ModelPool, "references"> },
+  request: VoteRequest,
+): Promise<Response> {
+  if (votes === null) {
     throw new ApiError(404, "this server keeps no votes; start it with --votes FILE", "no_votes");
   }
-  const served = state.pool.references.map(({ name }) => name);
+  const served = pool.references.map(({ name }) => name);
   const unknown = request.models.find((name) => !served.includes(name));
   if (unknown !== undefined || request.models[0] === request.models[1]) {
     throw new ApiError(400, "models: expected two models of this server", "invalid_value", "models");
   }
-  await state.votes.write(request);
+  await votes.write(request);
   return Response.json({ kept: true });
 }

@@ -3,9 +3,10 @@
  * source that spells `T`, `he` and `T`, `o` beside a pivot that writes ` The` and ` To`, and has a ` T` that it never writes.
  */
 import { expect, test } from "vitest";
-import { alignPart, type PartPlan } from "#src/align/align-part.js";
+import { alignPart } from "#src/align/align-part.js";
 import { createLeadSwaps } from "#src/align/leads.js";
 import { part, type Side } from "#src/align/paired-conversations.js";
+import type { PartPlan } from "#src/align/part-plan.js";
 import { rowSpans } from "#src/align/sequence.js";
 import { bytes as byBytes } from "#src/align/sequences/bytes.js";
 import { split } from "#src/align/strategies/split.js";

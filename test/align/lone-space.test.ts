@@ -4,13 +4,13 @@
  */
 import { describe, expect, test } from "vitest";
 import { alignPart } from "#src/align/align-part.js";
-import { neverFollowing } from "#src/align/following.js";
 import { createLeadSwaps } from "#src/align/leads.js";
-import { loneSpaces } from "#src/align/lone-space.js";
 import { part, type Side } from "#src/align/paired-conversations.js";
 import { createPreference } from "#src/align/preference.js";
 import { rowSpans } from "#src/align/sequence.js";
 import { bytes as byBytes } from "#src/align/sequences/bytes.js";
+import { neverFollowing } from "#src/align/spaces/following.js";
+import { loneSpaces } from "#src/align/spaces/lone-space.js";
 import { split } from "#src/align/strategies/split.js";
 import { createSurveyor, mergeSurveys } from "#src/align/survey.js";
 import { createTransfer } from "#src/align/transfer.js";

@@ -1,14 +1,15 @@
 /** A source that says ` 58`, ` 51` and ` 61` in one token each, and a pivot that writes a space and digits. */
 import { describe, expect, test } from "vitest";
-import { alignPart, type PartPlan } from "#src/align/align-part.js";
+import { alignPart } from "#src/align/align-part.js";
 import { createLeadSwaps } from "#src/align/leads.js";
 import { type Part, part, type Side } from "#src/align/paired-conversations.js";
+import type { PartPlan } from "#src/align/part-plan.js";
 import { rowSpans } from "#src/align/sequence.js";
 import { bytes as byBytes } from "#src/align/sequences/bytes.js";
 import { oneToOne } from "#src/align/sparse-map.js";
 import { createTransfer } from "#src/align/transfer.js";
 import { readVocabulary, type Vocabulary } from "#src/align/vocabulary.js";
-import { findWithin } from "#src/align/within.js";
+import { findWithin } from "#src/align/within/within.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { halfToNumber, numberToHalf } from "#src/formats/float.js";
 import type { Tokenizer } from "#src/tokenizer/tokenizer.js";

@@ -5,8 +5,9 @@
  */
 import { MINUS_INFINITY } from "../../distributions/shard-columns.ts";
 import { halfToNumber } from "../../formats/float.ts";
-import { createRowReader, type Entries, type PartPlan } from "../align-part.ts";
 import type { Part } from "../paired-conversations.ts";
+import type { PartPlan } from "../part-plan.ts";
+import { createRowReader, type Entries } from "../row-reader.ts";
 import { createTransfer } from "../transfer.ts";
 
 /** A label token: its span in the response, and how many of its bytes lie before that. */

@@ -1,7 +1,7 @@
 /** What is done with units, in this thread or in another: a survey of some of them, then the writing of some. */
 import { findSequence } from "../sequences/index.ts";
 import { createSurveyor, type SurveyPart } from "../survey.ts";
-import type { Within } from "../within.ts";
+import type { Within } from "../within/within.ts";
 import { openVocabulary, type SharedVocabulary } from "./shared-vocabulary.ts";
 import { createUnitReader, type Unit } from "./units.ts";
 import { createUnitWriter, type UnitWriter, type Wanted, type WritePlan, type WrittenUnit } from "./write-unit.ts";

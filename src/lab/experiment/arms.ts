@@ -3,7 +3,7 @@
  * name is that of its model in folders, tables and claims. What is made of it for a seed, `make.ts` says.
  */
 
-import { DEFAULT_WITHIN, type Within } from "../../align/within.ts";
+import { DEFAULT_WITHIN, type Within } from "../../align/within/within.ts";
 import type { RowsKind } from "../../distributions/collect.ts";
 import type { Emphasis } from "../../fuse/emphasis.ts";
 import type { Groups } from "../../fuse/groups/groups.ts";

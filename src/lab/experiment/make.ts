@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { alignDistributions } from "../../align/align.ts";
 import { recommendedTransfer } from "../../align/recommended.ts";
-import { DEFAULT_WITHIN } from "../../align/within.ts";
+import { DEFAULT_WITHIN } from "../../align/within/within.ts";
 import type { Conversation } from "../../data/conversation.ts";
 import { collectDistributions } from "../../distributions/collect.ts";
 import type { StageContext } from "../../engine/context.ts";

@@ -10,9 +10,9 @@
  * out, as the text tells that the source's did not end there. Byte-level sampling rests on the same rule (Phan et al.,
  * "Exact Byte-Level Probabilities from Tokenized Language Models", 2024).
  */
-import { inputError, suggestion } from "../errors.ts";
-import { type Part, readsLike } from "./paired-conversations.ts";
-import type { TokenBytes } from "./units/shared-vocabulary.ts";
+import { inputError, suggestion } from "../../errors.ts";
+import { type Part, readsLike } from "../paired-conversations.ts";
+import type { TokenBytes } from "../units/shared-vocabulary.ts";
 
 /** What rows within a token of the source get: nothing, or the source's distribution given what was read. */
 export type Within = "none" | "conditional";

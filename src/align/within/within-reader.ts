@@ -1,11 +1,11 @@
 /** A source's distribution at rows of the pivot that begin within one of its tokens, as the transfer takes it. */
-import type { DistributionsShard } from "../distributions/shard.ts";
-import { MINUS_INFINITY, massTable } from "../distributions/shard-columns.ts";
-import { halfToNumber } from "../formats/float.ts";
-import type { PartPlan } from "./align-part.ts";
-import { type LabelShare, tokensToEnd } from "./label-mass.ts";
-import { negativeHalf } from "./negative-half.ts";
-import type { Part } from "./paired-conversations.ts";
+import type { DistributionsShard } from "../../distributions/shard.ts";
+import { MINUS_INFINITY, massTable } from "../../distributions/shard-columns.ts";
+import { halfToNumber } from "../../formats/float.ts";
+import { type LabelShare, tokensToEnd } from "../label-mass.ts";
+import { negativeHalf } from "../negative-half.ts";
+import type { Part } from "../paired-conversations.ts";
+import type { PartPlan } from "../part-plan.ts";
 import { bytesRead } from "./within.ts";
 
 export interface WithinReader {

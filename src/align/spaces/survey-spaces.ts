@@ -1,12 +1,12 @@
 /** What a survey has to know of tokens of white space alone (`lone-space.ts`): the texts that they make, and which the pivot writes. */
-import type { CoStartCounter } from "./co-starts.ts";
+import type { CoStartCounter } from "../co-starts.ts";
+import type { LeadSwaps } from "../leads.ts";
+import type { Part } from "../paired-conversations.ts";
+import type { TokenBytes } from "../units/shared-vocabulary.ts";
+import { isWhole } from "../within/within.ts";
 import { spaceBefore } from "./following.ts";
 import { createJoinedReader, type JoinedReader } from "./joined-reader.ts";
-import type { LeadSwaps } from "./leads.ts";
 import { loneSpaces, type SpaceTokens } from "./lone-space.ts";
-import type { Part } from "./paired-conversations.ts";
-import type { TokenBytes } from "./units/shared-vocabulary.ts";
-import { isWhole } from "./within.ts";
 
 export interface SpaceSurvey extends SpaceTokens {
   /** Spaces that the pivot has written before other tokens. */

@@ -11,8 +11,8 @@
  *
  * Both are what `within: conditional` asks for: distributions given what the pivot has written.
  */
-import type { Part } from "./paired-conversations.ts";
-import type { TokenBytes } from "./units/shared-vocabulary.ts";
+import type { Part } from "../paired-conversations.ts";
+import type { TokenBytes } from "../units/shared-vocabulary.ts";
 
 /** Tab, line feed, vertical tab, form feed, carriage return and space. */
 const WHITE_SPACE: ReadonlySet<number> = new Set([0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x20]);

@@ -3,12 +3,12 @@
  * the tokens of the source's row but that space, and those of its next row with the space before them and with the
  * product of both probabilities; and so on while the label is a space. The texts that arise are placed like any token.
  */
-import { MINUS_INFINITY } from "../distributions/shard-columns.ts";
-import { halfToNumber } from "../formats/float.ts";
-import type { LeadSwap, LeadSwaps } from "./leads.ts";
-import { negativeHalf } from "./negative-half.ts";
-import type { Part } from "./paired-conversations.ts";
-import type { TokenBytes } from "./units/shared-vocabulary.ts";
+import { MINUS_INFINITY } from "../../distributions/shard-columns.ts";
+import { halfToNumber } from "../../formats/float.ts";
+import type { LeadSwap, LeadSwaps } from "../leads.ts";
+import { negativeHalf } from "../negative-half.ts";
+import type { Part } from "../paired-conversations.ts";
+import type { TokenBytes } from "../units/shared-vocabulary.ts";
 
 /** Spaces in a row that are looked behind. */
 const MOST_SPACES = 3;

@@ -5,12 +5,12 @@
  * tokenizer writes where each two neighbours are (Vieira et al., "Language Models over Canonical Byte-Pair Encodings",
  * 2025). What is left of a row is divided by its sum.
  */
-import { MINUS_INFINITY, massTable } from "../distributions/shard-columns.ts";
-import { halfToNumber } from "../formats/float.ts";
-import { negativeHalf } from "./negative-half.ts";
-import type { Part } from "./paired-conversations.ts";
-import type { AlignedShard } from "./shard.ts";
-import type { StrategyInput } from "./strategies/strategy.ts";
+import { MINUS_INFINITY, massTable } from "../../distributions/shard-columns.ts";
+import { halfToNumber } from "../../formats/float.ts";
+import { negativeHalf } from "../negative-half.ts";
+import type { Part } from "../paired-conversations.ts";
+import type { AlignedShard } from "../shard.ts";
+import type { StrategyInput } from "../strategies/strategy.ts";
 
 /** By the pivot's spaces: [vocabulary] 1 for ids that are never written behind it. */
 export type NeverFollowing = ReadonlyMap<number, Uint8Array>;
