@@ -8,6 +8,7 @@ import { EMPHASES, type Emphasis } from "../fuse/emphasis.ts";
 import { FUSION_FUNCTIONS } from "../fuse/functions/index.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
 import {
+  EVEN_SHARE_NEEDS_GAIN,
   FUSION_DEFAULTS,
   LEVELS,
   type Level,
@@ -42,6 +43,7 @@ interface Options extends TemplateFlags, EngineFlags, LoraFlags {
   tail: Tail;
   unshared: Unshared;
   emphasis: Emphasis;
+  evenShare?: number;
   lr: number;
   epochs: number;
   batch: number;
@@ -97,6 +99,11 @@ export const fuseVerb: Verb = {
           .choices(EMPHASES)
           .default(FUSION_DEFAULTS.emphasis),
       )
+      .option(
+        "--even-share <share>",
+        `with --emphasis gain: share of the steps that goes to all conversations alike (default: ${FUSION_DEFAULTS.evenShare})`,
+        number({ min: 0, max: 1 }),
+      )
       .option("--lr <rate>", "peak learning rate", number({ min: 0 }), TRAINING_DEFAULTS.lr)
       .option("--epochs <n>", "passes over the data", integer({ min: 1 }), TRAINING_DEFAULTS.epochs)
       .option("--batch <n>", "conversations an optimiser step", integer({ min: 1 }), TRAINING_DEFAULTS.batch)
@@ -141,8 +148,10 @@ export const fuseVerb: Verb = {
   run: async (invocation, _positional, options) => {
     const { flags, rest } = withoutEngine(options as unknown as Options);
     const { data, irregular, date, templateVariable, templateName, ...others } = rest;
-    const { loraRank, loraAlpha, loraTargets, loraKeep, ...settings } = others;
+    const { loraRank, loraAlpha, loraTargets, loraKeep, evenShare, ...settings } = others;
     const lora = loraGiven({ loraRank, loraAlpha, loraTargets, loraKeep });
+    if (evenShare !== undefined && settings.emphasis === "even")
+      throw inputError("--even-share", EVEN_SHARE_NEEDS_GAIN);
     if (lora !== undefined && flags.engine !== "torch") throw inputError("--lora-rank", LORA_NEEDS_TORCH);
     const templates = templateGiven({
       ...(date !== undefined && { date }),
@@ -156,6 +165,7 @@ export const fuseVerb: Verb = {
         ...settings,
         model: await modelFolder(invocation, settings.model),
         conversations,
+        evenShare: evenShare ?? FUSION_DEFAULTS.evenShare,
         ...(lora !== undefined && { lora }),
         ...(templates !== undefined && { templateSettings: templates }),
       },

@@ -96,7 +96,9 @@ async function makeTarget(options: FuseOptions, pair: Pair, context: StageContex
     const place = { folder: options.out, stage: `${stage} data`, total };
     const nats = await groupNats(options, pair);
     const group = nats && recordOfGroups(options, nats, stage, context);
-    if (options.emphasis === "gain" && group !== null) weights = gainWeights(group, nats![0]!.conversation);
+    if (options.emphasis === "gain" && group !== null) {
+      weights = gainWeights(group, nats![0]!.conversation, options.evenShare);
+    }
     const rules = rulesOf(options, pair, rendering, group);
     lessons = await openLessons(pair, rendering, rules, place, context);
   } finally {

@@ -8,7 +8,7 @@ import { checkTemplateSettings, type TemplateSettings } from "../data/template-s
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, LORA_TARGET, type LoraSettings } from "../engine/lora.ts";
 import { inputError, suggestion } from "../errors.ts";
-import { EMPHASES, type Emphasis } from "./emphasis.ts";
+import { DEFAULT_EVEN_SHARE, EMPHASES, type Emphasis } from "./emphasis.ts";
 import { fusionFunction } from "./functions/index.ts";
 
 export const LEVELS = ["conversation", "row", "group"] as const;
@@ -34,6 +34,8 @@ export interface FusionSettings {
   readonly unshared: Unshared;
   /** How often conversations come up. */
   readonly emphasis: Emphasis;
+  /** By gain: the share of an epoch that goes to all conversations alike, above 0 to 1. */
+  readonly evenShare: number;
 }
 
 export interface TrainingSettings {
@@ -88,6 +90,7 @@ export const FUSION_DEFAULTS: FusionSettings = {
   tail: "renormalise",
   unshared: "label",
   emphasis: "even",
+  evenShare: DEFAULT_EVEN_SHARE,
 };
 
 export const TRAINING_DEFAULTS: TrainingSettings = {
@@ -122,6 +125,9 @@ export function checkOptions(options: FuseOptions): void {
   checkWhole("epochs", options.epochs, 1);
   checkWhole("batch", options.batch, 1);
   checkWhole("seed", options.seed, 0);
+  if (!(options.evenShare > 0 && options.evenShare <= 1)) {
+    throw inputError("fuse", `even-share: expected a number above 0, up to 1, found ${options.evenShare}`);
+  }
   if (options.emphasis === "gain" && (options.level !== "group" || !options.shuffle)) {
     throw inputError("fuse", GAIN_NEEDS_GROUPS);
   }
@@ -158,6 +164,10 @@ export function checkOptions(options: FuseOptions): void {
     );
   }
 }
+
+/** Said of a recipe's key or a command's flag. */
+export const EVEN_SHARE_NEEDS_GAIN =
+  "says how many of the steps by gain go to all conversations alike; take emphasis: gain (--emphasis gain), or leave it out";
 
 /** Said of a recipe's key or a command's flag. */
 export const GAIN_NEEDS_GROUPS =

@@ -53,7 +53,7 @@ export async function describeTarget(
           lambda: options.lambda,
           tail: options.tail,
           unshared: options.unshared,
-          ...(options.emphasis === "even" ? {} : { emphasis: options.emphasis }),
+          ...(options.emphasis === "even" ? {} : { emphasis: options.emphasis, even_share: options.evenShare }),
         };
   const conversations = options.conversations.map((conversation) => conversation.id).join("\n");
   const hub = await hubModels(options, pair);

@@ -6,7 +6,7 @@ import { SERVERS_GIVE_TOP } from "../distributions/collect.ts";
 import { isServerKind } from "../engine/server/kinds/index.ts";
 import { FusechatError } from "../errors.ts";
 import type { KeyPath } from "../formats/yaml.ts";
-import { GAIN_NEEDS_GROUPS, LORA_NEEDS_TORCH } from "../fuse/options.ts";
+import { EVEN_SHARE_NEEDS_GAIN, GAIN_NEEDS_GROUPS, LORA_NEEDS_TORCH } from "../fuse/options.ts";
 import { METHODS } from "../merge/methods/index.ts";
 import { checkMergeConfig } from "../merge/read-config.ts";
 import { answersProblems } from "./answers.ts";
@@ -30,6 +30,7 @@ export function contradictions(recipe: Recipe, file: RecipeFile): RecipeProblem[
     ...engines(file),
     ...adapters(recipe),
     ...emphasis(recipe),
+    ...evenShare(recipe),
     ...baselines(recipe),
     ...evaluationProblems(recipe, file),
   ];
@@ -81,6 +82,11 @@ function adapters({ fuse, engine }: Recipe): RecipeProblem[] {
 function emphasis({ fuse }: Recipe): RecipeProblem[] {
   if (fuse.emphasis === "even" || (fuse.level === "group" && fuse.shuffle)) return [];
   return [{ path: ["fuse", "emphasis"], message: GAIN_NEEDS_GROUPS }];
+}
+
+function evenShare({ fuse }: Recipe): RecipeProblem[] {
+  if (fuse.even_share === undefined || fuse.emphasis === "gain") return [];
+  return [{ path: ["fuse", "even_share"], key: true, message: EVEN_SHARE_NEEDS_GAIN }];
 }
 
 /** The way that makes the targets is no baseline beside itself. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { WeightDtype } from "../engine/engine.ts";
 import { ALL_LINEAR, LORA_DEFAULTS, LORA_TARGET } from "../engine/lora.ts";
-import { EMPHASES, type Emphasis } from "../fuse/emphasis.ts";
+import { DEFAULT_EVEN_SHARE, EMPHASES, type Emphasis } from "../fuse/emphasis.ts";
 import { LEVELS, type Level, TAILS, type Tail, WEIGHT_DTYPES } from "../fuse/options.ts";
 import { FUNCTION_NAMES } from "./names.ts";
 
@@ -65,7 +65,15 @@ export const fuseSchema = (): z.ZodType<FuseFile, unknown> =>
         .enum(EMPHASES)
         .default("even")
         .describe(
-          "How often conversations come up: `even`, once an epoch each, or by `gain`, with `level: group`: half of the steps go to conversations by how much their sources know beyond the pivot. (name; default even)",
+          "How often conversations come up: `even`, once an epoch each, or by `gain`, with `level: group`: steps go to conversations by how much their sources know beyond the pivot. (name; default even)",
+        ),
+      even_share: z
+        .number()
+        .gt(0)
+        .max(1)
+        .optional()
+        .describe(
+          `Of \`emphasis: gain\`: the share of the steps that goes to all conversations alike. (fraction; default ${DEFAULT_EVEN_SHARE})`,
         ),
       lr: z
         .number()
@@ -109,6 +117,7 @@ export interface FuseFile {
   lambda: number;
   tail: Tail;
   emphasis: Emphasis;
+  even_share?: number | undefined;
   lr: number;
   epochs: number;
   batch: number;

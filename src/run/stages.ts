@@ -11,6 +11,7 @@ import { collectDistributions } from "../distributions/collect.ts";
 import { writeJson } from "../formats/files.ts";
 import { openWeights } from "../formats/weights.ts";
 import { fuseTarget } from "../fuse/fuse.ts";
+import { FUSION_DEFAULTS } from "../fuse/options.ts";
 import { type MergeDtype, mergeDtypeOf } from "../merge/dtypes.ts";
 import { mergeModels } from "../merge/merge.ts";
 import { answerSource, rewardServer } from "../recipe/answers.ts";
@@ -169,13 +170,15 @@ async function train(
   how: { readonly sources: readonly RecipeModel[]; readonly seed: number },
 ): Promise<void> {
   const { recipe, out } = run;
-  const { warmup_ratio: warmupRatio, weight_decay: weightDecay, sources: _, ...settings } = recipe.fuse;
+  const { fuse } = recipe;
+  const { warmup_ratio: warmupRatio, weight_decay: weightDecay, even_share: evenShare, sources: _, ...settings } = fuse;
   const { sources, seed } = how;
   await fuseTarget(
     {
       ...settings,
       warmupRatio,
       weightDecay,
+      evenShare: evenShare ?? FUSION_DEFAULTS.evenShare,
       seed,
       unshared: recipe.align.unshared,
       model: recipe.pivot.model,

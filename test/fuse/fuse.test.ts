@@ -340,7 +340,7 @@ describe("the variants", () => {
     expect(conversationsAnEpoch(gain)).toEqual([8, 8, 8, 8]);
     expect(conversationsAnEpoch(even)).toEqual([8, 8, 8, 8]);
     const settings = async (out: string) => JSON.parse(await readFile(join(folder, out, "fuse.json"), "utf8")).settings;
-    expect(await settings("gain")).toEqual({ ...(await settings("even")), emphasis: "gain" });
+    expect(await settings("gain")).toEqual({ ...(await settings("even")), emphasis: "gain", even_share: 0.5 });
     await expect(fuse(options("gain", { level: "group" }))).rejects.toThrow("holds a target with emphasis gain");
   });
 

@@ -57,6 +57,7 @@ describe("input that does not belong together", () => {
     const groups = /^fuse: emphasis: gain goes by .*; take level: group, and leave shuffle on$/;
     await refused({ emphasis: "gain", level: "conversation" }, groups);
     await refused({ emphasis: "gain", level: "group", shuffle: false }, groups);
+    await refused({ evenShare: 0 }, /^fuse: even-share: expected a number above 0, up to 1, found 0$/);
     await refused({ batch: 0 }, "fuse: batch: expected a whole number of at least 1, found 0");
     await refused({ lr: Number.NaN }, "fuse: lr: expected a number of at least 0, found NaN");
     await refused(

@@ -319,6 +319,15 @@ test("adapters need the engine that trains them", () => {
   );
 });
 
+test("a share of steps by gain is there where it is said, and needs them", () => {
+  const text = "fuse: { level: group, emphasis: gain, even_share: 0.75 }";
+  expect(parseRecipe(`${SHORTEST}${text}`, "recipe.yaml").recipe.fuse.even_share).toBe(0.75);
+  expect("even_share" in parseRecipe(SHORTEST, "recipe.yaml").recipe.fuse).toBe(false);
+  expect(() => parseRecipe(`${SHORTEST}fuse: { even_share: 0.75 }`, "recipe.yaml")).toThrow(
+    "recipe.yaml:4:9 fuse.even_share: says how many of the steps by gain go to all conversations alike; take emphasis: gain (--emphasis gain), or leave it out",
+  );
+});
+
 test("sampled rows are refused of servers, where the server is named", () => {
   const text =
     "pivot: a\nsources: [{ model: b, engine: { kind: vllm, url: 'http://localhost:1' } }]\ndata: { path: c }\n";

@@ -36,6 +36,8 @@ export interface TrainingArm {
   readonly batch: number;
   /** How often conversations come up in an epoch. */
   readonly emphasis: Emphasis;
+  /** Of steps by gain, the share that goes to all conversations alike. */
+  readonly evenShare: number;
   readonly rows: StoredRows;
   readonly tail: Tail;
   /** Name of the strategy that brings a source's tokens to the pivot's vocabulary. */
@@ -75,6 +77,7 @@ const BASE = {
   level: "group",
   groups: "labels",
   emphasis: "even",
+  evenShare: FUSION_DEFAULTS.evenShare,
   batch: BATCH,
   rows: { topK: 10, rows: "top" },
   tail: FUSION_DEFAULTS.tail,

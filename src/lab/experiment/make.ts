@@ -88,7 +88,7 @@ async function trained(arm: TrainingArm, settings: SeedSettings, context: StageC
   const { seed, models, pivot } = settings;
   const out = modelFolder(arm.name, settings);
   const conversations = conversationsOf(arm, seed);
-  const { function: name, level, lambda, tail, unshared, emphasis, lr, epochs, batch } = arm;
+  const { function: name, level, lambda, tail, unshared, emphasis, evenShare, lr, epochs, batch } = arm;
   const common = {
     ...{ ...FUSION_DEFAULTS, ...TRAINING_DEFAULTS, model: join(models, pivot), conversations, out },
     ...{
@@ -98,6 +98,7 @@ async function trained(arm: TrainingArm, settings: SeedSettings, context: StageC
       tail,
       unshared,
       emphasis,
+      evenShare,
       lr,
       epochs,
       batch,
