@@ -42,8 +42,10 @@ for (let index = Number(firstText); index < Number(endText); index++) {
   const { target, bytes } = areMegabytes ? megabyteInput(index) : mutatedInput(index);
   const path = write(target, bytes);
   tell({ begins: index, target: target.name, path });
-  const { outcome, seconds, memory, ...found } = await measured(target, path, bytes);
-  let { problem } = found;
+  const { outcome, memory, ...found } = await measured(target, path, bytes);
+  let { problem, seconds } = found;
+  // On a machine that others use at the same time processor time comes out up to three times as long; what is slow is slow again.
+  if (seconds > SECONDS) seconds = Math.min(seconds, (await measured(target, path, bytes)).seconds);
   if (seconds > SECONDS) problem ??= `took ${seconds.toFixed(1)} s of processor time for ${bytes.length} bytes`;
   if (memory > MEMORY_BYTES) problem ??= `took ${Math.round(memory / 1e6)} MB for ${bytes.length} bytes`;
   tell({ ends: index, target: target.name, outcome, seconds, memory, ...(problem === undefined ? {} : { problem }) });
