@@ -2,7 +2,7 @@
 import type { AlignedShard } from "../align/shard.ts";
 import type { DistributionsShard } from "../distributions/shard.ts";
 import { inputError } from "../errors.ts";
-import type { WholeConversation } from "./pair.ts";
+import type { WholeConversation } from "./pair-conversation.ts";
 
 type WholeSource = WholeConversation["sources"][number];
 

@@ -6,13 +6,7 @@
  */
 
 import type { AlignedShard } from "../align/shard.ts";
-import {
-  type AlignedNats,
-  type AlignedRowColumns,
-  readAlignedExtent,
-  readAlignedNats,
-  readAlignedShard,
-} from "../align/shard-file.ts";
+import { type AlignedNats, readAlignedExtent, readAlignedNats, readAlignedShard } from "../align/shard-file.ts";
 import { createShardMemory } from "../align/units/shard-memory.ts";
 import { listShards } from "../distributions/folder.ts";
 import { readDistributions } from "../distributions/read-folder.ts";
@@ -24,37 +18,9 @@ import type { TensorMemory } from "../formats/safetensors.ts";
 import { emptyTable } from "../table.ts";
 import { type FuseOptions, foldersOf } from "./options.ts";
 import { checkAligned, checkSource } from "./pair-checks.ts";
+import type { AlignedColumns, WholeConversation } from "./pair-conversation.ts";
 import { type ShardRows, shardRows } from "./shard-rows.ts";
 import { createSourceWalk } from "./source-walk.ts";
-
-/** What a target distribution is made of in an aligned shard. */
-export type AlignedColumns = AlignedRowColumns &
-  Pick<AlignedShard, "pivotNats" | "sourceNats" | "pivotBytes" | "sourceBytes">;
-
-/** What one source says of a conversation. */
-export interface SourceRows {
-  /** The rows are the pivot's. */
-  readonly aligned: { readonly shard: AlignedColumns; readonly place: number };
-  /** The source's own rows: null where they were not given, or where the source's template refuses the conversation. */
-  readonly own: ShardRows | null;
-}
-
-export interface PairConversation {
-  /** Index in the prepared data. */
-  readonly conversation: number;
-  readonly pivot: ShardRows;
-  /** In the order of the options; none for plain fine-tuning. */
-  readonly sources: readonly SourceRows[];
-}
-
-/** The same with all that its shards say, for the checks. */
-export interface WholeConversation extends PairConversation {
-  readonly pivot: ShardRows<DistributionsShard>;
-  readonly sources: readonly {
-    readonly aligned: { readonly shard: AlignedShard; readonly place: number };
-    readonly own: ShardRows<DistributionsShard> | null;
-  }[];
-}
 
 export interface Pair {
   /** Of the pivot's shards, all alike. */

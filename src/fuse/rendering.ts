@@ -9,7 +9,8 @@ import { SHA256_BYTES } from "../distributions/shard-file.ts";
 import { idsSha256 } from "../distributions/teacher-pass.ts";
 import { inputError, internalError } from "../errors.ts";
 import type { FuseOptions } from "./options.ts";
-import type { Pair, WholeConversation } from "./pair.ts";
+import type { Pair } from "./pair.ts";
+import type { WholeConversation } from "./pair-conversation.ts";
 
 /** Conversations rendered at a time: enough to keep the tokenizer's threads busy, little enough for memory. */
 const CHUNK = 256;

@@ -8,7 +8,8 @@ import { halfToNumber } from "../formats/float.ts";
 import { allFrom, type Costs, type FusionFunction } from "./functions/function.ts";
 import type { GroupRecord } from "./groups/record.ts";
 import type { Level, Tail, Unshared } from "./options.ts";
-import { alignedWidth, type Pair, type PairConversation, type SourceRows } from "./pair.ts";
+import { alignedWidth, type Pair } from "./pair.ts";
+import type { PairConversation, SourceRows } from "./pair-conversation.ts";
 
 export interface TargetDistributionRules {
   readonly function: FusionFunction;

@@ -1,10 +1,10 @@
 /** The recipe's evaluation as the program uses it: every benchmark with a name and all its settings. */
 
+import type { IrregularRule } from "../data/irregular.ts";
 import type { Benchmark } from "../evaluate/benchmarks/benchmark.ts";
 import { BENCHMARKS } from "../evaluate/benchmarks/index.ts";
 import { emptyTable } from "../table.ts";
 import type { BenchmarkEntryFile, BenchmarksFile, EvaluationFile, JudgeFile, Setting } from "./evaluation-schema.ts";
-import type { Recipe } from "./recipe.ts";
 
 export interface RecipeBenchmark {
   /** Names files, tables and gates; unique in the recipe. */
@@ -37,7 +37,7 @@ export interface RecipeEvaluation {
 
 const DEFAULT_JUDGE: JudgeFile = { concurrency: 8, timeout: 120, retries: 5 };
 
-/** `maxLength`: what `max_length` is where an entry does not say it, tokens. */
+/** What an entry does not say of length and irregular records is as in the recipe's data. */
 export function writeOutEvaluation(file: EvaluationFile, data: DataDefaults): RecipeEvaluation {
   const { benchmarks, judge, gates } = isList(file) ? { benchmarks: file, judge: DEFAULT_JUDGE, gates: [] } : file;
   return {
@@ -71,7 +71,13 @@ function writeOutBenchmark(entry: BenchmarkEntryFile, data: DataDefaults): Recip
 /** Options whose default a run takes from its own data. */
 export const MAX_LENGTH = "max_length";
 const IRREGULAR = "irregular";
-type DataDefaults = Pick<Recipe["data"], typeof MAX_LENGTH | typeof IRREGULAR>;
+
+/** Of the recipe's data. */
+interface DataDefaults {
+  /** Tokens. */
+  readonly [MAX_LENGTH]: number;
+  readonly [IRREGULAR]: IrregularRule;
+}
 
 function isDataDefault(name: string): name is keyof DataDefaults {
   return name === MAX_LENGTH || name === IRREGULAR;

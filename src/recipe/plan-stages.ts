@@ -16,7 +16,7 @@ import {
   targetsOf,
 } from "./layout.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
-import type { PlannedModel } from "./plan.ts";
+import type { PlannedModel } from "./plan-model.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** Figures are null where they follow from a model that is unread. */

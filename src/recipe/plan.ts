@@ -10,7 +10,6 @@ import { estimatesFor, type MachineFacts } from "../engine/estimates.ts";
 import type { EngineSettings } from "../engine/index.ts";
 import type { Extent } from "../engine/onnx/batches.ts";
 import { availableMemory } from "../engine/onnx/memory-check.ts";
-import { requestsOf } from "../engine/server/rows.ts";
 import { fusionFunction } from "../fuse/functions/index.ts";
 import { checkpointInterval, totalSteps, warmupSteps } from "../fuse/schedule.ts";
 import { batches } from "../fuse/shuffle.ts";
@@ -20,23 +19,9 @@ import { baselineFusionsOf, fineTuningRunsOf, targetsOf } from "./layout.ts";
 import type { UnreadModel } from "./locate.ts";
 import type { OpenedModel, RecipeInputs } from "./open-inputs.ts";
 import type { PlannedEvaluation } from "./plan-evaluation.ts";
+import { type PlannedModel, planModel } from "./plan-model.ts";
 import { type PlannedStage, planStages } from "./plan-stages.ts";
 import type { Recipe } from "./recipe.ts";
-
-export interface PlannedModel {
-  readonly name: string;
-  readonly role: "pivot" | "source";
-  readonly architecture: string;
-  /** Null where a server has the weights. */
-  readonly parameters: number | null;
-  readonly max_length: number;
-  /** Conversations that its template refuses, of the training data. */
-  readonly refused_conversations: number;
-  readonly train_tokens: number;
-  readonly train_rows: number;
-  /** What the server is asked that has it; null where it is computed here. */
-  readonly server: { readonly kind: string; readonly url: string; readonly requests: number } | null;
-}
 
 export interface Plan {
   readonly recipe: Recipe;
@@ -180,22 +165,6 @@ export function enginesOf({ engine, pivot, sources }: Recipe): readonly EngineSe
   const own = [pivot, ...sources].flatMap((model) => model.engine ?? []);
   // Where every model has its own, trainings still are everybody's.
   return [engine, ...own];
-}
-
-function planModel({ name, role, facts, server, maxLength, sample }: OpenedModel, conversations: number): PlannedModel {
-  const scale = sample.conversations === 0 ? 0 : conversations / sample.conversations;
-  const lengths = sample.extents.map(({ length }) => length);
-  return {
-    name,
-    role,
-    architecture: facts.architecture,
-    parameters: facts.parameters,
-    max_length: maxLength,
-    refused_conversations: Math.round(sample.refused * scale),
-    train_tokens: Math.round(sample.tokens * scale),
-    train_rows: Math.round(sample.rows * scale),
-    server: server === null ? null : { ...server, requests: Math.ceil(requestsOf(lengths) * scale) },
-  };
 }
 
 /** Places of a row's target: those of one model, or of all of them where they are blended. */

@@ -5,7 +5,7 @@
 import type { AlignedShard } from "#src/align/shard.js";
 import type { DistributionsShard } from "#src/distributions/shard.js";
 import { numberToHalf } from "#src/formats/float.js";
-import type { PairConversation } from "#src/fuse/pair.js";
+import type { PairConversation } from "#src/fuse/pair-conversation.js";
 import { nothingLeftOut, shardMetadata, textHashes } from "../distributions/shard-fixture.ts";
 
 export const VOCABULARY = 8;

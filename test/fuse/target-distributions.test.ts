@@ -6,7 +6,7 @@ import { avgCe } from "#src/fuse/functions/avg-ce.js";
 import type { FusionFunction } from "#src/fuse/functions/function.js";
 import { minCe } from "#src/fuse/functions/min-ce.js";
 import { TAILS } from "#src/fuse/options.js";
-import type { PairConversation } from "#src/fuse/pair.js";
+import type { PairConversation } from "#src/fuse/pair-conversation.js";
 import {
   buildTargetDistributions,
   conversationShares,

@@ -1,5 +1,6 @@
 /** All conversations of a pair at once, for tests that look at them side by side: each as a training reads it. */
-import { openPair, type Pair, type PairConversation } from "#src/fuse/pair.js";
+import { openPair, type Pair } from "#src/fuse/pair.js";
+import type { PairConversation } from "#src/fuse/pair-conversation.js";
 
 export async function readPair(
   options: Parameters<typeof openPair>[0],
