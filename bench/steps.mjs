@@ -2,13 +2,14 @@
  * What each step beyond the demonstration's training gains, where the truth is known: other rates, batches and numbers of
  * epochs, steps by what the sources know beyond the pivot, training in rounds (the fused model as the next pivot), a mean
  * of models of different data. The laboratory's pivot and its five sources together, chosen by groups of the prompts.
- * Printed is the distance above the floor on the validation draw, 0.001 nats per byte.
+ * Printed is the distance above the floor of the given models and of these, 0.001 nats per byte.
  *
  *   node bench/steps.mjs --out FOLDER [--conversations 2400] [--held-out 1600] [--only NAME;...] [--threads 2] [--within none] [--draw trial]
+ *                        [--judged-on validation]
  *
  * What lies in the folder is found again. One training seed: intervals are over conversations.
  */
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { alignDistributions } from "../dist/align/align.js";
 import { recommendedTransfer } from "../dist/align/recommended.js";
@@ -37,6 +38,13 @@ const ARMS = {
   "rate 1e-3, gain, 8 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 8, batch: 16 },
   "rate 7e-4, gain, 8 epochs, batch 8": { lr: 7e-4, emphasis: "gain", epochs: 8, batch: 8 },
   "rate 1e-3, gain, 4 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 4, batch: 16 },
+  "rate 1e-3, gain, 2 epochs, batch 16": { lr: 1e-3, emphasis: "gain", epochs: 2, batch: 16 },
+  "three quarters even, 4 epochs": { lr: 1e-3, emphasis: "gain", evenShare: 0.75, epochs: 4, batch: 16 },
+  "three quarters even, 2 epochs": { lr: 1e-3, emphasis: "gain", evenShare: 0.75, epochs: 2, batch: 16 },
+  "three quarters even, 3 epochs": { lr: 1e-3, emphasis: "gain", evenShare: 0.75, epochs: 3, batch: 16 },
+  "three quarters even, 3 epochs, lambda 0.5": {
+    ...{ lr: 1e-3, lambda: 0.5, emphasis: "gain", evenShare: 0.75, epochs: 3, batch: 16 },
+  },
   "twice the conversations": { part: "both" },
   "two rounds, the second on others": { from: "demonstration", part: "second" },
   "two rounds on the same": { from: "demonstration" },
@@ -53,6 +61,7 @@ const { values } = parseArgs({
     threads: { type: "string", default: "2" },
     within: { type: "string", default: "conditional" },
     draw: { type: "string", default: "trial" },
+    "judged-on": { type: "string", default: "validation" },
   },
 });
 if (values.out === undefined) throw new Error("--out FOLDER is needed");
@@ -62,12 +71,12 @@ const [pivot, ...sources] = LAB_MODELS.map(({ name }) => join(models, name));
 const count = Number(values.conversations);
 const drawn = drawConversations(values.draw, 2 * count).map(({ skill: _, ...unlabelled }) => unlabelled);
 const DATA = { first: drawn.slice(0, count), second: drawn.slice(count), both: drawn };
-const judged = drawConversations("validation", Number(values["held-out"]));
+const judged = drawConversations(values["judged-on"], Number(values["held-out"]));
 const engine = await createEngine({ kind: "onnx", threads: Number(values.threads) });
 const context = { engine, reporter: silent };
 
 try {
-  await tell("the pivot", pivot);
+  for (const model of [pivot, ...sources]) await tell(basename(model), model);
   for (const name of values.only?.split(";") ?? Object.keys(ARMS)) await tell(name, await made(name));
 } finally {
   await engine.dispose();

@@ -69,6 +69,8 @@ export type ArmSettings = Omit<ExperimentSettings, "seeds" | "held_out"> & {
 
 /** The arm of the recommended way. */
 export const RECOMMENDED = "recommended";
+/** Fine-tuning on the same conversations, with the same steps. */
+export const FINE_TUNING_AS_RECOMMENDED = "sft-recommended";
 
 const BASE = {
   kind: "training",
@@ -112,7 +114,7 @@ export function armsOf(settings: ArmSettings): readonly Arm[] {
     of: of.map((arm) => arm.name),
   });
   const others = curve.filter((count) => count !== conversations);
-  const fineTuned = [...new Set([...others, recommended.conversations])];
+  const { even_share: evenShare, ...steps } = recommended;
   return [
     ...fineTunings,
     merge("sft-merge", fineTunings, "sce", { variant: "fusechat", select_topk: SHARE }),
@@ -149,8 +151,9 @@ export function armsOf(settings: ArmSettings): readonly Arm[] {
     together("lambda-0", { lambda: 0 }),
     together("lambda-0.5", { lambda: 0.5 }),
     together("lambda-0.9", { lambda: 0.9 }),
-    ...fineTuned.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
+    ...others.map((count) => ({ ...fineTuning, name: `sft-0 of ${count}`, conversations: count })),
     ...others.map((count) => together(`together-group of ${count}`, { conversations: count })),
-    together(RECOMMENDED, { ...recommended, groups: "prompts", emphasis: "gain", within: "conditional" }),
+    { ...fineTuning, ...steps, name: FINE_TUNING_AS_RECOMMENDED },
+    together(RECOMMENDED, { ...steps, evenShare, groups: "prompts", emphasis: "gain", within: "conditional" }),
   ];
 }

@@ -3,7 +3,7 @@
  * new one is one line. The papers' own are first.
  */
 
-import { RECOMMENDED } from "./arms.ts";
+import { FINE_TUNING_AS_RECOMMENDED, RECOMMENDED } from "./arms.ts";
 
 export interface Claim {
   readonly text: string;
@@ -18,11 +18,9 @@ export interface ClaimNames {
   readonly sources: readonly string[];
   /** Largest number of conversations of the curves. */
   readonly most: number;
-  /** That of the recommended way. */
-  readonly recommended: number;
 }
 
-export function claimsOf({ pivot, sources, most, recommended }: ClaimNames): readonly Claim[] {
+export function claimsOf({ pivot, sources, most }: ClaimNames): readonly Claim[] {
   const targets = sources.map((source) => `pair-${source}`);
   const claim = (text: string, arms: string | readonly string[], than: string | readonly string[]): Claim => ({
     text,
@@ -75,14 +73,9 @@ export function claimsOf({ pivot, sources, most, recommended }: ClaimNames): rea
     claim("a label term of a tenth is better than one of a half", "together-group", "lambda-0.5"),
     claim("a label term of a tenth is better than the papers' 0.9", "together-group", "lambda-0.9"),
     claim(
-      "the recommended way is better than fine-tuning on as many conversations",
+      "the recommended way is better than fine-tuning on the same conversations with the same steps",
       RECOMMENDED,
-      `sft-0 of ${recommended}`,
-    ),
-    claim(
-      `the recommended way is better than one target of all sources on ${most} conversations`,
-      RECOMMENDED,
-      largest(most),
+      FINE_TUNING_AS_RECOMMENDED,
     ),
     ...sources.map((source) => claim(`the recommended way is better than ${source}`, RECOMMENDED, source)),
     ...sources.map((source) =>

@@ -92,11 +92,7 @@ async function write(made: {
   readonly out: string;
 }): Promise<ExperimentResult> {
   const { settings, pivot, sources, out } = made;
-  const claims = claimsOf({
-    ...{ pivot, sources },
-    most: Math.max(...settings.curve),
-    recommended: settings.recommended.conversations,
-  });
+  const claims = claimsOf({ pivot, sources, most: Math.max(...settings.curve) });
   const result = findings({ ...made, claims });
   await writeJson(join(out, "experiment.json"), result);
   await writeFileAtomic(join(out, "experiment.md"), experimentPage(result));

@@ -40,8 +40,9 @@ ${result.claims.map(claimRow).join("\n")}
 ## The recommended way, skill by skill
 
 \`${RECOMMENDED}\`: all sources together, chosen by groups of the prompts, steps by what the sources know beyond the pivot, rows given what the pivot has
-written (\`align.within: conditional\`; the other arms but \`within\` have \`none\`); ${counted(settings.recommended.conversations)} conversations, learning rate ${settings.recommended.lr},
-batches of ${settings.recommended.batch}, ${settings.recommended.epochs} epochs. Beside it the one of the six models that is nearest to the floor in that skill; p by Holm over this table.
+written (\`align.within: conditional\`; the other arms but \`within\` have \`none\`); ${counted(settings.recommended.conversations)} conversations, lambda ${settings.recommended.lambda}, learning rate
+${settings.recommended.lr}, batches of ${settings.recommended.batch}, ${settings.recommended.epochs} epochs, ${100 * settings.recommended.even_share} % of the steps to all conversations alike.
+Beside it the one of the six models that is nearest to the floor in that skill; p by Holm over this table.
 
 | skill | ${RECOMMENDED} | best of the six | minus the best | p | verdict |
 |---|---|---|---|---|---|

@@ -10,6 +10,10 @@ export interface RecommendedSettings {
   readonly batch: number;
   readonly lr: number;
   readonly epochs: number;
+  /** Weight of the label term. */
+  readonly lambda: number;
+  /** Of the steps by gain, the share that goes to all conversations alike. */
+  readonly even_share: number;
 }
 
 export interface ExperimentSettings {
@@ -32,5 +36,5 @@ export const EXPERIMENT: ExperimentSettings = {
   curve: [1200, 2400, 4800, 16_000],
   held_out: 1600,
   ...DEMO_SETTINGS,
-  recommended: { conversations: 48_000, batch: 16, lr: 1e-3, epochs: 4 },
+  recommended: { conversations: 96_000, batch: 16, lr: 1e-3, epochs: 3, lambda: 0.5, even_share: 0.75 },
 };

@@ -31,10 +31,7 @@ test("every arm has a name of its own, and a merge comes after what it merges", 
 
 test("claims speak of arms and given models, and none is made twice", () => {
   const names = new Set([...LAB_MODELS.map(({ name }) => name), ...arms.map(({ name }) => name)]);
-  const claims = claimsOf({
-    ...{ pivot: "lab-mistral", sources, most: Math.max(...EXPERIMENT.curve) },
-    recommended: EXPERIMENT.recommended.conversations,
-  });
+  const claims = claimsOf({ pivot: "lab-mistral", sources, most: Math.max(...EXPERIMENT.curve) });
   for (const { text, arms: better, than } of claims) {
     for (const name of [...better, ...than]) expect(names.has(name), `${text}: ${name}`).toBe(true);
   }
@@ -42,10 +39,7 @@ test("claims speak of arms and given models, and none is made twice", () => {
 });
 
 test("every arm is asked about, but for those that others are merged from and the points of curves", () => {
-  const claims = claimsOf({
-    ...{ pivot: "lab-mistral", sources, most: Math.max(...EXPERIMENT.curve) },
-    recommended: EXPERIMENT.recommended.conversations,
-  });
+  const claims = claimsOf({ pivot: "lab-mistral", sources, most: Math.max(...EXPERIMENT.curve) });
   const asked = new Set(claims.flatMap(({ arms: better, than }) => [...better, ...than]));
   const parts = new Set(arms.flatMap((arm) => (arm.kind === "merge" ? arm.of : [])));
   const left = arms.map(({ name }) => name).filter((name) => !asked.has(name) && !parts.has(name));
